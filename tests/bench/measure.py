@@ -1,0 +1,116 @@
+"""Processor time, memory and dnsperf: the instruments of the benchmark. Imported by the bench only."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+TICK = os.sysconf("SC_CLK_TCK")
+SERVER_CORE, GENERATOR_CORE = "0", "1"
+PROBE = b"\x00\x00\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x05probe\x07example\x00\x00\x01\x00\x01"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One dnsperf run: queries answered, seconds, server processor seconds, queries lost, busy share of the generator's core."""
+
+    answered: int
+    seconds: float
+    cpu: float
+    lost: int
+    generator_busy: float
+
+    @property
+    def rate(self) -> float:
+        """Answers per second."""
+        return self.answered / self.seconds if self.seconds else 0.0
+
+    @property
+    def micros(self) -> float:
+        """Server processor time per answered query, in microseconds."""
+        return self.cpu * 1e6 / self.answered if self.answered else float("inf")
+
+
+def family(pid: int) -> list[int]:
+    """The process and all its descendants."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue
+            parent = int(stat.rsplit(")", 1)[1].split()[1])
+            children.setdefault(parent, []).append(int(entry.name))
+    found, queue = [], [pid]
+    while queue:
+        member = queue.pop()
+        found.append(member)
+        queue += children.get(member, [])
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of the process and its descendants, in seconds."""
+    total = 0
+    for member in family(pid):
+        try:
+            fields = Path(f"/proc/{member}/stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        total += int(fields[11]) + int(fields[12])
+    return total / TICK
+
+
+def memory_mib(pid: int) -> float:
+    """Proportional set size of the process and its descendants, in MiB."""
+    total = 0
+    for member in family(pid):
+        try:
+            text = Path(f"/proc/{member}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
+        total += int(found.group(1)) if found else 0
+    return total / 1024
+
+
+def wait_for_answer(port: int, query: bytes = PROBE, seconds: float = 90.0) -> float:
+    """Ask until an answer comes; return the seconds it took. Raises TimeoutError."""
+    start = time.monotonic()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        asker.settimeout(0.05)
+        asker.connect(("127.0.0.1", port))
+        while time.monotonic() - start < seconds:
+            try:
+                asker.send(query)
+                asker.recv(4096)
+                return time.monotonic() - start
+            except OSError:
+                time.sleep(0.02)
+    raise TimeoutError(f"nobody answers on port {port}")
+
+
+def dnsperf(pid: int, port: int, queries: Path, seconds: float, *, once: bool = False, mode: str = "udp", clients: int = 50) -> Run:
+    """Run dnsperf against one server and account the server's processor time. Loopback only, bounded in time."""
+    command = ["taskset", "-c", GENERATOR_CORE, "dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", str(queries), "-m", mode]
+    command += ["-c", str(clients), "-q", "400", "-t", "2", "-l", str(seconds)]
+    command += ["-n", "1"] if once else []
+    before = cpu_seconds(pid)
+    usage = os.times()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
+    after = os.times()
+    cpu = cpu_seconds(pid) - before
+    completed = re.search(r"Queries completed:\s+(\d+)", done.stdout)
+    lost = re.search(r"Queries lost:\s+(\d+)", done.stdout)
+    took = re.search(r"Run time \(s\):\s+([\d.]+)", done.stdout)
+    if not (completed and took):
+        raise RuntimeError(f"dnsperf gave no figures: {done.stdout[-400:]} {done.stderr[-400:]}")
+    elapsed = float(took.group(1))
+    busy = (after.children_user + after.children_system - usage.children_user - usage.children_system) / elapsed
+    return Run(int(completed.group(1)), elapsed, cpu, int(lost.group(1)) if lost else 0, busy)
