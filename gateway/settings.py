@@ -1,0 +1,181 @@
+"""Settings of the data plane, resolved: nothing is left on "auto", every path is absolute, every address is parsed.
+
+What a person writes is in `written.py`; `configuration.py` reads the file and turns the one into the other. Parts of the
+gateway receive these values in their constructors and never look at the file. Any package may import this module.
+
+Units: seconds for times, bytes for sizes, queries per second for rates, unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+Network = IPv4Network | IPv6Network
+BlockMode = Literal["zero", "nxdomain", "nodata", "refused", "page"]
+Strategy = Literal["fastest", "parallel", "ordered"]
+Scheme = Literal["udp", "tcp", "tls", "https"]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address to listen on: `host` is an IP address in text form without brackets, `port` 0 asks the system for one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class DnsSettings:
+    """Plain DNS: where it listens, with how many workers, for whom, as which user, and the gateway's own name."""
+
+    listen: tuple[Endpoint, ...]
+    workers: int
+    allow_from: tuple[Network, ...]
+    user: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """Certificate chain and key of the encrypted listeners, and the server's name when it has one."""
+
+    certificate: Path
+    key: Path
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptedSettings:
+    """One encrypted transport (DoT, DoH or DoQ); `path` is used by DoH only."""
+
+    listen: tuple[Endpoint, ...]
+    path: str = "/dns-query"
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyProtocolSettings:
+    """Front ends whose PROXY v2 headers are believed."""
+
+    sources: tuple[Network, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamAddress:
+    """One upstream resolver. `address` is the IP to connect to; `name` is what a certificate is checked against and what a person reads."""
+
+    scheme: Scheme
+    name: str
+    port: int
+    path: str
+    address: str
+
+    def __str__(self) -> str:
+        name = f"[{self.name}]" if ":" in self.name else self.name
+        text = f"{self.scheme}://{name}:{self.port}{self.path}"
+        return text if self.name == self.address else f"{text}@{self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSettings:
+    """Who is asked when nothing is known here.
+
+    `routes` maps the key of a suffix (`gateway.wire.name.key_from_text`) to the servers for it and everything below.
+    `timeout` bounds one attempt. `origin` says who chose the servers: the file, the system's own resolver, or the fallback.
+    """
+
+    servers: tuple[UpstreamAddress, ...]
+    strategy: Strategy
+    routes: Mapping[str, tuple[UpstreamAddress, ...]]
+    timeout: float
+    origin: Literal["file", "system", "fallback"] = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """The cache of upstream answers, per worker. `client_ttl_max` caps the TTL a client is given (seconds)."""
+
+    entries: int = 50_000
+    bytes: int = 64 * 1024 * 1024
+    serve_stale: bool = True
+    stale_max: int = 86_400
+    client_ttl_max: int = 300
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSettings:
+    """How a block is answered. `page_address` holds IP addresses in text form, used by mode `page`."""
+
+    mode: BlockMode = "zero"
+    ttl: int = 10
+    page_address: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """Queries per second and burst for one source, per worker; 0 switches the limit off."""
+
+    per_client: int = 1000
+    burst: int = 5000
+    exempt: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRecord:
+    """A record of our own: `name` in text without the final dot, `type` and `data` in master file form, `ttl` in seconds."""
+
+    name: str
+    type: str
+    data: str
+    ttl: int = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Budgets that keep one client from starving the others, per worker."""
+
+    tcp_connections: int = 1000
+    tcp_per_client: int = 20
+    tcp_idle: float = 10.0
+    tcp_query: float = 5.0
+    tcp_in_flight: int = 100
+    tcp_write_bytes: int = 256 * 1024
+    misses: int = 4096
+    misses_per_client: int = 1000
+    clients: int = 65_536
+    answer_table_bytes: int = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Everything the data plane is told.
+
+    `policy` is the local policy file (tenant `local`) in the form `gateway.policy.tenant` validates; `source` is the file the
+    settings were read from, None for settings built in memory.
+    """
+
+    state_dir: Path
+    dns: DnsSettings
+    upstreams: UpstreamSettings
+    policy: Mapping[str, Any]  # Any: JSON values, validated by gateway.policy.tenant
+    dot: EncryptedSettings | None = None
+    doh: EncryptedSettings | None = None
+    doq: EncryptedSettings | None = None
+    tls: TlsSettings | None = None
+    proxy_protocol: ProxyProtocolSettings | None = None
+    cache: CacheSettings = CacheSettings()
+    block: BlockSettings = BlockSettings()
+    rate_limit: RateLimit = RateLimit()
+    rebinding_allow: tuple[str, ...] = ()
+    records: tuple[LocalRecord, ...] = ()
+    metrics: Endpoint | None = None
+    limits: Limits = Limits()
+    source: Path | None = None
+    other_sections: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # Any: sections of other packages, unread here
