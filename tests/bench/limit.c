@@ -1,12 +1,14 @@
 /* The floor of the measurements: a C program with nothing but the system calls.
  *
  *   limit PORT flip      turns each query into a reply by flipping one bit (what no resolver can beat)
- *   limit PORT answer    answers every A question with 192.0.2.1, TTL 300 (the upstream of the bench), others with NOERROR and no data
+ *   limit PORT answer    answers every A question with 192.0.2.1, TTL 300 (the upstream of the bench), others with NOERROR and no data;
+ *                        also over TCP
  *
  * Loopback only. Reads and writes up to 64 datagrams per call. Ends with its parent.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +16,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum { BATCH = 64, ROOM = 2048 };
 
@@ -37,6 +40,45 @@ static int answer(unsigned char *m, int n) {
     return end + (int)sizeof record;
 }
 
+static int read_all(int fd, unsigned char *to, size_t wanted) {
+    while (wanted) {
+        ssize_t got = read(fd, to, wanted);
+        if (got <= 0) return 0;
+        to += got;
+        wanted -= (size_t)got;
+    }
+    return 1;
+}
+
+/* One TCP connection: length, query, answer, until the other side leaves. */
+static void *serve_stream(void *given) {
+    int fd = (int)(intptr_t)given;
+    unsigned char frame[ROOM + 2];
+    while (read_all(fd, frame, 2)) {
+        int length = frame[0] << 8 | frame[1];
+        if (length > ROOM - 64 || !read_all(fd, frame + 2, (size_t)length)) break;
+        length = answer(frame + 2, length);
+        if (!length) break;
+        frame[0] = (unsigned char)(length >> 8);
+        frame[1] = (unsigned char)length;
+        if (write(fd, frame, (size_t)length + 2) < 0) break;
+    }
+    close(fd);
+    return NULL;
+}
+
+static void *accept_streams(void *given) {
+    struct sockaddr_in *here = given;
+    int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)here, sizeof *here) || listen(fd, 128)) { perror("tcp"); exit(1); }
+    for (;;) {
+        int stream = accept(fd, NULL, NULL);
+        pthread_t thread;
+        if (stream >= 0 && !pthread_create(&thread, NULL, serve_stream, (void *)(intptr_t)stream)) pthread_detach(thread);
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc != 3) { fprintf(stderr, "limit PORT flip|answer\n"); return 2; }
     prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -46,6 +88,8 @@ int main(int argc, char **argv) {
     here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &big, sizeof big);
     if (bind(fd, (struct sockaddr *)&here, sizeof here)) { perror("bind"); return 1; }
+    pthread_t streams;
+    if (answering) pthread_create(&streams, NULL, accept_streams, &here);
     struct mmsghdr heads[BATCH];
     struct iovec rooms[BATCH];
     struct sockaddr_in from[BATCH];

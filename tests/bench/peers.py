@@ -60,7 +60,7 @@ def compile_floor(folder: Path) -> Path | None:
     if compiler is None:
         return None
     program = folder / "limit"
-    subprocess.run([compiler, "-O2", "-o", str(program), str(Path(__file__).with_name("limit.c"))], check=True)
+    subprocess.run([compiler, "-O2", "-pthread", "-o", str(program), str(Path(__file__).with_name("limit.c"))], check=True)
     return program
 
 
@@ -80,7 +80,7 @@ def floor(folder: Path, port: int, upstream_port: int, names: int) -> Peer:
 def dnsdist(folder: Path, port: int, upstream_port: int, names: int) -> Peer:
     """dnsdist with a suffix set and a packet cache."""
     (folder / "dnsdist.conf").write_text(f"""
-setLocal("127.0.0.1:{port}", {{reusePort=false}})
+setLocal("127.0.0.1:{port}", {{maxInFlight=1000}})
 setACL({{"127.0.0.0/8"}})
 newServer({{address="127.0.0.1:{upstream_port}", sockets=16}})
 setSecurityPollSuffix("")
