@@ -47,8 +47,22 @@ def _closed(name: str, *values: str) -> Label:
 
 
 _TRANSPORT = _closed("transport", "udp", "tcp", "dot", "doh", "doq")
-_TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 33: "SRV", 43: "DS", 48: "DNSKEY", 64: "SVCB", 65: "HTTPS",
-          255: "ANY"}  # fmt: skip
+_TYPES = {
+    1: "A",
+    2: "NS",
+    5: "CNAME",
+    6: "SOA",
+    12: "PTR",
+    15: "MX",
+    16: "TXT",
+    28: "AAAA",
+    33: "SRV",
+    43: "DS",
+    48: "DNSKEY",
+    64: "SVCB",
+    65: "HTTPS",
+    255: "ANY",
+}
 _RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS", 23: "BADCOOKIE"}
 _BAND = _closed("band", "MN", "TH", "CS", "PT", "NL", "KH", "")
 _CATEGORY = Label("category", at_most=80)
@@ -60,31 +74,70 @@ _PAUSES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
 _LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 
 # counted by workers
-QUERIES = Metric("lachan_queries", "counter", "Queries received, by transport and type.", (_TRANSPORT, Label("type", frozenset({*_TYPES.values(), OTHER}))))
+QUERIES = Metric(
+    "lachan_queries",
+    "counter",
+    "Queries received, by transport and type.",
+    (_TRANSPORT, Label("type", frozenset({*_TYPES.values(), OTHER}))),
+)
 ANSWERS = Metric("lachan_answers", "counter", "Answers sent, by response code.", (Label("rcode", frozenset({*_RCODES.values(), OTHER})),))
 BLOCKED = Metric(
-    "lachan_blocked", "counter", "Queries answered with a block; protected categories are one category without band or source.",
-    (_CATEGORY, _BAND, _SITE_CLASS, _SOURCE))  # fmt: skip
+    "lachan_blocked",
+    "counter",
+    "Queries answered with a block; protected categories are one category without band or source.",
+    (_CATEGORY, _BAND, _SITE_CLASS, _SOURCE),
+)
 REWRITTEN = Metric("lachan_rewritten", "counter", "Queries answered with the safe mode of a search engine.", (Label("engine", at_most=24),))
-UPSTREAM_BLOCKS = Metric("lachan_upstream_blocks", "counter", "Answers that an upstream had blocked by itself; never counted as ours.", (_UPSTREAM,))
-CACHE = Metric("lachan_cache_lookups", "counter", "Look-ups in the cache of upstream answers.", (_closed("outcome", "hit", "miss", "stale", "negative", "failure", "prefetch"),))
+UPSTREAM_BLOCKS = Metric(
+    "lachan_upstream_blocks", "counter", "Answers that an upstream had blocked by itself; never counted as ours.", (_UPSTREAM,)
+)
+CACHE = Metric(
+    "lachan_cache_lookups",
+    "counter",
+    "Look-ups in the cache of upstream answers.",
+    (_closed("outcome", "hit", "miss", "stale", "negative", "failure", "prefetch"),),
+)
 CACHE_ENTRIES = Metric("lachan_cache_entries", "gauge", "Entries in the cache of upstream answers, all workers.")
 CACHE_BYTES = Metric("lachan_cache_bytes", "gauge", "Bytes held by the cache of upstream answers, all workers.")
 TABLE_BYTES = Metric("lachan_answer_table_bytes", "gauge", "Bytes held by finished replies, all workers.")
-UPSTREAM_SECONDS = Metric("lachan_upstream_latency_seconds", "histogram", "Time from asking an upstream to its answer.", (_UPSTREAM,), _LATENCIES)
+UPSTREAM_SECONDS = Metric(
+    "lachan_upstream_latency_seconds", "histogram", "Time from asking an upstream to its answer.", (_UPSTREAM,), _LATENCIES
+)
 UPSTREAM_FAILURES = Metric(
-    "lachan_upstream_failures", "counter", "Attempts at an upstream that gave no usable answer.",
-    (_UPSTREAM, _closed("reason", "timeout", "refused", "servfail", "network", "mismatch", "malformed", "tls")))  # fmt: skip
+    "lachan_upstream_failures",
+    "counter",
+    "Attempts at an upstream that gave no usable answer.",
+    (_UPSTREAM, _closed("reason", "timeout", "refused", "servfail", "network", "mismatch", "malformed", "tls")),
+)
 UPSTREAM_UP = Metric("lachan_upstream_up_workers", "gauge", "Workers that hold this upstream for healthy.", (_UPSTREAM,))
-UNANSWERED = Metric("lachan_upstream_exhausted", "counter", "Questions for which every upstream failed.", (_closed("answer", "stale", "servfail"),))
-IDENTIFIED = Metric("lachan_identified_queries", "counter", "Queries by whether their client is known by name, address or token.", (_closed("known", "yes", "no"),))
-RATE_LIMITED = Metric("lachan_rate_limited", "counter", "Queries over the limit of one source.", (_closed("action", "truncated", "dropped"),))
+UNANSWERED = Metric(
+    "lachan_upstream_exhausted", "counter", "Questions for which every upstream failed.", (_closed("answer", "stale", "servfail"),)
+)
+IDENTIFIED = Metric(
+    "lachan_identified_queries",
+    "counter",
+    "Queries by whether their client is known by name, address or token.",
+    (_closed("known", "yes", "no"),),
+)
+RATE_LIMITED = Metric(
+    "lachan_rate_limited", "counter", "Queries over the limit of one source.", (_closed("action", "truncated", "dropped"),)
+)
 REFUSED_CLIENTS = Metric("lachan_refused_clients", "counter", "Queries from addresses outside allow_from.")
-MALFORMED = Metric("lachan_malformed", "counter", "Datagrams and messages that are no query, by what was done.", (_closed("action", "formerr", "notimp", "badvers", "dropped"),))
+MALFORMED = Metric(
+    "lachan_malformed",
+    "counter",
+    "Datagrams and messages that are no query, by what was done.",
+    (_closed("action", "formerr", "notimp", "badvers", "dropped"),),
+)
 SEND_ERRORS = Metric("lachan_send_errors", "counter", "Replies the system would not send.", (_closed("reason", "unreachable", "full"),))
 RECEIVE_ERRORS = Metric("lachan_receive_errors", "counter", "Errors reported by the system while receiving.")
 CONNECTIONS = Metric("lachan_connections", "gauge", "Open client connections.", (_TRANSPORT,))
-CONNECTIONS_REFUSED = Metric("lachan_connections_refused", "counter", "Connections closed at once because a budget was used up.", (_TRANSPORT, _closed("budget", "all", "client", "idle", "slow")))  # fmt: skip
+CONNECTIONS_REFUSED = Metric(
+    "lachan_connections_refused",
+    "counter",
+    "Connections closed at once because a budget was used up.",
+    (_TRANSPORT, _closed("budget", "all", "client", "idle", "slow")),
+)
 PAUSE_SECONDS = Metric("lachan_collector_pause_seconds", "histogram", "Pauses of a worker for garbage collection.", (), _PAUSES)
 LOOP_DELAY_SECONDS = Metric("lachan_loop_delay_seconds", "histogram", "How late a worker's timer of one second came.", (), _PAUSES)
 
@@ -92,17 +145,30 @@ LOOP_DELAY_SECONDS = Metric("lachan_loop_delay_seconds", "histogram", "How late 
 GENERATION = Metric("lachan_generation", "gauge", "Number of the generation in force on a worker.", (_WORKER,))
 GENERATION_CREATED = Metric("lachan_generation_created_timestamp_seconds", "gauge", "When the generation in force was made.")
 WORKER_UP = Metric("lachan_worker_up", "gauge", "1 when the worker answers.", (_WORKER,))
-WORKER_RESTARTS = Metric("lachan_worker_restarts", "counter", "Workers that ended without being asked to, and were started again.", (_WORKER,))
-PROCESS_RESTARTS = Metric("lachan_process_restarts", "counter", "Further processes (pages, QUIC) that ended and were started again.", (Label("process", at_most=8),))
+WORKER_RESTARTS = Metric(
+    "lachan_worker_restarts", "counter", "Workers that ended without being asked to, and were started again.", (_WORKER,)
+)
+PROCESS_RESTARTS = Metric(
+    "lachan_process_restarts",
+    "counter",
+    "Further processes (pages, QUIC) that ended and were started again.",
+    (Label("process", at_most=8),),
+)
 PROCESS_UP = Metric("lachan_process_up", "gauge", "1 when the further process runs.", (Label("process", at_most=8),))
 MEMORY = Metric("lachan_memory_bytes", "gauge", "Proportional memory (PSS) of a process.", (Label("process", at_most=300),))
-RELOADS = Metric("lachan_reloads", "counter", "Attempts to put a new generation in force.", (_closed("outcome", "applied", "unchanged", "refused"),))
+RELOADS = Metric(
+    "lachan_reloads", "counter", "Attempts to put a new generation in force.", (_closed("outcome", "applied", "unchanged", "refused"),)
+)
 RELOAD_OK = Metric("lachan_last_reload_successful", "gauge", "1 when the last attempt to change the generation succeeded.")
 LIST_ENTRIES = Metric("lachan_list_entries", "gauge", "Names a list brings into the index.", (_SOURCE, _CATEGORY))
 LIST_UPDATED = Metric("lachan_list_updated_timestamp_seconds", "gauge", "When a list was last fetched or read.", (_SOURCE, _CATEGORY))
 ORDER_SERIAL = Metric("lachan_order_serial", "gauge", "Serial of the takedown orders in force.")
-ORDER_UPDATED = Metric("lachan_order_updated_timestamp_seconds", "gauge", "When this gateway put the serial of the takedown orders in force.")
-ACTIVE_DEVICES = Metric("lachan_active_devices", "gauge", "Devices seen in the last day; classes under 30 are counted as small.", (_SITE_CLASS,))
+ORDER_UPDATED = Metric(
+    "lachan_order_updated_timestamp_seconds", "gauge", "When this gateway put the serial of the takedown orders in force."
+)
+ACTIVE_DEVICES = Metric(
+    "lachan_active_devices", "gauge", "Devices seen in the last day; classes under 30 are counted as small.", (_SITE_CLASS,)
+)
 RECEIVE_DROPS = Metric("lachan_receive_buffer_drops", "counter", "Datagrams the system dropped because a receive buffer was full.")
 RECEIVE_BUFFER = Metric("lachan_receive_buffer_bytes", "gauge", "Smallest receive buffer granted to a listening socket.")
 DISK_FREE = Metric("lachan_state_free_bytes", "gauge", "Free space on the disk that holds the state directory.")

@@ -1,0 +1,111 @@
+"""The wall clock of the product, and the test clock that can move it.
+
+What follows it: schedules, order dates, release expiry, sessions, the journal. What never does: TTLs and time-outs (monotonic clock),
+TSIG, TLS, cookies, one-time codes (`time.time`). Any package may import this module.
+
+`LACHAN_TEST_CLOCK=FILE` moves the clock: the file holds an ISO 8601 time (`2026-09-01T21:30`, Viet Nam time unless it names a zone) or
+an offset in seconds (`+3600`). The owner of a loop calls `poll` every 100 ms; the file is read again when it changed. From the moment it
+was written the clock runs on from there, the same in every process. A file that cannot be read keeps the last offset.
+Because it can open a closed evening, the variable is refused for root, unless `LACHAN_TEST_CLOCK_AS_ROOT=1` stands beside it (test
+machines and containers whose only user is root).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from gateway.errors import StartError
+
+VARIABLE = "LACHAN_TEST_CLOCK"
+AS_ROOT_VARIABLE = "LACHAN_TEST_CLOCK_AS_ROOT"
+POLL_SECONDS = 0.1
+VIET_NAM = timezone(timedelta(hours=7))  # one zone, no summer time
+
+_OFFSET = re.compile(r"[+-]\d{1,10}(\.\d{1,6})?")
+_MOST_BYTES = 100
+
+log = logging.getLogger(__name__)
+
+
+class WallClock:
+    """Wall time in unix seconds. Made once before processes are forked, so that all of them agree."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.offset = 0.0
+        self._started = time.time()
+        self._seen: tuple[int, int, int] | None = None
+        self._complained = ""
+        self.poll()
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> WallClock:
+        """The clock this environment asks for; raises StartError when root asks for a test clock without saying so twice."""
+        text = environment.get(VARIABLE, "")
+        if not text:
+            return cls()
+        if os.geteuid() == 0 and environment.get(AS_ROOT_VARIABLE) != "1":
+            raise StartError(
+                f"{VARIABLE} moves every schedule and is refused for root: unset it, run as another user, "
+                f"or set {AS_ROOT_VARIABLE}=1 on a machine used only for tests"
+            )
+        clock = cls(Path(text).absolute())
+        log.warning("test clock on", extra={"event": "clock.test", "offset": round(clock.offset, 3), "variable": VARIABLE})
+        return clock
+
+    @property
+    def is_test(self) -> bool:
+        """Whether a file moves this clock."""
+        return self.path is not None
+
+    def now(self) -> float:
+        """Unix seconds. No input or output: the file is read by `poll` only."""
+        return time.time() + self.offset
+
+    def poll(self) -> bool:
+        """Read the file again if it changed; True when the clock moved. Called every `POLL_SECONDS` by whoever owns the loop."""
+        if self.path is None:
+            return False
+        try:
+            status = self.path.stat()
+            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if seen == self._seen:
+                return False
+            with self.path.open("rb") as file:
+                text = file.read(_MOST_BYTES).decode("ascii", "replace").strip()
+        except OSError as error:
+            self._complain(error.strerror or "unreadable")
+            return False
+        if not text:  # caught between truncation and write
+            return False
+        try:
+            offset = offset_of(text, max(status.st_mtime, self._started))
+        except ValueError:
+            self._seen = seen
+            self._complain("neither an ISO time nor an offset")
+            return False
+        self._seen, self._complained = seen, ""
+        moved = abs(offset - self.offset) > 0.0005
+        self.offset = offset
+        return moved
+
+    def _complain(self, reason: str) -> None:
+        if reason != self._complained:
+            self._complained = reason
+            log.warning("test clock not read", extra={"event": "clock.unreadable", "reason": reason})
+
+
+def offset_of(text: str, anchor: float) -> float:
+    """Seconds to add to the real clock so that it shows `text` at real time `anchor`; ValueError when `text` is neither form."""
+    if _OFFSET.fullmatch(text):
+        return float(text)
+    wanted = datetime.fromisoformat(text)
+    if wanted.tzinfo is None:
+        wanted = wanted.replace(tzinfo=VIET_NAM)
+    return wanted.timestamp() - anchor
