@@ -1,0 +1,280 @@
+"""The control plane's own tables, on the shared MetaData of `blocklists.tables`.
+
+History is rows, never a document in a column. Every table that belongs to a tenant has `tenant_id`, and every statement on it
+names the tenant
+(tests watch each statement). Text that people wrote (labels, notes, host names of requests) stands only here, never in the journal.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, UniqueConstraint, text
+
+from admin.values import (
+    Band,
+    Days,
+    Decision,
+    DeviceMatch,
+    HoursEffect,
+    NameEffect,
+    OverrideKind,
+    ProfileKind,
+    RequestReason,
+    RequestState,
+    SwitchKind,
+    SwitchState,
+    TargetKind,
+)
+from blocklists.tables import Instant, id_column, metadata, one_of, tenant_column
+
+# --- people ---------------------------------------------------------------------------------------------------------
+
+sessions = Table(
+    "sessions",
+    metadata,
+    id_column(),
+    # SHA-256 of the cookie's 256 random bits; the cookie itself is stored nowhere.
+    Column("token_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("browser", Text, nullable=False, default=""),
+    Column("created_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("idle_seconds", Integer, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    # When the password was last typed in this session: loosening asks for it again after a while.
+    Column("confirmed_at", Instant, nullable=False),
+    Index("ix_sessions_account_id", "account_id"),
+)
+
+known_browsers = Table(
+    "known_browsers",
+    metadata,
+    id_column(),
+    Column("secret_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Index("ix_known_browsers_account_id", "account_id"),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    id_column(),
+    tenant_column(),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("label", Text, nullable=False),
+    # The first signs of the token, to find it in a list; SHA-256 of the whole.
+    Column("prefix", Text, nullable=False),
+    Column("secret_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("created_at", Instant, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    Column("revoked_at", Instant),
+)
+
+api_token_scopes = Table(
+    "api_token_scopes",
+    metadata,
+    tenant_column(),
+    Column("token_id", Text, ForeignKey("api_tokens.id"), primary_key=True),
+    Column("scope", Text, primary_key=True),
+)
+
+tenant_keys = Table(
+    "tenant_keys",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("organisations.id"), primary_key=True, info={"tenant": True}),
+    # Keys the journal's digests; when it is destroyed they say nothing any more.
+    Column("digest_key", LargeBinary(32), nullable=False),
+)
+
+# --- who is protected -------------------------------------------------------------------------------------------------
+
+sites = Table(
+    "sites",
+    metadata,
+    id_column(),
+    tenant_column(),
+    Column("name", Text, nullable=False),
+    Column("site_class", Text, nullable=False),
+    Column("time_zone", Text, nullable=False, default="Asia/Ho_Chi_Minh"),
+    Column("created_at", Instant, nullable=False),
+    Column("retired_at", Instant),
+)
+
+site_networks = Table(
+    "site_networks",
+    metadata,
+    id_column(),
+    tenant_column(),
+    Column("site_id", Text, ForeignKey("sites.id"), nullable=False),
+    Column("network", Text, nullable=False),
+    UniqueConstraint("site_id", "network"),
+)
+
+profiles = Table(
+    "profiles",
+    metadata,
+    id_column(),
+    tenant_column(),
+    Column("site_id", Text, ForeignKey("sites.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("band", Text, nullable=False),
+    # Empty: the band's own default.
+    Column("safe_search", Integer),
+    Column("youtube", Text),
+    Column("uncategorised", Text),
+    Column("position", Integer, nullable=False, default=0),
+    Column("created_at", Instant, nullable=False),
+    Column("retired_at", Instant),
+    one_of("kind", ProfileKind),
+    one_of("band", Band),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    id_column(),
+    tenant_column(),
+    Column("profile_id", Text, ForeignKey("profiles.id"), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("retired_at", Instant),
+)
+
+device_matches = Table(
+    "device_matches",
+    metadata,
+    id_column(),
+    tenant_column(),
+    Column("device_id", Text, ForeignKey("devices.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    # Retired with its device; one live device per address, network, MAC or token within a tenant.
+    Column("retired_at", Instant),
+    one_of("kind", DeviceMatch),
+    Index("ix_device_matches_device_id", "device_id"),
+    Index(
+        "uq_device_matches_live",
+        "tenant_id",
+        "kind",
+        "value",
+        unique=True,
+        sqlite_where=text("retired_at IS NULL"),
+        postgresql_where=text("retired_at IS NULL"),
+    ),
+)
+
+# --- what holds for a profile -----------------------------------------------------------------------------------------
+
+switches = Table(
+    "switches",
+    metadata,
+    tenant_column(),
+    Column("profile_id", Text, ForeignKey("profiles.id"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    one_of("kind", SwitchKind),
+    one_of("state", SwitchState),
+)
+
+name_rules = Table(
+    "name_rules",
+    metadata,
+    id_column(),
+    tenant_column(),
+    Column("profile_id", Text, ForeignKey("profiles.id"), nullable=False),
+    Column("effect", Text, nullable=False),
+    Column("pattern", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    one_of("effect", NameEffect),
+    UniqueConstraint("profile_id", "effect", "pattern"),
+)
+
+hours = Table(
+    "hours",
+    metadata,
+    id_column(),
+    tenant_column(),
+    Column("profile_id", Text, ForeignKey("profiles.id"), nullable=False),
+    Column("days", Text, nullable=False),
+    # Wall time of the site, "21:00"; an end at or before the start is on the next day; "24:00" ends the day.
+    Column("starts", Text, nullable=False),
+    Column("ends", Text, nullable=False),
+    Column("effect", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    one_of("days", Days),
+    one_of("effect", HoursEffect),
+    Index("ix_hours_profile_id", "profile_id"),
+)
+
+overrides = Table(
+    "overrides",
+    metadata,
+    id_column(),
+    tenant_column(),
+    Column("profile_id", Text, ForeignKey("profiles.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("starts_at", Instant, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", Text, ForeignKey("accounts.id")),
+    # Set when a person ended it before its time.
+    Column("ended_at", Instant),
+    one_of("kind", OverrideKind),
+    Index("ix_overrides_profile_id", "profile_id", "ends_at"),
+)
+
+override_targets = Table(
+    "override_targets",
+    metadata,
+    tenant_column(),
+    Column("override_id", Text, ForeignKey("overrides.id"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    one_of("kind", TargetKind),
+)
+
+# --- asking -----------------------------------------------------------------------------------------------------------
+
+requests = Table(
+    "requests",
+    metadata,
+    id_column(),
+    tenant_column(),
+    # Empty where the address is shared: the person who answers chooses for whom.
+    Column("profile_id", Text, ForeignKey("profiles.id")),
+    Column("code", Text, nullable=False, unique=True),
+    # Host, note and answer are emptied thirty days after closing.
+    Column("host", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("note", Text, nullable=False, default=""),
+    Column("band", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("decision", Text),
+    Column("open_until", Instant),
+    Column("decided_by", Text, ForeignKey("accounts.id")),
+    Column("decided_at", Instant),
+    Column("created_at", Instant, nullable=False),
+    one_of("reason", RequestReason),
+    one_of("state", RequestState),
+    one_of("decision", Decision),
+)
+
+# --- what the gateway enforces ------------------------------------------------------------------------------------------
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("organisations.id"), primary_key=True, info={"tenant": True}),
+    # Raised in the same transaction as each change; what is applied lags behind while the gateway is away.
+    Column("revision", Integer, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("applied_revision", Integer, nullable=False, default=0),
+    Column("applied_at", Instant),
+    Column("file", Text),
+    Column("generation", Integer),
+    Column("error", Text),
+)

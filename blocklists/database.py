@@ -1,0 +1,86 @@
+"""The one door to the database: readers, and one write transaction at a time.
+
+`async with database.read() as rows:` gives a connection that sees one consistent moment and cannot write.
+`async with database.write() as rows:` gives the write transaction: it commits when the block ends, and rolls everything back when
+the block raises.
+There is no other way to write. Statements are SQLAlchemy Core, written where they are used; differences between databases live in
+`blocklists.dialects`; tables in `blocklists.tables` (shared) and `admin.tables`.
+
+May be imported by `blocklists`, `admin` and `lachan`. The gateway has no database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from blocklists.dialects import Dialect, dialect_of
+from gateway.errors import StartError
+
+
+class Database:
+    """Readers and the writer of one database. Make it with `open_database`."""
+
+    def __init__(self, dialect: Dialect, reader: AsyncEngine, writer: AsyncEngine) -> None:
+        self.dialect = dialect
+        self.reader = reader
+        self.writer = writer
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """One consistent moment; a statement that writes raises."""
+        async with self.reader.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """The write transaction; the next writer waits until this one has ended."""
+        async with self.writer.begin() as connection:
+            await self.dialect.begin_write(connection)
+            yield connection
+
+    async def check(self) -> list[str]:
+        """Damage found in the stored data, one line each; empty when all is well."""
+        async with self.reader.connect() as connection:
+            return await self.dialect.check(connection)
+
+    async def copy_to(self, path: Path) -> bool:
+        """A consistent copy of the whole database in a new file, while others read and write."""
+        async with self.writer.connect() as connection:
+            return await self.dialect.copy_to(connection, path)
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self.reader.dispose()
+        await self.writer.dispose()
+
+
+async def open_database(address: str) -> Database:
+    """Open the database and look for damage first. Raises StartError with the remedy; a damaged file is never written to."""
+    try:
+        url = make_url(address)
+    except ArgumentError as error:
+        raise StartError("admin.database: not a database address (for example sqlite+aiosqlite:///var/lachan.db)") from error
+    dialect = dialect_of(url)
+    database = Database(dialect, dialect.reader(url), dialect.writer(url))
+    try:
+        # The writer connects first: a new SQLite file is put into WAL mode, which a reader may not do.
+        async with database.writer.connect():
+            pass
+        damage = await database.check()
+    except SQLAlchemyError as error:
+        await database.close()
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise StartError(f"admin.database: {url.render_as_string()} cannot be used: {reason}") from error
+    if damage:
+        await database.close()
+        raise StartError(
+            f"admin.database: {url.render_as_string()} is damaged ({damage[0]}); names keep resolving by the last good policy; "
+            "put back the newest backup, or move the file away to start anew"
+        )
+    return database

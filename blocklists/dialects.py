@@ -1,0 +1,171 @@
+"""What SQLite and PostgreSQL do differently, in one place.
+
+The rest of the code never asks which database it has: it talks to a `Dialect`. Used by `blocklists.database` and by the migrations.
+
+SQLite: WAL, synchronous FULL (a change that was confirmed survives a power cut), foreign keys on, untrusted schemas refused, deleted text
+overwritten (`secure_delete`), readers that cannot write (`query_only`), a write transaction that takes its lock at once (BEGIN IMMEDIATE).
+PostgreSQL: read-only transactions for readers, one advisory lock for writers, so that the journal's chain has one order.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import event, text
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from gateway.errors import StartError
+
+#: Seconds a writer waits for another process (a command beside the running program) before it gives up.
+BUSY_SECONDS = 10
+READERS = 3
+#: The one key of the advisory lock that orders writers on PostgreSQL; any constant number serves.
+WRITE_LOCK = 0x1AC4A
+
+
+class Dialect(Protocol):
+    """The differences between databases that this product meets."""
+
+    def reader(self, url: URL) -> AsyncEngine:
+        """An engine whose transactions can only read."""
+        ...
+
+    def writer(self, url: URL) -> AsyncEngine:
+        """An engine whose transactions write one after the other."""
+        ...
+
+    async def begin_write(self, connection: AsyncConnection) -> None:
+        """Called first in every write transaction: take the one write lock."""
+        ...
+
+    async def check(self, connection: AsyncConnection) -> list[str]:
+        """Damage found in the stored data; empty when all is well."""
+        ...
+
+    async def copy_to(self, connection: AsyncConnection, path: Path) -> bool:
+        """Write a consistent copy of the whole database to a new file; False where the database's own tools do that."""
+        ...
+
+
+def dialect_of(url: URL) -> Dialect:
+    """The dialect for a database address. Raises StartError for a database this product does not know."""
+    if url.drivername == "sqlite+aiosqlite":
+        return SqliteDialect()
+    if url.drivername == "postgresql+asyncpg":
+        return PostgresqlDialect()
+    raise StartError(f"admin.database: {url.drivername} is not a database lachan can use (sqlite+aiosqlite or postgresql+asyncpg)")
+
+
+def append_only(dialect_name: str, table: str) -> list[str]:
+    """Statements after which the database itself refuses to change or remove rows of a table (used by migrations)."""
+    if dialect_name == "sqlite":
+        return [
+            f"CREATE TRIGGER {table}_keeps_{act.lower()} BEFORE {act} ON {table} BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            for act in ("UPDATE", "DELETE")
+        ]
+    return [
+        f"CREATE FUNCTION {table}_is_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{table} is append-only'; END $$",
+        f"CREATE TRIGGER {table}_keeps BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} EXECUTE FUNCTION {table}_is_append_only()",
+    ]
+
+
+class SqliteDialect:
+    """The embedded default: one file, any number of readers, one writer at a time."""
+
+    def reader(self, url: URL) -> AsyncEngine:
+        return self._engine(url, readers=READERS, query_only=True, begin="BEGIN")
+
+    def writer(self, url: URL) -> AsyncEngine:
+        return self._engine(url, readers=1, query_only=False, begin="BEGIN IMMEDIATE")
+
+    async def begin_write(self, connection: AsyncConnection) -> None:
+        """Nothing to do: BEGIN IMMEDIATE already holds the lock."""
+
+    async def check(self, connection: AsyncConnection) -> list[str]:
+        found = [str(row[0]) for row in await connection.execute(text("PRAGMA integrity_check(20)"))]
+        damage = [line for line in found if line != "ok"]
+        orphans = (await connection.execute(text("PRAGMA foreign_key_check"))).all()
+        return damage + [f"{row[0]}: a row points to {row[2]} that is not there" for row in orphans[:20]]
+
+    async def copy_to(self, connection: AsyncConnection, path: Path) -> bool:
+        # VACUUM cannot run inside a transaction; SQLAlchemy has opened one, which holds nothing yet.
+        raw = await connection.get_raw_connection()
+        driver: Any = raw.driver_connection  # the aiosqlite connection; its type is not exported by SQLAlchemy
+        await driver.rollback()
+        # SQLite fills an empty file that is already there; so the copy is private before its first byte.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        await driver.execute("VACUUM INTO ?", (str(path),))
+        return True
+
+    def _engine(self, url: URL, *, readers: int, query_only: bool, begin: str) -> AsyncEngine:
+        if url.database:
+            self._make_private(Path(url.database))
+        engine = create_async_engine(
+            url,
+            poolclass=AsyncAdaptedQueuePool,
+            pool_size=readers,
+            max_overflow=0,
+            pool_timeout=30,
+            # None: the driver opens no transaction by itself; the BEGIN below is the only one.
+            connect_args={"isolation_level": None, "timeout": BUSY_SECONDS},
+        )
+
+        def on_connect(dbapi_connection: Any, record: object) -> None:  # the driver's own connection type
+            cursor = dbapi_connection.cursor()
+            for pragma in (
+                "journal_mode=WAL",
+                "synchronous=FULL",
+                "foreign_keys=ON",
+                "trusted_schema=OFF",
+                "cell_size_check=ON",
+                "secure_delete=ON",
+                f"busy_timeout={BUSY_SECONDS * 1000}",
+                "cache_size=-4000",
+                f"query_only={'ON' if query_only else 'OFF'}",
+            ):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+
+        def on_begin(connection: Connection) -> None:
+            connection.exec_driver_sql(begin)
+
+        event.listen(engine.sync_engine, "connect", on_connect)
+        event.listen(engine.sync_engine, "begin", on_begin)
+        return engine
+
+    def _make_private(self, path: Path) -> None:
+        """The file holds people's words and password hashes: only its owner may read it. WAL files inherit its mode."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise StartError(
+                f"admin.database: {path} cannot be opened ({error.strerror}); give the program's user the right to write there"
+            ) from error
+
+
+class PostgresqlDialect:
+    """The database for a province: many readers, writers put in one order by an advisory lock."""
+
+    def reader(self, url: URL) -> AsyncEngine:
+        options = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
+        return create_async_engine(url, pool_size=READERS * 2, execution_options=options)
+
+    def writer(self, url: URL) -> AsyncEngine:
+        return create_async_engine(url, pool_size=2, max_overflow=0)
+
+    async def begin_write(self, connection: AsyncConnection) -> None:
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITE_LOCK})
+
+    async def check(self, connection: AsyncConnection) -> list[str]:
+        """PostgreSQL checks its pages itself (data checksums)."""
+        await connection.execute(text("SELECT 1"))
+        return []
+
+    async def copy_to(self, connection: AsyncConnection, path: Path) -> bool:
+        return False
