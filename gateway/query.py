@@ -1,0 +1,171 @@
+"""The values that travel through the gateway: where a query came from, what it asks, what an upstream answered.
+
+Anyone in `gateway` may import this module. Everything here is immutable but `Origin`, of which one listener owns each.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from gateway.wire.constants import Flag
+
+
+class Transport(enum.Enum):
+    """How a query reached us."""
+
+    UDP = "udp"
+    TCP = "tcp"
+    DOT = "dot"
+    DOH = "doh"
+    DOQ = "doq"
+
+
+STREAMS: Final = frozenset({Transport.TCP, Transport.DOT, Transport.DOH, Transport.DOQ})
+"""Transports whose client address is proven and whose answers need no truncation."""
+ENCRYPTED: Final = frozenset({Transport.DOT, Transport.DOH, Transport.DOQ})
+
+
+class Origin:
+    """Where a query came from and how its reply goes back.
+
+    `peer` and `local` are packed addresses (4 or 16 octets; IPv4 in its 4-octet form), `local` None where the listener cannot tell.
+    `token` is the client token of a server name, a DoH path or a front end. `listener` is the configured address, such as `127.0.0.1:5300`.
+    `send(origin, reply)` takes a reply that was not ready at once, exactly once; None says that there will be none.
+    `handle` belongs to the listener.
+    """
+
+    __slots__ = ("handle", "listener", "local", "peer", "port", "send", "token", "transport")
+
+    def __init__(
+        self,
+        transport: Transport,
+        peer: bytes,
+        port: int,
+        local: bytes | None = None,
+        token: str | None = None,
+        listener: str = "",
+        send: Callable[[Origin, bytes | None], None] | None = None,
+        handle: object = None,
+    ) -> None:
+        self.transport = transport
+        self.peer = peer
+        self.port = port
+        self.local = local
+        self.token = token
+        self.listener = listener
+        self.send = send
+        self.handle = handle
+
+
+class Edns(NamedTuple):
+    """The OPT record of a query (RFC 6891). Unknown options are not kept; a client subnet (RFC 7871) is checked and forgotten."""
+
+    size: int
+    """UDP payload size the client can take, as sent."""
+    do: bool = False
+    version: int = 0
+    plain: bool = True
+    """No option at all."""
+    cookie: bytes = b""
+    """Client cookie, with the server cookie behind it if the client has one; empty when not sent (RFC 7873)."""
+    padding: bool = False
+    keepalive: bool = False
+    mac: str | None = None
+    """Hardware address `aa:bb:cc:dd:ee:ff` that a forwarder added; to be believed only from forwarders the operator named."""
+    wants_text: bool = False
+    """The client sent an empty EDE or structured-error option and can show a text."""
+
+
+class Query(NamedTuple):
+    """One well-formed question of class IN with opcode QUERY."""
+
+    id: int
+    flags: int
+    """The second header word as received (RD, AD, CD are read from it)."""
+    qname: bytes
+    """Lower-case wire form."""
+    key: str
+    """The name as index key (`gateway.wire.name`)."""
+    qtype: int
+    question: bytes
+    """The question section as sent, letter case included: what a reply echoes."""
+    edns: Edns | None
+    qclass: int = 1
+
+    @property
+    def rd(self) -> bool:
+        """Recursion desired."""
+        return self.flags & Flag.RD != 0
+
+    @property
+    def cd(self) -> bool:
+        """Checking disabled (RFC 4035 §3.2.2)."""
+        return self.flags & Flag.CD != 0
+
+    @property
+    def wants_ad(self) -> bool:
+        """Whether the client understands AD in a reply (RFC 6840 §5.7 and §5.8)."""
+        return self.flags & Flag.AD != 0 or (self.edns is not None and self.edns.do)
+
+    @property
+    def do(self) -> bool:
+        """DNSSEC records wanted."""
+        return self.edns is not None and self.edns.do
+
+
+class Reject(NamedTuple):
+    """A query that is answered from its header alone: malformed, not supported, or carrying nothing but a cookie (rcode 0, RFC 7873
+    §5.4)."""
+
+    id: int
+    flags: int
+    rcode: int
+    question: bytes = b""
+    """Echoed when it could be read."""
+    edns: Edns | None = None
+    """Set when the reply carries an OPT record."""
+    ede: int | None = None
+
+
+class AnswerFacts(NamedTuple):
+    """What an answer leads to: the names behind the first one and every address, also those in SVCB hints."""
+
+    targets: tuple[str, ...] = ()
+    """Index keys of CNAME, DNAME and SVCB/HTTPS targets in order, without the question's own name."""
+    addresses: tuple[bytes, ...] = ()
+    """Packed A and AAAA addresses and `ipv4hint`/`ipv6hint` values."""
+
+
+NO_FACTS: Final = AnswerFacts()
+
+
+class Answer(NamedTuple):
+    """An answer without its header, question and OPT: what is stored, judged and composed for each client.
+
+    `body` starts behind the question; compression pointers in it are valid in any message whose question has the same length. Offsets
+    count from
+    the start of `body`.
+    """
+
+    rcode: int
+    ad: bool
+    body: bytes
+    an: int
+    """Records of the answer section."""
+    ns: int
+    """Records of the authority section: the SOA of a negative answer, with its proofs when DNSSEC records were asked for."""
+    ttl_offsets: tuple[int, ...]
+    ttls: tuple[int, ...]
+    """One per offset; equal inside an RRset (RFC 2181 §5.2), at most seven days (RFC 8767 §4)."""
+    rrset_ends: tuple[tuple[int, int, int], ...]
+    """(end, answer records, authority records) at which the body may be cut."""
+    facts: AnswerFacts = NO_FACTS
+    ede: tuple[tuple[int, str], ...] = ()
+    """Extended errors of the upstream."""
+    ttl: int = 0
+    """Seconds it may be stored: the least TTL, for a negative answer the lesser of the SOA's TTL and its minimum (RFC 2308 §5), 0 without
+    an SOA."""
+    negative: bool = False
+    """NXDOMAIN or no record of the type asked for (RFC 2308 §2); aliases may stand in front."""

@@ -1,0 +1,147 @@
+"""Reading what a client asks. Imported by the pipeline, the listeners and `upstreams`; `parse_answer` is offered here beside `parse_query`.
+
+No input makes `parse_query` raise, and the work per message is bounded whatever the message says.
+RFC 1035 §4, 6891, 7873 §5.4, 8906, 9267, 9619, 9824 §3.3.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+from gateway.query import Edns, Query, Reject
+from gateway.wire.answer import parse_answer
+from gateway.wire.constants import MAX_NAME, Ede, Flag, Opcode, Qclass, Qtype, Rcode
+from gateway.wire.edns import read_options
+from gateway.wire.name import MALFORMED, key_of_labels, read_qname, skip_name
+
+__all__ = ["parse_answer", "parse_query"]
+
+MAX_ADDITIONAL: Final = 4
+"""Records behind the question of a query: OPT, TSIG or SIG(0), and room for what may come."""
+
+_HEADER: Final = Struct(">HHHHHH")
+_PAIR: Final = Struct(">HH")
+_RECORD: Final = Struct(">HHIH")
+
+_UNASKABLE: Final = frozenset({0, Qtype.OPT, Qtype.NXNAME, Qtype.TSIG, Qtype.TKEY})
+_ODD_TYPES: Final[dict[int, int]] = {
+    **dict.fromkeys(_UNASKABLE, Rcode.FORMERR),
+    Qtype.AXFR: Rcode.REFUSED,
+    Qtype.IXFR: Rcode.REFUSED,
+    Qtype.MAILA: Rcode.NOTIMP,
+    Qtype.MAILB: Rcode.NOTIMP,
+}
+
+
+def parse_query(data: bytes, stream: bool = False) -> Query | Reject | None:
+    """The question of a message, or how to turn it down, or None for silence (no header, or a response: answering those makes loops).
+
+    `stream` says that it came over TCP or TLS.
+    """
+    if len(data) < 12:
+        return None
+    ident, flags, qdcount, ancount, nscount, arcount = _HEADER.unpack_from(data)
+    if flags & 0xF800 or qdcount != 1:
+        return _parse_odd(data, ident, flags, qdcount, stream)
+    pos = 12
+    limit = len(data)
+    labels: list[bytes] = []
+    while pos < limit:
+        length = data[pos]
+        pos += 1
+        if not length:
+            break
+        if length > 63:
+            return Reject(ident, flags, Rcode.FORMERR)
+        labels.append(data[pos : pos + length])
+        pos += length
+    end = pos + 4
+    if end > limit or pos > 12 + MAX_NAME:
+        return Reject(ident, flags, Rcode.FORMERR)
+    question = data[12:end]
+    qname = data[12:pos].lower()
+    edns: Edns | None = None
+    if arcount:
+        if ancount or nscount or arcount > MAX_ADDITIONAL:
+            return Reject(ident, flags, Rcode.FORMERR, question)
+        read = _read_additional(data, end, arcount, stream)
+        if isinstance(read, Reject):
+            return read._replace(id=ident, flags=flags, question=question)
+        edns = read
+    elif ancount or nscount or end != limit:
+        return Reject(ident, flags, Rcode.FORMERR, question)
+    qtype, qclass = _PAIR.unpack_from(data, pos)
+    if qclass != Qclass.IN:
+        return Reject(ident, flags, Rcode.REFUSED, question, edns)
+    if qtype in _ODD_TYPES:
+        return Reject(ident, flags, _ODD_TYPES[qtype], question, edns, Ede.INVALID_QUERY_TYPE if qtype in _UNASKABLE else None)
+    return Query(ident, flags, qname, key_of_labels(labels), qtype, question, edns)
+
+
+def _read_additional(data: bytes, pos: int, count: int, stream: bool) -> Edns | Reject | None:
+    """The one OPT record among the last `count` records, or a Reject whose header is still to be filled in."""
+    found: Edns | None = None
+    bad = 0
+    limit = len(data)
+    for _ in range(count):
+        is_root = pos < limit and data[pos] == 0
+        pos = pos + 1 if is_root else skip_name(data, pos)
+        if pos == MALFORMED or pos + 10 > limit:
+            return Reject(0, 0, Rcode.FORMERR, edns=found)
+        rtype, size, ttl, length = _RECORD.unpack_from(data, pos)
+        pos += 10
+        stop = pos + length
+        if stop > limit:
+            return Reject(0, 0, Rcode.FORMERR, edns=found)
+        if rtype == Qtype.OPT:
+            do = ttl & 0x8000 != 0
+            if found is not None or not is_root:
+                return Reject(0, 0, Rcode.FORMERR, edns=found)
+            if ttl & 0xFF0000:
+                # RFC 6891 §6.1.3: the version is judged before the options, whose meaning it may change.
+                bad = Rcode.BADVERS
+                found = Edns(size, do, ttl >> 16 & 0xFF, length == 0)
+            elif length:
+                found = read_options(data, pos, stop, size, do, stream)
+                if found is None:
+                    bad = Rcode.FORMERR
+                    found = Edns(size, do)
+            else:
+                found = Edns(size, do)
+        pos = stop
+    if pos != limit:
+        return Reject(0, 0, Rcode.FORMERR, edns=found)
+    return Reject(0, 0, bad, edns=found) if bad else found
+
+
+def _parse_odd(data: bytes, ident: int, flags: int, qdcount: int, stream: bool) -> Reject | None:
+    """Responses, other operations, and any number of questions but one."""
+    if flags & Flag.QR:
+        return None
+    ancount, nscount, arcount = int.from_bytes(data[6:8], "big"), int.from_bytes(data[8:10], "big"), int.from_bytes(data[10:12], "big")
+    opcode = (flags & Flag.OPCODE) >> 11
+    if opcode != Opcode.QUERY:
+        # The body of an unknown operation has an unknown form; its OPT is looked for where it usually is.
+        question = b""
+        pos = 12
+        if qdcount == 1:
+            _, pos = read_qname(data, 12)
+            if pos == MALFORMED or pos + 4 > len(data):
+                return Reject(ident, flags, Rcode.NOTIMP)
+            pos += 4
+            question = data[12:pos]
+        edns: Edns | None = None
+        if qdcount <= 1 and not ancount and not nscount and 0 < arcount <= MAX_ADDITIONAL:
+            read = _read_additional(data, pos, arcount, stream)
+            edns = read.edns if isinstance(read, Reject) else read
+        return Reject(ident, flags, Rcode.NOTIMP, question, edns)
+    if qdcount > 1 or ancount or nscount or not 0 < arcount <= MAX_ADDITIONAL:
+        # RFC 9619 §4.
+        return Reject(ident, flags, Rcode.FORMERR)
+    read = _read_additional(data, 12, arcount, stream)
+    if isinstance(read, Reject):
+        return read._replace(id=ident, flags=flags)
+    # RFC 7873 §5.4: no question and a cookie asks for nothing but a server cookie.
+    rcode = Rcode.NOERROR if read is not None and read.cookie else Rcode.FORMERR
+    return Reject(ident, flags, rcode, edns=read)
