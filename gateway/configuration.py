@@ -1,0 +1,213 @@
+"""Reading the configuration file: from the text of a person to `GatewaySettings`, with every mistake at once.
+
+`lachan gateway` calls `load`; the composition calls `check_gateway` and adds the sections of the other packages. Sections that belong
+to another package are carried along unread. Raises `SettingsError`; nothing here changes a running gateway.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from gateway.errors import Mistake, PolicyFileError, SettingsError
+from gateway.sections import check, key_names, nearest, without_empty
+from gateway.servers import FALLBACK, parse_server, system_servers
+from gateway.settings import (
+    BlockSettings,
+    CacheSettings,
+    DnsSettings,
+    Endpoint,
+    GatewaySettings,
+    Limits,
+    LocalRecord,
+    Network,
+    RateLimit,
+    UpstreamAddress,
+    UpstreamSettings,
+)
+from gateway.wire.name import key_from_text
+from gateway.written import PRIVATE, GatewayFile, UpstreamsFile
+from gateway.written_policy import policy_of
+from gateway.yamlfile import Document, Keys, read, text_of_scalar
+
+OTHER_SECTIONS = ("lists", "lists_fetch", "takedown", "rpz", "admin", "block_page")
+"""Sections of the packages above this one."""
+POLICY_SECTIONS = frozenset({"rules", "sites", "profiles", "clients", "default_profile"})
+"""Sections that only make sense together; they become the local policy file."""
+NOT_BUILT = {
+    "dot": "DNS over TLS for clients (dot)",
+    "doh": "DNS over HTTPS for clients (doh)",
+    "doq": "DNS over QUIC for clients (doq)",
+    "tls": "The certificate of the encrypted listeners (tls)",
+    "proxy_protocol": "PROXY protocol from a front end (proxy_protocol)",
+}
+DEFAULT_LISTEN = (Endpoint("127.0.0.1", 5300), Endpoint("::1", 5300))
+
+
+def load(path: Path) -> GatewaySettings:
+    """Read the file for a data plane that runs alone. Raises SettingsError with every mistake."""
+    settings, mistakes = check_gateway(read(path))
+    if settings is None or mistakes:
+        raise SettingsError(mistakes)
+    return settings
+
+
+def check_gateway(document: Document) -> tuple[GatewaySettings | None, list[Mistake]]:
+    """Check the data plane's sections of a document. Returns the settings, or None with every mistake."""
+    if document.value is None:
+        document = Document(document.path, {}, document.lines)
+    if not isinstance(document.value, dict):
+        return None, [Mistake(document.place(()), "the file must hold sections (key: value), not a list or a single value")]
+    own = set(key_names(GatewayFile))
+    mistakes = [
+        Mistake(document.place((name,)), f"unknown key '{name[:60]}'", nearest(name, sorted({*own, *OTHER_SECTIONS})))
+        for name in document.value
+        if name not in own and name not in OTHER_SECTIONS
+    ]
+    mistakes += [
+        Mistake(
+            document.place((name,)), f"{sentence} is not part of this version yet", "take the section out; everything else works without it"
+        )
+        for name, sentence in NOT_BUILT.items()
+        if document.value.get(name) is not None
+    ]
+    sound: dict[str, Any] = {}  # Any: parsed YAML, checked below
+    for name in own & document.value.keys():
+        section, found = check(GatewayFile, {name: document.value[name]}, document)
+        mistakes += found
+        if section is not None:
+            sound[name] = document.value[name]
+    if not POLICY_SECTIONS & document.value.keys() <= sound.keys():
+        sound = {name: value for name, value in sound.items() if name not in POLICY_SECTIONS}
+    written, _ = check(GatewayFile, sound, document)
+    assert written is not None, "sections that are sound one by one are sound together"
+    resolver = _Resolver(document, written)
+    settings = resolver.settings()
+    mistakes += resolver.mistakes
+    mistakes.sort(key=_line)
+    return (None if mistakes else settings), mistakes
+
+
+def _line(mistake: Mistake) -> int:
+    """The line a mistake stands on, so that a person can walk down the file."""
+    parts = mistake.path.split(":")
+    return int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
+
+
+class _Resolver:
+    """Turns checked sections into settings, collecting what only shows when values meet."""
+
+    def __init__(self, document: Document, written: GatewayFile) -> None:
+        self.document = document
+        self.written = written
+        self.folder = document.path.resolve().parent if document.path else Path.cwd()
+        self.mistakes: list[Mistake] = []
+
+    def settings(self) -> GatewaySettings:
+        written = self.written
+        listen = tuple(written.dns.listen) if written.dns.listen else DEFAULT_LISTEN
+        others = {name: value for name, value in self.document.value.items() if name in OTHER_SECTIONS and value is not None}
+        return GatewaySettings(
+            state_dir=self.folder / written.state_dir,
+            dns=DnsSettings(
+                listen=listen,
+                workers=written.dns.workers or available_cores(),
+                allow_from=tuple(written.dns.allow_from) if written.dns.allow_from is not None else private_networks(),
+                user=written.dns.user,
+                name=written.dns.name,
+            ),
+            upstreams=self._upstreams(written.upstreams, listen),
+            policy=self._policy(),
+            cache=CacheSettings(
+                entries=written.cache.entries,
+                bytes=written.cache.bytes,
+                serve_stale=written.cache.serve_stale,
+                stale_max=int(written.cache.stale_max),
+                client_ttl_max=written.cache.client_ttl_max,
+            ),
+            block=BlockSettings(written.block.mode, written.block.ttl, tuple(written.block.page_address)),
+            rate_limit=RateLimit(written.rate_limit.per_client, written.rate_limit.burst, tuple(written.rate_limit.exempt)),
+            rebinding_allow=tuple(map(key_from_text, written.rebinding.allow)),
+            records=tuple(LocalRecord(record.name, record.type.upper(), record.data, record.ttl) for record in written.records),
+            metrics=written.metrics.listen if written.metrics else None,
+            limits=Limits(**written.limits.model_dump()),
+            source=self.document.path.resolve() if self.document.path else None,
+            other_sections=MappingProxyType(others),
+        )
+
+    def _upstreams(self, written: UpstreamsFile, listen: Sequence[Endpoint]) -> UpstreamSettings:
+        origin: Literal["file", "system", "fallback"] = "file"
+        servers = tuple(written.servers)
+        if not servers:
+            servers, origin = system_servers(listen), "system"
+        if not servers:
+            servers, origin = tuple(map(parse_server, FALLBACK)), "fallback"
+        self._refuse_own(servers, listen)
+        routes = {key_from_text(name): tuple(route) for name, route in written.routes.items()}
+        return UpstreamSettings(servers, written.strategy, MappingProxyType(routes), written.timeout, origin)
+
+    def _refuse_own(self, servers: Sequence[UpstreamAddress], listen: Sequence[Endpoint]) -> None:
+        for index, server in enumerate(servers):
+            if any(server.address == endpoint.host and server.port == endpoint.port for endpoint in listen):
+                self._mistake(("upstreams", "servers", index), f"{server} is this gateway's own address", "it would ask itself for ever")
+
+    def _policy(self) -> dict[str, Any]:
+        policy = policy_of(self.written)
+        try:
+            validate_policy(policy)
+        except PolicyFileError as error:
+            self.mistakes += [
+                Mistake(self.document.place(_keys(mistake.path)), mistake.message, mistake.remedy) for mistake in error.mistakes
+            ]
+        if self.written.block.mode == "page" and not self.written.block.page_address:
+            self._mistake(("block", "page_address"), "mode page needs the address of the page", "or choose another mode")
+        return policy
+
+    def _mistake(self, keys: Keys, message: str, remedy: str = "") -> None:
+        self.mistakes.append(Mistake(self.document.place(keys), message, remedy))
+
+
+def validate_policy(policy: dict[str, Any]) -> None:
+    """Let the policy package judge the local policy file. Raises PolicyFileError."""
+    try:
+        from gateway.policy.tenant import parse_policy_file  # here, because the policy package may read settings values itself
+    except ModuleNotFoundError:
+        return
+
+    parse_policy_file(policy)
+
+
+def private_networks() -> tuple[Network, ...]:
+    """The networks that may ask when the file does not say: this machine and private addresses."""
+    from ipaddress import ip_network
+
+    return tuple(ip_network(text) for text in PRIVATE)
+
+
+def available_cores() -> int:
+    """How many processors this process may use."""
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def _keys(path: str) -> Keys:
+    """Read a dotted path (`profiles[0].allow[2]`) back into keys."""
+    keys: list[str | int] = []
+    for part in path.replace("[", ".[").split("."):
+        if part.startswith("[") and part.endswith("]") and part[1:-1].isdigit():
+            keys.append(int(part[1:-1]))
+        elif part:
+            keys.append(part)
+    return tuple(keys)
+
+
+def plain(value: object) -> object:
+    """Turn parsed YAML into plain JSON values, with numbers kept as numbers. Other packages use it for their sections."""
+    value = without_empty(value)
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return text_of_scalar(value) if not isinstance(value, int | float) else value

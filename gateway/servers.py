@@ -1,0 +1,100 @@
+"""Upstream servers as text: `scheme://name[:port][/path][@address]`, and the resolvers the system already uses.
+
+Only `configuration.py` and the composition import this module. It may look a server's name up once, when the file is read; the
+gateway itself never depends on another resolver to find its upstreams.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import ip_address
+from pathlib import Path
+
+from gateway.settings import Endpoint, Scheme, UpstreamAddress
+
+PORTS: dict[str, int] = {"udp": 53, "tcp": 53, "tls": 853, "https": 443}
+FALLBACK = ("udp://9.9.9.9", "udp://149.112.112.112")
+"""Asked only when the file names nobody and the system has no resolver: Quad9, a foundation in Switzerland."""
+RESOLV_CONF = (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf"))
+
+_FORM = re.compile(r"([a-z]+)://(?:\[([^\]]+)\]|([^:/@\[\]]+))(?::([0-9]{1,5}))?(/[^@\s]*)?(?:@(?:\[([^\]]+)\]|(\S+)))?")
+_SHAPE = "write it as udp://192.168.1.1, tcp://192.168.1.1:53 or scheme://name[:port][/path][@address]"
+NOT_BUILT = {"tls": "DNS over TLS", "https": "DNS over HTTPS"}
+
+
+def parse_server(text: str, find_address: Callable[[str], str] | None = None) -> UpstreamAddress:
+    """Read one upstream server. Raises ValueError with a sentence for the person who wrote it."""
+    match = _FORM.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"'{text[:80]}' is not a server; {_SHAPE}")
+    scheme = match[1]
+    if scheme not in PORTS:
+        raise ValueError(f"'{scheme}' is not a way to reach a server; known: udp, tcp, tls, https")
+    if scheme in NOT_BUILT:
+        raise ValueError(f"upstreams over {NOT_BUILT[scheme]} ({scheme}://) are not part of this version yet; use udp:// or tcp://")
+    name = match[2] or match[3]
+    port = int(match[4]) if match[4] else PORTS[scheme]
+    if not 1 <= port <= 65_535:
+        raise ValueError(f"port {port} is not between 1 and 65535")
+    path = match[5] or ("/dns-query" if scheme == "https" else "")
+    if path and scheme != "https":
+        raise ValueError(f"a path ({path}) belongs to https:// only")
+    address = _address(match[6] or match[7], name, find_address or look_up)
+    return UpstreamAddress(_scheme(scheme), name, port, path, address)
+
+
+def _scheme(text: str) -> Scheme:
+    found: dict[str, Scheme] = {"udp": "udp", "tcp": "tcp", "tls": "tls", "https": "https"}
+    return found[text]
+
+
+def _address(written: str | None, name: str, find_address: Callable[[str], str]) -> str:
+    if written is not None:
+        try:
+            return str(ip_address(written))
+        except ValueError:
+            raise ValueError(f"'{written[:60]}' behind the @ is not an IP address") from None
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        if re.fullmatch(r"[0-9.]+", name):
+            raise ValueError(f"'{name[:60]}' is not an IP address") from None
+    try:
+        return find_address(name)
+    except OSError:
+        raise ValueError(f"the address of '{name[:80]}' was not found; write it behind an @, such as udp://{name[:80]}@192.0.2.1") from None
+
+
+def look_up(name: str) -> str:
+    """Ask the system for the address of a name. Raises OSError when there is none."""
+    return str(socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM)[0][4][0])
+
+
+def system_servers(own: Sequence[Endpoint], files: Iterable[Path] = RESOLV_CONF) -> tuple[UpstreamAddress, ...]:
+    """The resolvers this machine already uses, from the first file that names any; our own listen addresses and stubs are left out.
+
+    Using them adds no new party who sees the names.
+    """
+    mine = {endpoint.host for endpoint in own if endpoint.port == 53}
+    everywhere = bool(mine & {"0.0.0.0", "::"})
+    for file in files:
+        try:
+            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            continue
+        found: list[UpstreamAddress] = []
+        for line in lines:
+            words = line.split()
+            if len(words) < 2 or words[0] != "nameserver" or "%" in words[1]:
+                continue
+            try:
+                address = ip_address(words[1])
+            except ValueError:
+                continue
+            if str(address) not in mine and not (everywhere and address.is_loopback):
+                found.append(UpstreamAddress("udp", str(address), 53, "", str(address)))
+        if found:
+            return tuple(found)
+    return ()
