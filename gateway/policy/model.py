@@ -113,8 +113,8 @@ Activity = Literal["off", "aggregate", "history"]
 class Rule:
     """One rule as a person reads it.
 
-    `kind` is the reason word of the rule, `text` the rule in the words of its owner (`deny *.bad.example`, `category gamb`), `basis` what it
-    stands on (an order's number, a list's title), `source` the id of the list, zone, order or file, `version` what identifies its state.
+    `kind` is the reason word of the rule, `text` the rule in the words of its owner (`deny *.bad.example`, `category gamb`), `basis` what
+    it stands on (an order's number, a list's title), `source` the id of the list, zone, order or file, `version` what identifies its state.
     """
 
     origin: RuleOrigin
@@ -249,7 +249,8 @@ class BlockSettings:
 class Match:
     """Who a client is. `site` and `site_tenant` say where it is, `profile` None means the guest profile of the place.
 
-    `by` says what identified it; `zones` are the client-IP triggers of RPZ zones that its address meets (source and action numbers of the index).
+    `by` says what identified it; `zones` are the client-IP triggers of RPZ zones that its address meets (source and action numbers
+    of the index).
     """
 
     client_id: str | None
@@ -267,8 +268,9 @@ class Match:
 class EffectivePolicy:
     """What holds for one client at one moment: profile, overlays and overrides resolved. Compared by identity.
 
-    `id` and `base_id` stay the same while the content does; policies that differ only in personal names share `base_id`. `own_names` are the
-    keys that personal rules touch. `valid_until` is the wall time (unix seconds) at which it must be resolved again. `tables` belongs to the engine.
+    `id` and `base_id` stay the same while the content does; policies that differ only in personal names share `base_id`. `own_names` are
+    the keys that personal rules touch. `valid_until` is the wall time (unix seconds) at which it must be resolved again. `tables` belongs
+    to the engine.
     """
 
     id: int
