@@ -1,0 +1,236 @@
+"""Settings of the lists: `lists`, `lists_fetch`, `rpz` and `takedown`, as written and resolved.
+
+`blocklists` and the packages above may import this module.
+Paths are absolute after resolution; times are seconds, sizes are bytes. Whether a category exists is judged against the catalogue by
+`check_lists`, so that a typo is found by `lachan check` and not by the first compilation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator
+
+from gateway.errors import Mistake
+from gateway.sections import Identifier, NameText, Seconds, Section, Size, Text, check, key, nearest
+from gateway.yamlfile import Document, Keys
+
+Level = Literal["province", "school", "parent"]
+Action = Literal["block", "allow"]
+ListFormat = Literal["auto", "hosts", "domains", "adblock", "rpz", "csv"]
+RpzPolicy = Literal["given", "nxdomain", "nodata", "passthru", "drop", "tcp-only", "disabled"]
+ORDER_ONLY = frozenset({"order", "dist"})
+"""Categories that only numbered orders fill (never a list)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListSettings:
+    """One list: a file (`path`) or a subscription (`url`), either feeding a `category` or stating the `action` of a `level`."""
+
+    id: str
+    category: str | None = None
+    action: Action | None = None
+    level: Level = "province"
+    path: Path | None = None
+    url: str | None = None
+    format: ListFormat = "auto"
+    refresh: float = 86_400.0
+    allow_rewrites: bool = False
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RpzSettings:
+    """One response policy zone; the order of the zones is their precedence. `policy` other than `given` overrides its actions."""
+
+    name: str
+    file: Path
+    policy: RpzPolicy = "given"
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSettings:
+    """How subscriptions are fetched. `allow_private` permits addresses of the inner network; `max_bytes` caps one download."""
+
+    allow_private: bool = False
+    max_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class BlocklistSettings:
+    """Everything list preparation is told. `orders_file` is the takedown file; `state_dir` holds fetched copies and what is compiled."""
+
+    state_dir: Path
+    lists: tuple[ListSettings, ...] = ()
+    rpz: tuple[RpzSettings, ...] = ()
+    orders_file: Path | None = None
+    fetch: FetchSettings = FetchSettings()
+
+
+def _url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", text):
+        raise ValueError(f"'{text[:60]}' is not an address such as https://example.net/list.txt (no user name or password)")
+    return text
+
+
+class ListFile(Section):
+    """lists[]"""
+
+    id: Identifier = key(..., "Mã của danh sách.", "Id of the list.", "gambling-vn")
+    category: Text | None = key(
+        None, "Nhóm mà danh sách này bổ sung tên; bảng độ tuổi quyết định.", "Category the names go into; the matrix decides.", "gamb"
+    )
+    action: Action | None = key(
+        None,
+        "Thay cho category: chặn hoặc mở, là ý kiến của cấp level.",
+        "Instead of category: block or allow, an opinion of level.",
+        "block",
+    )
+    level: Level = key("province", "Cấp của ý kiến đó.", "Level of that opinion.", "school")
+    path: Text | None = key(None, "Tệp danh sách.", "File of the list.", "lists/gambling.hosts.txt")
+    url: Annotated[Text, AfterValidator(_url)] | None = key(
+        None, "Địa chỉ tải danh sách (thay cho path).", "Address to fetch it from (instead of path).", '"https://example.net/list.txt"'
+    )
+    format: ListFormat = key("auto", "Định dạng; auto tự nhận ra.", "Format; auto finds out.", "auto")
+    refresh: Seconds = key(86_400.0, "Tải lại sau bao lâu.", "Fetched again after this.", "24h")
+    allow_rewrites: bool = key(
+        False, "Cho phép danh sách chuyển tên sang địa chỉ khác.", "Whether the list may lead names to foreign addresses.", "false"
+    )
+    title: Text = key("", "Tên gọi của danh sách.", "Title of the list.", "Cờ bạc Việt Nam")
+
+
+class RpzFile(Section):
+    """rpz[]"""
+
+    name: NameText = key(..., "Tên vùng.", "Name of the zone.", "rpz.example")
+    file: Text | None = key(None, "Tệp vùng.", "Zone file.", "rpz.zone")
+    primary: dict[str, Any] | None = key(  # Any: refused before it is read
+        None, "Máy chủ chính để nhận vùng (AXFR/IXFR).", "Primary to transfer it from (AXFR/IXFR).", '{address: "127.0.0.1:5399"}'
+    )
+    policy: RpzPolicy = key(
+        "given", "Dùng hành động của vùng (given) hoặc thay tất cả.", "The zone's own actions (given), or one for all.", "given"
+    )
+    groups: list[Text] = key(
+        [], "Chỉ cho các nhóm thiết bị này; bỏ trống là mọi nhóm.", "Only for these groups of clients; left out, all.", "[school]"
+    )
+
+
+class FetchFile(Section):
+    """lists_fetch:"""
+
+    allow_private: bool = key(False, "Cho phép tải từ mạng nội bộ.", "Whether lists may come from the inner network.", "false")
+    max_bytes: Size = key(64 * 1024 * 1024, "Kích thước tối đa một lần tải.", "Largest download.", "64MiB")
+
+
+class TakedownFile(Section):
+    """takedown:"""
+
+    file: Text = key(
+        ..., "Tệp các quyết định gỡ chặn theo yêu cầu (một người, không ký).", "File of orders (one person, unsigned).", "orders.yaml"
+    )
+
+
+class BlocklistsFile(Section):
+    """The sections of the lists, by name."""
+
+    lists: list[ListFile] = key([], "Các danh sách tên miền.", "Lists of names.", "[{id: ads, category: ads, path: ads.txt}]")
+    lists_fetch: FetchFile = key(FetchFile(), "Cách tải danh sách.", "How lists are fetched.", "{max_bytes: 64MiB}")
+    rpz: list[RpzFile] = key(
+        [], "Vùng RPZ, theo thứ tự ưu tiên.", "RPZ zones, in order of precedence.", "[{name: rpz.example, file: rpz.zone}]"
+    )
+    takedown: TakedownFile | None = key(None, "Quyết định gỡ chặn.", "Takedown orders.", "{file: orders.yaml}")
+
+
+def check_lists(
+    document: Document, state_dir: Path, categories: Collection[str] = (), good: Collection[str] = ()
+) -> tuple[BlocklistSettings | None, list[Mistake]]:
+    """Check the sections of the lists. `categories` are the known codes (empty: not judged), `good` those of tier G.
+
+    Returns the settings, or None with every mistake.
+    """
+    value = document.value if isinstance(document.value, dict) else {}
+    folder = document.path.resolve().parent if document.path else Path.cwd()
+    mistakes: list[Mistake] = []
+    written: dict[str, BlocklistsFile] = {}
+    for name in ("lists", "lists_fetch", "rpz", "takedown"):
+        section, found = check(BlocklistsFile, {name: value.get(name)}, document)
+        mistakes += found
+        written[name] = section or BlocklistsFile()
+    judge = _Judge(document, folder, set(categories), set(good))
+    lists = tuple(judge.read_list(item, ("lists", index)) for index, item in enumerate(written["lists"].lists))
+    zones = tuple(judge.read_zone(item, ("rpz", index)) for index, item in enumerate(written["rpz"].rpz))
+    judge.distinct("lists", [item.id for item in lists], "id")
+    judge.distinct("rpz", [zone.name for zone in zones], "name")
+    takedown = written["takedown"].takedown
+    orders = judge.file(takedown.file, ("takedown", "file")) if takedown else None
+    fetch = written["lists_fetch"].lists_fetch
+    mistakes += judge.mistakes
+    if mistakes:
+        return None, mistakes
+    return BlocklistSettings(state_dir, lists, zones, orders, FetchSettings(fetch.allow_private, fetch.max_bytes)), []
+
+
+class _Judge:
+    """What only shows when the keys of an item meet each other, the catalogue and the disk."""
+
+    def __init__(self, document: Document, folder: Path, categories: set[str], good: set[str]) -> None:
+        self.document = document
+        self.folder = folder
+        self.categories = categories
+        self.good = good
+        self.mistakes: list[Mistake] = []
+
+    def read_list(self, item: ListFile, keys: Keys) -> ListSettings:
+        if (item.category is None) == (item.action is None):
+            self._mistake(keys, "a list has either a category or an action", "write one of the two")
+        if (item.path is None) == (item.url is None):
+            self._mistake(keys, "a list has either a path or a url", "write one of the two")
+        if item.category is not None:
+            self._category(item.category, item.url is not None, (*keys, "category"))
+            if item.level != "province":
+                self._mistake((*keys, "level"), "level belongs to a list with an action", "the matrix decides about a category")
+        path = self.file(item.path, (*keys, "path")) if item.path is not None else None
+        return ListSettings(
+            item.id, item.category, item.action, item.level, path, item.url, item.format, item.refresh, item.allow_rewrites, item.title
+        )
+
+    def _category(self, code: str, by_url: bool, keys: Keys) -> None:
+        if code in ORDER_ONLY:
+            self._mistake(keys, f"category '{code}' is filled by numbered orders only", "write the names in the takedown file")
+        elif code == "help":
+            self._mistake(keys, "category 'help' is not filled by lists", "use action: allow for names that must stay open")
+        elif self.categories and code not in self.categories:
+            self._mistake(keys, f"there is no category '{code[:40]}'", nearest(code, sorted(self.categories - ORDER_ONLY - {"help"})))
+        elif code in self.good and by_url:
+            self._mistake(keys, f"category '{code}' is never filled from a url", "keep the names in a file of your own (path)")
+
+    def read_zone(self, item: RpzFile, keys: Keys) -> RpzSettings:
+        path = self.folder
+        if item.primary is not None:
+            self._mistake(
+                (*keys, "primary"), "receiving a zone from a primary is not part of this version yet", "use file: with a zone file"
+            )
+        elif item.file is None:
+            self._mistake(keys, "a zone needs its file", "write file: rpz.zone")
+        else:
+            path = self.file(item.file, (*keys, "file"))
+        return RpzSettings(item.name, path, item.policy, tuple(item.groups))
+
+    def file(self, text: str, keys: Keys) -> Path:
+        path = (self.folder / text).absolute()
+        if not path.is_file():
+            self._mistake(keys, f"there is no file {path}", "relative paths start at the configuration file")
+        return path
+
+    def distinct(self, section: str, names: list[str], label: str) -> None:
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                self._mistake((section, index, label), f"'{name}' is used twice", f"give each its own {label}")
+
+    def _mistake(self, keys: Keys, message: str, remedy: str = "") -> None:
+        self.mistakes.append(Mistake(self.document.place(keys), message, remedy))
