@@ -8,10 +8,10 @@ Paths are absolute after resolution; times are seconds, sizes are bytes. Whether
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator
 
@@ -25,6 +25,8 @@ ListFormat = Literal["auto", "hosts", "domains", "adblock", "rpz", "csv"]
 RpzPolicy = Literal["given", "nxdomain", "nodata", "passthru", "drop", "tcp-only", "disabled"]
 ORDER_ONLY = frozenset({"order", "dist"})
 """Categories that only numbered orders fill (never a list)."""
+
+Item = TypeVar("Item", bound=Section)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,24 +157,18 @@ def check_lists(
     """
     value = document.value if isinstance(document.value, dict) else {}
     folder = document.path.resolve().parent if document.path else Path.cwd()
-    mistakes: list[Mistake] = []
-    written: dict[str, BlocklistsFile] = {}
-    for name in ("lists", "lists_fetch", "rpz", "takedown"):
-        section, found = check(BlocklistsFile, {name: value.get(name)}, document)
-        mistakes += found
-        written[name] = section or BlocklistsFile()
     judge = _Judge(document, folder, set(categories), set(good))
-    lists = tuple(judge.read_list(item, ("lists", index)) for index, item in enumerate(written["lists"].lists))
-    zones = tuple(judge.read_zone(item, ("rpz", index)) for index, item in enumerate(written["rpz"].rpz))
+    lists = tuple(judge.read_list(item, keys) for item, keys in judge.items(value, "lists", ListFile))
+    zones = tuple(judge.read_zone(item, keys) for item, keys in judge.items(value, "rpz", RpzFile))
     judge.distinct("lists", [item.id for item in lists], "id")
     judge.distinct("rpz", [zone.name for zone in zones], "name")
-    takedown = written["takedown"].takedown
-    orders = judge.file(takedown.file, ("takedown", "file")) if takedown else None
-    fetch = written["lists_fetch"].lists_fetch
-    mistakes += judge.mistakes
-    if mistakes:
-        return None, mistakes
-    return BlocklistSettings(state_dir, lists, zones, orders, FetchSettings(fetch.allow_private, fetch.max_bytes)), []
+    rest, found = check(BlocklistsFile, {name: value.get(name) for name in ("lists_fetch", "takedown")}, document)
+    judge.mistakes += found
+    rest = rest or BlocklistsFile()
+    orders = judge.file(rest.takedown.file, ("takedown", "file")) if rest.takedown else None
+    if judge.mistakes:
+        return None, judge.mistakes
+    return BlocklistSettings(state_dir, lists, zones, orders, FetchSettings(rest.lists_fetch.allow_private, rest.lists_fetch.max_bytes)), []
 
 
 class _Judge:
@@ -184,6 +180,20 @@ class _Judge:
         self.categories = categories
         self.good = good
         self.mistakes: list[Mistake] = []
+
+    def items(self, value: dict[str, Any], section: str, model: type[Item]) -> Iterator[tuple[Item, Keys]]:  # Any: parsed YAML
+        """Check the items of a section one by one, so that a mistake in one hides none in the next."""
+        written = value.get(section)
+        if written is None:
+            return
+        if not isinstance(written, list):
+            self._mistake((section,), "must be a list")
+            return
+        for index, entry in enumerate(written):
+            item, found = check(model, entry, self.document, (section, index))
+            self.mistakes += found
+            if item is not None:
+                yield item, (section, index)
 
     def read_list(self, item: ListFile, keys: Keys) -> ListSettings:
         if (item.category is None) == (item.action is None):
