@@ -1,0 +1,165 @@
+"""From entries to the order segments that gateways read, one serial at a time.
+
+A version is immutable and numbered by one counter. It holds what was added and what left since the version before, so a publish of one
+entry costs work for one entry; every `REBASE_AFTER` versions, and when a version takes entries back, the whole list is written once more
+as a base. Digests form a chain (version n seals version n-1). The segment file is written by `gateway.release`, and only the supervisor
+puts it in force; `acknowledge` records that it did.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from blocklists import journal
+from blocklists.normalize import key_of_name
+from blocklists.takedown import tables
+from blocklists.takedown.model import IN_FORCE, Match, State
+from blocklists.takedown.store import Office
+from gateway import release
+
+REBASE_AFTER = 32
+_MATCH = {Match.BOTH: 0, Match.EXACT: 1, Match.BELOW: 2}
+_ENDED = (State.LIFTED.value, State.EXPIRED.value, State.SUSPENDED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A published version: its serial, the segment files in force (later ones win), counts and the chained digest."""
+
+    serial: int
+    segments: tuple[str, ...]
+    added: int
+    removed: int
+    entries: int
+    digest: str
+
+
+async def publish(connection: AsyncConnection, office: Office, state_dir: Path, now: datetime) -> Version | None:
+    """Write the next version when anything changed; None when nothing did. The caller asks the supervisor to put it in force."""
+    table = tables.entries
+    fresh = await _rows(connection, table.c.state == State.PUBLISHING.value, table.c.serial_in.is_(None))
+    gone = await _rows(connection, table.c.state.in_(_ENDED), table.c.serial_in.isnot(None), table.c.serial_out.is_(None))
+    if not fresh and not gone:
+        return None
+    last = await latest(connection)
+    serial = (last["serial"] if last else 0) + 1
+    chain = await _segments_since_base(connection)
+    is_base = not chain or len(chain) >= REBASE_AFTER
+    enforced = await _rows(connection, table.c.state.in_([state.value for state in IN_FORCE])) if is_base else fresh
+    segment = await _segment(connection, enforced, [] if is_base else gone)
+    name = release.write_file(state_dir, segment)
+    previous = last["digest"] if last else ""
+    digest = hashlib.sha256(f"{previous}:{serial}:{name}".encode()).hexdigest()
+    entries = (last["entries"] if last else 0) + len(fresh) - len(gone)
+    head = await journal.read_head(connection)
+    await connection.execute(
+        insert(tables.versions).values(
+            serial=serial, tenant_id=office.tenant, created_at=now, entries=max(entries, 0), added=len(fresh), removed=len(gone),
+            segment=name, is_base=int(is_base), digest=digest, previous_digest=previous, journal_seq=head.seq,
+        )
+    )  # fmt: skip
+    for rows, column in ((fresh, "serial_in"), (gone, "serial_out")):
+        for start in range(0, len(rows), 500):
+            ids = [row["id"] for row in rows[start : start + 500]]
+            await connection.execute(update(table).where(table.c.id.in_(ids)).values({column: serial}))
+    return Version(serial, (name,) if is_base else (*chain, name), len(fresh), len(gone), max(entries, 0), digest)
+
+
+async def acknowledge(connection: AsyncConnection, serial: int, gateway: str, in_force_at: datetime, now: datetime) -> int:
+    """Record that a gateway enforces a serial; its entries become active. Returns how many did."""
+    known = await connection.execute(
+        select(tables.receipts.c.serial).where(tables.receipts.c.gateway == gateway, tables.receipts.c.serial == serial)
+    )
+    if known.first() is None:
+        await connection.execute(insert(tables.receipts).values(gateway=gateway, serial=serial, in_force_at=in_force_at, received_at=now))
+    versions = tables.versions
+    await connection.execute(
+        update(versions).where(versions.c.serial == serial, versions.c.applied_at.is_(None)).values(applied_at=in_force_at)
+    )
+    table = tables.entries
+    done = await connection.execute(
+        update(table)
+        .where(table.c.state.in_([State.PUBLISHING.value, State.PARTIAL.value]), table.c.serial_in <= serial)
+        .values(state=State.ACTIVE.value, enforced_at=func.coalesce(table.c.enforced_at, in_force_at))
+    )
+    return int(done.rowcount)
+
+
+async def latest(connection: AsyncConnection) -> RowMapping | None:
+    """The newest version's row."""
+    statement = select(tables.versions).order_by(tables.versions.c.serial.desc()).limit(1)
+    return (await connection.execute(statement)).mappings().first()
+
+
+async def current_segments(connection: AsyncConnection) -> tuple[int, tuple[str, ...]]:
+    """The newest serial and its segment files, for handing to a gateway that starts or lags; (0, ()) before the first version."""
+    last = await latest(connection)
+    return (last["serial"], tuple(await _segments_since_base(connection))) if last else (0, ())
+
+
+async def _segments_since_base(connection: AsyncConnection) -> list[str]:
+    versions = tables.versions
+    base = select(func.max(versions.c.serial)).where(versions.c.is_base == 1).scalar_subquery()
+    statement = select(versions.c.segment).where(versions.c.serial >= base).order_by(versions.c.serial)
+    return list((await connection.execute(statement)).scalars())
+
+
+async def _rows(connection: AsyncConnection, *conditions: Any) -> list[RowMapping]:  # Any: SQL expressions
+    statement = select(tables.entries).where(*conditions).order_by(tables.entries.c.host, tables.entries.c.id)
+    return list((await connection.execute(statement)).mappings())
+
+
+async def _segment(connection: AsyncConnection, enforced: list[RowMapping], gone: list[RowMapping]) -> dict[str, Any]:
+    """The JSON of one segment: orders, the entries that point to them, and what left."""
+    wanted: dict[tuple[str, str, Any, Any], int] = {}
+    orders: list[dict[str, Any]] = []
+    entries: list[list[Any]] = []
+    for row in enforced:
+        basis = row["order_id"] or row["report_id"]
+        shape = (basis, row["category"], row["valid_from"], row["valid_until"])
+        if shape not in wanted:
+            wanted[shape] = len(orders)
+            orders.append(await _order(connection, row))
+        entries.append([key_of_name(row["host"]), _MATCH[Match(row["match"])], wanted[shape]])
+    lifted = [[key_of_name(row["host"]), row["order_id"] or row["report_id"]] for row in gone]
+    return {"format": 1, "orders": orders, "entries": sorted(entries), "lifted": sorted(lifted)}
+
+
+async def _order(connection: AsyncConnection, entry: RowMapping) -> dict[str, Any]:
+    """What a gateway needs to enforce and explain one order."""
+    dates = {
+        "category": entry["category"],
+        "from": _instant(entry["valid_from"]),
+        "until": _instant(entry["valid_until"]) if entry["valid_until"] else None,
+        "no_end": bool(entry["no_end"]),
+    }
+    if entry["order_id"] is None:
+        return {"id": entry["report_id"], "number": "", "issuer": "", "issued_on": None, "basis": [], "bands": None} | dates
+    found = await connection.execute(select(tables.orders).where(tables.orders.c.id == entry["order_id"]))
+    order = found.mappings().one()
+    basis = select(tables.order_basis.c.symbol).where(tables.order_basis.c.order_id == order["id"]).order_by(tables.order_basis.c.position)
+    day = "-".join(f"{order[part]:02d}" for part in ("issued_year", "issued_month", "issued_day") if order[part])
+    return {
+        "id": order["id"],
+        "number": order["symbol"],
+        "issuer": order["issuer"],
+        "issued_on": day or None,
+        "basis": list((await connection.execute(basis)).scalars()),
+        "bands": order["bands"].split(",") if order["bands"] else None,
+        "urgent": bool(order["urgent"]),
+        "appeal": order["appeal"] or None,
+    } | dates
+
+
+def _instant(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+

@@ -1,0 +1,325 @@
+"""Orders, items and entries in the database: every change passes the transition table and writes the journal in the same transaction.
+
+Functions take the open write transaction, the office and the time; they read rows, ask `workflow.decide`, write, and add one journal row.
+`admin` calls them from its pages and its API; the publishing job calls `due_to_expire` and the `publishing` module.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from blocklists import journal
+from blocklists.tables import new_id
+from blocklists.takedown import tables
+from blocklists.takedown.documents import PartialDate, Symbol
+from blocklists.takedown.model import Actor, Case, Enforceability, Event, Kind, Match, State
+from blocklists.takedown.workflow import PROVISIONAL_DEFAULT, URGENT_LIFE, TransitionRefused, decide
+from gateway.errors import LachanError
+
+
+class NotFound(LachanError):
+    """No such object in this office."""
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """The list office whose rows are touched: its tenant id, and the keyed digest for the journal (the key never leaves `admin`)."""
+
+    tenant: str
+    digest: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """One row of an import with its verdict. `as_written` is the host part only."""
+
+    as_written: str
+    host: str | None
+    match: Match
+    verdict: Enforceability
+    reason_code: str = ""
+    needs_second: bool = False
+    is_state_host: bool = False
+    platform: str | None = None
+    platform_kind: str | None = None
+    address_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """What an officer enters about a document. `issued_on` may have blanks; `no_end` needs a number."""
+
+    symbol: Symbol
+    issuer: str
+    valid_from: datetime
+    valid_until: datetime | None
+    no_end: bool = False
+    category: str = "order"
+    bands: tuple[str, ...] = ()
+    capacity: str = ""
+    subject: str = ""
+    issued_on: PartialDate | None = None
+    basis: tuple[tuple[str, bool], ...] = ()
+    urgent: bool = False
+    appeal: str = ""
+    place_code: str | None = None
+    file_digest: str | None = None
+    file_bytes: int | None = None
+    items: Sequence[NewItem] = field(default_factory=tuple)
+
+
+async def register(connection: AsyncConnection, office: Office, order: NewOrder, actor: Actor, now: datetime) -> str:
+    """Store a document and its rows; it stands `parsed` and waits for verification. Returns the order's id."""
+    order_id = new_id()
+    issued = order.issued_on or PartialDate(now.year, None, None)
+    no_end = order.no_end and order.symbol.is_numbered
+    until = None if no_end else order.valid_until or order.valid_from + PROVISIONAL_DEFAULT
+    await connection.execute(
+        insert(tables.orders).values(
+            id=order_id, tenant_id=office.tenant, symbol=order.symbol.as_written, number=order.symbol.number, issuer=order.issuer,
+            capacity=order.capacity, subject=order.subject, issued_year=issued.year, issued_month=issued.month, issued_day=issued.day,
+            category=order.category, bands=",".join(order.bands), place_code=order.place_code, urgent=int(order.urgent),
+            valid_from=order.valid_from, valid_until=until, no_end=int(no_end), appeal=order.appeal, state=State.PARSED.value,
+            file_digest=order.file_digest, file_bytes=order.file_bytes, received_at=now, created_by=actor.account,
+        )
+    )  # fmt: skip
+    for position, (symbol, is_law) in enumerate(order.basis):
+        row = {"order_id": order_id, "position": position, "symbol": symbol, "is_law": int(is_law)}
+        await connection.execute(insert(tables.order_basis).values(**row))
+    if order.items:
+        await connection.execute(
+            insert(tables.items),
+            [_item_row(office, order_id, position, item) for position, item in enumerate(order.items)],
+        )
+    await _record(connection, office, actor, "register", Kind.ORDER, order_id, now, after=State.PARSED.value)
+    return order_id
+
+
+def _item_row(office: Office, order_id: str, position: int, item: NewItem) -> dict[str, Any]:
+    return {
+        "id": new_id(), "tenant_id": office.tenant, "order_id": order_id, "position": position, "as_written": item.as_written,
+        "host": item.host, "match": item.match.value, "verdict": item.verdict.value, "reason_code": item.reason_code,
+        "needs_second": int(item.needs_second), "is_state_host": int(item.is_state_host), "platform": item.platform,
+        "platform_kind": item.platform_kind, "address_digest": item.address_digest,
+    }  # fmt: skip
+
+
+async def order_row(connection: AsyncConnection, office: Office, order_id: str) -> RowMapping:
+    """The order's row. Raises NotFound, also for another office's order."""
+    table = tables.orders
+    found = await connection.execute(select(table).where(table.c.id == order_id, table.c.tenant_id == office.tenant))
+    row = found.mappings().first()
+    if row is None:
+        raise NotFound("no such order")
+    return row
+
+
+async def item_rows(connection: AsyncConnection, office: Office, order_id: str) -> list[RowMapping]:
+    """The rows of an order, in their order."""
+    table = tables.items
+    statement = select(table).where(table.c.order_id == order_id, table.c.tenant_id == office.tenant).order_by(table.c.position)
+    return list((await connection.execute(statement)).mappings())
+
+
+async def order_case(connection: AsyncConnection, office: Office, row: RowMapping, reason: str = "") -> Case:
+    """What the transition table needs to know about an order."""
+    rows = await item_rows(connection, office, row["id"])
+    taken = [item for item in rows if will_block(item)]
+    basis = tables.order_basis
+    laws = select(func.count()).select_from(basis).where(basis.c.order_id == row["id"], basis.c.is_law == 1)
+    return Case(
+        Kind.ORDER,
+        State(row["state"]),
+        category=row["category"],
+        has_number=row["number"] is not None,
+        has_law=bool((await connection.execute(laws)).scalar()),
+        urgent=bool(row["urgent"]),
+        verified_by=row["verified_by"],
+        approved_by=row["approved_by"],
+        second_by=row["second_by"],
+        needs_second=any(item["needs_second"] for item in taken),
+        is_state_host=any(item["is_state_host"] for item in taken),
+        undecided_items=sum(1 for item in rows if item["verdict"] == Enforceability.ASK and item["decision"] is None),
+        valid_from=row["valid_from"],
+        valid_until=row["valid_until"],
+        no_end=bool(row["no_end"]),
+        reason=reason,
+    )
+
+
+def will_block(item: RowMapping) -> bool:
+    """Whether this row becomes an entry when the order is approved."""
+    if not item["host"] or item["decision"] == "leave":
+        return False
+    verdict = Enforceability(item["verdict"])
+    return verdict is Enforceability.YES or (verdict is Enforceability.ASK and item["decision"] == "block")
+
+
+async def decide_item(
+    connection: AsyncConnection, office: Office, item_id: str, decision: str, reason: str, actor: Actor, now: datetime
+) -> None:
+    """Block the whole host of a row, or leave it; only while the order is parsed, and blocking says why.
+
+    Raises NotFound, TransitionRefused.
+    """
+    table = tables.items
+    found = await connection.execute(select(table).where(table.c.id == item_id, table.c.tenant_id == office.tenant))
+    item = found.mappings().first()
+    if item is None:
+        raise NotFound("no such row")
+    order = await order_row(connection, office, item["order_id"])
+    if order["state"] != State.PARSED:
+        raise TransitionRefused("order_closed", "Văn bản đã qua bước này.", "The order is past this step.")
+    if item["verdict"] not in (Enforceability.ASK, Enforceability.YES) or (decision == "block" and not item["host"]):
+        raise TransitionRefused("not_enforceable", "DNS không chặn được dòng này.", "DNS cannot enforce this row.")
+    if decision == "block" and not reason.strip():
+        raise TransitionRefused("reason_missing", "Hãy ghi vì sao chặn cả trang.", "Say why the whole site is blocked.")
+    values = {"decision": decision, "decision_reason": reason.strip(), "decided_by": actor.account}
+    await connection.execute(update(table).where(table.c.id == item_id).values(**values))
+    await _record(connection, office, actor, f"item_{decision}", Kind.ORDER, order["id"], now, after=f"{item_id}:{decision}")
+
+
+async def move_order(
+    connection: AsyncConnection, office: Office, order_id: str, verb: str, actor: Actor, now: datetime, reason: str = ""
+) -> Event:
+    """Take one step with an order; an approval makes its entries. Raises NotFound, TransitionRefused."""
+    row = await order_row(connection, office, order_id)
+    event = decide(await order_case(connection, office, row, reason), verb, actor, now)
+    values: dict[str, Any] = {"state": event.after.value, "reason": reason.strip()}
+    if verb == "verify":
+        values |= {"verified_by": actor.account, "verified_at": now}
+    elif verb in ("approve", "approve_urgent"):
+        values |= {"approved_by": actor.account, "approved_at": now}
+    elif verb in ("second", "confirm"):
+        values |= {"second_by": actor.account}
+    elif verb in ("send_back", "parse"):
+        values |= {"verified_by": None, "verified_at": None, "approved_by": None, "approved_at": None}
+    await connection.execute(update(tables.orders).where(tables.orders.c.id == order_id).values(**values))
+    if event.after in (State.APPROVED, State.URGENT) and verb != "confirm":
+        await _make_entries(connection, office, order_id, now, urgent=event.after is State.URGENT)
+    elif verb == "confirm":
+        await _confirm_entries(connection, office, row, actor, now)
+    await _record(
+        connection, office, actor, verb, Kind.ORDER, order_id, now, before=event.before.value, after=event.after.value, basis=row["symbol"]
+    )
+    return event
+
+
+async def _make_entries(connection: AsyncConnection, office: Office, order_id: str, now: datetime, *, urgent: bool) -> None:
+    """One entry for every row that will block; an urgent one lives a day until a second approver confirms."""
+    order = await order_row(connection, office, order_id)
+    starts = max(order["valid_from"], now)
+    until = now + URGENT_LIFE if urgent else order["valid_until"]
+    rows = [
+        {
+            "id": new_id(), "tenant_id": office.tenant, "order_id": order_id, "report_id": None,
+            "host": item["host"], "match": item["match"], "category": order["category"],
+            "valid_from": starts, "valid_until": until, "no_end": 0 if urgent else order["no_end"],
+            "provisional_since": None if order["number"] is not None else starts, "state": State.PUBLISHING.value,
+            "verified_by": order["verified_by"], "approved_by": order["approved_by"], "second_by": order["second_by"], "approved_at": now,
+        }
+        for item in await item_rows(connection, office, order_id)
+        if will_block(item)
+    ]  # fmt: skip
+    if rows:
+        await connection.execute(insert(tables.entries), rows)
+
+
+async def _confirm_entries(connection: AsyncConnection, office: Office, order: RowMapping, actor: Actor, now: datetime) -> None:
+    """Give the entries of an urgent order the dates of the order; they are published once more."""
+    table = tables.entries
+    live = [State.PUBLISHING.value, State.PARTIAL.value, State.ACTIVE.value]
+    await connection.execute(
+        update(table)
+        .where(table.c.order_id == order["id"], table.c.tenant_id == office.tenant, table.c.state.in_(live))
+        .values(
+            valid_until=order["valid_until"], no_end=order["no_end"], second_by=actor.account,
+            state=State.PUBLISHING.value, serial_in=None, approved_at=now,
+        )
+    )  # fmt: skip
+
+
+async def entry_case(connection: AsyncConnection, row: RowMapping, reason: str = "") -> Case:
+    """What the transition table needs to know about an entry."""
+    numbered = False
+    if row["order_id"]:
+        found = await connection.execute(select(tables.orders.c.number).where(tables.orders.c.id == row["order_id"]))
+        numbered = found.scalar() is not None
+    return Case(
+        Kind.ENTRY,
+        State(row["state"]),
+        category=row["category"],
+        has_number=numbered,
+        verified_by=row["verified_by"],
+        approved_by=row["approved_by"],
+        second_by=row["second_by"],
+        valid_from=row["valid_from"],
+        valid_until=row["valid_until"],
+        no_end=bool(row["no_end"]),
+        provisional_since=row["provisional_since"],
+        reason=reason,
+    )
+
+
+async def entry_row(connection: AsyncConnection, office: Office, entry_id: str) -> RowMapping:
+    """The entry's row. Raises NotFound, also for another office's entry."""
+    table = tables.entries
+    found = await connection.execute(select(table).where(table.c.id == entry_id, table.c.tenant_id == office.tenant))
+    row = found.mappings().first()
+    if row is None:
+        raise NotFound("no such entry")
+    return row
+
+
+async def move_entry(
+    connection: AsyncConnection, office: Office, entry_id: str, verb: str, actor: Actor, now: datetime, reason: str = ""
+) -> Event:
+    """Take one step with an entry: lift it, expire it, suspend it. Raises NotFound, TransitionRefused."""
+    row = await entry_row(connection, office, entry_id)
+    event = decide(await entry_case(connection, row, reason), verb, actor, now)
+    values: dict[str, Any] = {"state": event.after.value}
+    if event.after in (State.LIFTED, State.EXPIRED, State.SUSPENDED):
+        values |= {"ended_at": now, "end_reason": reason.strip()}
+    await connection.execute(update(tables.entries).where(tables.entries.c.id == entry_id).values(**values))
+    await _record(connection, office, actor, verb, Kind.ENTRY, entry_id, now, before=event.before.value, after=event.after.value)
+    return event
+
+
+async def due_to_expire(connection: AsyncConnection, office: Office, now: datetime) -> list[str]:
+    """Entries whose end has come and that nobody has ended yet."""
+    table = tables.entries
+    live = [State.PUBLISHING.value, State.PARTIAL.value, State.ACTIVE.value, State.SUSPENDED.value]
+    statement = select(table.c.id).where(
+        table.c.tenant_id == office.tenant, table.c.state.in_(live), table.c.no_end == 0, table.c.valid_until <= now
+    )
+    return list((await connection.execute(statement)).scalars())
+
+
+async def _record(
+    connection: AsyncConnection, office: Office, actor: Actor, verb: str, kind: Kind, object_id: str, now: datetime,
+    *, before: str = "", after: str = "", basis: str | None = None,
+) -> None:  # fmt: skip
+    """One journal row: random ids and keyed digests, never a host or a note."""
+    await journal.append(
+        connection,
+        journal.Entry(
+            at=now,
+            tenant_id=office.tenant,
+            actor_id=None if actor.account == "system" else actor.account,
+            actor_role=actor.capacity.value,
+            action=f"takedown.{kind.value}.{verb}",
+            object_kind=f"takedown_{kind.value}",
+            object_id=object_id,
+            before_digest=office.digest(json.dumps([object_id, before])) if before else None,
+            after_digest=office.digest(json.dumps([object_id, after])) if after else None,
+            basis=basis,
+        ),
+    )
