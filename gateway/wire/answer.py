@@ -178,7 +178,7 @@ def _follow(reader: _Reader, records: list[_Record], qname: bytes, qtype: int, d
     if not waiting:
         return kept, targets, name, found
     # Signatures, DNAMEs and chains out of order: rare, so they may cost a second reading.
-    while not found and len(chain) <= MAX_ALIASES:
+    while not found:
         found = any(record.owner == name and record.rtype == qtype for record in waiting)
         alias = next((record for record in waiting if record.owner == name and record.rtype == Qtype.CNAME), None)
         if found or alias is None:
@@ -275,17 +275,17 @@ def _read_service(data: bytes, record: _Record, addresses: list[bytes], targets:
         key, length = _PAIR.unpack_from(data, pos)
         pos += 4
         stop = pos + length
-        if key <= last or stop > end:
+        width = 4 if key == 4 else 16 if key == 6 else 0
+        if key <= last or stop > end or (width and (not length or length % width)):
             break
-        last = key
-        if key == 4 or key == 6:
-            width = 4 if key == 4 else 16
-            if not length or length % width:
-                break
+        if width:
             addresses.extend(data[at : at + width] for at in range(pos, stop, width))
+        last = key
         pos = stop
-    if pos != end:
-        raise UpstreamError("a malformed SVCB record")
+    else:
+        if pos == end:
+            return
+    raise UpstreamError("a malformed SVCB record")
 
 
 def _read_opt(reader: _Reader, pos: int, count: int) -> tuple[int, tuple[tuple[int, str], ...]]:

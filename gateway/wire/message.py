@@ -17,13 +17,14 @@ from gateway.wire.name import MALFORMED, key_of_labels, read_qname, skip_name
 
 __all__ = ["parse_answer", "parse_query"]
 
-MAX_ADDITIONAL: Final = 4
-"""Records behind the question of a query: OPT, TSIG or SIG(0), and room for what may come."""
+MAX_ADDITIONAL: Final = 2
+"""Records behind the question of a query: OPT, and TSIG or SIG(0)."""
 
 _HEADER: Final = Struct(">HHHHHH")
 _PAIR: Final = Struct(">HH")
 _RECORD: Final = Struct(">HHIH")
 
+_QNAME_END: Final = 12 + MAX_NAME
 _UNASKABLE: Final = frozenset({0, Qtype.OPT, Qtype.NXNAME, Qtype.TSIG, Qtype.TKEY})
 _ODD_TYPES: Final[dict[int, int]] = {
     **dict.fromkeys(_UNASKABLE, Rcode.FORMERR),
@@ -47,7 +48,8 @@ def parse_query(data: bytes, stream: bool = False) -> Query | Reject | None:
     pos = 12
     limit = len(data)
     labels: list[bytes] = []
-    while pos < limit:
+    bound = limit if limit < _QNAME_END else _QNAME_END
+    while pos < bound:
         length = data[pos]
         pos += 1
         if not length:
@@ -56,8 +58,10 @@ def parse_query(data: bytes, stream: bool = False) -> Query | Reject | None:
             return Reject(ident, flags, Rcode.FORMERR)
         labels.append(data[pos : pos + length])
         pos += length
+    else:
+        return Reject(ident, flags, Rcode.FORMERR)
     end = pos + 4
-    if end > limit or pos > 12 + MAX_NAME:
+    if end > limit:
         return Reject(ident, flags, Rcode.FORMERR)
     question = data[12:end]
     qname = data[12:pos].lower()

@@ -26,12 +26,12 @@ _ESCAPE: Final = tuple(chr(byte) if byte in _SAFE else f"\\{byte:03d}" for byte 
 def read_qname(data: bytes, offset: int) -> tuple[bytes, int]:
     """The uncompressed name at `offset` in lower-case wire form, and the offset behind it (`MALFORMED` when it is not one)."""
     pos = offset
-    limit = len(data)
+    limit = min(len(data), offset + MAX_NAME)
     while pos < limit:
         length = data[pos]
         pos += 1
         if not length:
-            return (data[offset:pos].lower(), pos) if pos - offset <= MAX_NAME else (b"", MALFORMED)
+            return data[offset:pos].lower(), pos
         if length > MAX_LABEL:
             break
         pos += length
@@ -78,13 +78,13 @@ def read_name(data: bytes, offset: int) -> tuple[bytes, int]:
 def skip_name(data: bytes, offset: int) -> int:
     """The offset behind the name at `offset` without following its pointer, or `MALFORMED`."""
     pos = offset
-    limit = len(data)
+    limit = min(len(data), offset + MAX_NAME)
     while pos < limit:
         length = data[pos]
         if not length:
-            return pos + 1 if pos - offset < MAX_NAME else MALFORMED
+            return pos + 1
         if length >= 0xC0:
-            return pos + 2 if pos + 2 <= limit and pos - offset < MAX_NAME else MALFORMED
+            return pos + 2 if pos + 2 <= len(data) else MALFORMED
         if length > MAX_LABEL:
             break
         pos += length + 1
@@ -103,15 +103,15 @@ def key_of(wire: bytes) -> str:
 
 
 def key_of_labels(labels: list[bytes]) -> str:
-    """The index key of labels in wire order; the list is used up."""
+    """The index key of labels in wire order, of any case; the list is used up."""
     if not labels:
         return ""
     labels.reverse()
     labels.append(b"")
-    joined = b".".join(labels)
+    joined = b".".join(labels).lower()
     if joined.translate(None, _SAFE) == _DOTS[len(labels) - 1]:
         return joined.decode("ascii")
-    return ".".join(["".join([_ESCAPE[byte] for byte in label]) for label in labels])
+    return ".".join(["".join([_ESCAPE[byte] for byte in label.lower()]) for label in labels])
 
 
 def covering_keys(key: str) -> list[str]:
