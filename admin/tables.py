@@ -10,7 +10,6 @@ from __future__ import annotations
 from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, UniqueConstraint, text
 
 from admin.values import (
-    Band,
     Days,
     Decision,
     DeviceMatch,
@@ -25,6 +24,7 @@ from admin.values import (
     TargetKind,
 )
 from blocklists.tables import Instant, id_column, metadata, one_of, tenant_column
+from gateway.policy.model import Band
 
 # --- people ---------------------------------------------------------------------------------------------------------
 
@@ -35,6 +35,10 @@ sessions = Table(
     # SHA-256 of the cookie's 256 random bits; the cookie itself is stored nowhere.
     Column("token_hash", LargeBinary(32), nullable=False, unique=True),
     Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    # The organisation whose pages this session shows; an account may have roles on several.
+    Column("organisation_id", Text, ForeignKey("organisations.id")),
+    # What a form must bring back to show that it came from our page.
+    Column("form_key", LargeBinary(16), nullable=False),
     Column("browser", Text, nullable=False, default=""),
     Column("created_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),

@@ -1,7 +1,7 @@
 """The closed sets of values the control plane stores and shows, and the ids of its objects.
 
-Pure: no imports beyond the standard library, so that tables, decisions, pages and tests can share it.
-Bands and their ages are those of domain research: MN 3-5, TH 6-10, CS 11-14, PT 15-17, NL adults, KH guests (the strictest band of
+Pure, so that tables, decisions, pages and tests can share it. Bands and their ages are those of domain research: MN 3-5, TH 6-10,
+CS 11-14, PT 15-17, NL adults, KH guests (the strictest band of
 the site).
 """
 
@@ -10,22 +10,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NewType
 
+from gateway.policy.model import Band
+
 SessionId = NewType("SessionId", str)
 SiteId = NewType("SiteId", str)
 ProfileId = NewType("ProfileId", str)
 DeviceId = NewType("DeviceId", str)
 RequestId = NewType("RequestId", str)
-
-
-class Band(StrEnum):
-    """Age bands, by grade rather than birthday."""
-
-    MN = "MN"
-    TH = "TH"
-    CS = "CS"
-    PT = "PT"
-    NL = "NL"
-    KH = "KH"
 
 
 #: From the strictest to the freest; guests take the strictest of their site.

@@ -51,13 +51,17 @@ async def test_newest_migration_carries_the_schema_number() -> None:
     assert f"{SCHEMA_NUMBER:04}" == newest[:4]
 
 
+def list_copies(folder: Path) -> list[Path]:
+    return list(folder.glob("lachan-before-schema-*.db"))
+
+
 async def test_migrate_an_older_database_leaves_a_copy_beside_it(
     database: Database, tmp_path: Path, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before an existing database is changed, the way back exists as a private file."""
     monkeypatch.setattr("admin.migrate.SCHEMA_NUMBER", SCHEMA_NUMBER + 1)
     assert await migrate(database, tmp_path, now) == SCHEMA_NUMBER
-    (copy,) = tmp_path.glob("lachan-before-schema-*.db")
+    (copy,) = list_copies(tmp_path)
     assert copy.stat().st_mode & 0o077 == 0
     opened = await open_database(f"sqlite+aiosqlite:///{copy}")
     async with opened.read() as connection:

@@ -13,7 +13,7 @@ def test_every_table_names_its_tenant_or_stands_on_the_list() -> None:
     """A new table that forgets whose rows it holds is found here."""
     assert admin.tables.profiles.metadata is metadata
     without = {table.name for table in metadata.tables.values() if "tenant_id" not in table.c}
-    assert WITHOUT_TENANT == without
+    assert without == WITHOUT_TENANT
 
 
 def test_every_tenant_column_is_indexed() -> None:

@@ -60,7 +60,7 @@ async def test_read_sees_one_moment_while_a_writer_works(counters: Database) -> 
         async with counters.write() as writer:
             await writer.execute(text("UPDATE counters SET n = 5"))
         after = (await reader.execute(text("SELECT n FROM counters"))).scalar_one()
-    assert (0, 0) == (before, after)
+    assert (before, after) == (0, 0)
     assert await read_n(counters) == 5
 
 

@@ -16,7 +16,14 @@ from gateway.errors import StartError
 
 @pytest.mark.parametrize(
     ("pragma", "value"),
-    [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("trusted_schema", 0), ("secure_delete", 1), ("busy_timeout", 10000)],
+    [
+        ("journal_mode", "wal"),
+        ("synchronous", 2),
+        ("foreign_keys", 1),
+        ("trusted_schema", 0),
+        ("secure_delete", 1),
+        ("busy_timeout", 10000),
+    ],
 )
 async def test_sqlite_connections_are_set_for_safety(tmp_path: Path, pragma: str, value: object) -> None:
     """Readers and the writer alike: WAL, full sync, foreign keys, no trusted schema, deleted text overwritten."""

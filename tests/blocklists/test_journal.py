@@ -50,7 +50,7 @@ async def test_verify_accepts_an_untouched_chain(chain: Database) -> None:
     async with chain.read() as reader:
         found = await verify(reader)
         assert await read_head(reader) == found.head
-    assert (12, 12, None) == (found.rows, found.head.seq, found.first_bad)
+    assert (found.rows, found.head.seq, found.first_bad) == (12, 12, None)
 
 
 @pytest.mark.parametrize("column", ["actor_id", "action", "object_id", "after_digest", "basis", "tenant_id", "actor_role"])

@@ -1,0 +1,146 @@
+"""What people and the machine do, written into the journal in the words of the control plane.
+
+A row names the act (`Action`), random ids and keyed digests; it never holds a label, a host or a note. The key of the digests
+belongs to the
+tenant: while it exists, an auditor can prove that a given content was the one decided on; once destroyed, the digests say nothing.
+`record` is called inside the write transaction that makes the change. `verify_database` is what the command and the page call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.tables import tenant_keys
+from blocklists.database import Database
+from blocklists.journal import Entry, Finding, append, read_checkpoint, read_head, verify, write_checkpoint
+from blocklists.tables import AccountId, OrganisationId, Role, journal
+
+CHECKPOINT = "journal.head"
+
+
+class Action(StrEnum):
+    """Acts that enter the journal, as `object.act`."""
+
+    TENANT_CREATED = "tenant.created"
+    ACCOUNT_CREATED = "account.created"
+    ROLE_GRANTED = "role.granted"
+    SESSION_OPENED = "session.opened"
+    SESSION_ENDED = "session.ended"
+    PASSWORD_CONFIRMED = "password.confirmed"
+    TOKEN_CREATED = "token.created"
+    TOKEN_REVOKED = "token.revoked"
+    SITE_CREATED = "site.created"
+    PROFILE_CREATED = "profile.created"
+    PROFILE_CHANGED = "profile.changed"
+    PROFILE_RETIRED = "profile.retired"
+    DEVICE_ASSIGNED = "device.assigned"
+    DEVICE_RETIRED = "device.retired"
+    SWITCH_SET = "switch.set"
+    NAME_ADDED = "name.added"
+    NAME_REMOVED = "name.removed"
+    HOURS_SET = "hours.set"
+    OVERRIDE_STARTED = "override.started"
+    OVERRIDE_ENDED = "override.ended"
+    REQUEST_RECEIVED = "request.received"
+    REQUEST_ANSWERED = "request.answered"
+    POLICY_APPLIED = "policy.applied"
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Under whose name a row is written: an account in a role, or the machine and people without an account."""
+
+    account_id: AccountId | None
+    role: str
+
+
+MACHINE = By(None, "machine")
+#: Somebody who asked from a page without an account, as a child does.
+VISITOR = By(None, "visitor")
+
+
+def by_account(account_id: AccountId, role: Role) -> By:
+    """A person acting in a role."""
+    return By(account_id, role.value)
+
+
+async def record(
+    connection: AsyncConnection,
+    tenant: OrganisationId | None,
+    by: By,
+    action: Action,
+    object_id: str,
+    now: datetime,
+    *,
+    before: object = None,
+    after: object = None,
+    basis: str | None = None,
+) -> None:
+    """Add one row to the journal. `before` and `after` are JSON values of which only a keyed digest is kept."""
+    key = await read_key(connection, tenant) if tenant else None
+    await append(
+        connection,
+        Entry(
+            at=now,
+            tenant_id=tenant,
+            actor_id=by.account_id,
+            actor_role=by.role,
+            action=action.value,
+            object_kind=action.value.partition(".")[0],
+            object_id=object_id,
+            before_digest=keyed_digest(key, before),
+            after_digest=keyed_digest(key, after),
+            basis=basis,
+        ),
+    )
+
+
+async def create_key(connection: AsyncConnection, tenant: OrganisationId) -> None:
+    """Give a new tenant the key of its digests."""
+    await connection.execute(insert(tenant_keys).values(tenant_id=tenant, digest_key=secrets.token_bytes(32)))
+
+
+async def read_key(connection: AsyncConnection, tenant: OrganisationId) -> bytes | None:
+    """The key of a tenant's digests; None once it was destroyed."""
+    return (await connection.execute(select(tenant_keys.c.digest_key).where(tenant_keys.c.tenant_id == tenant))).scalar_one_or_none()
+
+
+def keyed_digest(key: bytes | None, content: object) -> str | None:
+    """HMAC-SHA256 of canonical JSON; None without a key or without content."""
+    if key is None or content is None:
+        return None
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+async def read_rows(connection: AsyncConnection, tenant: OrganisationId, limit: int, before_seq: int | None = None) -> Sequence[Any]:
+    """The newest rows that concern a tenant, for its own people (rows of SQLAlchemy)."""
+    statement = select(journal).where(journal.c.tenant_id == tenant).order_by(journal.c.seq.desc()).limit(limit)
+    if before_seq is not None:
+        statement = statement.where(journal.c.seq < before_seq)
+    return (await connection.execute(statement)).all()
+
+
+async def verify_database(database: Database, state_dir: Path) -> Finding:
+    """Walk the whole journal against its checkpoint; works without the program running."""
+    async with database.read() as connection:
+        return await verify(connection, read_checkpoint(state_dir / CHECKPOINT))
+
+
+async def keep_checkpoint(database: Database, state_dir: Path) -> None:
+    """Keep the end of the chain outside the database; called after changes and when the program stops."""
+    async with database.read() as connection:
+        head = await read_head(connection)
+    write_checkpoint(state_dir / CHECKPOINT, head)

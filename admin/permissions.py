@@ -1,0 +1,134 @@
+"""Who may do what: permissions as an enum, one table of roles, one function that decides.
+
+Every route names the permission it needs; nothing else in the control plane looks at roles. Pure: no I/O, time is an argument.
+Roles are those of the workflow research (first parent, teacher, school administrator, verifier, approver, operator); an account has them
+on organisations, for a period. An account without any role on a tenant gets "not found", so that existence is not told.
+To add one: a member of `Permission`, its place in `ROLES` (and in `CONFIRMED` if it loosens, exports or hands out access), a route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from admin.errors import ConfirmationNeeded, Forbidden, NotFound, NotSignedIn
+from blocklists.tables import AccountId, OrganisationId, Role
+
+
+class Permission(StrEnum):
+    """One act, as `object.act`."""
+
+    STATUS_READ = "status.read"
+    PROFILE_READ = "profile.read"
+    PROFILE_TIGHTEN = "profile.tighten"
+    PROFILE_LOOSEN = "profile.loosen"
+    DEVICE_READ = "device.read"
+    DEVICE_ASSIGN = "device.assign"
+    REQUEST_READ = "request.read"
+    REQUEST_ANSWER = "request.answer"
+    JOURNAL_READ = "journal.read"
+    TOKEN_MANAGE = "token.manage"
+
+
+class Scope(StrEnum):
+    """What an API token may be limited to."""
+
+    READ = "read"
+    POLICY = "policy"
+    TENANT = "tenant"
+
+
+_LOOK = frozenset(
+    {
+        Permission.STATUS_READ,
+        Permission.PROFILE_READ,
+        Permission.DEVICE_READ,
+        Permission.REQUEST_READ,
+        Permission.JOURNAL_READ,
+    }
+)
+_RUN = _LOOK | {
+    Permission.PROFILE_TIGHTEN,
+    Permission.PROFILE_LOOSEN,
+    Permission.DEVICE_ASSIGN,
+    Permission.REQUEST_ANSWER,
+    Permission.TOKEN_MANAGE,
+}
+
+ROLES: Mapping[Role, frozenset[Permission]] = {
+    Role.FIRST_PARENT: _RUN,
+    Role.SCHOOL_ADMIN: _RUN,
+    # A teacher answers pupils and sees the classes; opening a window for a class comes with its own permission.
+    Role.TEACHER: frozenset({Permission.STATUS_READ, Permission.PROFILE_READ, Permission.REQUEST_READ}),
+    Role.VERIFIER: frozenset({Permission.STATUS_READ}),
+    Role.APPROVER: frozenset({Permission.STATUS_READ, Permission.JOURNAL_READ}),
+    # An operator sees the machine, never who asked for what.
+    Role.OPERATOR: frozenset({Permission.STATUS_READ}),
+}
+
+#: Acts that need the password typed within CONFIRMATION_HOLDS: a signed-in page left open cannot do them.
+CONFIRMED = frozenset({Permission.PROFILE_LOOSEN, Permission.TOKEN_MANAGE})
+CONFIRMATION_HOLDS = timedelta(minutes=10)
+
+SCOPES: Mapping[Scope, frozenset[Permission]] = {
+    Scope.READ: _LOOK,
+    Scope.POLICY: frozenset({Permission.PROFILE_TIGHTEN, Permission.PROFILE_LOOSEN, Permission.DEVICE_ASSIGN, Permission.REQUEST_ANSWER}),
+    Scope.TENANT: frozenset({Permission.TOKEN_MANAGE}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One role on one organisation, in force now."""
+
+    organisation_id: OrganisationId
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: an account through a session, or through an API token (`scopes` then limits it).
+
+    `confirmed_at` is when the password was last typed; a token was handed out by a confirmed person and counts as confirmed.
+    """
+
+    account_id: AccountId
+    name: str
+    assignments: tuple[Assignment, ...]
+    confirmed_at: datetime | None = None
+    scopes: frozenset[Scope] | None = None
+
+    def role_on(self, tenant: OrganisationId, permission: Permission) -> Role | None:
+        """The role that allows an act on a tenant; None when no role does."""
+        for assignment in self.assignments:
+            if assignment.organisation_id == tenant and permission in ROLES[assignment.role]:
+                return assignment.role
+        return None
+
+
+def authorise(actor: Actor | None, permission: Permission, tenant: OrganisationId, now: datetime) -> Role:
+    """The role under which the actor may do this now. The one function that decides about access.
+
+    Raises NotSignedIn, NotFound (no role there at all), Forbidden, ConfirmationNeeded.
+    """
+    if actor is None:
+        raise NotSignedIn
+    if all(assignment.organisation_id != tenant for assignment in actor.assignments):
+        raise NotFound
+    role = actor.role_on(tenant, permission)
+    if role is None:
+        raise Forbidden
+    if actor.scopes is not None:
+        if not any(permission in SCOPES[scope] for scope in actor.scopes):
+            raise Forbidden("scope")
+        return role
+    if permission in CONFIRMED and not is_confirmed(actor, now):
+        raise ConfirmationNeeded
+    return role
+
+
+def is_confirmed(actor: Actor, now: datetime) -> bool:
+    """Whether the password was typed recently enough for acts that loosen. A clock that went back confirms nothing."""
+    return actor.confirmed_at is not None and timedelta(0) <= now - actor.confirmed_at <= CONFIRMATION_HOLDS

@@ -1,0 +1,101 @@
+"""Organisations, the people who act for them, and their roles, all with dates.
+
+A tenant is an organisation with its own policy: a family, a school, an operator; nothing here knows a ministry or a district.
+Ending a role is
+a date, not a deletion, so that a question about last year still has an answer.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import datetime
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.audit import MACHINE, Action, By, create_key, record
+from admin.errors import Conflict, FieldMistake, InvalidInput
+from admin.tables import policies
+from blocklists.tables import AccountId, OrganisationId, OrganisationKind, Role, accounts, new_id, organisations, role_assignments
+
+SIGN_IN = re.compile(r"[^\s\x00-\x1f\x7f]{2,64}")
+
+
+async def is_empty(connection: AsyncConnection) -> bool:
+    """Whether nobody has an account yet: the one-time set-up is open."""
+    return (await connection.execute(select(func.count()).select_from(accounts))).scalar_one() == 0
+
+
+async def create_organisation(
+    connection: AsyncConnection, kind: OrganisationKind, name: str, locale: str, now: datetime, *, demo: bool = False
+) -> OrganisationId:
+    """A new tenant with its digest key and an empty policy that is still to be applied."""
+    tenant = OrganisationId(new_id())
+    await connection.execute(
+        insert(organisations).values(id=tenant, kind=kind.value, name=name, locale=locale, valid_from=now, demo=int(demo))
+    )
+    await create_key(connection, tenant)
+    await connection.execute(insert(policies).values(tenant_id=tenant, revision=1, changed_at=now))
+    await record(connection, tenant, MACHINE, Action.TENANT_CREATED, tenant, now, after={"kind": kind.value, "name": name})
+    return tenant
+
+
+async def create_account(connection: AsyncConnection, sign_in: str, name: str, password_hash: str, locale: str, now: datetime) -> AccountId:
+    """A person who may sign in. Raises Conflict when the sign-in name is taken, InvalidInput when it is none."""
+    folded = fold_sign_in(sign_in)
+    if not SIGN_IN.fullmatch(folded):
+        raise InvalidInput(FieldMistake("sign_in", "sign_in_form"))
+    account = AccountId(new_id())
+    try:
+        await connection.execute(
+            insert(accounts).values(
+                id=account, sign_in=folded, name=name, password_hash=password_hash, password_set_at=now, locale=locale, created_at=now
+            )
+        )
+    except IntegrityError as error:
+        raise Conflict("sign_in_taken", "sign_in") from error
+    return account
+
+
+async def grant_role(
+    connection: AsyncConnection,
+    account: AccountId,
+    organisation: OrganisationId,
+    role: Role,
+    by: By,
+    now: datetime,
+    *,
+    until: datetime | None = None,
+    basis: str = "",
+) -> None:
+    """Give an account a role on an organisation from now on."""
+    assignment = new_id()
+    await connection.execute(
+        insert(role_assignments).values(
+            id=assignment,
+            account_id=account,
+            organisation_id=organisation,
+            role=role.value,
+            valid_from=now,
+            valid_until=until,
+            basis=basis,
+            granted_by=by.account_id,
+            created_at=now,
+        )
+    )
+    after = {"account": account, "role": role.value, "until": until.isoformat() if until else None}
+    await record(connection, organisation, by, Action.ROLE_GRANTED, assignment, now, after=after)
+
+
+async def mark_changed(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> None:
+    """Raise the tenant's policy revision: called in the same transaction as every change that the gateway must enforce."""
+    await connection.execute(
+        update(policies).where(policies.c.tenant_id == tenant).values(revision=policies.c.revision + 1, changed_at=now)
+    )
+
+
+def fold_sign_in(text: str) -> str:
+    """Sign-in names are the same whatever the case and however the letters were composed (NFKC, case-folded)."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).strip()

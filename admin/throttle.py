@@ -1,0 +1,81 @@
+"""Slowing down guessers without giving strangers a way to lock somebody out. Pure state; the caller gives the monotonic time.
+
+Three budgets, each of them doubling its wait from one second to fifteen minutes:
+the address (its /64 for IPv6), the account as tried from one network (/24, /48), and the account as tried from everywhere by
+unknown browsers
+(that one never waits longer than two seconds: it limits a crowd, it cannot keep the owner out).
+A browser that signed in before (a secret cookie, kept hashed) has a budget of its own and none of the others; so does the machine's owner,
+whatever strangers do. Kept in memory and bounded: a restart forgets waits, and the two lanes of `admin.passwords` still bound the guesses.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+FREE_TRIES = 5
+LONGEST_WAIT = 900.0
+CROWD_FREE_TRIES = 50
+CROWD_WAIT = 2.0
+FORGET_AFTER = 3600.0
+MOST_BUDGETS = 20_000
+
+
+@dataclass(slots=True)
+class _Budget:
+    failures: int = 0
+    open_at: float = 0.0
+    last: float = 0.0
+
+
+class Throttle:
+    """The waits of everybody who failed lately."""
+
+    def __init__(self) -> None:
+        self._budgets: OrderedDict[str, _Budget] = OrderedDict()
+
+    def wait(self, now: float, account: str, address: str, browser: str | None) -> float:
+        """Seconds until this try may be made; 0 means now. `browser` is the id of a known browser of this account, or None."""
+        return max(0.0, max((self._open_at(key) for key in _keys(account, address, browser)), default=0.0) - now)
+
+    def failed(self, now: float, account: str, address: str, browser: str | None) -> None:
+        """A wrong password: the next try waits longer."""
+        for key in _keys(account, address, browser):
+            budget = self._budgets.pop(key, None)
+            if budget is None or now - budget.last > FORGET_AFTER:
+                budget = _Budget()
+            budget.failures += 1
+            budget.last = now
+            budget.open_at = now + _wait_after(key, budget.failures)
+            self._budgets[key] = budget
+        while len(self._budgets) > MOST_BUDGETS:
+            self._budgets.popitem(last=False)
+
+    def succeeded(self, account: str, address: str, browser: str | None) -> None:
+        """A right password clears the budgets of this person; the crowd's budget stays."""
+        for key in _keys(account, address, browser):
+            if not key.startswith("crowd"):
+                self._budgets.pop(key, None)
+
+    def _open_at(self, key: str) -> float:
+        budget = self._budgets.get(key)
+        return budget.open_at if budget else 0.0
+
+
+def _keys(account: str, address: str, browser: str | None) -> tuple[str, ...]:
+    if browser is not None:
+        return (f"browser {browser}",)
+    parsed = ip_address(address)
+    # A home has one IPv6 /64 and could mint addresses in it without end.
+    single = str(ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
+    network = ip_network((parsed, 48 if parsed.version == 6 else 24), strict=False)
+    return (f"address {single}", f"network {network} {account}", f"crowd {account}")
+
+
+def _wait_after(key: str, failures: int) -> float:
+    if key.startswith("crowd"):
+        return CROWD_WAIT if failures > CROWD_FREE_TRIES else 0.0
+    if failures < FREE_TRIES:
+        return 0.0
+    return float(min(LONGEST_WAIT, 2.0 ** min(failures - FREE_TRIES, 20)))

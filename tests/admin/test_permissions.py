@@ -1,0 +1,79 @@
+"""Who may do what: the table of roles, and the one function that decides."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from admin.errors import ConfirmationNeeded, Forbidden, NotFound, NotSignedIn
+from admin.permissions import CONFIRMED, ROLES, SCOPES, Actor, Assignment, Permission, Scope, authorise
+from blocklists.tables import AccountId, OrganisationId, Role
+
+HOME, OTHER = OrganisationId("home"), OrganisationId("other")
+
+
+def actor(role: Role, confirmed_at: datetime | None = None, scopes: frozenset[Scope] | None = None) -> Actor:
+    return Actor(AccountId("a"), "Mẹ", (Assignment(HOME, role),), confirmed_at, scopes)
+
+
+def test_authorise_without_a_session_asks_to_sign_in(now: datetime) -> None:
+    """A stranger is sent to the door."""
+    with pytest.raises(NotSignedIn):
+        authorise(None, Permission.PROFILE_READ, HOME, now)
+
+
+@pytest.mark.parametrize("permission", list(Permission))
+@pytest.mark.parametrize("role", list(Role))
+def test_authorise_on_another_tenant_is_not_found(role: Role, permission: Permission, now: datetime) -> None:
+    """Whatever the role, another family's things do not even exist."""
+    with pytest.raises(NotFound):
+        authorise(actor(role, confirmed_at=now), permission, OTHER, now)
+
+
+@pytest.mark.parametrize("permission", list(Permission))
+@pytest.mark.parametrize("role", list(Role))
+def test_authorise_follows_the_table_of_roles(role: Role, permission: Permission, now: datetime) -> None:
+    """A confirmed person may do exactly what the table gives the role."""
+    if permission in ROLES[role]:
+        assert authorise(actor(role, confirmed_at=now), permission, HOME, now) is role
+    else:
+        with pytest.raises(Forbidden):
+            authorise(actor(role, confirmed_at=now), permission, HOME, now)
+
+
+@pytest.mark.parametrize("permission", sorted(CONFIRMED))
+@pytest.mark.parametrize("age", [None, timedelta(minutes=11), timedelta(seconds=-1)])
+def test_authorise_to_loosen_needs_a_fresh_password(permission: Permission, age: timedelta | None, now: datetime) -> None:
+    """A signed-in page left open cannot loosen anything; neither can one whose clock was turned back."""
+    confirmed_at = None if age is None else now - age
+    with pytest.raises(ConfirmationNeeded):
+        authorise(actor(Role.FIRST_PARENT, confirmed_at), permission, HOME, now)
+
+
+def test_authorise_to_tighten_never_asks_for_the_password(now: datetime) -> None:
+    """Tightening is one press, even from a phone that has been signed in for weeks."""
+    assert authorise(actor(Role.FIRST_PARENT), Permission.PROFILE_TIGHTEN, HOME, now) is Role.FIRST_PARENT
+
+
+@pytest.mark.parametrize("permission", list(Permission))
+@pytest.mark.parametrize("scope", list(Scope))
+def test_authorise_token_only_within_its_scope(scope: Scope, permission: Permission, now: datetime) -> None:
+    """A token for reading cannot change anything, whoever made it."""
+    token = actor(Role.FIRST_PARENT, scopes=frozenset({scope}))
+    if permission in SCOPES[scope] and permission in ROLES[Role.FIRST_PARENT]:
+        authorise(token, permission, HOME, now)
+    else:
+        with pytest.raises(Forbidden):
+            authorise(token, permission, HOME, now)
+
+
+def test_operator_never_reads_requests() -> None:
+    """The operator of a machine never sees who asked for what."""
+    assert not {Permission.REQUEST_READ, Permission.PROFILE_READ, Permission.DEVICE_READ} & ROLES[Role.OPERATOR]
+
+
+def test_every_permission_belongs_to_a_role_and_a_scope_can_reach_it() -> None:
+    """No permission is declared that nobody can have."""
+    assert set(Permission) == frozenset().union(*ROLES.values())
+    assert set(Permission) == frozenset().union(*SCOPES.values())

@@ -1,0 +1,75 @@
+"""Guessers are slowed down; owners are not locked out."""
+
+from __future__ import annotations
+
+from admin.throttle import CROWD_WAIT, FORGET_AFTER, FREE_TRIES, LONGEST_WAIT, MOST_BUDGETS, Throttle
+
+
+def fail(
+    throttle: Throttle, times: int, *, now: float = 0.0, account: str = "me", address: str = "192.0.2.7", browser: str | None = None
+) -> None:
+    for _ in range(times):
+        throttle.failed(now, account, address, browser)
+
+
+def test_first_tries_are_free_then_the_wait_doubles() -> None:
+    """A person who mistypes waits for nothing; a guesser waits longer each time, up to a quarter of an hour."""
+    throttle = Throttle()
+    fail(throttle, FREE_TRIES - 1)
+    assert throttle.wait(0.0, "me", "192.0.2.7", None) == 0.0
+    waits = []
+    for _ in range(14):
+        fail(throttle, 1)
+        waits.append(throttle.wait(0.0, "me", "192.0.2.7", None))
+    assert waits[:5] == [1.0, 2.0, 4.0, 8.0, 16.0]
+    assert waits[-1] == LONGEST_WAIT
+
+
+def test_a_known_browser_never_waits_for_strangers() -> None:
+    """A million guesses from anywhere do not slow the owner's own phone."""
+    throttle = Throttle()
+    for number in range(2000):
+        fail(throttle, 1, address=f"198.51.{number % 250}.{number // 250}")
+    assert throttle.wait(0.0, "me", "198.51.0.0", "phone") == 0.0
+
+
+def test_another_house_never_waits_for_a_stranger() -> None:
+    """Guesses from one network do not slow a new browser in another by more than the crowd's two seconds."""
+    throttle = Throttle()
+    fail(throttle, 500, address="198.51.100.9")
+    assert throttle.wait(0.0, "me", "203.0.113.5", None) <= CROWD_WAIT
+
+
+def test_one_address_guessing_many_accounts_waits() -> None:
+    """Trying one password on many accounts from one address is slowed too."""
+    throttle = Throttle()
+    for number in range(20):
+        fail(throttle, 1, account=f"account{number}")
+    assert throttle.wait(0.0, "fresh", "192.0.2.7", None) > 60
+
+
+def test_an_ipv6_house_is_one_address() -> None:
+    """Fresh addresses out of one /64 do not buy fresh tries."""
+    throttle = Throttle()
+    for number in range(20):
+        fail(throttle, 1, address=f"2001:db8:1:2::{number:x}")
+    assert throttle.wait(0.0, "me", "2001:db8:1:2::ffff", None) > 60
+
+
+def test_success_clears_and_time_forgets() -> None:
+    """After the right password, or an hour of quiet, the next slip is free again."""
+    throttle = Throttle()
+    fail(throttle, 8)
+    throttle.succeeded("me", "192.0.2.7", None)
+    assert throttle.wait(0.0, "me", "192.0.2.7", None) == 0.0
+    fail(throttle, 8)
+    fail(throttle, 1, now=FORGET_AFTER + 1000)
+    assert throttle.wait(FORGET_AFTER + 1000, "me", "192.0.2.7", None) == 0.0
+
+
+def test_memory_stays_bounded() -> None:
+    """Addresses without end cannot fill the memory."""
+    throttle = Throttle()
+    for number in range(MOST_BUDGETS):
+        throttle.failed(0.0, "me", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", None)
+    assert len(throttle._budgets) <= MOST_BUDGETS
