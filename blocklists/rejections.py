@@ -1,7 +1,8 @@
 """Why a line, a name or an item is not enforced: the closed set of reasons, in words for people. Pure.
 
 `blocklists` and `admin` may import this module. Each reason has a weight. `ERROR` says that the text is not what its place needs;
-too many of them and the whole source is refused. `LIMIT` says that it was understood and DNS cannot or must not enforce it. `NOISE` says that it never was a rule (a local name, a repeat).
+too many of them and the whole source is refused. `LIMIT` says that it was understood and DNS cannot or must not enforce it.
+`NOISE` says that it never was a rule (a local name, a repeat).
 """
 
 from __future__ import annotations
