@@ -13,6 +13,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from gateway.errors import Mistake, PolicyFileError, SettingsError
+from gateway.policy.ruleset import Vocabulary
+from gateway.policy.tenant import parse_policy_file
 from gateway.sections import check, key_names, nearest, without_empty
 from gateway.servers import FALLBACK, parse_server, system_servers
 from gateway.settings import (
@@ -55,8 +57,11 @@ def load(path: Path) -> GatewaySettings:
     return settings
 
 
-def check_gateway(document: Document) -> tuple[GatewaySettings | None, list[Mistake]]:
-    """Check the data plane's sections of a document. Returns the settings, or None with every mistake."""
+def check_gateway(document: Document, words: Vocabulary | None = None) -> tuple[GatewaySettings | None, list[Mistake]]:
+    """Check the data plane's sections of a document. Returns the settings, or None with every mistake.
+
+    `words` are the catalogue's category codes and service ids; without them any are accepted.
+    """
     if document.value is None:
         document = Document(document.path, {}, document.lines)
     if not isinstance(document.value, dict):
@@ -84,7 +89,7 @@ def check_gateway(document: Document) -> tuple[GatewaySettings | None, list[Mist
         sound = {name: value for name, value in sound.items() if name not in POLICY_SECTIONS}
     written, _ = check(GatewayFile, sound, document)
     assert written is not None, "sections that are sound one by one are sound together"
-    resolver = _Resolver(document, written)
+    resolver = _Resolver(document, written, words)
     settings = resolver.settings()
     mistakes += resolver.mistakes
     mistakes.sort(key=_line)
@@ -100,9 +105,10 @@ def _line(mistake: Mistake) -> int:
 class _Resolver:
     """Turns checked sections into settings, collecting what only shows when values meet."""
 
-    def __init__(self, document: Document, written: GatewayFile) -> None:
+    def __init__(self, document: Document, written: GatewayFile, words: Vocabulary | None) -> None:
         self.document = document
         self.written = written
+        self.words = words
         self.folder = document.path.resolve().parent if document.path else Path.cwd()
         self.mistakes: list[Mistake] = []
 
@@ -157,7 +163,7 @@ class _Resolver:
     def _policy(self) -> dict[str, Any]:
         policy = policy_of(self.written)
         try:
-            validate_policy(policy)
+            parse_policy_file(policy, self.words)
         except PolicyFileError as error:
             self.mistakes += [
                 Mistake(self.document.place(_keys(mistake.path)), mistake.message, mistake.remedy) for mistake in error.mistakes
@@ -168,16 +174,6 @@ class _Resolver:
 
     def _mistake(self, keys: Keys, message: str, remedy: str = "") -> None:
         self.mistakes.append(Mistake(self.document.place(keys), message, remedy))
-
-
-def validate_policy(policy: dict[str, Any]) -> None:
-    """Let the policy package judge the local policy file. Raises PolicyFileError."""
-    try:
-        from gateway.policy.tenant import parse_policy_file  # here, because the policy package may read settings values itself
-    except ModuleNotFoundError:
-        return
-
-    parse_policy_file(policy)
 
 
 def private_networks() -> tuple[Network, ...]:

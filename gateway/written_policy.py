@@ -164,7 +164,7 @@ class ProfileFile(RulesFile):
         None, "Cách trả lời khi chặn, riêng hồ sơ này.", "How a block is answered for this profile.", "{mode: nxdomain}"
     )
     activity: Literal["off", "aggregate", "history"] = key(
-        "aggregate",
+        "off",
         "Ghi nhận gì: không gì cả, chỉ số đếm, hay lịch sử (cần đồng ý).",
         "What is kept: nothing, counts only, or history (needs consent).",
         "aggregate",
@@ -213,6 +213,7 @@ def policy_of(written: GatewayFile) -> dict[str, Any]:
         "site_class": written.sites[0].site_class if written.sites else "home",
         "rules": _rules(written.rules) if written.rules else None,
         "sites": [_site(site) for site in written.sites],
+        "block": written.block.model_dump(),
         "default_profile": written.default_profile,
         "profiles": [_profile(profile) for profile in written.profiles],
         "clients": [client.model_dump() for client in written.clients],

@@ -1,0 +1,200 @@
+"""The commands of `lachan`. Each imports what it needs when it is called. Nobody imports this module.
+
+An expected error is one clear sentence on standard error and exit status 1; only a bug shows a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.errors import LachanError
+
+app = typer.Typer(
+    name="lachan",
+    help="Lá Chắn DNS: lọc DNS bảo vệ trẻ em / a parental-control DNS gateway",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(help="cấu hình / the configuration", no_args_is_help=True)
+lists_app = typer.Typer(help="danh sách / the lists", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+app.add_typer(lists_app, name="lists")
+
+ConfigFile = Annotated[Path | None, typer.Option("-c", "--config", metavar="FILE", help="tệp cấu hình / configuration file")]
+
+
+@app.command()
+def run(
+    config: ConfigFile = None,
+    first: Annotated[
+        bool, typer.Option("--first", help="viết cấu hình mẫu khi chưa có / write a sample configuration when there is none")
+    ] = False,
+    lan: Annotated[bool, typer.Option("--lan", help="nghe cổng 53 của mạng trong nhà / listen on port 53 of the local network")] = False,
+) -> None:
+    """Chạy tất cả trên một máy / run everything on one machine."""
+    from lachan import run as running
+
+    raise typer.Exit(running.run_all(config, first=first, lan=lan))
+
+
+@app.command()
+def gateway(config: ConfigFile = None) -> None:
+    """Chỉ chạy phần phân giải / run the data plane alone."""
+    from lachan import run as running
+
+    raise typer.Exit(running.run_gateway(config))
+
+
+@app.command()
+def admin(config: ConfigFile = None) -> None:
+    """Chỉ chạy trang quản trị / run the control plane alone."""
+    from lachan import run as running
+
+    raise typer.Exit(running.run_admin(config))
+
+
+@app.command()
+def check(config: ConfigFile = None) -> None:
+    """Kiểm tra tất cả, không chạy / validate everything, run nothing."""
+    from lachan import checking
+
+    checking.check(config)
+
+
+@config_app.command("show")
+def config_show(config: ConfigFile = None) -> None:
+    """Thiết lập đang có hiệu lực, bí mật được che / effective settings, secrets masked."""
+    from lachan import checking
+
+    checking.show(config)
+
+
+@lists_app.command("update")
+def lists_update(config: ConfigFile = None) -> None:
+    """Tải các danh sách đăng ký và áp dụng / fetch subscriptions and put them in force."""
+    from lachan import lists
+
+    lists.update(config)
+
+
+@lists_app.command("compile")
+def lists_compile(config: ConfigFile = None) -> None:
+    """Biên dịch các danh sách và áp dụng / compile the lists and put them in force."""
+    from lachan import lists
+
+    lists.compile_now(config)
+
+
+@lists_app.command("show")
+def lists_show(config: ConfigFile = None) -> None:
+    """Danh sách đang có hiệu lực / the lists in force."""
+    from lachan import lists
+
+    lists.show(config)
+
+
+@app.command()
+def explain(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    config: ConfigFile = None,
+    client: Annotated[str | None, typer.Option("--client", help="mã thiết bị hoặc địa chỉ / client id or address")] = None,
+    profile: Annotated[str | None, typer.Option("--profile", help="mã hồ sơ / profile id")] = None,
+    at: Annotated[str | None, typer.Option("--at", help="lúc nào, như 2026-09-01T21:30 / at what time")] = None,
+    qtype: Annotated[str, typer.Option("--type", help="loại bản ghi / record type")] = "A",
+) -> None:
+    """Vì sao tên này bị chặn hay mở / why a name is blocked or open."""
+    from lachan import explaining
+
+    explaining.explain(config, name, client, profile, at, qtype)
+
+
+@app.command()
+def query(
+    words: Annotated[list[str], typer.Argument(metavar="NAME [TYPE] @SERVER")],
+    source: Annotated[str | None, typer.Option("-b", "--source", help="hỏi từ địa chỉ này / ask from this address")] = None,
+    dnssec: Annotated[bool, typer.Option("--dnssec", help="xin chữ ký / ask for signatures")] = False,
+    timeout: Annotated[float, typer.Option("--timeout", help="giây / seconds", min=0.1, max=60)] = 5.0,
+    insecure: Annotated[bool, typer.Option("--insecure", help="không kiểm tra chứng chỉ / do not check the certificate")] = False,
+) -> None:
+    """Hỏi một máy chủ DNS và giải thích câu trả lời / ask a DNS server and explain the answer."""
+    from lachan.query import run as ask
+
+    for line in ask(words, source, dnssec, timeout, insecure):
+        typer.echo(line)
+
+
+@app.command()
+def flush(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None, config: ConfigFile = None) -> None:
+    """Quên câu trả lời đã nhớ / forget cached answers."""
+    from lachan import running
+
+    running.flush(config, name)
+
+
+@app.command()
+def reload(config: ConfigFile = None) -> None:
+    """Đọc lại cấu hình; có lỗi thì giữ nguyên / read the configuration again; on error everything stays."""
+    from lachan import running
+
+    running.reload(config)
+
+
+@app.command()
+def status(
+    config: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="cho máy đọc / for programs")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="chờ đến khi sẵn sàng / wait until ready")] = False,
+    timeout: Annotated[float, typer.Option("--timeout", help="chờ tối đa chừng này giây / wait at most these seconds")] = 60.0,
+) -> None:
+    """Tình trạng / status."""
+    from lachan import running
+
+    running.status(config, as_json, timeout if wait else None)
+
+
+@app.command(hidden=True)
+def prepare(
+    config: ConfigFile = None,
+    commit: Annotated[bool, typer.Option("--commit", help="put in force when no gateway runs")] = False,
+    fetch: Annotated[bool, typer.Option("--fetch", help="fetch subscriptions first")] = False,
+    report: Annotated[bool, typer.Option("--report", help="write the outcome as JSON")] = False,
+) -> None:
+    """Bring the lists and the local policy into the state directory; `lachan run` calls this in a process of its own."""
+    from lachan import preparation
+
+    raise typer.Exit(preparation.command(config, commit=commit, fetch=fetch, report=report))
+
+
+@app.command()
+def demo(config: ConfigFile = None) -> None:
+    """Đổ dữ liệu mẫu vào cơ sở dữ liệu trống / fill an empty database with samples."""
+    raise LachanError("lachan demo needs the admin pages, which are not part of this version yet: try the sample profiles of make run")
+
+
+def main() -> None:
+    """The entry point."""
+    try:
+        app()
+    except LachanError as error:
+        sys.stderr.write(f"{explain_error(error)}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+def explain_error(error: LachanError) -> str:
+    """The text a person reads for an expected error; control characters are escaped."""
+    text = str(error)
+    return "".join(letter if letter.isprintable() or letter == "\n" else f"\\x{ord(letter):02x}" for letter in text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The whole configuration: one file, three packages, every mistake at once. Only `lachan` imports this module."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.errors import Mistake, SettingsError
+from gateway.settings import GatewaySettings
+
+if TYPE_CHECKING:
+    from admin.settings import AdminSettings
+    from blocklists.settings import BlocklistSettings
+
+PLACES = (Path("lachan.yaml"), Path("/etc/lachan/lachan.yaml"))
+VARIABLE = "LACHAN_CONFIG"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What the file says to each package; `admin` is None when there is no `admin` section."""
+
+    path: Path
+    gateway: GatewaySettings
+    lists: BlocklistSettings
+    admin: AdminSettings | None
+
+
+def find_file(named: Path | None) -> Path:
+    """Find the configuration file: the one named, else $LACHAN_CONFIG, else ./lachan.yaml, else /etc/lachan/lachan.yaml."""
+    if named is not None:
+        return named
+    if os.environ.get(VARIABLE):
+        return Path(os.environ[VARIABLE])
+    found = next((place for place in PLACES if place.is_file()), None)
+    if found is None:
+        places = " nor ".join(map(str, PLACES))
+        raise SettingsError([Mistake("configuration", f"there is neither {places}", "name the file with -c FILE, or start with: make run")])
+    return found
+
+
+def load(path: Path) -> Configuration:
+    """Read and check the whole file. Raises SettingsError with every mistake of every section."""
+    from admin.settings import check_admin
+    from blocklists.settings import check_lists
+    from gateway.configuration import check_gateway
+    from gateway.yamlfile import read
+    from lachan.catalogue import shipped_words
+
+    document = read(path)
+    words = shipped_words()
+    gateway, mistakes = check_gateway(document, words)
+    state_dir = gateway.state_dir if gateway else path.parent
+    lists, found = check_lists(document, state_dir, words.codes, words.good)
+    mistakes += found
+    admin = None
+    if gateway is not None:
+        admin, found = check_admin(document, gateway)
+        mistakes += found
+    if mistakes or gateway is None or lists is None:
+        raise SettingsError(mistakes)
+    return Configuration(path.resolve(), gateway, lists, admin)
