@@ -1,0 +1,225 @@
+"""Zone transfer out: AXFR, IXFR, SOA and NOTIFY with TSIG, so that other people's resolvers follow the list.
+
+RFC 5936 (AXFR), RFC 1995 (IXFR), RFC 1996 (NOTIFY), RFC 8945 (TSIG). Messages, signatures and names are dnspython's; here is only who may
+have what. A transfer needs a listed key or a listed address; strangers are refused before anything is counted or built, so the quota of
+transfers is spent by secondaries alone. Imported by `admin.process` and the tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import dns.asyncquery
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.opcode
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+import dns.tsig
+
+from blocklists.policyzone import PolicyZone
+
+MAX_REQUEST = 4096
+MESSAGE_BYTES = 16_000
+IDLE_SECONDS = 20.0
+TRANSFERS_AT_ONCE = 10
+NOTIFY_TRIES = (0.0, 1.0, 3.0, 10.0, 30.0)
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+log = logging.getLogger("lachan.xfr")
+
+
+@dataclass(frozen=True, slots=True)
+class Secondary:
+    """A resolver that is told of every new serial: its address, port, and the name of its key or None."""
+
+    address: str
+    port: int = 53
+    key: str | None = None
+
+
+@dataclass(slots=True)
+class Feed:
+    """What one server offers: zones by name, keys by name, and networks that need no key."""
+
+    zones: dict[dns.name.Name, PolicyZone]
+    keys: Mapping[dns.name.Name, dns.tsig.Key] = field(default_factory=dict)
+    open_to: Sequence[Network] = ()
+    secondaries: Sequence[Secondary] = ()
+
+
+class TransferServer:
+    """Serves the zones of a feed over TCP and answers SOA queries over UDP; `announce` sends NOTIFY."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+        self._transfers = asyncio.Semaphore(TRANSFERS_AT_ONCE)
+        self._server: asyncio.Server | None = None
+        self._datagrams: asyncio.DatagramTransport | None = None
+        self._notices: set[asyncio.Task[None]] = set()
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen on TCP and UDP; returns the port. Raises OSError when it is taken."""
+        self._server = await asyncio.start_server(self._serve, host, port, limit=MAX_REQUEST)
+        bound: int = self._server.sockets[0].getsockname()[1]
+        loop = asyncio.get_running_loop()
+        self._datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=(host, bound))
+        return bound
+
+    async def stop(self) -> None:
+        """Stop listening and give up what is under way."""
+        for task in self._notices:
+            task.cancel()
+        if self._datagrams is not None:
+            self._datagrams.close()
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    def announce(self, origin: dns.name.Name) -> None:
+        """Tell every secondary of the zone's new serial (RFC 1996), with a few tries each."""
+        for secondary in self.feed.secondaries:
+            task = asyncio.get_running_loop().create_task(self._notify(origin, secondary), name=f"notify {secondary.address}")
+            self._notices.add(task)
+            task.add_done_callback(self._notices.discard)
+
+    async def _notify(self, origin: dns.name.Name, secondary: Secondary) -> None:
+        zone = self.feed.zones[origin]
+        for wait in NOTIFY_TRIES:
+            await asyncio.sleep(wait)
+            notice = dns.message.make_query(origin, dns.rdatatype.SOA)
+            notice.set_opcode(dns.opcode.NOTIFY)
+            notice.flags = (notice.flags | dns.flags.AA) & ~dns.flags.RD
+            notice.answer = [zone.soa()]
+            key = self.feed.keys.get(dns.name.from_text(secondary.key)) if secondary.key else None
+            if key is not None:
+                notice.use_tsig(key)
+            with contextlib.suppress(dns.exception.DNSException, OSError):
+                await dns.asyncquery.udp(notice, secondary.address, port=secondary.port, timeout=3.0)
+                return
+        log.warning("notify_unanswered")
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = writer.get_extra_info("peername")[0]
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
+            while True:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    size = int.from_bytes(await reader.readexactly(2))
+                    if not 12 <= size <= MAX_REQUEST:
+                        break
+                    wire = await reader.readexactly(size)
+                async for reply in self._replies(wire, peer, stream=True):
+                    writer.write(len(reply).to_bytes(2) + reply)
+                    async with asyncio.timeout(IDLE_SECONDS):
+                        await writer.drain()
+        writer.close()
+
+    async def _replies(self, wire: bytes, peer: str, *, stream: bool) -> AsyncIterator[bytes]:
+        try:
+            query = dns.message.from_wire(wire, keyring=dict(self.feed.keys))
+        except dns.exception.DNSException:
+            refusal = _refuse_unread(wire)
+            if refusal:
+                yield refusal
+            return
+        zone = self.feed.zones.get(query.question[0].name) if len(query.question) == 1 else None
+        if zone is None or query.opcode() != dns.opcode.QUERY or not self._may(query, peer):
+            yield _plain(query, dns.rcode.REFUSED)
+            return
+        kind = query.question[0].rdtype
+        if kind == dns.rdatatype.SOA or (kind == dns.rdatatype.IXFR and not stream):
+            yield _plain(query, dns.rcode.NOERROR, [zone.soa()])
+        elif kind in (dns.rdatatype.AXFR, dns.rdatatype.IXFR) and stream:
+            async with self._transfers:
+                for message in _stream(query, self._answer(zone, query)):
+                    yield message
+                    await asyncio.sleep(0)
+        else:
+            yield _plain(query, dns.rcode.REFUSED)
+
+    def _may(self, query: dns.message.Message, peer: str) -> bool:
+        if query.had_tsig:
+            return True
+        address = ipaddress.ip_address(peer)
+        return any(address in network for network in self.feed.open_to)
+
+    @staticmethod
+    def _answer(zone: PolicyZone, query: dns.message.Message) -> Iterable[dns.rrset.RRset]:
+        if query.question[0].rdtype == dns.rdatatype.IXFR and query.authority:
+            known = query.authority[0]
+            if known.rdtype == dns.rdatatype.SOA and (steps := zone.since(known[0].serial)) is not None:
+                return steps
+        return zone.whole()
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    """SOA queries over UDP: a secondary asks for the serial before it transfers."""
+
+    def __init__(self, server: TransferServer) -> None:
+        self.server = server
+        self.transport: asyncio.DatagramTransport | None = None
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if len(self.tasks) < 64 and 12 <= len(data) <= MAX_REQUEST:
+            task = asyncio.get_running_loop().create_task(self._answer(data, addr), name="xfr soa")
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def _answer(self, data: bytes, addr: tuple[str, int]) -> None:
+        async for reply in self.server._replies(data, addr[0], stream=False):
+            if self.transport is not None:
+                self.transport.sendto(reply, addr)
+
+
+def _plain(query: dns.message.Message, rcode: dns.rcode.Rcode, answer: Iterable[dns.rrset.RRset] = ()) -> bytes:
+    reply = dns.message.make_response(query)
+    reply.set_rcode(rcode)
+    reply.answer = list(answer)
+    if reply.answer:
+        reply.flags |= dns.flags.AA
+    return reply.to_wire()
+
+
+def _refuse_unread(wire: bytes) -> bytes:
+    """A reply to a message that dnspython would not take (a bad signature, a broken body): NOTAUTH for TSIG is left to it, so REFUSED."""
+    if len(wire) < 12 or wire[2] & 0x80:
+        return b""
+    return wire[:2] + bytes([0x80 | (wire[2] & 0x79), dns.rcode.REFUSED]) + bytes(8)
+
+
+def _stream(query: dns.message.Message, rrsets: Iterable[dns.rrset.RRset]) -> Iterable[bytes]:
+    """Pack records into messages of about 16 kB, signing each after the one before it (RFC 8945 §5.3.1)."""
+    context = None
+    batch: list[dns.rrset.RRset] = []
+    size = 0
+
+    def message() -> dns.message.Message:
+        reply = dns.message.make_response(query)
+        reply.flags |= dns.flags.AA
+        # A transfer may hold the same SOA twice; adding to the section keeps them apart and in order.
+        reply.answer.extend(batch)
+        return reply
+
+    first = True
+    for rrset in rrsets:
+        batch.append(rrset)
+        size += sum(len(label) + 1 for label in rrset.name.labels) + 40
+        if size >= MESSAGE_BYTES:
+            reply = message()
+            yield reply.to_wire(max_size=65535, multi=True, tsig_ctx=context)
+            context, batch, size, first = reply.tsig_ctx, [], 0, False
+    if batch or first:
+        yield message().to_wire(max_size=65535, multi=True, tsig_ctx=context)

@@ -1,0 +1,177 @@
+"""Transfers over real sockets: dnspython and a real BIND follow the list by AXFR, IXFR, NOTIFY and TSIG; strangers get nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import dns.asyncquery
+import dns.exception
+import dns.message
+import dns.name
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import dns.tsig
+import dns.xfr
+import dns.zone
+import pytest
+
+from blocklists.policyzone import PolicyZone
+from blocklists.xfr import Feed, Secondary, TransferServer
+
+ORIGIN = dns.name.from_text("rpz.lachan.test")
+KEY = dns.tsig.Key("follower", "c2VjcmV0IG9mIHR3ZW50eS1mb3VyIQ==", "hmac-sha256")
+WRONG = dns.tsig.Key("follower", "YW5vdGhlciBzZWNyZXQgYWx0b2dldGhlcg==", "hmac-sha256")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[tuple[TransferServer, PolicyZone, int]]:
+    """A transfer server with one zone that wants the key."""
+    zone = PolicyZone("rpz.lachan.test", 10, [(f"example.n{n}.", 0) for n in range(3000)])
+    server = TransferServer(Feed({ORIGIN: zone}, {KEY.name: KEY}))
+    port = await server.start("127.0.0.1", 0)
+    yield server, zone, port
+    await server.stop()
+
+
+def pull(port: int, key: dns.tsig.Key | None, zone: dns.zone.Zone) -> int:
+    """Bring a copy up to date as a secondary does; returns its number of names."""
+    query, _ = dns.xfr.make_query(zone, keyring=key)
+    dns.query.inbound_xfr("127.0.0.1", zone, query=query, port=port, timeout=5, udp_mode=dns.query.UDPMode.NEVER)
+    return len(zone.nodes)
+
+
+async def test_whole_zone_then_difference_follow_the_list(server: tuple[TransferServer, PolicyZone, int]) -> None:
+    """A secondary takes the whole zone once, signed over many messages, and then only what changed."""
+    _, zone, port = server
+    copy = dns.zone.Zone(ORIGIN, relativize=False)
+    assert await asyncio.to_thread(pull, port, KEY, copy) == 6001
+    zone.advance(11, [("example.n5.", 0)], [("example.new.", 1)])
+    assert await asyncio.to_thread(pull, port, KEY, copy) == 6000
+    assert copy.get_soa().serial == 11
+    assert dns.name.from_text("new.example.rpz.lachan.test") in copy
+    assert dns.name.from_text("n5.example.rpz.lachan.test") not in copy
+
+
+async def test_strangers_and_wrong_keys_are_refused(server: tuple[TransferServer, PolicyZone, int]) -> None:
+    """Without the key, with a wrong key, or for another zone, nothing is told, not even the serial."""
+    _, _, port = server
+    for origin, key in ((ORIGIN, None), (ORIGIN, WRONG), (dns.name.from_text("other.test"), KEY)):
+        for kind in (dns.rdatatype.AXFR, dns.rdatatype.SOA):
+            query = dns.message.make_query(origin, kind)
+            if key is not None:
+                query.use_tsig(key)
+            query.id = 7
+            wire = query.to_wire()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(len(wire).to_bytes(2) + wire)
+            reply = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+            assert reply[:2] == b"\x00\x07"
+            assert reply[3] & 15 == dns.rcode.REFUSED
+            assert reply[6:8] == b"\x00\x00"
+            writer.close()
+
+
+async def test_listed_network_needs_no_key() -> None:
+    """A resolver in a listed network may transfer without a key (Unbound 1.17 cannot sign)."""
+    zone = PolicyZone("rpz.lachan.test", 1, [("example.bad.", 0)])
+    server = TransferServer(Feed({ORIGIN: zone}, open_to=[ipaddress.ip_network("127.0.0.0/8")]))
+    port = await server.start("127.0.0.1", 0)
+    copy = dns.zone.Zone(ORIGIN, relativize=False)
+    assert await asyncio.to_thread(pull, port, None, copy) == 3
+    await server.stop()
+
+
+@pytest.mark.parametrize("noise", [b"", b"\x00", b"\x00\x05hello", b"\xff\xff" + b"x" * 100, b"\x00\x0c" + b"\xff" * 12])
+async def test_noise_closes_its_own_connection_only(server: tuple[TransferServer, PolicyZone, int], noise: bytes) -> None:
+    """Junk on one connection leaves the server answering others."""
+    _, _, port = server
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(noise)
+    writer.write_eof()
+    await reader.read()
+    writer.close()
+    copy = dns.zone.Zone(ORIGIN, relativize=False)
+    assert await asyncio.to_thread(pull, port, KEY, copy) == 6001
+
+
+def free_port() -> int:
+    """A loopback port free for TCP and UDP."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as holder:
+        holder.bind(("127.0.0.1", 0))
+        port: int = holder.getsockname()[1]
+        return port
+
+
+async def rcode(port: int, name: str) -> dns.rcode.Rcode | None:
+    """The rcode a resolver gives for a name, or None while it is not up."""
+    query = dns.message.make_query(name, "A")
+    try:
+        reply = await dns.asyncquery.udp(query, "127.0.0.1", port=port, timeout=1)
+    except (OSError, dns.exception.Timeout):
+        return None
+    return reply.rcode()
+
+
+async def until(port: int, name: str, wanted: dns.rcode.Rcode, seconds: float = 20) -> bool:
+    """Wait until a resolver answers a name with this rcode."""
+    for _ in range(int(seconds * 10)):
+        if await rcode(port, name) == wanted:
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
+def start_named(folder: Path) -> subprocess.Popen[bytes]:
+    """Start the BIND whose configuration lies in the folder."""
+    with (folder / "named.log").open("wb") as log:
+        return subprocess.Popen(["named", "-g", "-c", str(folder / "named.conf"), "-n", "1"], stdout=log, stderr=log)
+
+
+@pytest.mark.full
+@pytest.mark.skipif(shutil.which("named") is None, reason="BIND is not installed")
+async def test_bind_follows_a_publish_and_a_lift(tmp_path: Path) -> None:
+    """A real BIND takes the zone with TSIG, follows a publish by NOTIFY and IXFR, blocks the same names, and frees a lifted one."""
+    port = free_port()
+    zone = PolicyZone("rpz.lachan.test", 1, [("example.bad.", 0)])
+    feed = Feed({ORIGIN: zone}, {KEY.name: KEY}, secondaries=[Secondary("127.0.0.1", port, "follower")])
+    server = TransferServer(feed)
+    primary = await server.start("127.0.0.1", 0)
+    (tmp_path / "named.conf").write_text(f"""
+key "follower" {{ algorithm hmac-sha256; secret "c2VjcmV0IG9mIHR3ZW50eS1mb3VyIQ=="; }};
+options {{
+  directory "{tmp_path}"; pid-file none; session-keyfile "{tmp_path}/session.key";
+  listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
+  recursion yes; dnssec-validation no; empty-zones-enable no;
+  response-policy {{ zone "rpz.lachan.test" min-update-interval 0; }} qname-wait-recurse no;
+}};
+controls {{ }};
+zone "open.example" {{ type primary; file "open.zone"; }};
+zone "rpz.lachan.test" {{
+  type secondary; file "rpz.copy"; masterfile-format text;
+  primaries {{ 127.0.0.1 port {primary} key "follower"; }};
+  allow-notify {{ key "follower"; }};
+}};
+""")
+    (tmp_path / "open.zone").write_text("$TTL 60\n@ SOA localhost. root.localhost. 1 60 60 60 60\n@ NS localhost.\nwww A 192.0.2.1\n")
+    named = start_named(tmp_path)
+    try:
+        nxdomain, noerror = dns.rcode.NXDOMAIN, dns.rcode.NOERROR
+        assert await until(port, "www.bad.example", nxdomain), (tmp_path / "named.log").read_text()[-3000:]
+        assert await until(port, "www.open.example", noerror)
+        zone.advance(2, [], [("example.open.", 0)])
+        server.announce(ORIGIN)
+        assert await until(port, "www.open.example", nxdomain)
+        zone.advance(3, [("example.open.", 0)], [])
+        server.announce(ORIGIN)
+        assert await until(port, "www.open.example", noerror)
+    finally:
+        named.terminate()
+        named.wait(10)
+        await server.stop()
