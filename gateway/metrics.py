@@ -176,6 +176,7 @@ DISK_SIZE = Metric("lachan_state_size_bytes", "gauge", "Size of the disk that ho
 STATE_WRITABLE = Metric("lachan_state_writable", "gauge", "1 when the state directory can be written.")
 CLOCK_SYNCHRONISED = Metric("lachan_clock_synchronised", "gauge", "1 when the system says its clock is kept by a time service.")
 CLOCK_JUMPS = Metric("lachan_clock_jumps", "counter", "Steps of the wall clock of more than two seconds.")
+WALL_TIME = Metric("lachan_clock_timestamp_seconds", "gauge", "The wall clock of the machine; Prometheus compares it with its own.")
 CLOCK_TEST = Metric("lachan_clock_test", "gauge", "1 while a test clock moves the schedules.")
 BUILD = Metric("lachan_build_info", "gauge", "Version of the program.", (Label("version", at_most=1),))
 START_TIME = Metric("lachan_start_timestamp_seconds", "gauge", "When the supervisor started.")

@@ -8,34 +8,70 @@
 * `extra_processes` are further children: started after the workers answer, watched, restarted with back-off; their death never
   touches DNS.
 
-`run` must be called in a process without threads (workers are forked) and without a running event loop. It returns when SIGTERM or
-SIGINT has been obeyed and everything is drained; it raises `StartError` when the gateway cannot start. Only the composition and
-`gateway.__main__` import this module.
+The order of a start: become the user of the settings, keeping the right to low ports; lock the state directory; open every socket; give
+up the rights; prepare and load a generation; start the workers; only then is anything answered. `run` must be called in a process without
+threads (workers are forked) and without a running event loop. It returns when SIGTERM or SIGINT has been obeyed and everything is
+drained; it raises `StartError` when the gateway cannot start. Only the composition and `gateway.__main__` import this module.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
 import socket
+import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Literal
 
-from gateway.errors import StartError
-from gateway.settings import Endpoint, GatewaySettings
+from gateway.channel import Fields
+from gateway.children import ForkingLoop
+from gateway.clock import POLL_SECONDS, WallClock
+from gateway.control import ControlServer
+from gateway.crew import Crew, Target, WorkerBody
+from gateway.errors import GenerationError, LachanError, StartError
+from gateway.extras import Extra, ExtraProcess, Extras
+from gateway.handover import Handover
+from gateway.metrics import BUILD, CLOCK_TEST, GENERATION_CREATED, ORDER_UPDATED, RECEIVE_BUFFER, START_TIME
+from gateway.notify import ServiceNotifier, passed_sockets
+from gateway.privileges import give_up_rights, switch_user
+from gateway.requests import control_requests
+from gateway.settings import GatewaySettings
+from gateway.sharedword import SharedWord
+from gateway.sockets import ListeningSockets, bind, open_sockets
+from gateway.standing import Standing, program_version
+from gateway.statelock import StateLock
+from gateway.statuspage import Page, StatusServer, json_page, text_page
+from gateway.switch import Generations, Load
+from gateway.totals import Totals
+from gateway.vitals import DropWatch, JumpWatch, take_pulse
+
+__all__ = ["ExtraProcess", "Occasion", "Prepare", "Prepared", "run"]
+
+log = logging.getLogger(__name__)
 
 Occasion = Literal["start", "reload"]
+DRAIN_SECONDS = 5.0
+PULSE_SECONDS = 10.0
+NEEDS_RESTART = ("dns", "dot", "doh", "doq", "metrics", "state_dir")  # of `dns`: listen, workers and user only
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """What `prepare` found.
 
-    `changes`: what to commit (`index`, `catalogue`, `orders`, `policies`, as `gateway.release.commit_generation` takes them), None when
+    `changes`: what to commit (`index`, `catalogue`, `orders`, `policies`, as `gateway.release.write_generation` takes them), None when
     the generation in force is still right. `settings`: the settings as the file has them now, None when unchanged; what can change
     without a restart is put in force together with the generation. `notes`: sentences for the person who asked.
     """
 
-    changes: Mapping[str, Any] | None = None
+    changes: Mapping[str, Any] | None = None  # Any: the parts of a change, checked when it is committed
     settings: GatewaySettings | None = None
     notes: tuple[str, ...] = ()
 
@@ -43,18 +79,265 @@ class Prepared:
 Prepare = Callable[[Occasion], Awaitable[Prepared]]
 
 
-@dataclass(frozen=True, slots=True)
-class ExtraProcess:
-    """A further child. `run` is called in a fresh fork (no event loop, default signals, no inherited descriptors but 0-2 and the
-    sockets of `listen`) and may import what it likes or exec; its return value is the exit status. SIGTERM asks it to stop and SIGKILL
-    follows after `stop_seconds`. `listen`: TCP endpoints that the supervisor binds with its rights and hands over, listening, in order."""
+def run(
+    settings: GatewaySettings,
+    prepare: Prepare,
+    extra_processes: Sequence[ExtraProcess] = (),
+    *,
+    body: WorkerBody | None = None,
+    load: Load | None = None,
+) -> int:
+    """Run the gateway until it is told to stop; the exit status of the program. `body` and `load` replace the worker in tests."""
+    if body is None or load is None:
+        from gateway.policy.snapshot import Snapshot
+        from gateway.worker import run_worker
 
-    name: str
-    run: Callable[[Sequence[socket.socket]], int | None]
-    listen: tuple[Endpoint, ...] = field(default=())
-    stop_seconds: float = 10.0
+        body, load = body or run_worker, load or Snapshot.load
+    notifier = ServiceNotifier(os.environ)
+    passed = passed_sockets(os.environ, os.getpid())
+    _make_state_dir(settings)
+    switch_user(settings.dns.user)
+    with StateLock(settings.state_dir):
+        sockets = open_sockets(settings, settings.dns.workers, passed)
+        opened: list[Extra] = []
+        try:
+            metrics = bind(settings.metrics, socket.SOCK_STREAM, "metrics.listen", share=False) if settings.metrics else None
+            for process in extra_processes:
+                streams = [bind(each, socket.SOCK_STREAM, process.setting, share=False) for each in process.listen]
+                opened.append(Extra(process, streams))
+            give_up_rights()
+            if os.geteuid() == 0:
+                log.warning("running as root: set dns.user", extra={"event": "start.root"})
+            clock = WallClock.from_environment(os.environ)
+            forking = ForkingLoop()
+            supervisor = Supervisor(settings, prepare, notifier, sockets, metrics, clock, forking, opened, body, load)
+            return forking.run(supervisor.main())
+        finally:
+            sockets.close()
+            for each in (stream for extra in opened for stream in extra.sockets):
+                each.close()
 
 
-def run(settings: GatewaySettings, prepare: Prepare, extra_processes: Sequence[ExtraProcess] = ()) -> int:
-    """Run the gateway until it is told to stop; the exit status of the program."""
-    raise StartError("the supervisor is not built yet")
+class Supervisor:
+    """One running gateway."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        prepare: Prepare,
+        notifier: ServiceNotifier,
+        sockets: ListeningSockets,
+        metrics: socket.socket | None,
+        clock: WallClock,
+        forking: ForkingLoop,
+        extras: Sequence[Extra],
+        body: WorkerBody,
+        load: Load,
+    ) -> None:
+        self._settings = settings
+        self._prepare = prepare
+        self._notifier = notifier
+        self._sockets = sockets
+        self._metrics = metrics
+        self._clock = clock
+        self._forking = forking
+        self._extra_list = extras
+        self._body = body
+        self._load = load
+        self._word = SharedWord(1)
+        self._totals = Totals()
+        self._handover = Handover(int(time.time() * 1000))
+        self._order_serial = -1
+
+    async def main(self) -> int:
+        """From here to the end of the program."""
+        self._stop = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._background: set[asyncio.Task[object]] = set()
+        self._generations = Generations(self._settings.state_dir, self._load, self._word, self._clock, self._totals)
+        self._generations.on_switch.append(self._note_target)
+        self._crew = Crew(
+            self._forking, self._body, self._sockets, self._word, self._clock, self._totals, secrets.token_bytes(32), self._heard
+        )
+        self._extras = Extras(self._forking, self._totals, self._extra_list)
+        self._standing = Standing(
+            self._clock, self._totals, self._generations, self._sockets, self._crew, self._extras, os.getpid(), time.monotonic()
+        )
+        requests = control_requests(self._standing, self._generations, self._crew, self._handover, self.reload)
+        control = ControlServer(self._settings.state_dir, requests)
+        pages = StatusServer(self._metrics, self._pages()) if self._metrics is not None else None
+        self._set_constants()
+        self._catch_signals()
+        await control.start()
+        if pages is not None:
+            await pages.start()
+        try:
+            starting = asyncio.ensure_future(self._start())
+            stopping = asyncio.ensure_future(self._stop.wait())
+            await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                starting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await starting
+            await stopping
+            return 0
+        finally:
+            self._standing.phase = "stopping"
+            self._notifier.stopping()
+            for task in self._background:
+                task.cancel()
+            await asyncio.gather(self._extras.stop(), self._crew.stop(DRAIN_SECONDS))
+            if pages is not None:
+                await pages.stop()
+            await control.stop()
+            log.info("stopped", extra={"event": "stop.done"})
+
+    async def reload(self) -> Fields:
+        """Read everything again and put it in force; the old state stays when anything is wrong (raises the reason)."""
+        async with self._reloading:
+            self._notifier.reloading()
+            try:
+                try:
+                    prepared = await self._prepare("reload")
+                except LachanError as error:
+                    self._generations.refuse(error)
+                    raise
+                settings, late = merge_settings(self._settings, prepared.settings)
+                number = await self._generations.apply(self._crew, prepared.changes, settings)
+                self._settings = settings
+                self._standing.notes = (*prepared.notes, *late)
+                return {"generation": number, "notes": list(self._standing.notes)}
+            finally:
+                self._notifier.ready(self._summary())
+
+    async def _start(self) -> None:
+        prepared = await self._prepare_start()
+        settings, late = merge_settings(self._settings, prepared.settings)
+        try:
+            target = self._generations.load_first(prepared.changes, settings)
+        except (GenerationError, OSError) as error:
+            raise StartError(f"no usable generation in {settings.state_dir}: {error}: run `lachan lists compile` to build one") from None
+        self._settings = settings
+        self._standing.notes = (*prepared.notes, *late)
+        self._in_background(self._tick())
+        await self._crew.start(target)
+        self._standing.phase = "running"
+        self._extras.start()
+        self._notifier.ready(self._summary())
+        log.info(
+            "answering", extra={"event": "start.ready", "generation": target.number, "workers": len(self._crew.workers), "pid": os.getpid()}
+        )
+
+    async def _prepare_start(self) -> Prepared:
+        """What the composition prepared; when that fails and an older generation is there, that one (last good)."""
+        try:
+            return await self._prepare("start")
+        except LachanError as error:
+            if not (self._settings.state_dir / "current").exists():
+                raise StartError(str(error)) from None
+            self._generations.refuse(error)
+            return Prepared(notes=(str(error),))
+
+    async def _tick(self) -> None:
+        """The supervisor's own pulse."""
+        jumps, drops = JumpWatch(), DropWatch(self._sockets)
+        next_second = next_pulse = 0.0
+        while True:
+            self._clock.poll()
+            now = time.monotonic()
+            if now >= next_second:
+                next_second = now + min(1.0, self._notifier.watchdog_seconds / 3 or 1.0)
+                self._crew.check_silence(now)
+                self._notifier.alive()
+            if now >= next_pulse:
+                next_pulse = now + PULSE_SECONDS
+                self._totals.take_marks({}, now)
+                take_pulse(self._totals, self._settings.state_dir, jumps, drops)
+            await asyncio.sleep(POLL_SECONDS if self._clock.is_test else 0.5)
+
+    def _heard(self, worker: int, event: str, told: Fields) -> None:
+        """What workers tell beside counters."""
+        if event == "activity":
+            self._totals.take_marks(told.get("marks", {}), time.monotonic())
+            self._handover.take(told.get("counts", []), told.get("names", []), int(told.get("dropped", 0)))
+        else:
+            log.warning("unknown message", extra={"event": "worker.unknown", "worker": worker, "told": event})
+
+    def _note_target(self, target: Target) -> None:
+        self._totals.set(GENERATION_CREATED, (), self._generations.switched_at)
+        if target.snapshot.order_serial != self._order_serial:
+            self._order_serial = target.snapshot.order_serial
+            self._totals.set(ORDER_UPDATED, (), self._generations.switched_at)
+
+    def _set_constants(self) -> None:
+        self._totals.set(BUILD, (program_version(),), 1)
+        self._totals.set(START_TIME, (), time.time())
+        self._totals.set(RECEIVE_BUFFER, (), self._sockets.receive_bytes)
+        self._totals.set(CLOCK_TEST, (), int(self._clock.is_test))
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._in_background(self._reload_by_signal()))
+
+    async def _reload_by_signal(self) -> None:
+        if self._standing.phase == "running":
+            with contextlib.suppress(LachanError, OSError):  # noted and logged where it happened
+                await self.reload()
+
+    def _in_background(self, work: Awaitable[object]) -> None:
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def _pages(self) -> dict[str, Callable[[], Awaitable[Page]]]:
+        async def metrics() -> Page:
+            self._standing.refresh_gauges()
+            return Page(200, "text/plain; version=0.0.4; charset=utf-8", self._totals.expose())
+
+        async def health() -> Page:
+            return text_page(200, "ok")
+
+        async def ready() -> Page:
+            faults = self._standing.faults()
+            return text_page(503, "\n".join(faults)) if faults else text_page(200, "ready")
+
+        async def status() -> Page:
+            return json_page(200, self._standing.document())
+
+        return {"/metrics": metrics, "/healthz": health, "/readyz": ready, "/api/v1/status": status}
+
+    def _summary(self) -> str:
+        target = self._generations.target
+        return f"generation {target.number if target else '-'}, {len(self._crew.workers)} workers, {self._standing.state()}"
+
+
+def merge_settings(old: GatewaySettings, new: GatewaySettings | None) -> tuple[GatewaySettings, tuple[str, ...]]:
+    """The settings to go on with, and a sentence for each change that waits for a restart."""
+    if new is None:
+        return old, ()
+    late = [f"dns.{name}" for name in ("listen", "workers", "user") if getattr(new.dns, name) != getattr(old.dns, name)]
+    late += [name for name in NEEDS_RESTART if name != "dns" and getattr(new, name) != getattr(old, name)]
+    kept = {name: getattr(old, name) for name in NEEDS_RESTART if name != "dns"}
+    dns = replace(new.dns, **{name: getattr(old.dns, name) for name in ("listen", "workers", "user")})
+    merged = replace(new, dns=dns, **kept)
+    assert {field.name for field in fields(new)} >= set(NEEDS_RESTART)
+    return merged, tuple(f"{name} has changed: it takes effect after a restart" for name in late)
+
+
+def _make_state_dir(settings: GatewaySettings) -> None:
+    """Make the state directory, owned by the gateway's user, while we still may."""
+    folder: Path = settings.state_dir
+    if folder.is_dir():
+        return
+    try:
+        folder.mkdir(parents=True, mode=0o700)
+        if settings.dns.user is not None and os.geteuid() == 0 and sys.platform == "linux":
+            import pwd
+
+            with contextlib.suppress(KeyError):
+                entry = pwd.getpwnam(settings.dns.user)
+                os.chown(folder, entry.pw_uid, entry.pw_gid)
+    except OSError as error:
+        raise StartError(f"state_dir: cannot make {folder}: {error.strerror}: make it, or choose another") from None

@@ -1,0 +1,104 @@
+"""Further children of the supervisor (the pages, the QUIC process): started, watched, restarted with back-off.
+
+Their death never touches DNS.
+
+Only the supervisor imports this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from gateway.children import Child, ForkingLoop, describe_exit
+from gateway.metrics import PROCESS_RESTARTS, PROCESS_UP
+from gateway.settings import Endpoint
+from gateway.totals import Totals
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE = 0.25
+LONGEST_PAUSE = 30.0
+LIVED_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraProcess:
+    """A further child.
+
+    `run` is called in a fresh fork (no event loop, default signals, no inherited descriptors but 0-2 and the sockets of `listen`) and may
+    import what it likes or exec; its return value is the exit status. SIGTERM asks it to stop and SIGKILL follows after `stop_seconds`.
+    `listen`: TCP endpoints that the supervisor binds with its rights and hands over, listening, in order; connections that come while the
+    process is down wait in the kernel. `setting` is the key a person would change when an endpoint is taken.
+    """
+
+    name: str
+    run: Callable[[Sequence[socket.socket]], int | None]
+    listen: tuple[Endpoint, ...] = ()
+    stop_seconds: float = 10.0
+    setting: str = "listen"
+
+
+@dataclass(slots=True)
+class Extra:
+    """One place for a further process and whoever fills it."""
+
+    process: ExtraProcess
+    sockets: list[socket.socket]
+    child: Child | None = None
+    restarts: int = 0
+    keeper: asyncio.Task[None] | None = field(default=None)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, None while it is down."""
+        return self.child.pid if self.child is not None and not self.child.ended.done() else None
+
+
+class Extras:
+    """All further processes."""
+
+    def __init__(self, forking: ForkingLoop, totals: Totals, extras: Sequence[Extra]) -> None:
+        self.extras = list(extras)
+        self._forking = forking
+        self._totals = totals
+        self._is_stopping = False
+
+    def start(self) -> None:
+        """Start all of them; returns at once."""
+        for extra in self.extras:
+            self._totals.add(PROCESS_RESTARTS, (extra.process.name,), 0)
+            extra.keeper = asyncio.create_task(self._keep(extra))
+
+    async def stop(self) -> None:
+        """Ask all of them to stop and wait until they have."""
+        self._is_stopping = True
+        await asyncio.gather(*(extra.child.stop(extra.process.stop_seconds) for extra in self.extras if extra.child is not None))
+        keepers = [extra.keeper for extra in self.extras if extra.keeper is not None]
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
+
+    async def _keep(self, extra: Extra) -> None:
+        name, pause = extra.process.name, 0.0
+        keep = [each.fileno() for each in extra.sockets]
+        while not self._is_stopping:
+            started = time.monotonic()
+            try:
+                extra.child = await self._forking.fork(name, lambda: extra.process.run(extra.sockets), keep)
+                self._totals.set(PROCESS_UP, (name,), 1)
+                how = describe_exit(await asyncio.shield(extra.child.ended))
+            except OSError as error:
+                how = str(error)
+            self._totals.set(PROCESS_UP, (name,), 0)
+            if self._is_stopping:
+                return
+            extra.restarts += 1
+            self._totals.add(PROCESS_RESTARTS, (name,))
+            pause = FIRST_PAUSE if time.monotonic() - started >= LIVED_SECONDS else min(max(pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
+            log.error("process ended", extra={"event": "process.ended", "process": name, "how": how, "again_in": pause})
+            await asyncio.sleep(pause)

@@ -1,0 +1,112 @@
+"""What can be asked of a running gateway on the control socket, and how it is answered. Lives in the supervisor.
+
+Devices, recent blocks and probes are in the workers' memory only; they are collected when somebody asks and never written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from ipaddress import ip_address
+from typing import Any
+
+from gateway.control import Request
+from gateway.crew import Crew
+from gateway.errors import ControlError, InvalidName
+from gateway.handover import Handover
+from gateway.standing import Standing
+from gateway.switch import CHANGES, Generations
+from gateway.wire.name import key_from_text
+
+Fields = dict[str, Any]  # Any: JSON values, checked where they are read
+Reload = Callable[[], Awaitable[Fields]]
+
+MOST_NONCE = 64
+
+
+def control_requests(standing: Standing, generations: Generations, crew: Crew, handover: Handover, reload: Reload) -> dict[str, Request]:
+    """The requests of the control socket by their `do`."""
+
+    async def status(_: Fields) -> Fields:
+        return standing.document()
+
+    async def reload_now(_: Fields) -> Fields:
+        _refuse_unless_running(standing)
+        return await reload()
+
+    async def flush(fields: Fields) -> Fields:
+        _refuse_unless_running(standing)
+        name = fields.get("name")
+        key = None if name is None else _key(name)
+        replies = await crew.ask("flush", 10.0, key=key)
+        return {"workers": len(replies), "entries": sum(int(reply.get("entries", 0)) for reply in replies)}
+
+    async def apply(fields: Fields) -> Fields:
+        _refuse_unless_running(standing)
+        changes = fields.get("changes")
+        if not isinstance(changes, dict) or not changes or set(changes) - CHANGES:
+            raise ControlError("bad_request", f"changes is an object with some of {', '.join(sorted(CHANGES))}", "changes")
+        return {"generation": await generations.apply(crew, changes)}
+
+    async def devices(_: Fields) -> Fields:
+        return {"devices": merge_devices(reply.get("devices", ()) for reply in await crew.ask("devices", 10.0))}
+
+    async def recent_blocks(fields: Fields) -> Fields:
+        try:
+            address = ip_address(str(fields.get("address")))
+        except ValueError:
+            raise ControlError("bad_request", "address is an IPv4 or IPv6 address", "address") from None
+        replies = await crew.ask("recent_blocks", 5.0, address=str(address))
+        rows = [row for reply in replies for row in reply.get("blocks", ())]
+        return {"blocks": sorted(rows, key=lambda row: float(row["at"]), reverse=True)[:64]}
+
+    async def probe(fields: Fields) -> Fields:
+        nonce = fields.get("nonce")
+        if not isinstance(nonce, str) or not nonce or len(nonce) > MOST_NONCE:
+            raise ControlError("bad_request", f"nonce is text of at most {MOST_NONCE} letters", "nonce")
+        found = [reply["probe"] for reply in await crew.ask("probe", 2.0, nonce=nonce.lower()) if reply.get("probe")]
+        if not found:
+            return {"seen": False}
+        return {"seen": True, **max(found, key=lambda row: float(row["at"]))}
+
+    async def activity(fields: Fields) -> Fields:
+        after = fields.get("after", 0)
+        if not isinstance(after, int):
+            raise ControlError("bad_request", "after is the serial of the last batch stored", "after")
+        return {"batches": handover.fetch(after)}
+
+    return {
+        "status": Request(status, 5.0),
+        "reload": Request(reload_now, 1800.0),
+        "flush": Request(flush, 15.0),
+        "apply": Request(apply, 180.0),
+        "devices": Request(devices, 15.0),
+        "recent_blocks": Request(recent_blocks, 10.0),
+        "probe": Request(probe, 5.0),
+        "activity": Request(activity, 5.0),
+    }
+
+
+def merge_devices(reports: Iterable[Iterable[Fields]]) -> list[Fields]:
+    """One row per address over all workers: identity as of the last query, first and last sight over all; last seen first."""
+    merged: dict[str, Fields] = {}
+    for report in reports:
+        for row in report:
+            before = merged.get(row["address"])
+            if before is None:
+                merged[row["address"]] = row
+                continue
+            newer = row if row["last_seen"] >= before["last_seen"] else before
+            merged[row["address"]] = {**newer, "first_seen": min(row["first_seen"], before["first_seen"])}
+    return sorted(merged.values(), key=lambda row: float(row["last_seen"]), reverse=True)
+
+
+def _key(name: object) -> str:
+    try:
+        return key_from_text(str(name))
+    except InvalidName as error:
+        raise ControlError("bad_request", str(error), "name") from None
+
+
+def _refuse_unless_running(standing: Standing) -> None:
+    if standing.phase != "running":
+        raise ControlError("not_ready", f"the gateway is {standing.phase}: try again in a moment")

@@ -1,0 +1,160 @@
+"""How the gateway stands, as one document: for `lachan status`, `/api/v1/status`, `/readyz` and the gauges. Lives in the supervisor.
+
+The document holds numbers, addresses of our own and of upstreams, ids of lists and processes; never a client or a name that was asked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
+
+from gateway.clock import WallClock
+from gateway.crew import Crew
+from gateway.extras import Extras
+from gateway.metrics import GENERATION, LIST_ENTRIES, LIST_UPDATED, ORDER_SERIAL, WORKER_UP
+from gateway.sockets import ListeningSockets
+from gateway.switch import Generations
+from gateway.totals import Totals
+from gateway.vitals import weigh
+
+State = Literal["starting", "ready", "degraded", "stopping"]
+Document = dict[str, Any]  # Any: JSON values
+
+
+@dataclass(slots=True)
+class Standing:
+    """Everything the document is made from."""
+
+    clock: WallClock
+    totals: Totals
+    generations: Generations
+    sockets: ListeningSockets
+    crew: Crew
+    extras: Extras
+    supervisor_pid: int
+    started: float
+    phase: Literal["starting", "running", "stopping"] = "starting"
+    notes: tuple[str, ...] = ()
+
+    def state(self) -> State:
+        """`ready` when every worker serves the generation in force."""
+        if self.phase != "running":
+            return self.phase
+        return "degraded" if self.faults() else "ready"
+
+    def faults(self) -> list[str]:
+        """Why the gateway is not ready; empty when it is."""
+        if self.phase != "running":
+            return [self.phase]
+        target = self.generations.target
+        faults = [f"worker {each.index} does not answer" for each in self.crew.workers if not each.is_ready.is_set()]
+        faults += [
+            f"worker {each.index} has generation {each.number}"
+            for each in self.crew.workers
+            if each.is_ready.is_set() and target is not None and each.number != target.number
+        ]
+        return faults
+
+    def document(self) -> Document:
+        """The whole of it."""
+        target, last = self.generations.target, self.generations.last
+        return {
+            "version": program_version(),
+            "state": self.state(),
+            "faults": self.faults(),
+            "generation": target.number if target else None,
+            "generation_in_force_since": _iso(self.generations.switched_at) if target else None,
+            "order_serial": target.snapshot.order_serial if target else None,
+            "pid": self.supervisor_pid,
+            "uptime": round(time.monotonic() - self.started, 1),
+            "clock": {"now": _iso(self.clock.now()), "test": self.clock.is_test},
+            "listen": [{"transport": kind, "address": str(endpoint)} for kind, endpoint in self.sockets.endpoints()],
+            "workers": [
+                {
+                    "index": each.index,
+                    "pid": each.pid,
+                    "ready": each.is_ready.is_set(),
+                    "generation": each.number or None,
+                    "restarts": each.restarts,
+                    "uptime": round(time.monotonic() - each.started, 1) if each.pid else 0,
+                }
+                for each in self.crew.workers
+            ],
+            "lists": [list_row(source, self.clock.now()) for source in (target.snapshot.sources if target else ())],
+            "upstreams": merge_upstreams(each.report.get("upstreams", ()) for each in self.crew.workers),
+            "processes": [{"name": each.process.name, "pid": each.pid, "restarts": each.restarts} for each in self.extras.extras],
+            "last_change": None
+            if last is None
+            else {"at": _iso(last.at), "outcome": last.outcome, "generation": last.generation, "error": last.error, "where": last.where},
+            "notes": list(self.notes),
+            "config": str(target.settings.source) if target and target.settings.source else None,
+        }
+
+    def refresh_gauges(self) -> None:
+        """Bring the gauges up to date, just before somebody reads them."""
+        workers = self.crew.workers
+        self.totals.replace(GENERATION, {(str(each.index),): float(each.number) for each in workers if each.is_ready.is_set()})
+        self.totals.replace(WORKER_UP, {(str(each.index),): float(each.is_ready.is_set()) for each in workers})
+        target = self.generations.target
+        if target is not None:
+            rows = [list_row(source, self.clock.now()) for source in target.snapshot.sources]
+            entries: dict[tuple[str, ...], float] = {}
+            for row in rows:
+                key = (row["id"], row["category"] or "")
+                entries[key] = entries.get(key, 0) + row["entries"]
+            self.totals.replace(LIST_ENTRIES, entries)
+            updated: dict[tuple[str, ...], float] = {(row["id"], row["category"] or ""): row["updated"] for row in rows if row["updated"]}
+            self.totals.replace(LIST_UPDATED, updated)
+            self.totals.set(ORDER_SERIAL, (), target.snapshot.order_serial)
+        processes = {"supervisor": self.supervisor_pid}
+        processes |= {f"worker {each.index}": each.pid for each in workers if each.pid}
+        processes |= {each.process.name: each.pid for each in self.extras.extras if each.pid}
+        weigh(self.totals, processes)
+
+
+def list_row(source: Any, now: float) -> Document:  # Any: a metadata row of the snapshot
+    """One list of the index: id, category, entries, when it was last read (unix seconds, None when unknown) and its age in seconds."""
+    updated = getattr(source, "updated", None)
+    return {
+        "id": str(source.id),
+        "category": source.category,
+        "title": getattr(source, "title", ""),
+        "entries": int(source.entries),
+        "updated": updated,
+        "age": None if not updated else max(0, round(now - updated)),
+    }
+
+
+def merge_upstreams(reports: Iterable[Iterable[Document]]) -> list[Document]:
+    """One row per upstream over all workers: how many hold it for healthy, the mean of their smoothed round trip times in milliseconds."""
+    merged: dict[str, Document] = {}
+    for report in reports:
+        for row in report:
+            into = merged.setdefault(
+                str(row["upstream"]), {"upstream": str(row["upstream"]), "workers": 0, "healthy": 0, "rtt": 0.0, "asked": 0, "answered": 0}
+            )
+            into["workers"] += 1
+            into["healthy"] += 1 if row.get("up") else 0
+            into["rtt"] += float(row.get("rtt", 0.0))
+            into["asked"] += int(row.get("asked", 0))
+            into["answered"] += int(row.get("answered", 0))
+    for into in merged.values():
+        into["rtt"] = round(into["rtt"] / into["workers"], 1)
+        into["up"] = into["healthy"] > 0
+    return sorted(merged.values(), key=lambda row: str(row["upstream"]))
+
+
+def program_version() -> str:
+    """The version of the installed program."""
+    try:
+        return version("lachan")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

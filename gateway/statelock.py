@@ -1,0 +1,51 @@
+"""One gateway for one state directory. Any package may import this module.
+
+Whoever commits generations holds the lock: the supervisor for as long as it runs, a preparing command while none does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+
+from gateway.errors import StartError
+
+LOCK_NAME = "supervisor.lock"
+
+
+class StateLock:
+    """The lock of a state directory; released by `close`, at the end of the process at the latest."""
+
+    def __init__(self, state_dir: Path) -> None:
+        """Take the lock; raises StartError when somebody else has it or the directory cannot be used."""
+        path = state_dir / LOCK_NAME
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StartError(
+                f"state_dir: cannot write to {state_dir}: {error.strerror}: give it to the gateway's user (chown), or choose another"
+            ) from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            pid = os.pread(self._file, 20, 0).decode("ascii", "replace").strip()
+            os.close(self._file)
+            raise StartError(
+                f"state_dir: another gateway (pid {pid or 'unknown'}) uses {state_dir}: stop it (see `lachan status`), or choose another"
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode("ascii"), 0)
+
+    def close(self) -> None:
+        """Let the next one in."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> StateLock:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
