@@ -1,0 +1,94 @@
+"""How many queries one source may send: a token bucket for each, spent before anything else is done for a query.
+
+The fast path takes tokens by itself (`budget.left -= 1` while it is positive); `RateLimiter.take` is called when none are left, so a client
+within its limit costs one comparison. Over the limit UDP clients are first told to come back over TCP, which proves their address; then their
+datagrams are dropped. A source that has proven its address (a valid server cookie, or a stream) draws from a second bucket, so that nobody
+can lock it out by forging its address. Imported by `clients` and the pipeline. RFC 5358, RFC 7873 §5.2.3.
+"""
+
+from __future__ import annotations
+
+import enum
+from ipaddress import ip_address
+from typing import Final
+
+from gateway.settings import RateLimit
+
+UNLIMITED: Final = 1 << 62
+_TRUNCATED_SHARE: Final = 10
+"""Of the queries over the limit, one truncated reply for so many queries of the limit: a reply nobody asked for must not become an attack."""
+
+
+class Allowance(enum.Enum):
+    """What a query gets."""
+
+    ANSWER = "answer"
+    TRUNCATE = "truncate"
+    DROP = "drop"
+
+
+class Budget:
+    """The tokens of one source. `left` is what the fast path spends; `proven` belongs to queries whose source address is proven.
+
+    `granted` counts the tokens ever put into `left`, so that `granted - left` is what was spent.
+    """
+
+    __slots__ = ("granted", "left", "proven", "stamp", "truncations")
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.proven = 0
+        self.truncations = 0
+        self.granted = 0
+        self.stamp = 0.0
+
+
+class RateLimiter:
+    """Fills and empties budgets. `settings.per_client` is tokens per second, 0 for no limit; `settings.burst` is what a bucket holds."""
+
+    __slots__ = ("_burst", "_exempt", "_rate", "_truncations")
+
+    def __init__(self, settings: RateLimit) -> None:
+        self._rate = settings.per_client
+        self._burst = max(settings.burst, settings.per_client)
+        self._exempt = settings.exempt
+        self._truncations = max(1, settings.per_client // _TRUNCATED_SHARE)
+
+    def open(self, budget: Budget, address: bytes, now: float) -> None:
+        """Fill the budget of a source that is met for the first time; `address` is packed, `now` monotonic seconds."""
+        budget.stamp = now
+        if not self._rate or (self._exempt and self._is_exempt(address)):
+            budget.left = budget.granted = UNLIMITED
+            return
+        budget.left = budget.granted = budget.proven = self._burst
+        budget.truncations = self._truncations
+
+    def take(self, budget: Budget, now: float, is_proven: bool) -> Allowance:
+        """Take one token; called when `budget.left` is not positive, or for a source whose address is proven."""
+        elapsed = now - budget.stamp
+        if elapsed > 0:
+            fresh = int(elapsed * self._rate)
+            if fresh:
+                # The stamp moves only by what was granted, so that slow clients lose no fraction of a token.
+                budget.stamp = now if fresh >= self._burst else budget.stamp + fresh / self._rate
+                added = min(self._burst - budget.left, fresh) if budget.left < self._burst else 0
+                budget.left += added
+                budget.granted += added
+                budget.proven = min(self._burst, budget.proven + fresh)
+                budget.truncations = min(self._truncations, budget.truncations + max(1, fresh // _TRUNCATED_SHARE))
+        if budget.left > 0:
+            budget.left -= 1
+            return Allowance.ANSWER
+        if is_proven:
+            if budget.proven > 0:
+                budget.proven -= 1
+                return Allowance.ANSWER
+            return Allowance.DROP
+        if budget.truncations > 0:
+            budget.truncations -= 1
+            return Allowance.TRUNCATE
+        return Allowance.DROP
+
+    def _is_exempt(self, address: bytes) -> bool:
+        source = ip_address(address)
+        return any(source.version == network.version and source in network for network in self._exempt)
