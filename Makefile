@@ -4,18 +4,44 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types clean
+.PHONY: help install run test lint types bench soak docs clean
 
-help: ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+help: ## các lệnh / this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.installed: pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: install it, or say make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,postgresql,doq]'
+	@command -v $(PYTHON) >/dev/null || { echo "Cần Python 3.11 / Python 3.11 is needed: install it, or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Cần Python 3.11 / Python 3.11 is needed: say make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python không có venv / Python has no venv: sudo apt install python3-venv"; exit 1; }
+	@echo "Cài đặt lần đầu, khoảng một phút / first installation, about a minute ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,postgresql,doq]'
 	@touch $@
 
-install: $(VENV)/.installed ## make the environment and install
+install: $(VENV)/.installed ## cài đặt / make the environment and install
 
-test: $(VENV)/.installed ## run every test (LACHAN_FULL=1: a skip is a failure)
-	$(BIN)/pytest
+run: $(VENV)/.installed ## chạy ở 127.0.0.1:5300; LAN=1: cổng 53 của mạng trong nhà / run on 127.0.0.1:5300; LAN=1: port 53 of the local network
+	@$(BIN)/lachan run --first $(if $(LAN),--lan)
+
+test: $(VENV)/.installed ## mọi kiểm thử / every test (LACHAN_FULL=1: a skip is a failure)
+	$(BIN)/pytest $(PYTEST)
+
+lint: $(VENV)/.installed ## ruff và hướng nhập / ruff and the direction of imports
+	$(BIN)/ruff check gateway blocklists admin lachan tests
+	$(BIN)/lint-imports --no-cache
+
+types: $(VENV)/.installed ## mypy strict
+	$(BIN)/mypy
+	$(BIN)/mypy -p tests.support
+
+bench: $(VENV)/.installed ## đo bên cạnh các máy chủ khác / measure beside the peers that are installed
+	$(BIN)/python -m tests.bench $(BENCH)
+
+soak: $(VENV)/.installed ## chạy lâu với gói tin hỏng và tải / long runs with broken packets and load
+	LACHAN_SOAK=1 $(BIN)/pytest -m soak $(PYTEST)
+
+docs: $(VENV)/.installed ## viết lại deploy/configuration.md / write deploy/configuration.md again
+	$(BIN)/python -m lachan.reference deploy/configuration.md
+
+clean: ## bỏ môi trường và tệp tạm, giữ var/ / remove the environment and caches, keep var/
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,178 @@
+"""What `make run` says once names are answered: what runs, the exact lines to try, who sees the names. Only `lachan` imports this module.
+
+Vietnamese first, English below it. The text is made from what the gateway really does: the status it reports and the upstreams it reaches.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gateway.errors import ControlError
+from gateway.settings import Endpoint, UpstreamAddress, UpstreamSettings
+from lachan.configuration import Configuration
+
+BLOCKED, OPEN, REWRITTEN = "facebook.com", "vn-cop.vn", "www.google.com"
+READY_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the greeting says something about. `silent` are the upstreams that did not answer."""
+
+    dns: Endpoint
+    child: bool
+    adult: str | None
+    metrics: Endpoint | None
+    admin: Endpoint | None
+    upstreams: UpstreamSettings
+    silent: tuple[UpstreamAddress, ...]
+    lan: Endpoint | None
+    file: str
+
+
+def greet_when_ready(configuration: Configuration, lan: Endpoint | None) -> None:
+    """Leave a process behind that waits until names are answered, writes the greeting and ends. Called before anything else is started."""
+    supervisor = os.getpid()
+    if os.fork():
+        os.wait()
+        return
+    if os.fork():
+        os._exit(0)
+    try:
+        _wait_and_greet(configuration, lan, supervisor)
+    finally:
+        os._exit(0)
+
+
+def _wait_and_greet(configuration: Configuration, lan: Endpoint | None, supervisor: int) -> None:
+    from lachan.control import wait_until_ready
+
+    end = time.monotonic() + READY_SECONDS
+    while time.monotonic() < end:
+        try:
+            wait_until_ready(configuration.gateway.state_dir, 1.0)
+        except ControlError:
+            if not _is_alive(supervisor):
+                return
+            continue
+        silent = tuple(server for server in configuration.gateway.upstreams.servers if not answers(server))
+        sys.stdout.write("\n".join(greeting(outlook(configuration, lan, silent))) + "\n")
+        sys.stdout.flush()
+        return
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def answers(server: UpstreamAddress) -> bool:
+    """Whether an upstream answers a question for the root's name servers within two seconds."""
+    import dns.exception
+    import dns.message
+    import dns.query
+
+    question = dns.message.make_query(".", "NS")
+    ask = dns.query.tcp if server.scheme == "tcp" else dns.query.udp
+    try:
+        ask(question, server.address, 2.0, server.port)
+    except (OSError, EOFError, dns.exception.DNSException):
+        return False
+    return True
+
+
+def outlook(configuration: Configuration, lan: Endpoint | None, silent: Sequence[UpstreamAddress]) -> Outlook:
+    """Gather what the greeting needs from the settings."""
+    gateway = configuration.gateway
+    bands = {profile["id"]: profile["band"] for profile in gateway.policy["profiles"]}
+    by_match = {match: bands.get(client["profile"]) for client in gateway.policy["clients"] for match in client["match"]}
+    adult = next((match for match, band in by_match.items() if band == "NL" and match.startswith("127.")), None)
+    loopback = next((endpoint for endpoint in gateway.dns.listen if endpoint.host == "127.0.0.1"), None)
+    return Outlook(
+        dns=loopback or gateway.dns.listen[0],
+        child=by_match.get("127.0.0.1") == "TH",
+        adult=adult,
+        metrics=gateway.metrics,
+        admin=configuration.admin.listen if configuration.admin and _has_admin() else None,
+        upstreams=gateway.upstreams,
+        silent=tuple(silent),
+        lan=lan,
+        file=os.path.relpath(configuration.path),
+    )
+
+
+def _has_admin() -> bool:
+    from lachan.run import has_admin
+
+    return has_admin()
+
+
+def greeting(seen: Outlook) -> Iterator[str]:
+    """The text, line by line."""
+    yield ""
+    yield f"Lá Chắn DNS đang chạy ở {seen.dns} (UDP và TCP). Dừng: Ctrl-C."
+    yield f"Lá Chắn DNS is running on {seen.dns} (UDP and TCP). Stop it with Ctrl-C."
+    if seen.metrics:
+        yield f"  số liệu / numbers: http://{seen.metrics}/metrics    tình trạng / status: http://{seen.metrics}/api/v1/status"
+    if seen.admin:
+        yield f"  trang quản trị / admin pages: http://{seen.admin}/"
+    yield f"  cấu hình / configuration: {seen.file} (sửa rồi: lachan reload / change it, then: lachan reload)"
+    yield ""
+    yield from _lines_to_try(seen)
+    yield ""
+    yield from _who_sees(seen)
+    if seen.lan:
+        yield ""
+        yield from _router(seen.lan)
+    yield ""
+
+
+def _lines_to_try(seen: Outlook) -> Iterator[str]:
+    dig = f"dig @{seen.dns.host} -p {seen.dns.port}"
+    yield "Thử ngay, từ một cửa sổ khác / try it, from another window:"
+    if seen.child:
+        yield f"  {dig} {BLOCKED}".ljust(64) + "# bị chặn với em bé chín tuổi / blocked for a nine-year-old"
+    else:
+        yield f"  {dig} {BLOCKED}".ljust(64) + "# theo hồ sơ của máy này / as this machine's profile says"
+    yield f"  {dig} {OPEN}".ljust(64) + "# luôn mở: trang trợ giúp / always open: a help site"
+    yield f"  {dig} {REWRITTEN}".ljust(64) + "# tìm kiếm an toàn / led to safe search"
+    if seen.adult:
+        yield f"  {dig} -b {seen.adult} {BLOCKED}".ljust(64) + "# mở với người lớn / open for an adult"
+    yield f"  không có dig / without dig: {_own_command()} query {BLOCKED} @{seen.dns}"
+
+
+def _own_command() -> str:
+    path = os.path.relpath(sys.argv[0])
+    return path if not path.startswith("..") else "lachan"
+
+
+def _who_sees(seen: Outlook) -> Iterator[str]:
+    names = ", ".join(str(server) for server in seen.upstreams.servers)
+    origin = {
+        "file": ("do tệp cấu hình chọn", "chosen in the configuration file"),
+        "system": ("máy chủ của hệ thống này, nên không thêm ai thấy", "this system's own resolver, so nobody new sees them"),
+        "fallback": ("hệ thống không có máy chủ nào", "the system has no resolver of its own"),
+    }[seen.upstreams.origin]
+    yield f"Ai thấy các tên miền được hỏi: {names} ({origin[0]})."
+    yield f"Who sees the names that are asked: {names} ({origin[1]})."
+    yield "  Máy chủ công cộng ở nước ngoài thấy mọi tên; máy chủ của nhà mạng có thể tự chặn thêm; chọn máy chủ khác: upstreams.servers."
+    yield "  A public resolver abroad sees every name; an ISP's may block on its own; choose another with upstreams.servers."
+    if seen.silent:
+        silent = ", ".join(str(server) for server in seen.silent)
+        everyone = len(seen.silent) == len(seen.upstreams.servers)
+        yield f"  CHÚ Ý: không trả lời: {silent}." + (" Tên được mở sẽ chưa phân giải được; tên bị chặn vẫn bị chặn." if everyone else "")
+        yield f"  NOTE: no answer from: {silent}." + (" Open names cannot be resolved yet; blocked names stay blocked." if everyone else "")
+
+
+def _router(lan: Endpoint) -> Iterator[str]:
+    yield f"Trên bộ phát Wi-Fi (phần DHCP hoặc LAN), đặt máy chủ DNS là {lan.host}, và để trống máy chủ thứ hai."
+    yield f"On the router (under DHCP or LAN), set the DNS server to {lan.host} and leave the second one empty."
+    yield "  Máy chưa khai báo dùng hồ sơ mặc định; thêm từng máy ở mục clients."
+    yield "  Devices that are not listed use the default profile; add each of them under clients."

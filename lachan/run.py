@@ -1,0 +1,179 @@
+"""`lachan run`, `lachan gateway` and `lachan admin`: the composition of the processes. Only `lachan` imports this module.
+
+    supervisor (this process) ── workers            answer names; forked from here
+                              ├─ admin              the control plane, when the file has an `admin` section
+                              └─ lachan prepare     once at the start and for each reload: lists and local policy, then it ends
+
+The supervisor never parses a list: the child process hands it the names of finished files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gateway.errors import LachanError, Mistake, SettingsError, StartError
+from gateway.settings import Endpoint, GatewaySettings
+from lachan.configuration import PLACES, Configuration, find_file, load
+
+if TYPE_CHECKING:
+    from gateway.supervisor import ExtraProcess, Occasion, Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the command line says instead of the file: a further address to listen on, the account to continue as."""
+
+    listen: Endpoint | None = None
+    user: str | None = None
+
+    def apply(self, settings: GatewaySettings) -> GatewaySettings:
+        """The settings as this run has them."""
+        dns = settings.dns
+        if self.listen is not None and self.listen not in dns.listen:
+            dns = dataclasses.replace(dns, listen=(*dns.listen, self.listen))
+        if self.user is not None and dns.user is None:
+            dns = dataclasses.replace(dns, user=self.user)
+        return dataclasses.replace(settings, dns=dns)
+
+
+def run_all(config: Path | None, *, first: bool, lan: bool) -> int:
+    """Run everything on this machine until told to stop; the exit status. Raises SettingsError or StartError."""
+    from lachan.lan import PORT, drop_to, require_lan, sudo_command
+
+    overrides = Overrides()
+    if lan:
+        overrides = Overrides(Endpoint(require_lan(sudo_command()), PORT), drop_to())
+    path = _first_file(config) if first or lan else find_file(config)
+    configuration = load(path)
+    configuration = dataclasses.replace(configuration, gateway=overrides.apply(configuration.gateway))
+    if first or lan:
+        from lachan.greeting import greet_when_ready
+
+        greet_when_ready(configuration, overrides.listen)
+    return _supervise(configuration, overrides, with_admin=True)
+
+
+def run_gateway(config: Path | None) -> int:
+    """Run the data plane alone; the exit status."""
+    return _supervise(load(find_file(config)), Overrides(), with_admin=False)
+
+
+def run_admin(config: Path | None) -> int:
+    """Run the control plane alone; the exit status. Raises StartError when there is none."""
+    configuration = load(find_file(config))
+    if configuration.admin is None:
+        raise StartError(f'{configuration.path.name} has no admin section: add admin: {{listen: "127.0.0.1:8080"}}')
+    if not has_admin():
+        raise StartError("the admin pages are not part of this version yet: lachan gateway runs the data plane")
+    from admin.process import serve
+
+    return int(serve(configuration.admin) or 0)
+
+
+def has_admin() -> bool:
+    """Whether the control plane can be started."""
+    return importlib.util.find_spec("admin.process") is not None
+
+
+def _first_file(config: Path | None) -> Path:
+    """The file of a first run: the one named, ./lachan.yaml, or one written for the occasion."""
+    from gateway.servers import system_servers
+    from lachan.first_run import write_default
+
+    if config is not None:
+        return config
+    return PLACES[0] if PLACES[0].is_file() else write_default(has_system_resolver=bool(system_servers(())))
+
+
+def _supervise(configuration: Configuration, overrides: Overrides, *, with_admin: bool) -> int:
+    from gateway import logs, supervisor
+
+    logs.set_up()
+    give_state_dir(configuration.gateway)
+    extra = _admin_process(configuration) if with_admin else []
+    return supervisor.run(configuration.gateway, Preparer(configuration.path, overrides), extra)
+
+
+def _admin_process(configuration: Configuration) -> list[ExtraProcess]:
+    from gateway.supervisor import ExtraProcess
+
+    settings = configuration.admin
+    if settings is None or not has_admin():
+        return []
+
+    def serve(sockets: Sequence[socket.socket]) -> int:
+        from admin import process
+
+        return int(process.serve(settings, sockets) or 0)
+
+    listen = (settings.listen, settings.block_page) if settings.block_page else (settings.listen,)
+    return [ExtraProcess("admin", serve, listen)]
+
+
+def give_state_dir(settings: GatewaySettings) -> None:
+    """Make the state directory, and give it to the account of `dns.user` when this process is root. Raises StartError."""
+    folder = settings.state_dir
+    try:
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        if os.geteuid() == 0 and settings.dns.user:
+            for path in [folder, *folder.rglob("*")]:
+                shutil.chown(path, settings.dns.user)
+    except LookupError:
+        raise StartError(f"dns.user: there is no account '{settings.dns.user}' on this machine: create it or take the key out") from None
+    except OSError as error:
+        raise StartError(f"the state directory {folder} cannot be used ({error.strerror}): choose another with state_dir") from None
+
+
+class Preparer:
+    """Brings lists and local policy in place, in a child process; what the supervisor calls at the start and for each reload."""
+
+    def __init__(self, path: Path, overrides: Overrides) -> None:
+        self._path = path
+        self._overrides = overrides
+
+    async def __call__(self, occasion: Occasion) -> Prepared:
+        """Prepare. Raises SettingsError or StartError; then nothing changes."""
+        from gateway.supervisor import Prepared
+
+        report = await self._run_child()
+        if not report.get("ok"):
+            raise _error_of(report)
+        settings = None
+        if occasion == "reload":
+            settings = self._overrides.apply(load(self._path).gateway)
+        return Prepared(report.get("changes"), settings, tuple(report.get("notes", ())))
+
+    async def _run_child(self) -> Mapping[str, Any]:  # Any: JSON written by our own child
+        command = [sys.executable, "-m", "lachan", "prepare", "--report", "-c", str(self._path)]
+        child = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE)
+        try:
+            output, _ = await child.communicate()
+        except asyncio.CancelledError:
+            child.terminate()
+            await child.wait()
+            raise
+        try:
+            report = json.loads(output)
+        except ValueError:
+            raise StartError(f"preparing the lists ended with status {child.returncode} and no report: see the lines above") from None
+        if not isinstance(report, dict):
+            raise StartError("preparing the lists gave no report")
+        return report
+
+
+def _error_of(report: Mapping[str, Any]) -> LachanError:  # Any: JSON written by our own child
+    rows = report.get("mistakes")
+    if rows:
+        return SettingsError([Mistake(str(row["path"]), str(row["message"]), str(row["remedy"])) for row in rows])
+    return StartError(str(report.get("message", "preparing the lists failed")))

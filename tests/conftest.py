@@ -1,0 +1,57 @@
+"""What every test shares: nothing leaves this machine, and in the full run nothing is skipped."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+FULL = os.environ.get("LACHAN_FULL") == "1"
+SOAK = os.environ.get("LACHAN_SOAK") == "1"
+_real_connect = socket.socket.connect
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests marked soak to `make soak`."""
+    if SOAK:
+        return
+    chosen = [item for item in items if item.get_closest_marker("soak") is None]
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("soak") is not None])
+    items[:] = chosen
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Iterator[None]:
+    """In the full run (LACHAN_FULL=1) a skipped test is a failure."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]  # pluggy's Result
+    if FULL and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"LACHAN_FULL=1 allows no skip: {reason}"
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Refuse connections that leave this machine, so that no test depends on a network."""
+    socket.socket.connect = _connect_here  # type: ignore[method-assign]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Give the sockets back as they were."""
+    socket.socket.connect = _real_connect  # type: ignore[method-assign]
+
+
+def _connect_here(self: socket.socket, address: Any) -> None:
+    if self.family in (socket.AF_INET, socket.AF_INET6):
+        host = ip_address(str(address[0]).partition("%")[0])
+        if not host.is_loopback and host != _DOCUMENTATION:
+            raise AssertionError(f"a test connects to {host}")
+    _real_connect(self, address)
+
+
+_DOCUMENTATION = ip_address("192.0.2.1")
+"""Connecting a datagram socket to a documentation address sends nothing; it only tells a local address."""
