@@ -128,8 +128,8 @@ _TEXTS: dict[Reason, tuple[Weight, str, str]] = {
     Reason.CLOSED_CATEGORY: (_L, "danh sách không được điền vào nhóm này", "a category that no list may fill"),
     Reason.FOREIGN_ADDRESS: (
         _L,
-        "dòng chuyển tên miền sang địa chỉ khác; cần `rewrites: true` nếu đồng ý",
-        "a line that sends the name to a foreign address; say `rewrites: true` to agree",
+        "dòng chuyển tên miền sang địa chỉ khác; cần `allow_rewrites: true` nếu đồng ý",
+        "a line that sends the name to a foreign address; say `allow_rewrites: true` to agree",
     ),
     Reason.REGEX: (_L, "biểu thức chính quy trong danh sách không được dùng", "a regular expression in a list is not used"),
     Reason.PATTERN: (_L, "mẫu địa chỉ web, không phải tên miền", "a pattern for web addresses, not a name"),
