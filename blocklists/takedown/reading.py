@@ -1,0 +1,81 @@
+"""Pasted text, letters and mail → the addresses that stand in it, in order, with their line. Pure.
+
+A line that is one address alone is a row whatever it looks like, so that a mistyped address is reported and not lost. In a sentence only
+what looks like an address counts: something with a scheme, or a dotted name whose ending is in the public suffix list. Document
+numbers, dates, amounts, mail addresses and abbreviations in the prose of a letter are not addresses.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+MAX_LINES = 200_000
+MAX_LINE = 4096
+
+_BRACKET_DOT = re.compile(r"\s*[\[({]\s*(?:\.|dot|chấm)\s*[\])}]\s*", re.IGNORECASE)
+_SPACED_NAME = re.compile(r"[\w-]+(?:\s*\.\s*[\w-]+)+\.?", re.UNICODE)
+_MARKER = re.compile(r"^\s*(?:\(?\d{1,6}[.)]|[-–—*•+])\s+")
+_SCHEME = re.compile(r"^h(?:tt|xx|xt|tx|\*\*)ps?(?::|\[:\])(?://|\[//\]|\\\\)", re.IGNORECASE)
+_NAME = re.compile(r"^(?:\*\.)?(?:[\w-]+\.)+(?P<ending>[^\W\d_][\w-]*)\.?(?::\d{1,5})?(?:[/?#].*)?$", re.UNICODE)
+_IPV4 = re.compile(r"^\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?(?:/\S*)?$")
+_TRIM = "\"'`“”‘’«»<>()[]{},;!…"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An address as it stands in the text: its line (from 1) and itself. `alone` says that the line holds nothing else."""
+
+    line: int
+    text: str
+    alone: bool
+
+
+def find_addresses(text: str, endings: frozenset[str]) -> Iterator[Found]:
+    """The addresses of a text, line by line. `endings` are the top-level names that exist (A-labels and letters)."""
+    for number, line in enumerate(text.splitlines()[:MAX_LINES], 1):
+        yield from _of_line(number, line[:MAX_LINE], endings)
+
+
+def find_in_cells(rows: Iterable[Iterable[object]], endings: frozenset[str]) -> Iterator[Found]:
+    """The addresses of a table: in each row, the cells that hold one; a cell is read like a line."""
+    for number, row in enumerate(rows, 1):
+        for cell in row:
+            if isinstance(cell, str) and cell.strip():
+                for found in _of_line(number, cell[:MAX_LINE], endings):
+                    if not found.alone or _looks_like_address(found.text, endings):
+                        yield found
+
+
+def _of_line(number: int, line: str, endings: frozenset[str]) -> Iterator[Found]:
+    folded = unicodedata.normalize("NFC", line).replace("\u00a0", " ")
+    bare = _MARKER.sub("", _BRACKET_DOT.sub(".", folded)).strip()
+    if not bare:
+        return
+    if not re.search(r"\s", bare) or _SPACED_NAME.fullmatch(bare):
+        if re.search(r"[.\[:/。．]", bare) and not _is_mail_header(bare):
+            yield Found(number, bare, alone=True)
+        return
+    for word in bare.split():
+        token = word.strip(_TRIM).rstrip(".:")
+        if _looks_like_address(token, endings):
+            yield Found(number, token, alone=False)
+
+
+def _looks_like_address(token: str, endings: frozenset[str]) -> bool:
+    if _SCHEME.match(token) or _IPV4.match(token):
+        return True
+    if "@" in token.split("/")[0]:
+        return False
+    found = _NAME.match(token)
+    if found is None or found["ending"].lower() not in endings:
+        return False
+    # "789.club" is a name; "0213.3876.xxx" is a telephone number with its end hidden.
+    front = token[: found.start("ending")].rstrip(".").split(".")
+    return len(front) == 1 or not all(label.isdigit() for label in front)
+
+
+def _is_mail_header(text: str) -> bool:
+    return text.endswith(":") and "." not in text

@@ -1,0 +1,81 @@
+"""Office files as they come: tables, documents, mail, code pages; what cannot be read says what to do instead."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import docx
+import openpyxl
+import pytest
+
+from blocklists.takedown.importer import known_endings
+from blocklists.takedown.officefiles import UnreadableFile, read_file
+from blocklists.takedown.reading import find_in_cells
+
+
+def hosts(name: str, content: bytes) -> list[str]:
+    """The addresses found in a file."""
+    return [found.text for found in find_in_cells(read_file(name, content), known_endings())]
+
+
+def test_workbook_gives_its_addresses() -> None:
+    """Addresses are found in whatever column they stand."""
+    book = openpyxl.Workbook()
+    book.active.append(["STT", "Tên miền", "Ghi chú"])
+    book.active.append([1, "bad-1.net", "cờ bạc"])
+    book.active.append([2, "hxxp://bad-2[.]net", "ngày 01.02.2024"])
+    content = io.BytesIO()
+    book.save(content)
+    assert hosts("danh-sach.xlsx", content.getvalue()) == ["bad-1.net", "hxxp://bad-2.net"]
+
+
+def test_document_gives_paragraphs_and_tables() -> None:
+    """Addresses are found in the text and in the tables of a letter."""
+    letter = docx.Document()
+    letter.add_paragraph("Đề nghị ngăn chặn trang bad-1.net và các trang sau:")
+    letter.add_table(1, 2).rows[0].cells[1].text = "bad-2.net"
+    content = io.BytesIO()
+    letter.save(content)
+    assert hosts("cong-van.docx", content.getvalue()) == ["bad-1.net", "bad-2.net"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1258"])
+def test_text_in_any_code_page(encoding: str) -> None:
+    """Lists come in several encodings; the names are the same."""
+    assert hosts("danh-sach.csv", "stt;ten\n1;bad-1.net\n2;bad-2.net\n".encode(encoding)) == ["bad-1.net", "bad-2.net"]
+
+
+def test_mail_gives_its_plain_text() -> None:
+    """A saved mail is read by its text."""
+    mail = b"From: a@example.com\r\nSubject: x\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nXin chan bad-1.net nhe\r\n"
+    assert hosts("thu.eml", mail) == ["bad-1.net"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("scan.pdf", b"%PDF-1.7 ...", "pdf"),
+        ("old.doc", b"\xd0\xcf\x11\xe0" + bytes(600), "old_office"),
+        ("broken.xlsx", b"PK\x03\x04" + bytes(60), "broken"),
+        ("big.txt", b"x" * (32 * 1024 * 1024 + 1), "too_big"),
+    ],
+)
+def test_unreadable_file_says_what_to_do(name: str, content: bytes, code: str) -> None:
+    """A file that cannot be read is refused with a sentence in both languages."""
+    with pytest.raises(UnreadableFile) as refusal:
+        hosts(name, content)
+    assert refusal.value.code == code
+    assert refusal.value.vi
+    assert refusal.value.en
+
+
+def test_zip_bomb_is_refused_before_it_is_read() -> None:
+    """A file that would unpack to gigabytes is refused by its own directory."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("xl/big.xml", "w") as member:
+        for _ in range(300):
+            member.write(bytes(1024 * 1024))
+    with pytest.raises(UnreadableFile) as refusal:
+        hosts("bomb.xlsx", content.getvalue())
+    assert refusal.value.code == "unpacks_too_big"
