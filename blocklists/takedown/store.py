@@ -99,7 +99,7 @@ async def register(connection: AsyncConnection, office: Office, order: NewOrder,
             insert(tables.items),
             [_item_row(office, order_id, position, item) for position, item in enumerate(order.items)],
         )
-    await _record(connection, office, actor, "register", Kind.ORDER, order_id, now, after=State.PARSED.value)
+    await record(connection, office, actor, "register", Kind.ORDER, order_id, now, after=State.PARSED.value)
     return order_id
 
 
@@ -184,7 +184,7 @@ async def decide_item(
         raise TransitionRefused("reason_missing", "Hãy ghi vì sao chặn cả trang.", "Say why the whole site is blocked.")
     values = {"decision": decision, "decision_reason": reason.strip(), "decided_by": actor.account}
     await connection.execute(update(table).where(table.c.id == item_id).values(**values))
-    await _record(connection, office, actor, f"item_{decision}", Kind.ORDER, order["id"], now, after=f"{item_id}:{decision}")
+    await record(connection, office, actor, f"item_{decision}", Kind.ORDER, order["id"], now, after=f"{item_id}:{decision}")
 
 
 async def move_order(
@@ -207,7 +207,7 @@ async def move_order(
         await _make_entries(connection, office, order_id, now, urgent=event.after is State.URGENT)
     elif verb == "confirm":
         await _confirm_entries(connection, office, row, actor, now)
-    await _record(
+    await record(
         connection, office, actor, verb, Kind.ORDER, order_id, now, before=event.before.value, after=event.after.value, basis=row["symbol"]
     )
     return event
@@ -289,7 +289,7 @@ async def move_entry(
     if event.after in (State.LIFTED, State.EXPIRED, State.SUSPENDED):
         values |= {"ended_at": now, "end_reason": reason.strip()}
     await connection.execute(update(tables.entries).where(tables.entries.c.id == entry_id).values(**values))
-    await _record(connection, office, actor, verb, Kind.ENTRY, entry_id, now, before=event.before.value, after=event.after.value)
+    await record(connection, office, actor, verb, Kind.ENTRY, entry_id, now, before=event.before.value, after=event.after.value)
     return event
 
 
@@ -303,7 +303,7 @@ async def due_to_expire(connection: AsyncConnection, office: Office, now: dateti
     return list((await connection.execute(statement)).scalars())
 
 
-async def _record(
+async def record(
     connection: AsyncConnection, office: Office, actor: Actor, verb: str, kind: Kind, object_id: str, now: datetime,
     *, before: str = "", after: str = "", basis: str | None = None,
 ) -> None:  # fmt: skip

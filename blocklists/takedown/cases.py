@@ -1,0 +1,191 @@
+"""Reports and reviews in the database: short, without names of people, each ending in a reasoned answer.
+
+A report keeps the host, never a path; a note of at most 200 characters that was shown to hold no name or number. Reports of one site's
+pupils about one host count once. A review goes to somebody who decided nothing before; overturned, it lifts the entry in the same
+transaction, and the next version carries that out as fast as any approval. Used by `admin`; every step writes the journal.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from blocklists.tables import new_id
+from blocklists.takedown import deadlines, tables
+from blocklists.takedown.model import SYSTEM, Actor, Case, Event, Kind, State
+from blocklists.takedown.store import NotFound, Office, entry_case, entry_row, move_entry, record
+from blocklists.takedown.workflow import TransitionRefused, decide
+
+CODE_SIGNS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+CODE_LENGTH = 8
+NOTE_LENGTH = 200
+
+_PERSONAL = (
+    ("phone", re.compile(r"(?:\+?84|0)(?:[\s.-]?\d){8,10}\b")),
+    ("id_number", re.compile(r"\b\d{9}(?:\d{3})?\b")),
+    ("class", re.compile(r"\b(?:lớp|lop|class)\s*\d{1,2}\s*[a-zđ]\d{0,2}\b", re.IGNORECASE)),
+    ("mail", re.compile(r"\S+@\S+\.\S+")),
+)
+
+
+def new_code() -> str:
+    """A look-up code: eight signs without 0, O, 1 and I, about 40 bits."""
+    return "".join(secrets.choice(CODE_SIGNS) for _ in range(CODE_LENGTH))
+
+
+def personal_marks(note: str) -> list[str]:
+    """What in a note looks like a person's data: phone, id_number, class, mail. A note with any of them is not saved until edited."""
+    return [name for name, pattern in _PERSONAL if pattern.search(note)]
+
+
+@dataclass(frozen=True, slots=True)
+class NewReport:
+    """What somebody without an account tells: the host, the kind, who they are in a word, and perhaps a short note."""
+
+    channel: str
+    kind: str
+    reporter_kind: str
+    host: str | None = None
+    category: str = ""
+    note: str = ""
+    site_digest: str | None = None
+
+
+async def receive_report(connection: AsyncConnection, office: Office, report: NewReport, now: datetime) -> str:
+    """Store a report and return its code. The same site's report about the same host returns the code it already has."""
+    table = tables.reports
+    if personal_marks(report.note) or len(report.note) > NOTE_LENGTH:
+        raise TransitionRefused("personal_data", "Đừng ghi tên, lớp, số điện thoại.", "Leave out names, classes and phone numbers.")
+    if report.site_digest and report.host:
+        same = select(table.c.code).where(
+            table.c.tenant_id == office.tenant, table.c.site_digest == report.site_digest, table.c.host == report.host,
+            table.c.kind == report.kind, table.c.state.in_([State.RECEIVED.value, State.TRIAGED.value, State.VERIFYING.value]),
+        )  # fmt: skip
+        known = (await connection.execute(same)).scalar()
+        if known:
+            return str(known)
+    report_id, code = new_id(), new_code()
+    await connection.execute(
+        insert(table).values(
+            id=report_id, tenant_id=office.tenant, code=code, received_at=now, channel=report.channel, category=report.category,
+            host=report.host, kind=report.kind, reporter_kind=report.reporter_kind, site_digest=report.site_digest,
+            note=report.note.strip(), state=State.RECEIVED.value,
+        )
+    )  # fmt: skip
+    await record(connection, office, SYSTEM, "receive", Kind.REPORT, report_id, now, after=State.RECEIVED.value)
+    return code
+
+
+async def move_report(
+    connection: AsyncConnection, office: Office, report_id: str, verb: str, actor: Actor, now: datetime,
+    *, reason: str = "", referred_to: str = "", merged_into: str | None = None,
+) -> Event:  # fmt: skip
+    """Take one step with a report; a referral keeps only where it went and a code. Raises NotFound, TransitionRefused."""
+    table = tables.reports
+    row = await _row(connection, office, table, report_id)
+    case = Case(Kind.REPORT, State(row["state"]), verified_by=row["verified_by"], approved_by=row["approved_by"], reason=reason)
+    event = decide(case, verb, actor, now)
+    values: dict[str, Any] = {"state": event.after.value, "reason": reason.strip()}
+    if verb == "propose":
+        values["verified_by"] = actor.account
+    elif verb == "approve":
+        values["approved_by"] = actor.account
+    elif verb == "refer":
+        values |= {"referred_to": referred_to, "referral_code": new_code()}
+    elif verb == "merge":
+        values["merged_into"] = merged_into
+    if event.after in (State.REFERRED, State.MERGED, State.REJECTED, State.CLOSED):
+        values["closed_at"] = now
+    await connection.execute(update(table).where(table.c.id == report_id).values(**values))
+    await record(connection, office, actor, verb, Kind.REPORT, report_id, now, before=event.before.value, after=event.after.value)
+    return event
+
+
+async def ask_review(connection: AsyncConnection, office: Office, entry_id: str, reason: str, note: str, now: datetime) -> str:
+    """Somebody asks to look again at an entry in force; returns the code under which the answer will be found."""
+    if personal_marks(note) or len(note) > NOTE_LENGTH:
+        raise TransitionRefused("personal_data", "Đừng ghi tên, lớp, số điện thoại.", "Leave out names, classes and phone numbers.")
+    entry = await entry_row(connection, office, entry_id)
+    review_id, code = new_id(), new_code()
+    await connection.execute(
+        insert(tables.reviews).values(
+            id=review_id, tenant_id=office.tenant, code=code, entry_id=entry_id, entry_verified_by=entry["verified_by"],
+            entry_approved_by=entry["approved_by"], entry_second_by=entry["second_by"], reason=reason, note=note.strip(),
+            state=State.RECEIVED.value, received_at=now,
+        )
+    )  # fmt: skip
+    await record(connection, office, SYSTEM, "receive", Kind.REVIEW, review_id, now, after=State.RECEIVED.value)
+    return code
+
+
+async def move_review(
+    connection: AsyncConnection, office: Office, review_id: str, verb: str, actor: Actor, now: datetime, reason: str = ""
+) -> Event:
+    """Take, uphold or overturn a review; overturned, the entry is lifted at once. Raises NotFound, TransitionRefused."""
+    table = tables.reviews
+    row = await _row(connection, office, table, review_id)
+    case = Case(
+        Kind.REVIEW, State(row["state"]), verified_by=row["entry_verified_by"], approved_by=row["entry_approved_by"],
+        second_by=row["entry_second_by"], reason=reason,
+    )  # fmt: skip
+    event = decide(case, verb, actor, now)
+    values: dict[str, Any] = {"state": event.after.value}
+    if verb == "take":
+        values["taken_by"] = actor.account
+    else:
+        values |= {"decided_by": actor.account, "decided_at": now, "decision_reason": reason.strip()}
+    await connection.execute(update(table).where(table.c.id == review_id).values(**values))
+    await record(connection, office, actor, verb, Kind.REVIEW, review_id, now, before=event.before.value, after=event.after.value)
+    if event.after is State.OVERTURNED:
+        entry = await entry_row(connection, office, row["entry_id"])
+        if entry["state"] in (State.PUBLISHING, State.PARTIAL, State.ACTIVE, State.SUSPENDED):
+            await move_entry(connection, office, row["entry_id"], "lift", SYSTEM, now, reason or "overturned")
+    return event
+
+
+async def late_reviews(connection: AsyncConnection, office: Office, now: datetime) -> list[tuple[str, str]]:
+    """Act on reviews past their time: an entry without an order number is suspended, any other is escalated. Returns what was done.
+
+    Each pair is the review's id and `suspended` or `escalated`.
+    """
+    table = tables.reviews
+    waiting = select(table).where(
+        table.c.tenant_id == office.tenant,
+        table.c.state.in_([State.RECEIVED.value, State.REVIEWING.value]),
+        table.c.escalated_at.is_(None),
+    )
+    done: list[tuple[str, str]] = []
+    for row in list((await connection.execute(waiting)).mappings()):
+        if not deadlines.countdown("review", row["received_at"], now).overdue:
+            continue
+        entry = await entry_row(connection, office, row["entry_id"])
+        case = await entry_case(connection, entry)
+        outcome = "escalated"
+        if not case.has_number and case.state in (State.PUBLISHING, State.PARTIAL, State.ACTIVE):
+            await move_entry(connection, office, row["entry_id"], "suspend", SYSTEM, now, "review overdue")
+            outcome = "suspended"
+        await connection.execute(update(table).where(table.c.id == row["id"]).values(escalated_at=now))
+        await record(connection, office, SYSTEM, outcome, Kind.REVIEW, row["id"], now, after=outcome)
+        done.append((row["id"], outcome))
+    return done
+
+
+async def find_review(connection: AsyncConnection, code: str) -> RowMapping | None:
+    """The review with this code, for its answer page; codes are looked up without an account."""
+    found = await connection.execute(select(tables.reviews).where(tables.reviews.c.code == code.strip().upper()))
+    return found.mappings().first()
+
+
+async def _row(connection: AsyncConnection, office: Office, table: Any, object_id: str) -> RowMapping:  # Any: a table of `tables`
+    found = await connection.execute(select(table).where(table.c.id == object_id, table.c.tenant_id == office.tenant))
+    row: RowMapping | None = found.mappings().first()
+    if row is None:
+        raise NotFound("no such object")
+    return row
