@@ -47,7 +47,7 @@ class Child:
         try:
             return await asyncio.wait_for(asyncio.shield(self.ended), patience)
         except TimeoutError:
-            log.warning("child did not stop in time", extra={"event": "child.killed", "process": self.name})
+            log.warning("child did not stop in time", extra={"event": "child.killed", "child": self.name})
             self.signal(signal.SIGKILL)
             return await self.ended
 
@@ -164,7 +164,7 @@ def _become_child(request: _Request, parent: int) -> None:
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
     except BaseException:
-        log.exception("child crashed", extra={"event": "child.crashed", "process": request.name})
+        log.exception("child crashed", extra={"event": "child.crashed", "child": request.name})
     finally:
         with contextlib.suppress(Exception):
             logging.shutdown()

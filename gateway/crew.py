@@ -214,8 +214,8 @@ class Crew:
                 await asyncio.sleep(pause)
             try:
                 child = await self._live(worker)
-            except OSError as error:
-                log.error("worker not started", extra={"event": "worker.fork", "worker": worker.index, "reason": str(error)})
+            except Exception:  # whatever it is, the place must be filled again
+                log.exception("worker not started", extra={"event": "worker.fork", "worker": worker.index})
                 pause = LONGEST_PAUSE
                 continue
             lived = time.monotonic() - worker.started
@@ -291,15 +291,16 @@ class Crew:
         return None
 
     async def _replace(self, worker: Worker) -> None:
-        """End this worker; its keeper starts the next. Returns when that one is ready, or after a few seconds without."""
+        """End this worker; its keeper starts the next. Returns when one is ready, or when several in a row could not start."""
         worker.is_ready.clear()
+        most_restarts = worker.restarts + START_TRIES
+        deadline = time.monotonic() + READY_SECONDS
         if worker.child is not None:
             worker.child.signal(signal.SIGKILL)
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.shield(worker.child.ended)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(READY_SECONDS / 3):
-                await worker.is_ready.wait()
+        while not worker.is_ready.is_set() and worker.restarts < most_restarts and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
 
     async def _confirm_one(self, worker: Worker, target: Target) -> None:
         channel = worker.channel

@@ -92,7 +92,8 @@ class Extras:
                 extra.child = await self._forking.fork(name, lambda: extra.process.run(extra.sockets), keep)
                 self._totals.set(PROCESS_UP, (name,), 1)
                 how = describe_exit(await asyncio.shield(extra.child.ended))
-            except OSError as error:
+            except Exception as error:  # whatever it is, the process is tried again
+                log.exception("process not started", extra={"event": "process.failed", "child": name})
                 how = str(error)
             self._totals.set(PROCESS_UP, (name,), 0)
             if self._is_stopping:
@@ -100,5 +101,5 @@ class Extras:
             extra.restarts += 1
             self._totals.add(PROCESS_RESTARTS, (name,))
             pause = FIRST_PAUSE if time.monotonic() - started >= LIVED_SECONDS else min(max(pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
-            log.error("process ended", extra={"event": "process.ended", "process": name, "how": how, "again_in": pause})
+            log.error("process ended", extra={"event": "process.ended", "child": name, "how": how, "again_in": pause})
             await asyncio.sleep(pause)

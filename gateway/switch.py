@@ -203,7 +203,11 @@ def unpack_settings(text: str) -> GatewaySettings:
 
 
 def _reduce_mapping(mapping: MappingProxyType[Any, Any]) -> tuple[object, ...]:
-    return MappingProxyType, (dict(mapping),)
+    return _restore_mapping, (dict(mapping),)
+
+
+def _restore_mapping(content: dict[Any, Any]) -> MappingProxyType[Any, Any]:
+    return MappingProxyType(content)
 
 
 def _checked(changes: Mapping[str, Any]) -> release.Changes:
