@@ -15,7 +15,7 @@ from typing import Any, Literal
 from gateway.errors import Mistake, PolicyFileError, SettingsError
 from gateway.policy.ruleset import Vocabulary
 from gateway.policy.tenant import parse_policy_file
-from gateway.sections import check, key_names, nearest, without_empty
+from gateway.sections import check, key_names, nearest
 from gateway.servers import FALLBACK, parse_server, system_servers
 from gateway.settings import (
     BlockSettings,
@@ -25,15 +25,14 @@ from gateway.settings import (
     GatewaySettings,
     Limits,
     LocalRecord,
-    Network,
     RateLimit,
     UpstreamAddress,
     UpstreamSettings,
 )
 from gateway.wire.name import key_from_text
-from gateway.written import PRIVATE, GatewayFile, UpstreamsFile
+from gateway.written import GatewayFile, UpstreamsFile
 from gateway.written_policy import policy_of
-from gateway.yamlfile import Document, Keys, read, text_of_scalar
+from gateway.yamlfile import Document, Keys, read
 
 OTHER_SECTIONS = ("lists", "lists_fetch", "takedown", "rpz", "admin", "block_page")
 """Sections of the packages above this one."""
@@ -46,7 +45,6 @@ NOT_BUILT = {
     "tls": "The certificate of the encrypted listeners (tls)",
     "proxy_protocol": "PROXY protocol from a front end (proxy_protocol)",
 }
-DEFAULT_LISTEN = (Endpoint("127.0.0.1", 5300), Endpoint("::1", 5300))
 
 
 def load(path: Path) -> GatewaySettings:
@@ -114,14 +112,14 @@ class _Resolver:
 
     def settings(self) -> GatewaySettings:
         written = self.written
-        listen = tuple(written.dns.listen) if written.dns.listen else DEFAULT_LISTEN
+        listen = tuple(written.dns.listen)
         others = {name: value for name, value in self.document.value.items() if name in OTHER_SECTIONS and value is not None}
         return GatewaySettings(
             state_dir=self.folder / written.state_dir,
             dns=DnsSettings(
                 listen=listen,
                 workers=written.dns.workers or available_cores(),
-                allow_from=tuple(written.dns.allow_from) if written.dns.allow_from is not None else private_networks(),
+                allow_from=tuple(written.dns.allow_from),
                 user=written.dns.user,
                 name=written.dns.name,
             ),
@@ -168,19 +166,10 @@ class _Resolver:
             self.mistakes += [
                 Mistake(self.document.place(_keys(mistake.path)), mistake.message, mistake.remedy) for mistake in error.mistakes
             ]
-        if self.written.block.mode == "page" and not self.written.block.page_address:
-            self._mistake(("block", "page_address"), "mode page needs the address of the page", "or choose another mode")
         return policy
 
     def _mistake(self, keys: Keys, message: str, remedy: str = "") -> None:
         self.mistakes.append(Mistake(self.document.place(keys), message, remedy))
-
-
-def private_networks() -> tuple[Network, ...]:
-    """The networks that may ask when the file does not say: this machine and private addresses."""
-    from ipaddress import ip_network
-
-    return tuple(ip_network(text) for text in PRIVATE)
 
 
 def available_cores() -> int:
@@ -197,13 +186,3 @@ def _keys(path: str) -> Keys:
         elif part:
             keys.append(part)
     return tuple(keys)
-
-
-def plain(value: object) -> object:
-    """Turn parsed YAML into plain JSON values, with numbers kept as numbers. Other packages use it for their sections."""
-    value = without_empty(value)
-    if isinstance(value, dict):
-        return {name: plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [plain(inner) for inner in value]
-    return text_of_scalar(value) if not isinstance(value, int | float) else value

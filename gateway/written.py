@@ -6,6 +6,7 @@ deploy/configuration.md. Only `configuration.py` and the reference of the keys m
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, PlainValidator
@@ -22,10 +23,13 @@ from gateway.sections import (
     key,
 )
 from gateway.servers import parse_server
-from gateway.settings import UpstreamAddress
+from gateway.settings import Endpoint, UpstreamAddress
 from gateway.written_policy import BlockFile, ClientFile, ProfileFile, RulesFile, SiteFile
 
-PRIVATE = ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"]
+LISTEN = [Endpoint("127.0.0.1", 5300), Endpoint("::1", 5300)]
+PRIVATE = [
+    ip_network(text) for text in ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10")
+]
 
 
 def _workers(value: object) -> int | None:
@@ -56,11 +60,10 @@ class DnsFile(Section):
     """dns:"""
 
     listen: list[EndpointText] = key(
-        None,
+        LISTEN,
         "Địa chỉ và cổng nhận truy vấn DNS (UDP và TCP).",
         "Addresses and ports for DNS over UDP and TCP.",
         '["127.0.0.1:5300", "[::1]:5300"]',
-        validate_default=False,
         min_length=1,
     )
     workers: Workers = key(
@@ -70,11 +73,10 @@ class DnsFile(Section):
         "auto",
     )
     allow_from: list[NetworkText] = key(
-        None,
+        PRIVATE,
         "Mạng được phép hỏi. Máy ngoài các mạng này bị từ chối, trừ khi có mã nhận dạng (token) đúng.",
         "Networks that may ask. Anyone else is refused, unless a valid token is given.",
         "[127.0.0.0/8, 192.168.0.0/16]",
-        validate_default=False,
     )
     user: Text | None = key(
         None,

@@ -175,7 +175,7 @@ class SiteFile(Section):
     """sites[]"""
 
     id: Identifier = key(..., "Mã của điểm sử dụng.", "Id of the site.", "truong-a")
-    site_class: Text = key("home", "Loại: home, school…", "Class: home, school …", "school", alias="class")
+    site_class: Text = key("home", "Loại: home, school hoặc một từ khác.", "Class: home, school or another word.", "school", alias="class")
     bands: list[BandCode] = key(
         [], "Các độ tuổi ở đây; máy lạ theo độ tuổi nhỏ nhất.", "Bands served here; unknown devices get the strictest.", "[TH, NL]"
     )

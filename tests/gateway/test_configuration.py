@@ -1,0 +1,166 @@
+"""Reading the configuration file: the contract of the keys, every mistake at once, nothing half applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.configuration import NOT_BUILT, check_gateway, load
+from gateway.errors import SettingsError
+from gateway.settings import Endpoint, GatewaySettings
+from gateway.wire.name import key_from_text
+from gateway.yamlfile import Document, parse
+
+FULL = """
+state_dir: ./var
+dns:
+  listen: ["127.0.0.1:5300", "[::1]:5300"]
+  workers: 2
+  allow_from: [127.0.0.0/8, "::1/128"]
+upstreams:
+  servers: ["udp://192.0.2.1", "tcp://192.0.2.2:5353"]
+  strategy: parallel
+  routes: {"lan.example": ["udp://192.168.1.1:53"]}
+cache: {entries: 500, serve_stale: false, stale_max: 3600}
+block: {mode: zero, ttl: 10, page_address: ["127.0.0.1"]}
+rate_limit: {per_client: 0, exempt: [10.0.0.0/8]}
+rebinding: {allow: [nas.example]}
+records: [{name: may-in.home.arpa, type: a, data: 192.168.1.20}]
+profiles: [{id: lop-3a, band: TH}]
+clients: [{id: class-3a, profile: lop-3a, match: [10.1.0.0/16]}]
+default_profile: lop-3a
+lists: [{id: ads, category: ads, path: ads.txt}]
+metrics: {listen: "127.0.0.1:9153"}
+"""
+
+
+@dataclass(frozen=True)
+class Words:
+    """A catalogue of one category and one service."""
+
+    codes: frozenset[str] = frozenset({"game"})
+    service_ids: frozenset[str] = frozenset({"youtube"})
+
+    def is_delegable(self, code: str) -> bool:
+        """Every category here may be switched."""
+        return True
+
+
+def resolve(text: str, path: Path | None = None) -> GatewaySettings:
+    """Settings of a text that must be sound."""
+    settings, mistakes = check_gateway(parse(text, path))
+    assert settings is not None, mistakes
+    return settings
+
+
+def messages(text: str, words: Words | None = None) -> list[str]:
+    """Every mistake of a text, as a person reads it."""
+    settings, mistakes = check_gateway(parse(text), words)
+    assert settings is None
+    return [str(mistake) for mistake in mistakes]
+
+
+def test_every_key_of_the_contract_arrives(tmp_path: Path) -> None:
+    """What is written is what the gateway is told; relative paths start at the file."""
+    path = tmp_path / "lachan.yaml"
+    path.write_text(FULL)
+    settings = load(path)
+    assert tmp_path / "var" == settings.state_dir
+    assert (Endpoint("127.0.0.1", 5300), Endpoint("::1", 5300)) == settings.dns.listen
+    assert settings.dns.workers == 2
+    assert [str(server) for server in settings.upstreams.servers] == ["udp://192.0.2.1:53", "tcp://192.0.2.2:5353"]
+    assert (settings.upstreams.strategy, settings.upstreams.origin) == ("parallel", "file")
+    assert [key_from_text("lan.example")] == list(settings.upstreams.routes)
+    assert (settings.cache.entries, settings.cache.serve_stale, settings.cache.stale_max) == (500, False, 3600)
+    assert (settings.block.mode, settings.block.ttl, settings.block.page_address) == ("zero", 10, ("127.0.0.1",))
+    assert settings.rate_limit.per_client == 0
+    assert (key_from_text("nas.example"),) == settings.rebinding_allow
+    assert (settings.records[0].name, settings.records[0].type, settings.records[0].data) == ("may-in.home.arpa", "A", "192.168.1.20")
+    assert Endpoint("127.0.0.1", 9153) == settings.metrics
+    assert settings.policy["default_profile"] == "lop-3a"
+    assert path == settings.source
+    assert list(settings.other_sections) == ["lists"]
+
+
+def test_empty_file_has_sensible_defaults() -> None:
+    """Nothing written still answers this machine and private networks, and nobody else."""
+    settings = resolve("")
+    assert (Endpoint("127.0.0.1", 5300), Endpoint("::1", 5300)) == settings.dns.listen
+    assert settings.dns.workers >= 1
+    assert "0.0.0.0/0" not in map(str, settings.dns.allow_from)
+    assert settings.upstreams.servers and settings.upstreams.origin in ("system", "fallback")
+    assert None is settings.metrics
+
+
+def test_every_mistake_of_every_section_is_reported_in_the_order_of_the_file() -> None:
+    """One look is enough to mend a file."""
+    text = """
+dns: {wrkers: 2}
+upstream: {}
+cache: {entries: lots}
+profiles: [{id: a, band: XX}]
+block: {mode: page}
+"""
+    assert messages(text) == [
+        "text:2: dns.wrkers: unknown key 'wrkers' (did you mean workers?)",
+        "text:3: upstream: unknown key 'upstream' (did you mean upstreams?)",
+        "text:4: cache.entries: must be a whole number",
+        "text:5: profiles[0].band: must be MN, TH, CS, PT, NL or KH, not 'XX'",
+        "text:6: block.page_address: is needed by mode page",
+    ]
+
+
+@pytest.mark.parametrize("name", NOT_BUILT)
+def test_part_that_is_missing_is_refused_with_one_sentence(name: str) -> None:
+    """A key of a part not built yet is recognised, never ignored."""
+    values = {
+        "tls": "{certificate: a, key: b}",
+        "proxy_protocol": "{from: [127.0.0.1/32]}",
+    }
+    listen = '{listen: ["127.0.0.1:8853"]}'
+    found = messages(f"{name}: {values.get(name, listen)}")
+    assert len(found) == 1
+    assert "is not part of this version yet" in found[0]
+
+
+def test_own_address_as_upstream_is_refused() -> None:
+    """A gateway that asks itself would never answer."""
+    found = messages('dns: {listen: ["127.0.0.1:5300"]}\nupstreams: {servers: ["udp://127.0.0.1:5300"]}')
+    assert found == ["text:2: upstreams.servers[0]: udp://127.0.0.1:5300 is this gateway's own address (it would ask itself for ever)"]
+
+
+def test_policy_mistakes_have_the_path_of_the_file() -> None:
+    """What the policy package finds is told by line, as everything else."""
+    found = messages("profiles:\n  - {id: a, band: TH}\nclients:\n  - {id: c, profile: b, match: [10.0.0.0/8]}\n")
+    assert found == ["text:4: clients[0].profile: there is no profile b"]
+
+
+def test_words_of_the_catalogue_are_checked_when_given() -> None:
+    """A misspelt category or service is found before the gateway runs."""
+    found = messages("profiles: [{id: a, band: TH, categories: {gmae: block}, services: {yotube: block}}]", Words())
+    assert len(found) == 2
+    assert "game" in found[0] and "youtube" in found[1]
+
+
+def test_file_that_is_a_list_is_one_mistake() -> None:
+    """A file must hold sections."""
+    assert messages("- a") == ["text:1: the file must hold sections (key: value), not a list or a single value"]
+
+
+def test_settings_error_carries_every_mistake(tmp_path: Path) -> None:
+    """`load` raises once, with all of them."""
+    path = tmp_path / "lachan.yaml"
+    path.write_text("a: 1\nb: 2\n")
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    assert len(caught.value.mistakes) == 2
+
+
+def test_document_without_a_file_starts_at_the_working_directory() -> None:
+    """Settings made in memory have no source."""
+    settings, _ = check_gateway(Document(None, {}))
+    assert settings is not None
+    assert Path.cwd() / "var" == settings.state_dir
+    assert None is settings.source

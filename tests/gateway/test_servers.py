@@ -1,0 +1,85 @@
+"""Upstream servers: the text of a person, the resolvers of the system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.servers import FALLBACK, parse_server, system_servers
+from gateway.settings import Endpoint, UpstreamAddress
+
+
+def unknown(name: str) -> str:
+    """A look-up that finds nothing."""
+    raise OSError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("udp://9.9.9.9", UpstreamAddress("udp", "9.9.9.9", 53, "", "9.9.9.9")),
+        ("udp://127.0.0.1:5301", UpstreamAddress("udp", "127.0.0.1", 5301, "", "127.0.0.1")),
+        ("tcp://[2001:db8::1]:5301", UpstreamAddress("tcp", "2001:db8::1", 5301, "", "2001:db8::1")),
+        ("tcp://dns.example@192.0.2.1", UpstreamAddress("tcp", "dns.example", 53, "", "192.0.2.1")),
+        ("udp://dns.example:54@[2001:db8::1]", UpstreamAddress("udp", "dns.example", 54, "", "2001:db8::1")),
+    ],
+)
+def test_server_is_read_as_written(text: str, expected: UpstreamAddress) -> None:
+    """Scheme, name, port and address each have their place."""
+    assert expected == parse_server(text, unknown)
+
+
+def test_server_text_reads_back_as_the_same_server() -> None:
+    """What is shown can be written into a file again."""
+    for text in ["udp://9.9.9.9", "tcp://[2001:db8::1]:5301", "tcp://dns.example@192.0.2.1"]:
+        server = parse_server(text, unknown)
+        assert server == parse_server(str(server), unknown)
+
+
+def test_name_without_an_address_is_looked_up_once() -> None:
+    """A name is turned into an address when the file is read."""
+    assert parse_server("udp://dns.example", lambda name: "192.0.2.7").address == "192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("9.9.9.9", "is not a server"),
+        ("sdns://abc", "not a way to reach a server"),
+        ("udp://9.9.9.9:0", "port 0"),
+        ("udp://9.9.9.9:70000", "port 70000"),
+        ("udp://300.1.1.1", "not an IP address"),
+        ("udp://9.9.9.9/path", "belongs to https"),
+        ("udp://dns.example@nowhere", "behind the @"),
+        ("udp://dns.example", "write it behind an @"),
+        ("tls://dns.example@192.0.2.1", "not part of this version"),
+        ("https://dns.example/dns-query@192.0.2.1", "not part of this version"),
+    ],
+)
+def test_wrong_server_is_refused_with_the_remedy(text: str, expected: str) -> None:
+    """Each mistake says what to write."""
+    with pytest.raises(ValueError, match=expected):
+        parse_server(text, unknown)
+
+
+def test_system_servers_come_from_the_first_file_that_names_any(tmp_path: Path) -> None:
+    """Comments, link-local addresses with a zone and junk are passed over."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_text("# nothing here\nnameserver fe80::1%eth0\nnameserver junk\nsearch example\n")
+    second.write_text("nameserver 192.0.2.1\nnameserver 2001:db8::1\n")
+    assert [server.address for server in system_servers((), [tmp_path / "none", first, second])] == ["192.0.2.1", "2001:db8::1"]
+
+
+def test_system_servers_leave_out_the_gateway_itself(tmp_path: Path) -> None:
+    """A machine that uses this gateway as its resolver must not make it ask itself."""
+    file = tmp_path / "resolv.conf"
+    file.write_text("nameserver 127.0.0.1\nnameserver 192.0.2.1\n")
+    for own in (Endpoint("127.0.0.1", 53), Endpoint("0.0.0.0", 53)):
+        assert [server.address for server in system_servers((own,), [file])] == ["192.0.2.1"]
+    assert [server.address for server in system_servers((Endpoint("127.0.0.1", 5300),), [file])] == ["127.0.0.1", "192.0.2.1"]
+
+
+def test_fallback_servers_are_sound() -> None:
+    """The last resort can be read."""
+    assert all(parse_server(text, unknown) for text in FALLBACK)
