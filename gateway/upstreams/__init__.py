@@ -1,0 +1,295 @@
+"""Resolvers that are asked what is not known here: what every way of reaching one has in common.
+
+An upstream is one server over one transport (`udp`, `stream` for TCP and TLS, `doh`). It sends exchanges, matches what comes back and
+reports
+to its observer; it knows nothing of clients, policy or other upstreams. `selector.Resolver` owns the upstreams of all groups: it joins
+identical
+questions, chooses who is asked, counts attempts and calls back. The pipeline imports `selector`; nobody else in `gateway` imports this
+package,
+`metrics` reads `Tally`.
+
+To add one more transport: a file with a class that satisfies `Upstream`, and its scheme in `selector.Resolver._open`.
+
+RFC 1035, 5452 (matching, ports and ids), 5625 (proxies), 7766, 7858, 8310, 8484, 9520 (failures are remembered).
+"""
+
+from __future__ import annotations
+
+import enum
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import ClassVar, Final, Protocol
+
+from gateway.query import Answer
+from gateway.settings import UpstreamAddress
+from gateway.upstreams.exchange import Exchange
+from gateway.wire.constants import Ede, Rcode
+
+# How an attempt and a question can fail -------------------------------------------------------------------------------------------
+
+
+class Fault(enum.Enum):
+    """Why one attempt at one upstream gave no usable answer."""
+
+    TIMEOUT = "timeout"
+    NETWORK = "network"
+    REFUSED = "refused"
+    SERVFAIL = "servfail"
+    MISMATCH = "mismatch"
+    MALFORMED = "malformed"
+    TLS = "tls"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One attempt that failed: the upstream as configured, why, and the detail for an operator. Holds no query name and no client."""
+
+    upstream: str
+    fault: Fault
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.upstream}: {self.fault.value}{f' ({self.detail})' if self.detail else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamFailure:
+    """No upstream gave a usable answer. A closed family: every kind is a subclass below.
+
+    `rcode` is what a client is told, `ede` the extended errors that go with it, the upstream's own ones first (RFC 8914).
+    """
+
+    evidence: tuple[Evidence, ...] = ()
+    errors: tuple[tuple[int, str], ...] = ()
+
+    reason: ClassVar[str] = "other"
+    code: ClassVar[int] = Ede.OTHER
+    rcode: ClassVar[int] = Rcode.SERVFAIL
+    is_transient: ClassVar[bool] = False
+    """Whether it says something about the network rather than about the name: it is then forgotten as soon as an upstream is back."""
+
+    @property
+    def ede(self) -> tuple[tuple[int, str], ...]:
+        """Extended errors: those the upstream gave, or the one of this kind of failure."""
+        return self.errors or ((self.code, ""),)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeout(UpstreamFailure):
+    """Nobody answered in time."""
+
+    reason: ClassVar[str] = "timeout"
+    code: ClassVar[int] = Ede.NO_REACHABLE_AUTHORITY
+    is_transient: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkError(UpstreamFailure):
+    """The network or the server refused to carry the question, or TLS could not be agreed on."""
+
+    reason: ClassVar[str] = "network"
+    code: ClassVar[int] = Ede.NETWORK_ERROR
+    is_transient: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid(UpstreamFailure):
+    """Something came back, and none of it could be used."""
+
+    reason: ClassVar[str] = "invalid"
+    code: ClassVar[int] = Ede.INVALID_DATA
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFailure(UpstreamFailure):
+    """Every upstream that was asked said SERVFAIL or another error."""
+
+    reason: ClassVar[str] = "servfail"
+    code: ClassVar[int] = Ede.NO_REACHABLE_AUTHORITY
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(UpstreamFailure):
+    """Every upstream that was asked said REFUSED. `is_block` when they answer other names: then it is a block of theirs
+    (`upstream_block`)."""
+
+    is_block: bool = False
+
+    reason: ClassVar[str] = "refused"
+    code: ClassVar[int] = Ede.NO_REACHABLE_AUTHORITY
+
+
+@dataclass(frozen=True, slots=True)
+class Overload(UpstreamFailure):
+    """The question was dropped because too many were waiting; the client gets no answer and asks again."""
+
+    reason: ClassVar[str] = "overload"
+    code: ClassVar[int] = Ede.OTHER
+    is_transient: ClassVar[bool] = True
+
+
+# Health -------------------------------------------------------------------------------------------------------------------------
+
+RTO_FIRST: Final = 0.4
+RTO_MIN: Final = 0.2
+RTO_MAX: Final = 0.6
+"""Three attempts of the longest wait end at 1.8 s (RFC 8767 §5), so that a dead network is reported within two seconds."""
+DOWN_AFTER: Final = 3
+PROBE_EVERY: Final = 1.0
+WORKING_MEMORY: Final = 300.0
+MAX_REFUSED_IN_ROW: Final = 20
+
+
+class Health:
+    """What is known about one upstream: round trip time, whether it is down, when it may be probed. Times in seconds on the monotonic
+    clock.
+
+    A strike is an attempt that ended with nothing at all having come from the server since it was sent; forged, broken or refused replies
+    are no
+    strikes. A server with `DOWN_AFTER` strikes in a row is down: it is asked at most once a second until any well-formed answer comes.
+    """
+
+    __slots__ = ("_backed_off_at", "fault", "is_down", "last_good", "last_reply", "penalty", "probed_at", "refused", "rto", "rto_max",
+                 "rto_min", "rttvar", "srtt", "strikes")  # fmt: skip
+
+    def __init__(self, rto_min: float = RTO_MIN, rto_max: float = RTO_MAX) -> None:
+        self.srtt = 0.0
+        self.rttvar = 0.0
+        self.rto_min = rto_min
+        self.rto_max = rto_max
+        self.rto = min(max(RTO_FIRST, rto_min), rto_max)
+        self.penalty = 0.0
+        self.strikes = 0
+        self.is_down = False
+        self.fault = Fault.TIMEOUT
+        self.last_reply = float("-inf")
+        self.last_good = float("-inf")
+        self.probed_at = float("-inf")
+        self.refused = 0
+        self._backed_off_at = float("-inf")
+
+    @property
+    def rank(self) -> float:
+        """Expected cost of asking, in seconds; 0 before the first answer, so that a new upstream is tried."""
+        return self.srtt + self.penalty
+
+    def replied(self, rtt: float, now: float) -> None:
+        """A well-formed answer came, `rtt` seconds after it was asked for (RFC 6298 §2)."""
+        if self.srtt:
+            self.rttvar += (abs(self.srtt - rtt) - self.rttvar) / 4
+            self.srtt += (rtt - self.srtt) / 8
+        else:
+            self.srtt, self.rttvar = max(rtt, 1e-6), rtt / 2
+        self.rto = min(max(self.srtt + 4 * self.rttvar, self.rto_min), self.rto_max)
+        self.last_reply = now
+        self.strikes = 0
+
+    def revive(self, now: float) -> None:
+        """It answered after all; its round trip time starts over."""
+        self.srtt = self.rttvar = 0.0
+        self.last_reply = now
+        self.strikes = 0
+        self.is_down = False
+
+    def was_good(self, now: float) -> None:
+        """The answer settled the question."""
+        self.last_good = now
+        self.refused = 0
+        self.penalty *= 0.9
+
+    def was_bettered(self) -> None:
+        """Another upstream answered what this one could not."""
+        self.penalty = min(2.0, self.penalty + 0.1)
+
+    def missed(self, sent_at: float, now: float, fault: Fault) -> bool:
+        """An attempt sent at `sent_at` ended without an answer; True when the upstream goes down with it."""
+        if self.last_reply >= sent_at:
+            return False
+        if now - self._backed_off_at >= self.rto:
+            self._backed_off_at = now
+            self.rto = min(self.rto * 1.5, self.rto_max)
+            self.strikes += 1
+        if self.is_down or self.strikes < DOWN_AFTER:
+            return False
+        self.is_down = True
+        self.fault = fault
+        return True
+
+    def is_working(self, now: float) -> bool:
+        """Whether it answered other names lately and does not just refuse everything."""
+        return now - self.last_good < WORKING_MEMORY and self.refused <= MAX_REFUSED_IN_ROW
+
+    def is_probe_due(self, now: float) -> bool:
+        """Whether a down upstream may be asked again."""
+        return self.is_down and now - self.probed_at >= PROBE_EVERY
+
+
+BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
+"""Upper bounds, in seconds, of the latency histogram."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one upstream did since the worker started; `metrics` reads it once a second."""
+
+    sent: int = 0
+    answers: int = 0
+    blocks: int = 0
+    failures: dict[Fault, int] = field(default_factory=lambda: dict.fromkeys(Fault, 0))
+    latency: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    """Answers per bucket, not cumulative; the last one is everything slower."""
+    seconds: float = 0.0
+
+    def took(self, rtt: float, count: int = 1) -> None:
+        """Count answers that took `rtt` seconds each."""
+        self.answers += count
+        self.seconds += rtt * count
+        self.latency[bisect_left(BUCKETS, rtt)] += count
+
+
+# The seam -----------------------------------------------------------------------------------------------------------------------
+
+
+class Observer(Protocol):
+    """To whom an upstream reports. A late answer may follow a miss, and an exchange may long be finished when it comes."""
+
+    def answered(self, exchange: Exchange, upstream: Upstream, answer: Answer, now: float) -> None:
+        """A well-formed answer to the exchange's own question came, whatever its rcode."""
+
+    def was_truncated(self, exchange: Exchange, upstream: Upstream, now: float) -> None:
+        """The answer did not fit into a datagram."""
+
+    def missed(self, exchange: Exchange, upstream: Upstream, fault: Fault, detail: str, now: float, may_repeat: bool = True) -> None:
+        """The attempt came to nothing, or is worth another one; `may_repeat` when asking the same upstream again can help.
+
+        Said only of exchanges that are not finished. After NETWORK and TLS on a stream nothing more can come of the attempt; otherwise it
+        can.
+        """
+
+    def went_down(self, upstream: Upstream, now: float) -> None:
+        """The upstream has been silent for so long that it is held for dead."""
+
+
+class Upstream(Protocol):
+    """One server over one transport."""
+
+    address: UpstreamAddress
+    label: str
+    """As configured, without secrets: for evidence and metrics."""
+    health: Health
+    tally: Tally
+    is_encrypted: bool
+    is_stream: bool
+
+    def send(self, exchange: Exchange) -> None:
+        """Ask. Never blocks and never reports before it returns; questions of one turn of the loop leave together."""
+
+    def expire(self, now: float) -> None:
+        """Report attempts that waited too long, close what is idle. Called every few hundredths of a second while anything is under way."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether `expire` has nothing left to do."""
+
+    def close(self) -> None:
+        """Close every socket. Nothing is reported afterwards."""

@@ -1,0 +1,97 @@
+"""One question on its way to the upstreams, and the message that carries it. Imported by this package only.
+
+RFC 6891 (our own OPT, never the client's), 7830 and 8467 (padding towards encrypted upstreams), 5625 (the name goes out as it was asked).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from gateway.query import Answer, Query
+from gateway.wire.constants import UDP_SIZE
+
+if TYPE_CHECKING:
+    from gateway.upstreams import Evidence, Upstream, UpstreamFailure
+
+OnDone = Callable[["Answer | UpstreamFailure"], None]
+OnSlow = Callable[[], None]
+Key = tuple[bytes, int, int, bool, bool, int]
+"""Lower-case qname in wire form, qtype, qclass, DO, CD, upstream group: what may share one answer."""
+
+_HEADERS: Final = tuple(flags + b"\0\1\0\0\0\0\0\1" for flags in (b"\x01\x00", b"\x01\x10"))
+"""Behind the id: RD (and CD), one question, one additional record."""
+_BARE_HEADERS: Final = tuple(flags + b"\0\1\0\0\0\0\0\0" for flags in (b"\x01\x00", b"\x01\x10"))
+_OPTS: Final = tuple(b"\0\0\x29" + UDP_SIZE.to_bytes(2, "big") + b"\0\0" + flags + b"\0\0" for flags in (b"\0\0", b"\x80\0"))
+_PADDED_OPTS: Final = tuple(opt[:-2] for opt in _OPTS)
+_PADDING_BLOCK: Final = 128
+"""RFC 8467 §4.1: block length of padded queries."""
+
+
+class Exchange:
+    """One question under way, whoever waits for it. Owned by the resolver; upstreams read `question`, `tail`, `do`, `is_finished`.
+
+    `question` is what the next attempt sends: first in the letter case of the client, later in lower case, for servers that fold it.
+    """
+
+    __slots__ = ("cd", "decliners", "do", "done", "errors", "evidence", "group", "is_bare", "is_finished", "is_lingering", "is_parked",
+                 "is_wanted", "key", "last_sent", "open", "question", "sends", "slow", "started", "tail", "tried", "waiters")  # fmt: skip
+
+    def __init__(self, key: Key, query: Query, started: float, done: OnDone | None) -> None:
+        self.key = key
+        self.question = question = query.question
+        self.do = do = key[3]
+        self.cd = cd = key[4]
+        self.group = key[5]
+        self.tail = _HEADERS[cd] + question + _OPTS[do]
+        """The message behind its id."""
+        self.started = started
+        self.last_sent = started
+        self.done: OnDone | None = done
+        self.waiters: list[OnDone] | None = None
+        self.slow: list[OnSlow] | None = None
+        self.sends = 0
+        self.open = 0
+        self.is_bare = False
+        self.is_finished = False
+        self.is_lingering = False
+        self.is_parked = False
+        self.is_wanted = False
+        self.errors: tuple[tuple[int, str], ...] = ()
+        self.tried: list[Upstream] = []
+        self.decliners: list[Upstream] = []
+        self.evidence: list[Evidence] = []
+
+    def fold(self) -> None:
+        """Write the next attempt in lower case."""
+        lower = self.key[0] + self.question[-4:]
+        if lower != self.question:
+            self.question = lower
+            self._compose()
+
+    def drop_edns(self) -> None:
+        """Write the next attempt without OPT, for a server that does not know EDNS (RFC 6891 §7)."""
+        self.is_bare = True
+        self._compose()
+
+    def _compose(self) -> None:
+        self.tail = _BARE_HEADERS[self.cd] + self.question if self.is_bare else _HEADERS[self.cd] + self.question + _OPTS[self.do]
+
+    def padded(self) -> bytes:
+        """The message behind its id, padded to whole blocks of 128 octets: for encrypted upstreams."""
+        if self.is_bare:
+            return self.tail
+        head = _HEADERS[self.cd] + self.question + _PADDED_OPTS[self.do]
+        fill = -(2 + len(head) + 2 + 4) % _PADDING_BLOCK
+        return head + (fill + 4).to_bytes(2, "big") + b"\0\x0c" + fill.to_bytes(2, "big") + bytes(fill)
+
+    def finish(self) -> None:
+        """Let go of everything but what a late answer needs; the exchange stays registered at sockets for a moment."""
+        self.is_finished = True
+        self.done = None
+        self.waiters = None
+        self.slow = None
+        self.tail = b""
+        self.tried = []
+        self.decliners = []
+        self.evidence = []
