@@ -28,9 +28,10 @@ def wait_until_ready(state_dir: Path, seconds: float) -> Reply:
     while True:
         try:
             reply = ask(state_dir, {"do": "status"}, max(0.2, end - time.monotonic()))
-            if reply.get("ready"):
+            if reply.get("state") == "ready":
                 return reply
-            problem = ControlError("not_ready", "the gateway is running but not ready yet: lachan status shows what it waits for")
+            faults = ", ".join(map(str, reply.get("faults", ()))) or str(reply.get("state"))
+            problem = ControlError("not_ready", f"the gateway is running but not ready yet: {faults}")
         except ControlError as error:
             problem = error
         if time.monotonic() >= end:

@@ -18,8 +18,8 @@ INTRODUCTION = """\
 Một tệp YAML, đọc theo quy tắc YAML 1.2: `off`, `on`, `no` và `21:00` là chữ; khóa viết hai lần, neo (`&`, `*`) và thẻ (`!`) là lỗi.
 Đường dẫn tương đối tính từ thư mục của tệp này. `lachan check` nêu mọi lỗi cùng lúc, mỗi lỗi kèm dòng và đường dẫn của khóa.
 
-One YAML file, read by YAML 1.2 rules: `off`, `on`, `no` and `21:00` are text; duplicate keys, anchors (`&`, `*`) and tags (`!`) are mistakes.
-Relative paths start at the folder of the file. `lachan check` names every mistake at once, each with its line and the path of the key.
+One YAML file, read by YAML 1.2 rules: `off`, `on`, `no` and `21:00` are text; keys written twice, anchors (`&`, `*`) and tags (`!`) are
+mistakes. Relative paths start at the folder of the file. `lachan check` names every mistake at once, each with its line and path.
 
 `lachan reload` (or SIGHUP) applies a changed file; `dns.listen`, `dns.workers`, `dns.user`, `metrics` and `admin` need a restart, and
 `reload` says so. A file with a mistake changes nothing. `lachan config show` prints what is in force, secrets masked.

@@ -14,7 +14,7 @@ import dataclasses
 import importlib.util
 import json
 import os
-import shutil
+import pwd
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -122,17 +122,19 @@ def _admin_process(configuration: Configuration) -> list[ExtraProcess]:
 
 
 def give_state_dir(settings: GatewaySettings) -> None:
-    """Make the state directory, and give it to the account of `dns.user` when this process is root. Raises StartError."""
-    folder = settings.state_dir
+    """Make the state directory; when root made it and `dns.user` runs the gateway, hand over what is in it. Raises StartError."""
+    folder, user = settings.state_dir, settings.dns.user
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        if os.geteuid() == 0 and settings.dns.user:
-            for path in [folder, *folder.rglob("*")]:
-                shutil.chown(path, settings.dns.user)
-    except LookupError:
-        raise StartError(f"dns.user: there is no account '{settings.dns.user}' on this machine: create it or take the key out") from None
+        if user is None or os.geteuid() != 0 or folder.stat().st_uid != 0:
+            return
+        entry = pwd.getpwnam(user)
+        for path in [*folder.rglob("*"), folder]:
+            os.chown(path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
+    except KeyError:
+        raise StartError(f"dns.user: there is no user '{user}' on this machine: create it, or remove the setting") from None
     except OSError as error:
-        raise StartError(f"the state directory {folder} cannot be used ({error.strerror}): choose another with state_dir") from None
+        raise StartError(f"state_dir: {folder} cannot be used ({error.strerror}): choose another") from None
 
 
 class Preparer:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from gateway.configuration import check_gateway
-from gateway.errors import ControlError, Mistake, SettingsError
+from gateway.errors import ControlError, SettingsError
 from gateway.yamlfile import read
 from lachan.configuration import find_file
 from lachan.control import Reply, ask, wait_until_ready
@@ -60,23 +59,34 @@ def status(config: Path | None, as_json: bool, wait: float | None) -> None:
         typer.echo(line)
 
 
+STATES = {
+    "ready": ("Đang chạy và sẵn sàng.", "Running and ready."),
+    "starting": ("Đang khởi động.", "Starting."),
+    "degraded": ("Đang chạy, có phần chưa ổn.", "Running, with a fault."),
+    "stopping": ("Đang dừng.", "Stopping."),
+}
+
+
 def describe(reply: Reply) -> list[str]:
     """The status in plain words, Vietnamese then English."""
-    ready = bool(reply.get("ready"))
-    workers: list[Any] = list(reply.get("workers", ()))  # Any: JSON of the control socket
-    lines = ["Đang chạy và sẵn sàng. / Running and ready." if ready else "Đang chạy nhưng chưa sẵn sàng. / Running, but not ready."]
-    generation = reply.get("generation")
-    lines.append(f"  Bản chính sách / generation: {generation}")
-    for number, worker in enumerate(workers):
-        if isinstance(worker, dict):
-            lines.append(
-                f"  Tiến trình / worker {worker.get('worker', number)}: pid {worker.get('pid', '?')}, bản {worker.get('generation', '?')}"
-            )
-    lines += [f"  {problem}" for problem in reply.get("problems", ()) if isinstance(problem, str)]
-    return lines
-
-
-def mistakes_text(mistakes: tuple[Mistake, ...]) -> str:
-    """Several mistakes, one a line, with a count on top."""
-    count = len(mistakes)
-    return f"{count} lỗi / {count} mistake{'' if count == 1 else 's'}:\n" + "\n".join(f"  {mistake}" for mistake in mistakes)
+    vi, en = STATES.get(str(reply.get("state")), ("Không rõ.", "Unknown."))
+    lines = [f"{vi} / {en}", *(f"  ! {fault}" for fault in reply.get("faults", ()))]
+    listen = ", ".join(f"{row['address']} ({row['transport']})" for row in reply.get("listen", ()))
+    lines.append(f"  nghe ở / listening on: {listen}")
+    lines.append(f"  bản chính sách / generation: {reply.get('generation')}, từ / since {reply.get('generation_in_force_since')}")
+    for worker in reply.get("workers", ()):
+        restarts = f", khởi động lại / restarts {worker['restarts']}" if worker.get("restarts") else ""
+        lines.append(f"  tiến trình / worker {worker['index']}: pid {worker['pid']}, bản / generation {worker['generation']}{restarts}")
+    for upstream in reply.get("upstreams", ()):
+        word = f"{upstream['rtt']} ms" if upstream.get("up") else "không trả lời / does not answer"
+        lines.append(f"  máy chủ DNS ngoài / upstream {upstream['upstream']}: {word}")
+    entries = sum(int(row["entries"]) for row in reply.get("lists", ()))
+    lines.append(f"  danh sách / lists: {len(reply.get('lists', ()))}, {entries} tên / names")
+    if (reply.get("clock") or {}).get("test"):
+        lines.append("  CHÚ Ý: đồng hồ thử nghiệm đang bật. / NOTE: the test clock is on.")
+    last = reply.get("last_change") or {}
+    if last.get("error"):
+        lines.append(
+            f"  lần thay đổi gần nhất bị từ chối / the last change was refused: {last['error']} {last.get('where') or ''}".rstrip()
+        )
+    return lines + [f"  {note}" for note in reply.get("notes", ())]
