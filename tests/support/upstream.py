@@ -172,7 +172,7 @@ def addresses(asked: Asked, *texts: str, ttl: int = 300) -> bytes:
 
 def negative(asked: Asked, zone: str = "example.", *, rcode: str = "NXDOMAIN", ttl: int = 300, minimum: int = 300) -> bytes:
     """Encode NXDOMAIN, or NODATA with rcode NOERROR, with the SOA of `zone`."""
-    soa = f"{zone} {ttl} IN SOA " + SOA.format(zone=zone, minimum=minimum)
+    soa = f"{zone} {ttl} IN SOA " + SOA.format(zone=zone.lstrip("."), minimum=minimum)
     return wire(reply_to(asked, rcode=rcode, authority=[soa]))
 
 

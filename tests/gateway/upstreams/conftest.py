@@ -38,7 +38,8 @@ class Asker:
         self.late: list[Answer] = []
         self.recoveries = 0
 
-    async def ask(self, name: str = "www.example", qtype: str = "A", *, group: int = 0, wait: float = 6.0, **flags: Any) -> Answer | UpstreamFailure:
+    async def ask(self, name: str = "www.example", qtype: str = "A", *, group: int = 0, wait: float = 6.0,
+                  **flags: Any) -> Answer | UpstreamFailure:  # fmt: skip
         """Ask and wait for the one outcome."""
         return await asyncio.wait_for(self.begin(name, qtype, group=group, **flags), wait)
 

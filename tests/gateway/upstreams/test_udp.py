@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import socket
 import struct
@@ -26,8 +27,8 @@ async def test_ask_gives_the_upstreams_answer(open_resolver: OpenResolver) -> No
     async with ScriptedUpstream(RECORDS) as upstream:
         answer = await open_resolver(upstream).ask("www.example")
         assert isinstance(answer, Answer)
-        assert (0, 1, (b"\xc0\x00\x02\x01",)) == (answer.rcode, answer.an, answer.facts.addresses)
-        assert 1 == upstream.count()
+        assert (answer.rcode, answer.an, answer.facts.addresses) == (0, 1, (b"\xc0\x00\x02\x01",))
+        assert upstream.count() == 1
 
 
 async def test_ask_over_ipv6_works(open_resolver: OpenResolver) -> None:
@@ -44,10 +45,10 @@ async def test_outgoing_query_carries_only_what_is_needed(open_resolver: OpenRes
         await asker.ask("www.example", number=0, do=True, cd=True)
         await asker.ask("www.example", number=0)
         first, second = (asked.message for asked in upstream.questions)
-        assert dns.flags.RD | dns.flags.CD == first.flags
-        assert dns.flags.RD == second.flags
-        assert (0, 1232, dns.flags.DO, ()) == (first.edns, first.payload, first.ednsflags, first.options)
-        assert (0, 1232, 0, ()) == (second.edns, second.payload, second.ednsflags, second.options)
+        assert first.flags == dns.flags.RD | dns.flags.CD
+        assert second.flags == dns.flags.RD
+        assert (first.edns, first.payload, first.ednsflags, first.options) == (0, 1232, dns.flags.DO, ())
+        assert (second.edns, second.payload, second.ednsflags, second.options) == (0, 1232, 0, ())
         assert all(asked.raw[6:10] == b"\0\0\0\0" for asked in upstream.questions)
 
 
@@ -63,7 +64,7 @@ async def test_outgoing_name_keeps_the_clients_case(open_resolver: OpenResolver)
     async with Folding() as upstream:
         answer = await open_resolver(upstream).ask("WwW.ExAmPlE")
         assert isinstance(answer, Answer)
-        assert ["WwW.ExAmPlE", "www.example"] == [asked.qname for asked in upstream.questions]
+        assert [asked.qname for asked in upstream.questions] == ["WwW.ExAmPlE", "www.example"]
 
 
 class Forger(ScriptedUpstream):
@@ -94,7 +95,7 @@ async def test_forged_replies_never_end_the_wait(open_resolver: OpenResolver) ->
         for number in range(5):
             answer = await asker.ask(f"w{number}.example")
             assert isinstance(answer, Answer)
-            assert (b"\xc0\x00\x02\x01",) == answer.facts.addresses
+            assert answer.facts.addresses == (b"\xc0\x00\x02\x01",)
         assert asker.resolver.is_reachable(0)
         assert asker.resolver.status()[0].is_up
 
@@ -151,7 +152,7 @@ async def test_ids_and_ports_are_spread(open_resolver: OpenResolver, monkeypatch
         expected = len(ids) / 32
         chi_square = sum((buckets[bucket] - expected) ** 2 / expected for bucket in range(32))
         assert chi_square < 70, "31 degrees of freedom: far beyond p = 0.0001"
-        steps = Counter((after - before) % 65536 for before, after in zip(ids, ids[1:], strict=False))
+        steps = Counter((after - before) % 65536 for before, after in itertools.pairwise(ids))
         assert steps.most_common(1)[0][1] < 8, "no step between ids repeats"
         assert len(ports) >= 190
         assert max(ports.values()) <= 40
@@ -178,7 +179,7 @@ async def test_silence_is_asked_three_times_and_then_reported(open_resolver: Ope
         failure = await open_resolver(upstream).ask()
         assert isinstance(failure, Timeout)
         assert time.monotonic() - started < 2.0
-        assert (2, ((22, ""),)) == (failure.rcode, failure.ede)
+        assert (failure.rcode, failure.ede) == (2, ((22, ""),))
         assert 2 <= upstream.count() <= 3
         assert f"udp://127.0.0.1:{upstream.port}: timeout" == str(failure.evidence[0])
 
@@ -192,7 +193,7 @@ async def test_lost_datagram_is_sent_again(open_resolver: OpenResolver) -> None:
 
     async with Lossy(RECORDS) as upstream:
         assert isinstance(await open_resolver(upstream).ask(), Answer)
-        assert 2 == upstream.count()
+        assert upstream.count() == 2
 
 
 async def test_refused_by_the_kernel_is_a_network_error(open_resolver: OpenResolver) -> None:
@@ -201,7 +202,7 @@ async def test_refused_by_the_kernel_is_a_network_error(open_resolver: OpenResol
     await upstream.stop()
     failure = await open_resolver(upstream).ask()
     assert isinstance(failure, NetworkError)
-    assert ((23, ""),) == failure.ede
+    assert failure.ede == ((23, ""),)
 
 
 async def test_unsendable_is_a_network_error(open_resolver: OpenResolver) -> None:
@@ -221,7 +222,7 @@ async def test_truncated_answer_is_asked_for_over_tcp(open_resolver: OpenResolve
     async with Truncating() as upstream:
         answer = await open_resolver(upstream).ask()
         assert isinstance(answer, Answer) and answer.an == 199
-        assert ["udp", "tcp"] == [asked.transport for asked in upstream.questions]
+        assert [asked.transport for asked in upstream.questions] == ["udp", "tcp"]
 
 
 async def test_oversized_datagram_is_asked_for_over_tcp(open_resolver: OpenResolver) -> None:
@@ -235,7 +236,7 @@ async def test_oversized_datagram_is_asked_for_over_tcp(open_resolver: OpenResol
     async with Huge() as upstream:
         answer = await open_resolver(upstream).ask("www.example", "AAAA")
         assert isinstance(answer, Answer) and answer.an == 199
-        assert 1 == upstream.count(transport="tcp")
+        assert upstream.count(transport="tcp") == 1
 
 
 async def test_server_without_edns_is_asked_without(open_resolver: OpenResolver) -> None:
@@ -249,7 +250,7 @@ async def test_server_without_edns_is_asked_without(open_resolver: OpenResolver)
 
     async with Old() as upstream:
         assert isinstance(await open_resolver(upstream).ask(), Answer)
-        assert 2 == upstream.count()
+        assert upstream.count() == 2
 
 
 async def test_only_broken_replies_give_invalid(open_resolver: OpenResolver) -> None:
@@ -263,7 +264,7 @@ async def test_only_broken_replies_give_invalid(open_resolver: OpenResolver) -> 
         asker = open_resolver(upstream)
         failure = await asker.ask()
         assert isinstance(failure, Invalid)
-        assert ((24, ""),) == failure.ede
+        assert failure.ede == ((24, ""),)
         assert upstream.count() <= 3
 
 
@@ -277,4 +278,4 @@ async def test_nxdomain_is_an_answer(open_resolver: OpenResolver) -> None:
     async with Empty() as upstream:
         answer = await open_resolver(upstream).ask("nope.example")
         assert isinstance(answer, Answer) and answer.rcode == 3 and answer.ttl == 300
-        assert 1 == upstream.count()
+        assert upstream.count() == 1
