@@ -136,8 +136,16 @@ _TEXTS: dict[Reason, tuple[Weight, str, str]] = {
     Reason.MODIFIER: (_L, "điều kiện mà DNS không kiểm tra được", "a modifier that a DNS filter cannot check"),
     Reason.TOO_MANY_GROUPS: (_L, "quá nhiều nhóm ngoại lệ khác nhau", "too many different groups of exceptions"),
     Reason.RPZ_ACTION: (_L, "hành động RPZ không được hỗ trợ ở đây", "an RPZ action that is not supported here"),
-    Reason.RPZ_CLIENT_IP: (_L, "điều kiện RPZ theo địa chỉ máy hỏi chưa được hỗ trợ", "an RPZ client-IP trigger is not supported yet"),
-    Reason.RPZ_IP: (_L, "điều kiện RPZ theo địa chỉ trả lời chưa được hỗ trợ", "an RPZ response-IP trigger is not supported yet"),
+    Reason.RPZ_CLIENT_IP: (
+        _L,
+        "điều kiện theo địa chỉ máy hỏi chỉ có nghĩa trong mục rpz",
+        "a client-IP trigger means something under `rpz:` only",
+    ),
+    Reason.RPZ_IP: (
+        _L,
+        "điều kiện theo địa chỉ trả lời chỉ có nghĩa trong mục rpz",
+        "a response-IP trigger means something under `rpz:` only",
+    ),
     Reason.RPZ_NSDNAME: (
         _L,
         "điều kiện RPZ theo máy chủ tên: máy chuyển tiếp không thấy được",

@@ -89,11 +89,19 @@ class Options:
     zone: str = ""
 
 
+class AddressTrigger(NamedTuple):
+    """A rule of a policy zone on an address: who asks (`client-ip`) or what is answered (`response-ip`), and the network in text form."""
+
+    trigger: Literal["client-ip", "response-ip"]
+    network: str
+
+
 @dataclass(slots=True)
 class Harvest:
-    """What one source gave: keys by bucket, and every line that gave nothing, by reason."""
+    """What one source gave: keys by bucket, rules on addresses, and every line that gave nothing, by reason."""
 
     buckets: dict[Bucket, list[str]] = field(default_factory=dict)
+    addresses: dict[AddressTrigger, Action] = field(default_factory=dict)
     rejected: Counter[Reason] = field(default_factory=Counter)
     examples: dict[Reason, list[Example]] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)

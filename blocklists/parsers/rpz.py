@@ -1,15 +1,17 @@
 """Response policy zones in master-file form (RFC 1035 §5, draft-vixie-dnsop-dns-rpz §3-4). `blocklists.parsers.detect` imports it.
 
 QNAME triggers with every action are read; each keeps the match of its owner: `name` itself, `*.name` what is below. Client-IP and
-response-IP triggers are counted, NSDNAME and NSIP too: a forwarder never meets a name server. `$INCLUDE` and `$GENERATE` are refused,
-because a zone from elsewhere has no business with our files and must not unfold.
+response-IP triggers are read when they are written canonically. NSDNAME and NSIP are counted only: a forwarder never meets a name
+server. `$INCLUDE` and `$GENERATE` are refused, because a zone from elsewhere has no business with our files and must not unfold.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from itertools import chain
+from typing import Final, Literal
 
 import dns.exception
 import dns.name
@@ -18,7 +20,7 @@ import dns.rdataclass
 import dns.rdatatype
 
 from blocklists.normalize import key_of_name
-from blocklists.parsers import Action, Bucket, Harvest, Match, Options
+from blocklists.parsers import Action, AddressTrigger, Bucket, Harvest, Match, Options
 from blocklists.parsers.lines import MAX_LINE
 from blocklists.rejections import Reason
 from gateway.errors import InvalidName
@@ -41,12 +43,8 @@ _SPECIAL: Final = {
     "rpz-drop.": Action("drop"),
     "rpz-tcp-only.": Action("tcp-only"),
 }
-_TRIGGERS: Final = {
-    "rpz-client-ip.": Reason.RPZ_CLIENT_IP,
-    "rpz-ip.": Reason.RPZ_IP,
-    "rpz-nsdname.": Reason.RPZ_NSDNAME,
-    "rpz-nsip.": Reason.RPZ_NSIP,
-}
+_UNSEEN: Final = {"rpz-nsdname.": Reason.RPZ_NSDNAME, "rpz-nsip.": Reason.RPZ_NSIP}
+_ADDRESSES: Final[dict[str, Literal["client-ip", "response-ip"]]] = {"rpz-client-ip.": "client-ip", "rpz-ip.": "response-ip"}
 _NO_POLICY: Final = frozenset(
     {"DNAME", "RRSIG", "SIG", "NSEC", "NSEC3", "NSEC3PARAM", "DNSKEY", "KEY", "DS", "CDS", "CDNSKEY", "DLV", "NS", "SOA", "ZONEMD"}
 )
@@ -90,6 +88,9 @@ def _records(lines: Iterable[str], harvest: Harvest) -> Iterator[tuple[int, bool
         harvest.reject(Reason.BAD_RECORD, started, " ".join(tokens))
 
 
+_Place = tuple[str, Match] | AddressTrigger
+
+
 class _Zone:
     """Where in the zone the reader stands, and the local data gathered so far."""
 
@@ -99,8 +100,8 @@ class _Zone:
         self.ttl = _DEFAULT_TTL
         self.owner = ""
         self.has_soa = False
-        self.actions: dict[tuple[str, Match], Action] = {}
-        self.local: dict[tuple[str, Match], list[tuple[int, int, str]]] = {}
+        self.actions: dict[_Place, Action] = {}
+        self.local: dict[_Place, list[tuple[int, int, str]]] = {}
 
     def take(self, number: int, has_owner: bool, tokens: list[str]) -> None:
         """Read one record or directive; what cannot be read is counted."""
@@ -113,10 +114,12 @@ class _Zone:
 
     def finish(self) -> None:
         """Hand the triggers over, names with the same action together."""
-        for (key, match), action in self.actions.items():
-            self.harvest.bucket(Bucket(None, "", match, False, action)).append(key)
-        for (key, match), records in self.local.items():
-            self.harvest.bucket(Bucket(None, "", match, False, Action("local", "", tuple(sorted(records))))).append(key)
+        local = ((place, Action("local", "", tuple(sorted(records)))) for place, records in self.local.items())
+        for place, action in chain(self.actions.items(), local):
+            if isinstance(place, AddressTrigger):
+                self.harvest.addresses[place] = action
+            else:
+                self.harvest.bucket(Bucket(None, "", place[1], False, action)).append(place[0])
         self.harvest.facts.setdefault("zone", text_of(self.zone_key) if self.zone_key else "")
 
     def _directive(self, tokens: list[str]) -> Reason | None:
@@ -149,20 +152,23 @@ class _Zone:
         if not key.startswith(self.zone_key):
             return Reason.OUT_OF_ZONE
         trigger = key[len(self.zone_key) :]
-        special = next((reason for prefix, reason in _TRIGGERS.items() if trigger.startswith(prefix)), None)
-        if special is not None:
-            return special
+        first = trigger[: trigger.find(".") + 1]
+        if first in _UNSEEN:
+            return _UNSEEN[first]
         if not trigger:
             # the zone's own NS records and the like are no policy; `*` alone would be a policy for every name there is
             return Reason.PUBLIC_SUFFIX if wildcard else None
-        return self._policy(trigger, Match.BELOW if wildcard else Match.EXACT, ttl, rtype, rdata)
+        if first in _ADDRESSES:
+            if wildcard:
+                return Reason.BAD_RECORD
+            return self._policy(AddressTrigger(_ADDRESSES[first], _network(trigger[len(first) : -1])), ttl, rtype, rdata)
+        return self._policy((trigger, Match.BELOW if wildcard else Match.EXACT), ttl, rtype, rdata)
 
-    def _policy(self, trigger: str, match: Match, ttl: int, rtype: str, rdata: list[str]) -> Reason | None:
-        place = (trigger, match)
+    def _policy(self, place: _Place, ttl: int, rtype: str, rdata: list[str]) -> Reason | None:
         if rtype in _NO_POLICY:
             return Reason.RPZ_ACTION
         if rtype == "CNAME":
-            action = self._cname(trigger, match, rdata)
+            action = self._cname(place, rdata)
             if action is None:
                 return Reason.RPZ_ACTION
             if place in self.local or self.actions.get(place, action) != action:
@@ -182,7 +188,7 @@ class _Zone:
             records.append(record)
         return None
 
-    def _cname(self, trigger: str, match: Match, rdata: list[str]) -> Action | None:
+    def _cname(self, place: _Place, rdata: list[str]) -> Action | None:
         """The action that a CNAME target stands for; None for a reserved target nobody defined."""
         if len(rdata) != 1:
             raise ValueError("a CNAME has one target")
@@ -191,7 +197,7 @@ class _Zone:
         if target == "*.":
             return Action("nodata")
         key = "" if target == "." else self._key(target[2:] if wildcard else target)
-        if wildcard == (match is Match.BELOW) and key in (trigger, self.zone_key + trigger):
+        if (key.removeprefix(self.zone_key), Match.BELOW if wildcard else Match.EXACT) == place:
             return Action("passthru")  # the form of the first draft: a name that points at itself
         if wildcard:
             return Action("cname", "*." + text_of(key))
@@ -227,6 +233,22 @@ class _Zone:
 
     def _origin(self) -> dns.name.Name:
         return dns.name.from_text(text_of(self.origin_key)) if self.origin_key else _ROOT
+
+
+def _network(labels: str) -> str:
+    """The network of a trigger's labels, outermost first (`192.0.2.0.24`, `2001.db8.zz.32`). Raises ValueError unless canonical."""
+    *words, length = labels.split(".")
+    if len(words) == 4 and "zz" not in words:
+        text = ".".join(words)
+        canonical = str(IPv4Address(text)) == text
+    else:
+        text = ":".join("" if word == "zz" else word for word in words)
+        text = f":{text}" if words[:1] == ["zz"] else text
+        text = f"{text}:" if words[-1:] == ["zz"] else text
+        canonical = str(IPv6Address(text)).replace("::", ":zz:").strip(":").split(":") == words
+    if not canonical or str(int(length)) != length:
+        raise ValueError("not in canonical form")
+    return str(ip_network(f"{text}/{length}"))
 
 
 def _escaped_end(name: str) -> bool:

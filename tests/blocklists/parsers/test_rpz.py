@@ -54,6 +54,24 @@ def test_rpz_qname_trigger_carries_its_action(record: str, action: Action) -> No
     assert _found(f"bad.example {record}") == {("example.bad.", Match.EXACT): action}
 
 
+@pytest.mark.parametrize(
+    ("owner", "trigger", "network"),
+    [
+        ("24.0.2.0.192.rpz-client-ip", "client-ip", "192.0.2.0/24"),
+        ("32.1.2.0.192.rpz-ip", "response-ip", "192.0.2.1/32"),
+        ("32.zz.db8.2001.rpz-ip", "response-ip", "2001:db8::/32"),
+        ("128.1.zz.db8.2001.rpz-client-ip", "client-ip", "2001:db8::1/128"),
+        ("128.1.zz.rpz-ip", "response-ip", "::1/128"),
+        ("0.zz.rpz-ip", "response-ip", "::/0"),
+    ],
+)
+def test_rpz_address_trigger_carries_network_and_action(owner: str, trigger: str, network: str) -> None:
+    """Rules on who asks and on what is answered keep their network and their action."""
+    harvest = _parse(HEAD + f"{owner} CNAME rpz-drop.\n")
+    assert harvest.addresses == {(trigger, network): Action("drop")}
+    assert not harvest.rejected and not harvest.entries
+
+
 def test_rpz_owner_covers_itself_and_star_what_is_below() -> None:
     """RPZ rules keep RPZ's reading: the name alone, or only what is below it."""
     nxdomain = Action("nxdomain")
@@ -93,10 +111,16 @@ def test_rpz_name_with_a_dot_inside_a_label_is_not_its_parent() -> None:
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        ("24.0.2.0.192.rpz-client-ip CNAME .", Reason.RPZ_CLIENT_IP),
-        ("32.1.2.0.192.rpz-ip CNAME .", Reason.RPZ_IP),
         ("ns.example.rpz-nsdname CNAME .", Reason.RPZ_NSDNAME),
         ("32.1.2.0.192.rpz-nsip CNAME .", Reason.RPZ_NSIP),
+        ("24.1.2.0.192.rpz-client-ip CNAME .", Reason.BAD_RECORD),
+        ("33.1.2.0.192.rpz-ip CNAME .", Reason.BAD_RECORD),
+        ("024.0.2.0.192.rpz-ip CNAME .", Reason.BAD_RECORD),
+        ("24.0.02.0.192.rpz-ip CNAME .", Reason.BAD_RECORD),
+        ("32.zz.0db8.2001.rpz-ip CNAME .", Reason.BAD_RECORD),
+        ("48.zz.1.zz.2001.rpz-ip CNAME .", Reason.BAD_RECORD),
+        ("*.24.0.2.0.192.rpz-ip CNAME .", Reason.BAD_RECORD),
+        ("rpz-ip CNAME .", Reason.BAD_RECORD),
         ("bad.example.org. CNAME .", Reason.OUT_OF_ZONE),
         ("bad.example DNAME other.example.", Reason.RPZ_ACTION),
         ("bad.example CNAME rpz-future.", Reason.RPZ_ACTION),
