@@ -134,7 +134,11 @@ def write_file(state_dir: Path, document: object) -> str:
 
 def read_file(state_dir: Path, name: str) -> Any:  # Any: JSON of one of several formats, checked by its reader
     """The JSON document of a file in `files/`, its content checked against its name."""
-    return json.loads(read_verified(state_dir, name))
+    data = read_verified(state_dir, name)
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise GenerationError(f"files/{name}", "is not JSON") from error
 
 
 def read_verified(state_dir: Path, name: str) -> bytes:

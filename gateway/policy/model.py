@@ -40,6 +40,10 @@ CHILD_BANDS: Final = frozenset({Band.MN, Band.TH, Band.CS, Band.PT, Band.KH})
 """Bands that a takedown order binds when it names none."""
 
 
+GOOD_CATEGORIES: Final = frozenset({"edu", "health", "gov", "help"})
+"""Categories of tier G: filled by hand and signed, never from a configured list."""
+
+
 class Level(enum.StrEnum):
     """Whose rule it is, highest first."""
 

@@ -70,6 +70,8 @@ _SWITCHES: Final = {"block": True, "allow": False}
 
 def parse_ruleset(row: Json, path: str, level: Level, reading: Reading, words: Vocabulary | None) -> Ruleset:
     """The ruleset in `row`, whose other keys are the caller's. Without `words` codes and ids are not checked."""
+    if not any(row.get(key) for key in RULESET_KEYS):
+        return NO_RULES
     codes = None if words is None else words.codes
     schedule = [
         parse_window(window, f"{path}.schedule[{number}]", reading, codes)

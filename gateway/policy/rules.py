@@ -1,0 +1,138 @@
+"""The rules of one moment, as the engine weighs them: switches and overlays of each level, and the names that people listed.
+
+`PolicyBase` is everything but the names; clients that differ only in names share it. Only this package imports this module; `resolve` makes
+these values, `judgement` and `engine` read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.policy.catalogue import Cell
+from gateway.policy.model import Band, BlockSettings, Level, Place, Rewrite, Rule, Verdict
+from gateway.policy.names import Coverage, NameRule, matches
+from gateway.policy.overlay import OrderView
+from gateway.policy.rpz import Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A timed opening in force since `start` (unix seconds). `delegated`: a teacher's, for delegable categories only."""
+
+    start: float
+    categories: frozenset[str]
+    services: frozenset[str]
+    delegated: bool
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True)
+class LevelRules:
+    """What one level says at this moment about categories and services, names apart."""
+
+    level: Level
+    off: tuple[float, Rule] | None
+    openings: tuple[Opening, ...]
+    offline: Rule | None
+    closed: Mapping[str, Rule]
+    only: tuple[tuple[frozenset[str], Rule], ...]
+    services: Mapping[str, tuple[bool, Rule]]
+    categories: Mapping[str, tuple[bool, Rule]]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One rule by name of a level. For a timed exception `start` is when it began (unix seconds)."""
+
+    name: NameRule
+    blocked: bool
+    rule: Rule
+    start: float = 0.0
+
+    def rank(self) -> tuple[int, int]:
+        """Its specificity; the lowest is the most specific."""
+        if self.name.expression is not None:
+            return 2, 0
+        return (0, 0) if self.name.coverage is Coverage.EXACT else (1, -len(self.name.key))
+
+
+@dataclass(frozen=True, slots=True)
+class NameTable:
+    """Rules by name, found by the keys that cover a name; expressions are tried one by one."""
+
+    by_key: Mapping[str, tuple[Named, ...]]
+    expressions: tuple[Named, ...]
+
+    def find(self, key: str) -> list[Named]:
+        """Every rule that covers the name."""
+        found: list[Named] = []
+        if self.by_key:
+            end = key.find(".") + 1
+            while end:
+                rows = self.by_key.get(key[:end])
+                if rows is not None:
+                    found.extend(row for row in rows if row.name.coverage.covers(end == len(key)))
+                end = key.find(".", end) + 1
+        found.extend(row for row in self.expressions if row.name.expression is not None and matches(row.name.expression, key))
+        return found
+
+
+NO_NAMES: Final = NameTable({}, ())
+
+
+@dataclass(frozen=True, slots=True)
+class LevelNames:
+    """The names of one level: allow and deny, and timed exceptions."""
+
+    rules: NameTable
+    exceptions: NameTable
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PolicyBase:
+    """Everything that holds at this moment but the names that people listed. Compared by identity; made once per content.
+
+    `cells` and `cell_rules` have an entry for every category and for `uncategorised`. `bands` are those that an order may bind,
+    `list_levels` the levels whose lists and zones apply.
+    """
+
+    identity: tuple[object, ...]
+    version: str
+    band: Band
+    bands: frozenset[Band]
+    cells: Mapping[str, Cell]
+    cell_rules: Mapping[str, Rule]
+    levels: Mapping[Level, LevelRules]
+    list_levels: frozenset[Level]
+    rewrites: Mapping[str, Rewrite]
+    canaries: bool
+    block: BlockSettings
+    group: str | None
+    zones: tuple[Trigger, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PolicyTables:
+    """What an effective policy carries for the engine. `provenance` gives the rule sources `profile`, `site` and `operator` their name
+    and version, which the shared base does not know.
+    """
+
+    base: PolicyBase
+    names: Mapping[Level, LevelNames]
+    orders: OrderView
+    provenance: Mapping[str, tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one level says about a name in one category. `verdict` is that of a policy zone; `typed` marks a name that a person wrote."""
+
+    level: Level
+    place: Place
+    blocked: bool
+    rule: Rule
+    verdict: Verdict | None = None
+    typed: bool = False
+    scope: frozenset[str] | None = None

@@ -1,0 +1,188 @@
+"""One generation in memory: what the pipeline asks for everything it decides. Read-only, except for what it remembers having worked out.
+
+Loading a generation takes over from the one before whatever did not change: the mapped index, the catalogue, the orders, the policy of
+every tenant whose file is the same. Any package may import this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from gateway.errors import GenerationError, PolicyFileError
+from gateway.policy.catalogue import Catalogue, read_catalogue
+from gateway.policy.engine import Engine
+from gateway.policy.identify import Directory, unmapped
+from gateway.policy.index import ListIndex, Source
+from gateway.policy.model import AnswerFacts, Decision, EffectivePolicy, Match, Rule, Verdict
+from gateway.policy.overlay import Overlay
+from gateway.policy.resolve import Interner, Resolver, Tenant
+from gateway.policy.rules import PolicyTables
+from gateway.policy.tenant import TenantPolicy, parse_policy_file
+from gateway.release import Manifest, read_file, read_manifest
+
+_VERSION_DIGITS = 12
+
+
+class Snapshot:
+    """A loaded generation. Times are wall time in unix seconds; addresses are packed (4 or 16 octets)."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        engine: Engine,
+        overlay: Overlay,
+        tenants: Mapping[str, Tenant],
+        directory: Directory,
+        interner: Interner,
+    ) -> None:
+        """Use `load`."""
+        self.manifest = manifest
+        self.number = manifest.number
+        self.order_serial = overlay.serial
+        self._engine = engine
+        self._overlay = overlay
+        self._tenants = tenants
+        self._directory = directory
+        self._interner = interner
+        self._resolver = Resolver(tenants, engine.catalogue, engine.index, overlay, interner)
+
+    @classmethod
+    def load(cls, state_dir: Path, number: int, previous: Snapshot | None = None) -> Snapshot:
+        """Read and verify generation `number`, reusing what `previous` already holds. Raises GenerationError; nothing is half loaded."""
+        manifest = read_manifest(state_dir, number)
+        engine = _load_engine(state_dir, manifest, previous)
+        overlay = _load_overlay(state_dir, manifest, previous)
+        tenants = _load_tenants(state_dir, manifest, previous)
+        return cls(manifest, engine, overlay, tenants, _directory(tenants, previous), _interner(engine, previous))
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue of this generation."""
+        return self._engine.catalogue
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Every list, zone and good list of the index; `row` has the times of fetching as compiled."""
+        return self._engine.index.sources
+
+    @property
+    def tenants(self) -> Mapping[str, TenantPolicy]:
+        """The policy of every tenant, by its id."""
+        return {name: tenant.policy for name, tenant in self._tenants.items()}
+
+    def identify(self, address: bytes, local: bytes | None = None, mac: str | None = None, token: str | None = None) -> Match:
+        """Who asks from `address` at our address `local` (None where the listener cannot tell)."""
+        here = None if local is None else unmapped(local)
+        return self._directory.identify(unmapped(address), here, mac, token, self._engine.index.addresses)
+
+    def match_of(self, tenant: str, profile: str | None, site: str | None = None, client: str | None = None) -> Match:
+        """The match of a profile or client named outright, for `explain`. Raises KeyError when the tenant has none such."""
+        policy = self._tenants[tenant].policy
+        if client is not None:
+            found = next((row for row in policy.clients if row.id == client), None)
+            if found is None:
+                raise KeyError(client)
+            where = site or found.site
+            return Match(found.id, found.profile, tenant, where, True, tenant if where else None, found.group)
+        if profile is not None:
+            where = site or policy.profiles[profile].site
+            return Match(None, profile, tenant, where, True, tenant if where else None)
+        return Match(None, policy.default_profile, tenant, site, False, tenant if site else None)
+
+    def effective(self, match: Match, now: float) -> EffectivePolicy:
+        """What holds for a client at `now`."""
+        return self._resolver.effective(match, now)
+
+    def judge(self, key: str, qtype: int, policy: EffectivePolicy) -> Verdict:
+        """What becomes of a query: `key` is the index key of its name, `qtype` its type number."""
+        return self._engine.judge(key, qtype, policy)
+
+    def judge_answer(self, facts: AnswerFacts, verdict: Verdict, policy: EffectivePolicy, key: str = "") -> Verdict:
+        """`verdict` again, or a Block because of what the answer leads to. `key` is that of the query name."""
+        return self._engine.judge_answer(facts, verdict, policy, key)
+
+    def explain(self, key: str, qtype: int, policy: EffectivePolicy) -> Decision:
+        """The verdict of `judge` with every rule in full and the rules that lost."""
+        decision = self._engine.explain(key, qtype, policy)
+        tables = policy.tables
+        assert isinstance(tables, PolicyTables)
+        verdict = decision.verdict
+        if verdict.rule is not None:
+            verdict = replace(verdict, rule=_named(verdict.rule, tables))
+        return Decision(verdict, tuple(_named(rule, tables) for rule in decision.lost), decision.categories)
+
+    def next_boundary(self, now: float) -> float:
+        """The first moment after `now` at which an order begins or ends or a policy handed out so far must be resolved again."""
+        return self._resolver.next_boundary(now)
+
+
+def _named(rule: Rule, tables: PolicyTables) -> Rule:
+    """A rule of the shared base with the name and version of the file it stands in for this client."""
+    known = tables.provenance.get(rule.source)
+    return rule if known is None else replace(rule, source=known[0], version=known[1])
+
+
+def _load_engine(state_dir: Path, manifest: Manifest, previous: Snapshot | None) -> Engine:
+    same_index = previous is not None and previous.manifest.index_dir == manifest.index_dir
+    same_catalogue = previous is not None and previous.manifest.catalogue == manifest.catalogue
+    if previous is not None and same_index and same_catalogue:
+        return previous._engine
+    index = previous._engine.index if previous is not None and same_index else ListIndex(state_dir, manifest.index_dir)
+    if previous is not None and same_catalogue:
+        catalogue = previous.catalogue
+    else:
+        name = manifest.catalogue
+        catalogue = read_catalogue(read_file(state_dir, name), f"files/{name}", name[:_VERSION_DIGITS])
+    return Engine(catalogue, index)
+
+
+def _load_overlay(state_dir: Path, manifest: Manifest, previous: Snapshot | None) -> Overlay:
+    if previous is not None and previous.manifest.orders == manifest.orders:
+        return previous._overlay
+    orders = manifest.orders
+    if orders is None:
+        return Overlay(())
+    return Overlay(((name, read_file(state_dir, name)) for name in orders.segments), orders.serial)
+
+
+def _load_tenants(state_dir: Path, manifest: Manifest, previous: Snapshot | None) -> dict[str, Tenant]:
+    before = dict(previous.manifest.policies) if previous is not None else {}
+    tenants: dict[str, Tenant] = {}
+    for name, file in manifest.policies:
+        if previous is not None and before.get(name) == file:
+            tenants[name] = previous._tenants[name]
+        else:
+            tenants[name] = Tenant(_read_policy(state_dir, name, file), file[:_VERSION_DIGITS])
+    return tenants
+
+
+def _read_policy(state_dir: Path, name: str, file: str) -> TenantPolicy:
+    where = f"files/{file}"
+    try:
+        policy = parse_policy_file(read_file(state_dir, file))
+    except PolicyFileError as error:
+        raise GenerationError(where, f"is not a policy file: {error}") from error
+    if policy.tenant != name:
+        raise GenerationError(where, f"is the policy of {policy.tenant}, not of {name}")
+    return policy
+
+
+def _directory(tenants: Mapping[str, Tenant], previous: Snapshot | None) -> Directory:
+    if previous is None:
+        return Directory(tenant.policy for tenant in tenants.values())
+    before = previous._tenants
+    gone = [tenant.policy for name, tenant in before.items() if tenants.get(name) is not tenant]
+    come = [tenant.policy for name, tenant in tenants.items() if before.get(name) is not tenant]
+    return previous._directory.replaced(gone, come) if gone or come else previous._directory
+
+
+def _interner(engine: Engine, previous: Snapshot | None) -> Interner:
+    index, catalogue = engine.index.name, engine.catalogue.version
+    if previous is None:
+        return Interner(index, catalogue)
+    before = previous._interner
+    if before.index == index and before.catalogue == catalogue:
+        return before
+    return Interner(index, catalogue, before.last_id)
