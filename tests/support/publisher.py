@@ -1,0 +1,93 @@
+"""A list office for tests: keys, a signed repository in a folder, and a web server on loopback that serves it."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from securesystemslib.signer import CryptoSigner
+
+from blocklists.releases import Keys, Repository
+
+ROLES = ("root", "targets", "snapshot", "timestamp")
+
+
+def now() -> datetime:
+    """The real time: TUF judges expiry by it."""
+    return datetime.now(UTC)
+
+
+@dataclass
+class Publisher:
+    """One office with its keys; `publish` makes the next release."""
+
+    folder: Path
+    approvers: int = 1
+    signers: dict[str, list[CryptoSigner]] = field(default_factory=dict)
+    root: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.signers = {role: [CryptoSigner.generate_ed25519()] for role in ROLES}
+        self.signers["targets"] = [CryptoSigner.generate_ed25519() for _ in range(max(self.approvers, 1))]
+        self.repository = Repository(self.folder)
+        self.root = self.repository.initialise(self.keys(), self.signers, now())
+
+    def keys(self) -> Keys:
+        """The public keys; all approvers of the targets role must sign."""
+        roles = {role: [signer.public_key for signer in signers] for role, signers in self.signers.items()}
+        return Keys(roles, {"targets": self.approvers})
+
+    def content(self, serial: int, *hosts: str) -> dict[str, Any]:
+        """A list with these hosts."""
+        order = {
+            "id": "o1",
+            "number": "12/QĐ-STTTT",
+            "issuer": "Sở",
+            "basis": [],
+            "from": "2026-01-01T00:00:00Z",
+            "until": None,
+            "no_end": True,
+        }
+        keys = sorted(".".join(reversed(host.split("."))) + "." for host in hosts)
+        return {
+            "format": 1,
+            "serial": serial,
+            "journal": {"seq": serial, "digest": "00"},
+            "orders": [order],
+            "entries": [[key, 0, 0] for key in keys],
+        }
+
+    def publish(self, serial: int, *hosts: str, at: datetime | None = None) -> int:
+        """Publish a list as the next release."""
+        return self.repository.publish(self.content(serial, *hosts), self.signers, at or now())
+
+    def long_ago(self) -> datetime:
+        """A time at which everything signed then has expired by now."""
+        return now() - timedelta(days=800)
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """Serve a folder over HTTP on loopback; yields the URL."""
+    handler = functools.partial(_Quiet, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: test output stays readable."""
