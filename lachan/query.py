@@ -27,7 +27,7 @@ from gateway.errors import LachanError
 
 Scheme = Literal["dns", "udp", "tcp", "tls", "https", "quic"]
 PORTS = {"dns": 53, "udp": 53, "tcp": 53, "tls": 853, "https": 443, "quic": 853}
-_FORM = re.compile(r"@(?:([a-z]+)://)?(?:\[([^\]]+)\]|([^:/\[\]@]+))(?::(\d{1,5}))?(/[^@\s]*)?(?:@(?:\[([^\]]+)\]|(\S+)))?")
+_FORM = re.compile(r"@(?:([a-z]+)://)?(?:\[([^\]]+)\]|([^:/\[\]@\s]+))(?::(\d{1,5}))?(/[^@\s]*)?(?:@(?:\[([^\]]+)\]|(\S+)))?")
 
 EDE_WORDS: dict[int, tuple[str, str]] = {
     0: ("lỗi khác", "other error"),
@@ -178,7 +178,7 @@ def _ask_https(
 def describe(server: Server, reply: dns.message.Message, elapsed: float) -> Iterator[str]:
     """Say what came back: status, records, flags, extended errors in words (Vietnamese, then English)."""
     question = reply.question[0] if reply.question else None
-    asked = f"{question.name} {dns.rdatatype.to_text(question.rdtype)}" if question else "?"
+    asked = f"{question.name} {dns.rdatatype.to_text(question.rdtype)}" if question is not None else "?"
     yield f"{asked} → {dns.rcode.to_text(reply.rcode())}, {_counted(reply)}"
     for rrset in reply.answer:
         for rdata in rrset:

@@ -1,0 +1,55 @@
+"""The whole file: three packages, one list of mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import SettingsError
+from lachan.configuration import find_file, load
+
+
+def test_mistakes_of_every_package_are_reported_together(tmp_path: Path) -> None:
+    """Gateway, lists and admin pages in one go."""
+    path = tmp_path / "lachan.yaml"
+    path.write_text(
+        """\
+dns: {workers: none}
+lists: [{id: a, category: gmab, url: "https://lists.example/a"}]
+profiles: [{id: a, band: TH, services: {yotube: block}}]
+admin: {listen: here}
+""",
+        encoding="utf-8",
+    )
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    found = str(caught.value)
+    for part in ["lachan.yaml:1: dns.workers", "lachan.yaml:2: lists[0].category", "did you mean gamb?"]:
+        assert part in found
+    path.write_text(path.read_text().replace("workers: none", "workers: 1"), encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    assert "profiles[0].services" in str(caught.value)
+
+
+def test_empty_file_is_sound(tmp_path: Path) -> None:
+    """Every section may be left out."""
+    path = tmp_path / "lachan.yaml"
+    path.touch()
+    found = load(path)
+    assert None is found.admin
+    assert found.lists.lists == ()
+
+
+def test_file_is_found_where_people_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one named, then the variable, then the working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LACHAN_CONFIG", raising=False)
+    assert Path("x.yaml") == find_file(Path("x.yaml"))
+    with pytest.raises(SettingsError, match="name the file with -c FILE"):
+        find_file(None)
+    (tmp_path / "lachan.yaml").touch()
+    assert Path("lachan.yaml") == find_file(None)
+    monkeypatch.setenv("LACHAN_CONFIG", "other.yaml")
+    assert Path("other.yaml") == find_file(None)
