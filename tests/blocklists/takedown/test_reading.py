@@ -1,0 +1,47 @@
+"""Addresses in text: those that are meant are found with their line, prose is left alone."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blocklists.takedown.reading import find_addresses, find_in_cells
+
+ENDINGS = frozenset({"com", "net", "vn", "xxx", "club"})
+
+
+def found(text: str) -> list[tuple[int, str]]:
+    """Line and text of every address."""
+    return [(one.line, one.text) for one in find_addresses(text, ENDINGS)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("chặn trang bad.net ngay", [(1, "bad.net")]),
+        ("chặn 789.club, (bad.net)", [(1, "789.club"), (1, "bad.net")]),
+        ("điện thoại 0213.3876.xxx", []),
+        ("mức phạt 15.000.000 đồng, ngày 01.02.2024", []),
+        ("thư gửi a.b@bad.net nhé", []),
+        ("Tp.HCM, TT.TT, v.v", []),
+        ("1. bad.net\n2) worse.net\n• third.net", [(1, "bad.net"), (2, "worse.net"), (3, "third.net")]),
+        ("bad..net", [(1, "bad..net")]),
+        ("", []),
+    ],
+)
+def test_addresses_are_told_from_prose(text: str, expected: list[tuple[int, str]]) -> None:
+    """What is meant as an address is found, what only has dots is not; a line of its own always counts."""
+    assert found(text) == expected
+
+
+def test_cells_are_read_like_lines_but_numbers_are_not_rows() -> None:
+    """In a table a cell counts only when it holds an address."""
+    rows = [["STT", "Tên", "Ghi chú"], [1, "bad.net", "v1.2"], [None, "xem worse.net", "15.000"]]
+    assert [(one.line, one.text) for one in find_in_cells(rows, ENDINGS)] == [(2, "bad.net"), (3, "worse.net")]
+
+
+@given(st.text(max_size=400))
+def test_any_text_is_read(text: str) -> None:
+    """No text raises, and lines are counted from 1."""
+    assert all(line >= 1 for line, _ in found(text))
