@@ -7,6 +7,8 @@ LachanError
 ├── GenerationError      a generation that does not verify, parse or map (the old one stays)
 ├── PolicyFileError      a tenant's policy file with mistakes, each with its path
 ├── ControlError         a request on the control socket that cannot be carried out
+├── FetchError           a list that could not be fetched (the last good copy stays)
+├── PreparationError     lists that could not be prepared (the generation in force stays)
 └── UpstreamError        an upstream answer that cannot be used
 
 Any package may import this module. Expected outcomes of a query (a malformed datagram, a block) are values, never exceptions.
@@ -80,6 +82,20 @@ class ControlError(LachanError):
         self.message = message
         self.where = where
         super().__init__(message)
+
+
+class FetchError(LachanError):
+    """A list that could not be fetched; the last good copy stays. `code` is stable, `vi` and `en` tell a person what happened."""
+
+    def __init__(self, code: str, vi: str, en: str) -> None:
+        self.code = code
+        self.vi = vi
+        self.en = en
+        super().__init__(en)
+
+
+class PreparationError(LachanError):
+    """Lists could not be prepared as a whole (no space left, the child process died); the generation in force stays."""
 
 
 class UpstreamError(LachanError):
