@@ -1,0 +1,251 @@
+"""The cache of upstream answers of one worker. The pipeline and the worker's control requests import this module.
+
+Answers are kept with their facts under lower-case name, type, class, DO, CD and upstream group, so that nothing a client may vary splits
+an entry and
+no route's answer reaches another route. NXDOMAIN holds for every type of its name (RFC 2308 §5). Beside them stand failures (RFC 9520): a
+question
+that just failed is not asked again for a moment.
+
+Bounds: entries and bytes; the oldest entry that was not used since it was last looked at goes first, a few per insertion, so that no
+insertion is slow.
+All times are seconds on the monotonic clock and are given by the caller; a jump of the wall clock changes nothing here.
+
+RFC 1035, 2181, 2308 (negative answers), 8767 (stale answers), 9520 (failures).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from gateway.query import Answer, Query
+from gateway.settings import CacheSettings
+from gateway.upstreams import Overload, UpstreamFailure
+from gateway.wire.constants import Flag, Rcode
+from gateway.wire.name import is_subdomain, wire_of
+
+CacheKey = tuple[bytes, int, int, bool, bool, int]
+"""Lower-case qname in wire form, qtype, qclass, DO, CD, upstream group."""
+
+MAX_TTL: Final = 86_400
+BARE_NEGATIVE_TTL: Final = 5
+"""A negative answer without an SOA should not be kept (RFC 2308 §5); so short, it only spares the upstream the burst of one page load."""
+STALE_TTL: Final = 30
+"""TTL of a stale answer (RFC 8767 §4)."""
+PREFETCH_HITS: Final = 2
+PREFETCH_TTL: Final = 10
+"""Answers of a shorter life are not fetched ahead."""
+FAILURE_FIRST: Final = 1.0
+FAILURE_LONGEST: Final = 60.0
+"""RFC 9520 §3.2: failures are remembered for at least a second, longer each time in a row, and at most five minutes; we stay below, because
+whoever repairs a name wants to see it."""
+FAILURE_ROW: Final = 10.0
+"""Failures that follow each other within this pause are in a row."""
+MAX_FAILURES: Final = 10_000
+EVICT_AT_ONCE: Final = 32
+"""Entries looked at per insertion to make room: far below a millisecond."""
+ENTRY_OVERHEAD: Final = 600
+"""Bytes of an entry beside its body: key, objects, table slot; measured, rounded up."""
+RECORD_OVERHEAD: Final = 170
+
+_ANY_TYPE: Final = 0
+"""Type of the key under which NXDOMAIN is kept; no question can have it (RFC 6895 §3.1)."""
+
+
+class Entry:
+    """One cached answer. `is_used` and `hits` change; everything else is as it was stored."""
+
+    __slots__ = ("answer", "expires", "hits", "is_refreshing", "is_used", "prefetch_at", "size", "stored")
+
+    def __init__(self, answer: Answer, stored: float, ttl: float, size: int) -> None:
+        self.answer = answer
+        self.stored = stored
+        self.expires = stored + ttl
+        self.prefetch_at = stored + ttl * 0.9 if ttl >= PREFETCH_TTL else float("inf")
+        self.size = size
+        self.hits = 0
+        self.is_used = False
+        self.is_refreshing = False
+
+    def age(self, now: float) -> int:
+        """Whole seconds since it was stored: what is taken off every TTL."""
+        return int(now - self.stored)
+
+    def wants_prefetch(self, now: float) -> bool:
+        """Whether it is popular, in its last tenth, and nobody fetches it yet; says yes once per life, the caller then asks the
+        upstream."""
+        if now < self.prefetch_at or self.is_refreshing or self.hits < PREFETCH_HITS:
+            return False
+        self.is_refreshing = True
+        return True
+
+
+def key_for(query: Query, group: int) -> CacheKey:
+    """The cache key of a query."""
+    edns = query.edns
+    return query.qname, query.qtype, query.qclass, edns is not None and edns.do, query.flags & Flag.CD != 0, group
+
+
+class AnswerCache:
+    """Answers and failures of one worker."""
+
+    def __init__(self, settings: CacheSettings) -> None:
+        self._most_entries = settings.entries
+        self._most_bytes = settings.bytes
+        self._largest = settings.bytes // 16
+        self._stale_max = settings.stale_max if settings.serve_stale else 0
+        self._entries: OrderedDict[CacheKey, Entry] = OrderedDict()
+        self._lookup = self._entries.get
+        self._failures: dict[CacheKey, tuple[float, UpstreamFailure, float]] = {}
+        self._flushed: OrderedDict[CacheKey, Entry] = OrderedDict()
+        self.bytes = 0
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    # Reading
+
+    def get(self, key: CacheKey, now: float) -> Entry | None:
+        """The fresh answer for a key, counted as one hit."""
+        entry = self._lookup(key)
+        if entry is not None and now < entry.expires:
+            entry.hits += 1
+            entry.is_used = True
+            return entry
+        entry = self._lookup((key[0], _ANY_TYPE, *key[2:]))
+        if entry is not None and now < entry.expires:
+            entry.hits += 1
+            entry.is_used = True
+            return entry
+        return None
+
+    def stale(self, key: CacheKey, now: float) -> Entry | None:
+        """The expired answer that may still be given when no upstream answers (RFC 8767), at most `stale_max` past its end.
+
+        An answer that a later NXDOMAIN for the name replaced is never given again.
+        """
+        entry = self._lookup(key)
+        absent = self._lookup((key[0], _ANY_TYPE, *key[2:]))
+        if absent is not None and (entry is None or absent.stored >= entry.stored):
+            entry = absent
+        if entry is None or now >= entry.expires + self._stale_max:
+            return None
+        entry.is_used = True
+        return entry
+
+    def touch(self, entry: Entry, hits: int) -> None:
+        """Add hits that were answered without a look-up here (from a table of finished replies)."""
+        entry.hits += hits
+        entry.is_used = True
+
+    def failure(self, key: CacheKey, now: float) -> UpstreamFailure | None:
+        """How the question failed a moment ago, if it must not be asked again yet."""
+        failures = self._failures
+        if not failures:
+            return None
+        known = failures.get(key)
+        return known[1] if known is not None and now < known[0] else None
+
+    # Writing
+
+    def put(self, key: CacheKey, answer: Answer, now: float) -> Entry:
+        """Store an upstream's answer and return its entry; one with no time to live is returned without being kept."""
+        if self._failures:
+            self._failures.pop(key, None)
+        ttl: float = answer.ttl if answer.ttl < MAX_TTL else MAX_TTL
+        absent = (key[0], _ANY_TYPE, *key[2:])
+        if answer.rcode == Rcode.NXDOMAIN and not answer.an:
+            self._remove(key)
+            key = absent
+        elif absent in self._entries:
+            self._remove(absent)
+        if answer.negative and ttl <= 0 and not answer.ns:
+            ttl = BARE_NEGATIVE_TTL
+        size = len(answer.body) + len(key[0]) + ENTRY_OVERHEAD + RECORD_OVERHEAD * len(answer.ttls)
+        entry = Entry(answer, now, ttl, size)
+        if ttl <= 0 or size > self._largest or self._most_entries <= 0:
+            self._remove(key)
+            return entry
+        if self._flushed:
+            self._dismantle()
+        entries = self._entries
+        old = entries.get(key)
+        if old is not None:
+            self.bytes -= old.size
+            entry.hits = old.hits // 4
+            entry.is_used = old.is_used
+        entries[key] = entry
+        self.bytes += size
+        if self.bytes > self._most_bytes or len(entries) > self._most_entries:
+            self._evict()
+        return entry
+
+    def put_failure(self, key: CacheKey, failure: UpstreamFailure, now: float) -> None:
+        """Remember that a question failed: one second after trouble in the network, else 1, 2, 4 … seconds when it goes on."""
+        for entry in (self._lookup(key), self._lookup((key[0], _ANY_TYPE, *key[2:]))):
+            if entry is not None:
+                entry.is_refreshing = False
+        if isinstance(failure, Overload):
+            return
+        failures = self._failures
+        known = failures.pop(key, None)
+        wait = FAILURE_FIRST
+        if known is not None and not failure.is_transient and now < known[0] + known[2] + FAILURE_ROW:
+            wait = min(known[2] * 2, FAILURE_LONGEST)
+        while len(failures) >= MAX_FAILURES:
+            del failures[next(iter(failures))]
+        failures[key] = (now + wait, failure, wait)
+
+    def forgive(self) -> None:
+        """Forget failures of the network: an upstream is back."""
+        self._failures = {key: known for key, known in self._failures.items() if not known[1].is_transient}
+
+    def flush(self, name: str | None = None) -> int:
+        """Forget everything (None), or a name and everything below it, given by its index key; returns how many answers went."""
+        if name is None:
+            gone = len(self._entries)
+            self._flushed = self._entries
+            self._entries = OrderedDict()
+            self._lookup = self._entries.get
+            self._failures = {}
+            self.bytes = 0
+            return gone
+        zone = wire_of(name)
+        doomed = [key for key in self._entries if is_subdomain(key[0], zone)]
+        for key in doomed:
+            self._remove(key)
+        self._failures = {key: known for key, known in self._failures.items() if not is_subdomain(key[0], zone)}
+        return len(doomed)
+
+    # Room
+
+    def _remove(self, key: CacheKey) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self.bytes -= entry.size
+
+    def _dismantle(self) -> None:
+        """Free what was flushed bit by bit: freeing fifty thousand entries at once would stall every client."""
+        flushed = self._flushed
+        for _ in range(min(len(flushed), EVICT_AT_ONCE)):
+            flushed.popitem()
+
+    def _evict(self) -> None:
+        entries = self._entries
+        for _ in range(EVICT_AT_ONCE):
+            if self.bytes <= self._most_bytes and len(entries) <= self._most_entries:
+                return
+            key, entry = entries.popitem(last=False)
+            if entry.is_used:
+                # It was asked for since it was last here: once more to the back, counted as unused until asked for again.
+                entry.is_used = False
+                entries[key] = entry
+                continue
+            self.bytes -= entry.size
+            self.evicted += 1
+        # Everything looked at was in use: the bound holds all the same.
+        while self.bytes > self._most_bytes or len(entries) > self._most_entries:
+            _, entry = entries.popitem(last=False)
+            self.bytes -= entry.size
+            self.evicted += 1
