@@ -1,0 +1,150 @@
+"""`lachan explain`: which rule decides a name for a client at a moment, and which rules lost. Only `lachan` imports this module.
+
+It loads the generation in force from the state directory, so it needs no running gateway and answers what the workers would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import typer
+
+from gateway.clock import VIET_NAM, WallClock
+from gateway.errors import InvalidName, LachanError
+from gateway.policy.model import Block, Decision, Drop, EffectivePolicy, Local, Match, Pass, Rewrite, Rule, RuleOrigin, TcpOnly, Verdict
+
+if TYPE_CHECKING:
+    from gateway.policy.snapshot import Snapshot
+
+LOCAL = "local"
+ORIGINS: dict[RuleOrigin, tuple[str, str]] = {
+    RuleOrigin.SYSTEM: ("hệ thống", "the product"),
+    RuleOrigin.PROVINCE: ("tỉnh/đơn vị vận hành", "province/operator"),
+    RuleOrigin.SCHOOL: ("nhà trường", "school"),
+    RuleOrigin.PARENT: ("phụ huynh", "parent"),
+    RuleOrigin.MATRIX: ("bảng độ tuổi", "the band's matrix"),
+}
+
+
+class ExplainError(LachanError):
+    """The question cannot be answered; one sentence."""
+
+
+def explain(config: Path | None, name: str, client: str | None, profile: str | None, at: str | None, qtype: str) -> None:
+    """Print the verdict, the one line that decided and the ones that lost. Raises ExplainError."""
+    import os
+
+    from blocklists.normalize import Host, normalize_host
+    from gateway.policy.snapshot import Snapshot
+    from gateway.release import current_number
+    from gateway.wire.name import key_from_text
+    from lachan.running import state_dir_of
+
+    state_dir = state_dir_of(config)
+    number = current_number(state_dir)
+    if number is None:
+        raise ExplainError(f"there is no generation in {state_dir} yet: make one with lachan lists compile")
+    snapshot = Snapshot.load(state_dir, number)
+    host = normalize_host(name)
+    try:
+        key = key_from_text(host.name if isinstance(host, Host) else name)
+    except InvalidName as error:
+        raise ExplainError(str(error)) from None
+    moment = parse_moment(at) if at else WallClock.from_environment(os.environ).now()
+    match = find_match(snapshot, client, profile)
+    policy = snapshot.effective(match, moment)
+    decision = snapshot.explain(key, type_number(qtype), policy)
+    for line in describe(name, qtype.upper(), match, policy, moment, decision):
+        typer.echo(line)
+
+
+def parse_moment(text: str) -> float:
+    """Read `2026-09-01T21:30`, in Viet Nam time unless it names a zone. Raises ExplainError."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ExplainError(f"'{text[:40]}' is not a time: write it as 2026-09-01T21:30") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=VIET_NAM)).timestamp()
+
+
+def type_number(text: str) -> int:
+    """Read a record type. Raises ExplainError."""
+    import dns.rdatatype
+
+    try:
+        return int(dns.rdatatype.from_text(text.upper()))
+    except (dns.rdatatype.UnknownRdatatype, ValueError):
+        raise ExplainError(f"'{text[:20]}' is not a record type: write A, AAAA, HTTPS or TXT") from None
+
+
+def find_match(snapshot: Snapshot, client: str | None, profile: str | None) -> Match:
+    """Find whose policy is asked about: a client by id or address, a profile, or nobody known. Raises ExplainError."""
+    if client is not None and profile is not None:
+        raise ExplainError("give either --client or --profile")
+    tenants = snapshot.tenants
+    wanted, known = (client, "clients") if client is not None else (profile, "profiles")
+    if client is not None:
+        try:
+            return snapshot.identify(ip_address(client).packed)
+        except ValueError:
+            pass
+    if wanted is None:
+        return snapshot.match_of(LOCAL, None) if LOCAL in tenants else snapshot.identify(ip_address("127.0.0.1").packed)
+    for tenant in sorted(tenants, key=lambda id_: id_ != LOCAL):
+        try:
+            return snapshot.match_of(tenant, profile, None, client)
+        except KeyError:
+            continue
+    policy = tenants.get(LOCAL)
+    ids = sorted(row.id for row in policy.clients) if policy and client else sorted(policy.profiles) if policy else []
+    raise ExplainError(f"there is no {known[:-1]} '{wanted[:60]}'; there are: {', '.join(ids[:20]) or 'none'}")
+
+
+def describe(name: str, qtype: str, match: Match, policy: EffectivePolicy, moment: float, decision: Decision) -> Iterator[str]:
+    """The explanation, line by line: Vietnamese, then English."""
+    vi, en = outcome(decision.verdict)
+    yield f"{name} {qtype}: {vi} / {en}"
+    who = f"{match.client_id} → {policy.profile_id}" if match.client_id else policy.profile_id or "khách / guest"
+    local = datetime.fromtimestamp(moment, UTC).astimezone(ZoneInfo("Asia/Ho_Chi_Minh"))
+    yield f"  cho / for: {who} ({policy.band}), lúc / at {local:%Y-%m-%dT%H:%M}"
+    rule = decision.verdict.rule
+    if rule is not None:
+        yield f"  quyết định / decided by: {line_of(rule)}"
+    else:
+        yield "  quyết định / decided by: không quy tắc nào nói tới tên này / no rule speaks about this name"
+    if decision.categories:
+        yield f"  nhóm / categories: {', '.join(decision.categories)}"
+    for lost in decision.lost:
+        yield f"  thua / lost: {line_of(lost)}"
+
+
+def outcome(verdict: Verdict) -> tuple[str, str]:
+    """The verdict in words (Vietnamese, English)."""
+    if isinstance(verdict, Pass):
+        return "MỞ", "OPEN"
+    if isinstance(verdict, Block):
+        return f"CHẶN (EDE {verdict.ede})", f"BLOCKED (EDE {verdict.ede})"
+    if isinstance(verdict, Rewrite):
+        return f"CHUYỂN SANG {verdict.target}", f"LED TO {verdict.target}"
+    if isinstance(verdict, Local):
+        return "TRẢ LỜI TẠI CHỖ", "ANSWERED HERE"
+    if isinstance(verdict, Drop):
+        return "KHÔNG TRẢ LỜI", "NOT ANSWERED"
+    assert isinstance(verdict, TcpOnly)
+    return "CHỈ QUA TCP", "OVER TCP ONLY"
+
+
+def line_of(rule: Rule) -> str:
+    """One line for a rule: who, rule, basis, list, version."""
+    vi, en = ORIGINS[rule.origin]
+    parts = [f"{vi} / {en}", rule.text, rule.basis, rule.source, rule.version]
+    return _printable(" · ".join(part for part in parts if part))
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
