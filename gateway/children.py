@@ -72,7 +72,9 @@ class ForkingLoop:
         """Run `main` to its end, forking when asked; its result."""
         asyncio.set_event_loop(self.loop)
         if sys.platform == "linux" and sys.version_info < (3, 12):
-            asyncio.set_child_watcher(asyncio.PidfdChildWatcher())  # the default one starts a thread for each subprocess
+            watcher = asyncio.PidfdChildWatcher()  # the default one starts a thread for each subprocess
+            watcher.attach_loop(self.loop)
+            asyncio.set_child_watcher(watcher)
         self.loop.add_signal_handler(signal.SIGCHLD, self._reap)
         task = self.loop.create_task(main)
         task.add_done_callback(lambda _: self.loop.stop())
@@ -85,6 +87,8 @@ class ForkingLoop:
         finally:
             self.loop.remove_signal_handler(signal.SIGCHLD)
             self._cancel_leftovers()
+            if sys.version_info < (3, 12):
+                asyncio.set_child_watcher(None)  # type: ignore[arg-type]  # back to the default
             asyncio.set_event_loop(None)
             self.loop.close()
 

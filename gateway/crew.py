@@ -46,7 +46,7 @@ class Loaded(Protocol):
     @property
     def order_serial(self) -> int: ...
     @property
-    def sources(self) -> Any: ...  # Any: rows of metadata, read by the vitals only
+    def sources(self) -> Any: ...  # Any: rows of metadata, read by `standing` only
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +299,7 @@ class Crew:
             worker.child.signal(signal.SIGKILL)
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.shield(worker.child.ended)
-        while not worker.is_ready.is_set() and worker.restarts < most_restarts and time.monotonic() < deadline:
+        while not worker.is_ready.is_set() and worker.restarts < most_restarts and time.monotonic() < deadline:  # noqa: ASYNC110 - three ends
             await asyncio.sleep(0.01)
 
     async def _confirm_one(self, worker: Worker, target: Target) -> None:

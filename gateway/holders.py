@@ -51,9 +51,8 @@ def holder_of(protocol: Protocol, port: int, proc: Path = Path("/proc")) -> Hold
         if not entry.name.isdigit():
             continue
         try:
-            for link in os.scandir(entry / "fd"):
-                if os.readlink(link.path) in wanted:
-                    return Holder(int(entry.name), _program(entry))
+            if any(os.readlink(entry / "fd" / number) in wanted for number in os.listdir(entry / "fd")):
+                return Holder(int(entry.name), _program(entry))
         except OSError:  # gone, or another user's
             continue
     return None

@@ -17,6 +17,7 @@ from typing import Literal
 OTHER = "other"
 PROTECTED_CATEGORIES = frozenset({"self", "csam", "groom"})
 PROTECTED = "protected"
+MOST_SERIES = 3000  # of one metric
 
 Kind = Literal["counter", "gauge", "histogram"]
 Row = list[object]  # [metric name, [label values], number] as it travels in JSON
@@ -210,8 +211,7 @@ class Counters:
         self._cells: dict[tuple[str, tuple[str, ...]], Cell] = {}
         self._gauges: dict[tuple[str, tuple[str, ...]], float] = {}
         self._buckets: dict[tuple[str, tuple[str, ...]], list[float]] = {}
-        self._seen: dict[Label, set[str]] = {}
-        self._folded: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
+        self._fold = LabelFold().fold
 
     def cell(self, metric: Metric, *labels: str) -> Cell:
         """The cell of these labels, made at first use; the same object every time."""
@@ -264,28 +264,36 @@ class Counters:
         rows.extend([name, list(labels), value] for (name, labels), value in self._gauges.items())
         return rows
 
-    def _fold(self, metric: Metric, labels: tuple[str, ...]) -> tuple[str, ...]:
-        folded = self._folded.get((metric.name, labels))
-        if folded is None:
-            if len(labels) != len(metric.labels):
-                raise ValueError(f"{metric.name} has {len(metric.labels)} labels, not {len(labels)}")
-            folded = tuple(fold(label, value, self._seen) for label, value in zip(metric.labels, labels, strict=True))
-            if OTHER not in folded:  # only bounded keys are remembered
-                self._folded[metric.name, labels] = folded
+
+class LabelFold:
+    """Keeps labels inside their bounds: what is outside a label's set, one value too many, or one series too many becomes `other`."""
+
+    def __init__(self) -> None:
+        self._values: dict[Label, set[str]] = {}
+        self._series: dict[str, set[tuple[str, ...]]] = {}
+
+    def fold(self, metric: Metric, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """The labels to count under; ValueError for a wrong number of them."""
+        if len(labels) != len(metric.labels):
+            raise ValueError(f"{metric.name} has {len(metric.labels)} labels, not {len(labels)}")
+        folded = tuple(self._value(label, value) for label, value in zip(metric.labels, labels, strict=True))
+        series = self._series.setdefault(metric.name, set())
+        if folded not in series:
+            if len(series) >= MOST_SERIES:
+                return (OTHER,) * len(labels)
+            series.add(folded)
         return folded
 
-
-def fold(label: Label, value: str, seen: dict[Label, set[str]]) -> str:
-    """`value`, or `other` when it is outside the label's set or one too many; `seen` remembers the values of open labels."""
-    if label.values is not None:
-        return value if value in label.values else OTHER
-    known = seen.setdefault(label, set())
-    if value in known:
+    def _value(self, label: Label, value: str) -> str:
+        if label.values is not None:
+            return value if value in label.values else OTHER
+        known = self._values.setdefault(label, set())
+        if value in known:
+            return value
+        if len(known) >= label.at_most:
+            return OTHER
+        known.add(value)
         return value
-    if len(known) >= label.at_most:
-        return OTHER
-    known.add(value)
-    return value
 
 
 def label_names(metric: Metric) -> tuple[str, ...]:
@@ -300,5 +308,6 @@ def most_series(metrics: Iterable[Metric]) -> int:
         series = 1
         for label in metric.labels:
             series *= len(label.values) if label.values is not None else label.at_most + 1
+        series = min(series, MOST_SERIES + 1)
         total += series * (len(metric.buckets) + 3 if metric.kind == "histogram" else 1)
     return total

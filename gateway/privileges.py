@@ -51,6 +51,11 @@ def switch_user(name: str | None) -> bool:
     except OSError:  # a container may hold fewer rights than root usually has
         keep_capabilities(kept & capabilities())
     os.environ["HOME"] = entry.pw_dir
+    if not os.access(os.__file__, os.R_OK):
+        raise StartError(
+            f"dns.user: {name!r} may not read Python in {sys.base_prefix}: install Python for all users (apt install python3), "
+            "or remove the setting"
+        )
     return True
 
 

@@ -6,10 +6,11 @@ The document holds numbers, addresses of our own and of upstreams, ids of lists 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Literal
 
 from gateway.clock import WallClock
@@ -39,6 +40,8 @@ class Standing:
     started: float
     phase: Literal["starting", "running", "stopping"] = "starting"
     notes: tuple[str, ...] = ()
+    updated: Mapping[str, float] = field(default_factory=dict)
+    """When each list was last fetched or read (unix seconds), by id, as `prepare` told."""
 
     def state(self) -> State:
         """`ready` when every worker serves the generation in force."""
@@ -84,7 +87,7 @@ class Standing:
                 }
                 for each in self.crew.workers
             ],
-            "lists": [list_row(source, self.clock.now()) for source in (target.snapshot.sources if target else ())],
+            "lists": self.lists(),
             "upstreams": merge_upstreams(each.report.get("upstreams", ()) for each in self.crew.workers),
             "processes": [{"name": each.process.name, "pid": each.pid, "restarts": each.restarts} for each in self.extras.extras],
             "last_change": None
@@ -94,6 +97,15 @@ class Standing:
             "config": str(target.settings.source) if target and target.settings.source else None,
         }
 
+    def lists(self) -> list[Document]:
+        """One row per list of the index: when it was last read is what `prepare` told, else when the index was last built."""
+        target = self.generations.target
+        if target is None:
+            return []
+        snapshot, now = target.snapshot, time.time()
+        built = _built(target.settings.state_dir, getattr(getattr(snapshot, "manifest", None), "index_dir", ""))
+        return [list_row(source, self.updated.get(str(source.id), built), now) for source in snapshot.sources]
+
     def refresh_gauges(self) -> None:
         """Bring the gauges up to date, just before somebody reads them."""
         workers = self.crew.workers
@@ -101,7 +113,7 @@ class Standing:
         self.totals.replace(WORKER_UP, {(str(each.index),): float(each.is_ready.is_set()) for each in workers})
         target = self.generations.target
         if target is not None:
-            rows = [list_row(source, self.clock.now()) for source in target.snapshot.sources]
+            rows = self.lists()
             entries: dict[tuple[str, ...], float] = {}
             for row in rows:
                 key = (row["id"], row["category"] or "")
@@ -116,17 +128,24 @@ class Standing:
         weigh(self.totals, processes)
 
 
-def list_row(source: Any, now: float) -> Document:  # Any: a metadata row of the snapshot
+def list_row(source: Any, updated: float | None, now: float) -> Document:  # Any: a metadata row of the snapshot
     """One list of the index: id, category, entries, when it was last read (unix seconds, None when unknown) and its age in seconds."""
-    updated = getattr(source, "updated", None)
     return {
         "id": str(source.id),
         "category": source.category,
-        "title": getattr(source, "title", ""),
+        "title": str(getattr(source, "title", "")),
         "entries": int(source.entries),
-        "updated": updated,
-        "age": None if not updated else max(0, round(now - updated)),
+        "updated": None if updated is None else int(updated),
+        "age": None if updated is None else max(0, round(now - updated)),
     }
+
+
+def _built(state_dir: Path, index: str) -> float | None:
+    """When an index was last built: the same content built again renews the time of its folder."""
+    try:
+        return (state_dir / "index" / index).stat().st_mtime if index else None
+    except OSError:
+        return None
 
 
 def merge_upstreams(reports: Iterable[Iterable[Document]]) -> list[Document]:

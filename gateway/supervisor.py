@@ -26,7 +26,7 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,6 +74,8 @@ class Prepared:
     changes: Mapping[str, Any] | None = None  # Any: the parts of a change, checked when it is committed
     settings: GatewaySettings | None = None
     notes: tuple[str, ...] = ()
+    updated: Mapping[str, float] = field(default_factory=dict)
+    """When each list was last fetched or read successfully (unix seconds), by id; for the age of lists in metrics and status."""
 
 
 Prepare = Callable[[Occasion], Awaitable[Prepared]]
@@ -89,10 +91,9 @@ def run(
 ) -> int:
     """Run the gateway until it is told to stop; the exit status of the program. `body` and `load` replace the worker in tests."""
     if body is None or load is None:
-        from gateway.policy.snapshot import Snapshot
-        from gateway.worker import run_worker
+        from gateway.worker import load_snapshot, run_worker
 
-        body, load = body or run_worker, load or Snapshot.load
+        body, load = body or run_worker, load or load_snapshot
     notifier = ServiceNotifier(os.environ)
     passed = passed_sockets(os.environ, os.getpid())
     _make_state_dir(settings)
@@ -206,6 +207,7 @@ class Supervisor:
                 number = await self._generations.apply(self._crew, prepared.changes, settings)
                 self._settings = settings
                 self._standing.notes = (*prepared.notes, *late)
+                self._standing.updated = prepared.updated or self._standing.updated
                 return {"generation": number, "notes": list(self._standing.notes)}
             finally:
                 self._notifier.ready(self._summary())
@@ -219,6 +221,7 @@ class Supervisor:
             raise StartError(f"no usable generation in {settings.state_dir}: {error}: run `lachan lists compile` to build one") from None
         self._settings = settings
         self._standing.notes = (*prepared.notes, *late)
+        self._standing.updated = prepared.updated
         self._in_background(self._tick())
         await self._crew.start(target)
         self._standing.phase = "running"
@@ -322,7 +325,7 @@ def merge_settings(old: GatewaySettings, new: GatewaySettings | None) -> tuple[G
     kept = {name: getattr(old, name) for name in NEEDS_RESTART if name != "dns"}
     dns = replace(new.dns, **{name: getattr(old.dns, name) for name in ("listen", "workers", "user")})
     merged = replace(new, dns=dns, **kept)
-    assert {field.name for field in fields(new)} >= set(NEEDS_RESTART)
+    assert {each.name for each in fields(new)} >= set(NEEDS_RESTART)
     return merged, tuple(f"{name} has changed: it takes effect after a restart" for name in late)
 
 

@@ -15,13 +15,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from gateway.metrics import ACTIVE_DEVICES, METRICS, Label, Metric, fold, label_names
+from gateway.metrics import ACTIVE_DEVICES, BLOCKED, METRICS, LabelFold, Metric, label_names
 
 SMALL = "small"
 FEWEST_DEVICES = 30
 DEVICE_SECONDS = 86_400.0
 MOST_DEVICES = 262_144
 _MOST_ZEROS = 24  # metrics with no more possible series than this are shown from the start
+
+_BLOCKED_CLASS = label_names(BLOCKED).index("site_class")
 
 Labels = tuple[str, ...]
 
@@ -62,7 +64,7 @@ class Totals(Collector):
         self._histograms: dict[str, dict[Labels, list[float]]] = {}
         self._gauges: dict[str, dict[Labels, float]] = {}
         self._of_workers: dict[int, dict[tuple[str, Labels], float]] = {}
-        self._seen: dict[Label, set[str]] = {}
+        self._fold = LabelFold().fold
         self._classes: frozenset[str] = frozenset()
         self._devices = ActiveDevices()
         self._registry = CollectorRegistry(auto_describe=False)
@@ -162,12 +164,9 @@ class Totals(Collector):
         return values
 
     def _labels(self, metric: Metric, labels: Labels) -> Labels:
-        shown = []
-        for label, value in zip(metric.labels, labels, strict=True):
-            if label.name == "site_class" and metric is not ACTIVE_DEVICES and value not in self._classes:
-                value = SMALL
-            shown.append(fold(label, value, self._seen))
-        return tuple(shown)
+        if metric is BLOCKED and labels[_BLOCKED_CLASS] not in self._classes:
+            labels = (*labels[:_BLOCKED_CLASS], SMALL, *labels[_BLOCKED_CLASS + 1 :])
+        return self._fold(metric, labels)
 
 
 def _every_label(metric: Metric) -> list[Labels]:

@@ -84,7 +84,9 @@ def test_killed_worker_costs_at_most_one_retry_and_is_back_within_a_second(gatew
             victim = gateway.status()["workers"][0]["pid"]
             os.kill(victim, signal.SIGKILL)
             died = time.monotonic()
-            gateway.wait(lambda victim=victim: gateway.status()["workers"][0]["pid"] not in (None, victim) and gateway.status()["state"] == "ready")
+            gateway.wait(
+                lambda victim=victim: gateway.status()["workers"][0]["pid"] not in (None, victim) and gateway.status()["state"] == "ready"
+            )
             assert time.monotonic() - died < 1.0
             time.sleep(0.2)
     assert set(load.tries) <= {1, 2}

@@ -224,12 +224,13 @@ class EchoGateway:
         self.folder = folder
         self.options = {"state_dir": str(self.state_dir), **options}
         self.process: subprocess.Popen[str] | None = None
+        self.interpreter = sys.executable
         self._log = folder / "log"
 
     def start(self, environment: dict[str, str] | None = None, wait: bool = True, **popen: Any) -> EchoGateway:
         with self._log.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.echogateway", json.dumps(self.options)],
+                [self.interpreter, "-m", "tests.support.echogateway", json.dumps(self.options)],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

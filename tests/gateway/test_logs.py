@@ -1,0 +1,74 @@
+"""Log lines."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from gateway import logs
+
+
+@pytest.fixture(autouse=True)
+def keep_root() -> Iterator[None]:
+    """The root logger as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+def written(form: str, *arguments: object, **extra: object) -> str:
+    stream = io.StringIO()
+    logs.set_up(stream, form=form, level="info")
+    logging.getLogger("gateway.part").warning(*arguments, extra=extra)  # type: ignore[arg-type]
+    return stream.getvalue()
+
+
+def test_json_line_has_time_level_event_and_fields() -> None:
+    """One object a line; extras are fields; numbers stay numbers."""
+    line = json.loads(written("json", "worker ended", event="worker.ended", worker=1, how="killed by SIGKILL"))
+    assert line["time"].endswith("Z")
+    assert (line["level"], line["event"], line["message"], line["worker"], line["how"]) == (
+        "warning",
+        "worker.ended",
+        "worker ended",
+        1,
+        "killed by SIGKILL",
+    )
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_hostile_text_stays_on_its_line(form: str) -> None:
+    """Line ends, escape sequences and bells of others cannot forge or colour a line; long text is cut."""
+    text = written(form, "bad %s", 'x\n{"level":"info"}\x1b[31m\x07', event="e", reason="y\r\n" * 5000)
+    assert text.count("\n") == 1 or form == "text"
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert len(text) < 9000
+
+
+def test_exceptions_are_logged_whole() -> None:
+    """A crash keeps its traceback, inside the same record."""
+    stream = io.StringIO()
+    logs.set_up(stream, form="json")
+    try:
+        raise RuntimeError("on purpose")
+    except RuntimeError:
+        logging.getLogger("x").exception("failed")
+    line = json.loads(stream.getvalue())
+    assert "RuntimeError: on purpose" in line["exception"]
+
+
+def test_level_and_form_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LACHAN_LOG_LEVEL and LACHAN_LOG_FORMAT decide where nothing else does."""
+    monkeypatch.setenv("LACHAN_LOG_LEVEL", "error")
+    monkeypatch.setenv("LACHAN_LOG_FORMAT", "json")
+    stream = io.StringIO()
+    logs.set_up(stream)
+    logging.getLogger("x").warning("quiet")
+    logging.getLogger("x").error("loud")
+    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["loud"]
