@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.wire.constants import Flag
+
+if TYPE_CHECKING:
+    from gateway.clients import Record, Scope
 
 
 class Transport(enum.Enum):
@@ -31,32 +34,39 @@ class Origin:
     """Where a query came from and how its reply goes back.
 
     `peer` and `local` are packed addresses (4 or 16 octets; IPv4 in its 4-octet form), `local` None where the listener cannot tell.
-    `token` is the client token of a server name, a DoH path or a front end. `listener` is the configured address, such as `127.0.0.1:5300`.
-    `send(origin, reply)` takes a reply that was not ready at once, exactly once; None says that there will be none.
-    `handle` belongs to the listener.
+    `token` is the client token of a server name, a DoH path or a front end.
+    `scope` holds the records of the listener's sources and `source` is the key of this one; `record` is its record when the listener has
+    already
+    taken a token for this query. `send(origin, reply)` takes a reply that was not ready at once, exactly once per query; None says that
+    there will
+    be none. `handle` belongs to the listener.
     """
 
-    __slots__ = ("handle", "listener", "local", "peer", "port", "send", "token", "transport")
+    __slots__ = ("handle", "local", "peer", "port", "record", "scope", "send", "source", "token", "transport")
 
     def __init__(
         self,
         transport: Transport,
         peer: bytes,
         port: int,
+        scope: Scope,
+        source: bytes,
         local: bytes | None = None,
         token: str | None = None,
-        listener: str = "",
         send: Callable[[Origin, bytes | None], None] | None = None,
-        handle: object = None,
+        handle: Any = None,  # Any: only the listener that put it there looks at it
+        record: Record | None = None,
     ) -> None:
         self.transport = transport
         self.peer = peer
         self.port = port
+        self.scope = scope
+        self.source = source
         self.local = local
         self.token = token
-        self.listener = listener
         self.send = send
         self.handle = handle
+        self.record = record
 
 
 class Edns(NamedTuple):

@@ -1,7 +1,8 @@
 """How many queries one source may send: a token bucket for each, spent before anything else is done for a query.
 
 The fast path takes tokens by itself (`budget.left -= 1` while it is positive); `RateLimiter.take` is called when none are left, so a client
-within its limit costs one comparison. Over the limit UDP clients are first told to come back over TCP, which proves their address; then their
+within its limit costs one comparison. Over the limit UDP clients are first told to come back over TCP, which proves their address; then
+their
 datagrams are dropped. A source that has proven its address (a valid server cookie, or a stream) draws from a second bucket, so that nobody
 can lock it out by forging its address. Imported by `clients` and the pipeline. RFC 5358, RFC 7873 §5.2.3.
 """
@@ -14,9 +15,12 @@ from typing import Final
 
 from gateway.settings import RateLimit
 
-UNLIMITED: Final = 1 << 62
+UNLIMITED: Final = (1 << 30) - 1
+"""What a budget without a limit is filled with, again and again (the largest number that is cheap to count down)."""
 _TRUNCATED_SHARE: Final = 10
-"""Of the queries over the limit, one truncated reply for so many queries of the limit: a reply nobody asked for must not become an attack."""
+"""Of the queries over the limit, one truncated reply for so many queries of the limit: a reply nobody asked for must not become an
+attack.
+"""
 
 
 class Allowance(enum.Enum):
@@ -33,9 +37,10 @@ class Budget:
     `granted` counts the tokens ever put into `left`, so that `granted - left` is what was spent.
     """
 
-    __slots__ = ("granted", "left", "proven", "stamp", "truncations")
+    __slots__ = ("granted", "is_free", "left", "proven", "stamp", "truncations")
 
     def __init__(self) -> None:
+        self.is_free = False
         self.left = 0
         self.proven = 0
         self.truncations = 0
@@ -58,6 +63,7 @@ class RateLimiter:
         """Fill the budget of a source that is met for the first time; `address` is packed, `now` monotonic seconds."""
         budget.stamp = now
         if not self._rate or (self._exempt and self._is_exempt(address)):
+            budget.is_free = True
             budget.left = budget.granted = UNLIMITED
             return
         budget.left = budget.granted = budget.proven = self._burst
@@ -66,7 +72,10 @@ class RateLimiter:
     def take(self, budget: Budget, now: float, is_proven: bool) -> Allowance:
         """Take one token; called when `budget.left` is not positive, or for a source whose address is proven."""
         elapsed = now - budget.stamp
-        if elapsed > 0:
+        if budget.is_free:
+            budget.left += UNLIMITED
+            budget.granted += UNLIMITED
+        elif elapsed > 0:
             fresh = int(elapsed * self._rate)
             if fresh:
                 # The stamp moves only by what was granted, so that slow clients lose no fraction of a token.

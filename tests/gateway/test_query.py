@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.clients import Scope
 from gateway.query import ENCRYPTED, STREAMS, Edns, Origin, Query, Transport
 
 
@@ -24,9 +25,11 @@ def test_flags_are_read_from_the_header(flags: int, edns: Edns | None, expected:
 
 
 def test_origin_defaults() -> None:
-    """A bare origin has neither local address nor token."""
-    origin = Origin(Transport.UDP, bytes(4), 53)
-    assert (origin.local, origin.token, origin.send) == (None, None, None)
+    """A bare origin has neither local address nor token, and no token of its budget was taken."""
+    scope = Scope("127.0.0.1:53", Transport.UDP, None)
+    origin = Origin(Transport.UDP, bytes(4), 53, scope, b"source")
+    assert (origin.scope, origin.source) == (scope, b"source")
+    assert (origin.local, origin.token, origin.send, origin.record) == (None, None, None, None)
 
 
 def test_transport_sets() -> None:

@@ -65,8 +65,10 @@ def test_proven_source_is_not_locked_out() -> None:
 @pytest.mark.parametrize(("per_client", "exempt"), [(0, ()), (10, ("10.0.0.0/8",))])
 def test_no_limit(per_client: int, exempt: tuple[str, ...]) -> None:
     """Zero switches the limit off, exempt sources have none."""
-    _, budget = opened(per_client=per_client, exempt=exempt)
+    limiter, budget = opened(per_client=per_client, exempt=exempt)
     assert budget.left == UNLIMITED
+    budget.left = 0
+    assert send(limiter, budget, 3, 0.0) == {Allowance.ANSWER: 3}
 
 
 @pytest.mark.parametrize("address", [bytes((192, 0, 2, 1)), bytes(16)])

@@ -1,0 +1,369 @@
+"""TCP, and TLS by the same class: many queries on a connection, answered as they come, each reply with its length in one piece.
+
+Every budget is the gateway's own: connections in all and per client, queries under way per connection, time and reads for a query to
+arrive, time a
+connection may be idle (shrinking as places run out), octets a client may leave unread. One timer serves all connections. A connection takes
+turns: it
+never has more than `TURN` queries answered before others are looked at.
+
+The worker opens it; nothing else imports it. RFC 1035 §4.2.2, 7766, 7858, 8310, 9210.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from gateway.listeners import PENDING, Front
+from gateway.metrics import CONNECTIONS, CONNECTIONS_REFUSED, MALFORMED, Counters
+from gateway.query import Origin
+from gateway.settings import Limits
+
+if TYPE_CHECKING:
+    from gateway.clients import Scope
+
+TURN: Final = 64
+"""Queries of one connection that are answered in one turn of the loop."""
+MOST_READS: Final = 128
+"""Reads one query may take; a client that sends single octets is slow on purpose."""
+STALL_SECONDS: Final = 5.0
+"""How long a client may leave more than its share of octets unread."""
+CROWDED_IDLE_SECONDS: Final = 0.5
+"""How long a connection may be idle while more than four fifths of the places are taken."""
+HANDSHAKE_SECONDS: Final = 5.0
+_TICK: Final = 0.25
+_ACCEPTS: Final = 64
+_HEADER: Final = 12
+
+TokenOf = Callable[[ssl.SSLObject], str | None]
+
+
+class StreamListener:
+    """One listening socket. `scope` holds its clients; the socket is non-blocking and belongs to the caller, who closes it after `close`.
+
+    With `tls` every connection is encrypted; `token_of` then finds the client's token in the handshake (RFC 6066 server name).
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        scope: Scope,
+        front: Front,
+        counters: Counters,
+        limits: Limits,
+        loop: asyncio.AbstractEventLoop,
+        tls: ssl.SSLContext | None = None,
+        token_of: TokenOf | None = None,
+    ) -> None:
+        self.scope = scope
+        self.front = front
+        self.limits = limits
+        self.loop = loop
+        self.token_of = token_of
+        self.connections: set[Connection] = set()
+        self.is_stopping = False
+        self.malformed = counters.cell(MALFORMED, "dropped")
+        self._sock = sock
+        self._tls = tls
+        self._counters = counters
+        self._per_client: dict[bytes, int] = {}
+        self._opening: set[asyncio.Task[None]] = set()
+        self._open = 0
+        self._timer: asyncio.TimerHandle | None = None
+        label = scope.transport.value
+        self._gauge = (label,)
+        self._refused = {budget: counters.cell(CONNECTIONS_REFUSED, label, budget) for budget in ("all", "client", "idle", "slow")}
+
+    def open(self) -> None:
+        """Begin to accept."""
+        self.loop.add_reader(self._sock.fileno(), self._accept)
+        self._timer = self.loop.call_later(_TICK, self._tick)
+
+    def stop(self) -> None:
+        """Accept nothing more; connections end once what they asked is answered."""
+        self.loop.remove_reader(self._sock.fileno())
+        self.is_stopping = True
+        for connection in list(self.connections):
+            connection.finish()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no connection is left."""
+        return not self._open
+
+    def close(self) -> None:
+        """Close every connection at once."""
+        self.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._opening:
+            task.cancel()
+        for connection in list(self.connections):
+            connection.abort()
+
+    def refuse(self, budget: str) -> None:
+        """Count a connection that had to go."""
+        self._refused[budget].n += 1
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTS):
+            try:
+                accepted, address = self._sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError:
+                # Out of descriptors: let the others end; the queue of the system waits.
+                self.loop.remove_reader(self._sock.fileno())
+                self.loop.call_later(_TICK, self._resume)
+                return
+            peer = socket.inet_pton(accepted.family, address[0].partition("%")[0])
+            client = peer[:8] if len(peer) == 16 else peer
+            here = self._per_client.get(client, 0)
+            if self._open >= self.limits.tcp_connections or here >= self.limits.tcp_per_client or not address[1]:
+                self.refuse("client" if here >= self.limits.tcp_per_client else "all")
+                accepted.close()
+                continue
+            accepted.setblocking(False)
+            self._per_client[client] = here + 1
+            self._open += 1
+            self._counters.set(CONNECTIONS, self._gauge, self._open)
+            task = self.loop.create_task(self._serve(accepted, peer, address[1], client))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    def _resume(self) -> None:
+        if not self.is_stopping:
+            self.loop.add_reader(self._sock.fileno(), self._accept)
+
+    async def _serve(self, accepted: socket.socket, peer: bytes, port: int, client: bytes) -> None:
+        """Turn an accepted socket into a connection; with TLS after the handshake."""
+        local = socket.inet_pton(accepted.family, accepted.getsockname()[0].partition("%")[0])
+        try:
+            await self.loop.connect_accepted_socket(
+                lambda: Connection(self, peer, port, local, client),
+                accepted,
+                ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls is not None else None,
+            )
+        except (OSError, asyncio.CancelledError):  # ssl.SSLError is an OSError
+            accepted.close()
+            self.forget(client)
+
+    def forget(self, client: bytes) -> None:
+        """A connection is gone: free its place."""
+        left = self._per_client[client] - 1
+        if left:
+            self._per_client[client] = left
+        else:
+            del self._per_client[client]
+        self._open -= 1
+        self._counters.set(CONNECTIONS, self._gauge, self._open)
+
+    def _tick(self) -> None:
+        """Look at every connection's clock."""
+        now = self.loop.time()
+        limits = self.limits
+        is_crowded = self._open * 5 > limits.tcp_connections * 4
+        idle = min(limits.tcp_idle, CROWDED_IDLE_SECONDS) if is_crowded else limits.tcp_idle
+        for connection in list(self.connections):
+            connection.check(now, idle, limits.tcp_query)
+        self._timer = self.loop.call_later(_TICK, self._tick)
+
+
+class Connection(asyncio.Protocol):
+    """One client connection. Replies may leave in any order (RFC 7766 §6.2.1.1)."""
+
+    def __init__(self, listener: StreamListener, peer: bytes, port: int, local: bytes, client: bytes) -> None:
+        self._listener = listener
+        self._client = client
+        self._origin = Origin(listener.scope.transport, peer, port, listener.scope, peer + local, local, None, self._send_late)
+        self._transport: asyncio.Transport
+        self._buffer = bytearray()
+        self._reads = 0
+        self._in_flight = 0
+        self._since = listener.loop.time()
+        self._stalled_at = 0.0
+        self._is_new = True
+        self._is_paused = False
+        self._is_scheduled = False
+        self._is_ending = False
+        self._is_lost = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio's callback."""
+        assert isinstance(transport, asyncio.Transport)
+        listener = self._listener
+        self._transport = transport
+        transport.set_write_buffer_limits(high=listener.limits.tcp_write_bytes, low=listener.limits.tcp_write_bytes // 4)
+        if listener.token_of is not None:
+            token = listener.token_of(transport.get_extra_info("ssl_object"))
+            if token is not None:
+                origin = self._origin
+                origin.token = token
+                origin.source += b"\0" + token.encode("ascii", "replace")
+        listener.connections.add(self)
+        self._since = listener.loop.time()
+        if listener.is_stopping:
+            self.finish()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio's callback."""
+        self._is_lost = True
+        self._listener.connections.discard(self)
+        self._listener.forget(self._client)
+        self._buffer.clear()
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio's callback."""
+        if not self._buffer:
+            self._since = self._listener.loop.time()
+            self._reads = 0
+        self._is_new = False
+        self._reads += 1
+        self._buffer += data
+        if not self._is_scheduled:
+            self._work()
+
+    def eof_received(self) -> bool:
+        """asyncio's callback. The client sends nothing more, but may still read."""
+        self._is_ending = True
+        is_waiting = self._is_scheduled or self._in_flight > 0
+        return is_waiting and self._transport.get_extra_info("ssl_object") is None
+
+    def pause_writing(self) -> None:
+        """asyncio's callback: the client does not read, so it is not read from either."""
+        self._stalled_at = self._listener.loop.time()
+        self._pause()
+
+    def resume_writing(self) -> None:
+        """asyncio's callback."""
+        self._stalled_at = 0.0
+        self._since = self._listener.loop.time()
+        if not self._is_scheduled:
+            self._work()
+
+    def finish(self) -> None:
+        """End once everything asked so far is answered."""
+        self._is_ending = True
+        self._pause()
+        if not self._in_flight and not self._is_scheduled:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End at once."""
+        self._transport.abort()
+
+    def check(self, now: float, idle: float, query: float) -> None:
+        """Close the connection if it is idle, slow or does not read. Monotonic seconds."""
+        if self._stalled_at:
+            if now - self._stalled_at > STALL_SECONDS:
+                self._listener.refuse("slow")
+                self._transport.abort()
+        elif self._in_flight or self._is_scheduled:
+            return
+        elif self._buffer or self._is_new:
+            if now - self._since > query:
+                self._listener.refuse("slow" if self._buffer else "idle")
+                self._transport.abort()
+        elif now - self._since > idle:
+            self._listener.refuse("idle")
+            self._transport.close()
+
+    def _work(self) -> None:
+        """Answer what has arrived in full, at most one turn of it."""
+        self._is_scheduled = False
+        if self._is_lost or self._transport.is_closing():
+            return
+        buffer = self._buffer
+        most = self._listener.limits.tcp_in_flight
+        replies: list[bytes] = []
+        start = 0
+        turn = TURN
+        if len(buffer) >= 2 and not self._stalled_at:
+            second = self._listener.front.begin()
+            while len(buffer) - start >= 2:
+                size = buffer[start] << 8 | buffer[start + 1]
+                if size < _HEADER:
+                    # No message is that short: whatever this is, it is not DNS.
+                    self._listener.malformed.n += 1
+                    self._transport.abort()
+                    return
+                end = start + 2 + size
+                if end > len(buffer) or not turn or self._in_flight >= most:
+                    break
+                turn -= 1
+                reply = self._answer(bytes(buffer[start + 2 : end]), second)
+                start = end
+                if reply is not None:
+                    replies.append(len(reply).to_bytes(2, "big"))
+                    replies.append(reply)
+            if start:
+                del buffer[:start]
+                self._since = self._listener.loop.time()
+                self._reads = 1
+        if replies:
+            self._transport.write(b"".join(replies))
+        self._go_on(turn)
+
+    def _go_on(self, turn: int) -> None:
+        """Read on, wait, take another turn, or end."""
+        buffer = self._buffer
+        has_message = len(buffer) >= 2 and len(buffer) >= 2 + (buffer[0] << 8 | buffer[1])
+        if has_message and not turn:
+            self._pause()
+            self._is_scheduled = True
+            self._listener.loop.call_soon(self._work)
+        elif has_message or self._stalled_at:
+            self._pause()
+        elif self._is_ending:
+            if not self._in_flight:
+                self._transport.close()
+        elif buffer and self._reads > MOST_READS:
+            self._listener.refuse("slow")
+            self._transport.abort()
+        elif self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+
+    def _answer(self, data: bytes, second: int) -> bytes | None:
+        """The reply to one message if it is ready."""
+        listener = self._listener
+        origin = self._origin
+        record = listener.scope.records.get(origin.source)
+        origin.record = None
+        if record is not None and record.left > 0:
+            record.left -= 1
+            raw = data[2:]
+            entry = record.view.answers.get(raw)
+            if entry is not None:
+                tail = entry.reply if entry.second == second else listener.front.touch(record, entry, raw, second)
+                if tail is not None:
+                    entry.tally.n += 1
+                    return data[:2] + tail
+            origin.record = record
+        reply = listener.front.answer_now(data, origin)
+        if reply is PENDING:
+            self._in_flight += 1
+            return None
+        return reply
+
+    def _send_late(self, origin: Origin, reply: bytes | None) -> None:
+        """Take a reply that was not ready when its query was read."""
+        self._in_flight -= 1
+        if self._is_lost:
+            return
+        if reply is not None:
+            self._transport.write(len(reply).to_bytes(2, "big") + reply)
+        if not self._in_flight:
+            self._since = self._listener.loop.time()
+        if not self._is_scheduled and (self._is_paused or self._is_ending):
+            self._is_scheduled = True
+            self._listener.loop.call_soon(self._work)
+
+    def _pause(self) -> None:
+        if not self._is_paused and not self._transport.is_closing():
+            self._is_paused = True
+            self._transport.pause_reading()
