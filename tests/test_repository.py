@@ -34,7 +34,7 @@ def sources() -> list[Path]:
     return [path for path in files if "migrations/versions" not in path.as_posix()]
 
 
-def test_files() -> list[Path]:
+def written_tests() -> list[Path]:
     """Every test file and everything that supports tests."""
     return sorted((ROOT / "tests").rglob("*.py"))
 
@@ -84,7 +84,7 @@ def test_no_module_or_class_has_an_empty_name() -> None:
 
 def test_every_module_says_what_lives_there() -> None:
     """A module opens with its docstring."""
-    assert [named(path) for path in [*sources(), *test_files()] if not ast.get_docstring(parsed(path)) and path.read_bytes().strip()] == []
+    assert [named(path) for path in [*sources(), *written_tests()] if not ast.get_docstring(parsed(path)) and path.read_bytes().strip()] == []
 
 
 def test_every_public_class_and_function_has_a_sentence() -> None:
@@ -108,7 +108,7 @@ def test_every_test_says_what_must_hold() -> None:
     """A test has a one-line docstring."""
     silent = [
         f"{named(path)}: {node.name}"
-        for path in test_files()
+        for path in written_tests()
         if path.name.startswith("test_")
         for node in functions(parsed(path))
         if node.name.startswith("test_") and not ast.get_docstring(node)
@@ -144,7 +144,7 @@ def test_nobody_asks_the_wall_clock_but_the_edges() -> None:
 
 def test_repository_speaks_of_the_product_only() -> None:
     """No file names a folder of the place where it was written."""
-    files = [*sources(), *test_files(), *ROOT.glob("*.md"), *(ROOT / "deploy").rglob("*"), ROOT / "Makefile", ROOT / "pyproject.toml"]
+    files = [*sources(), *written_tests(), *ROOT.glob("*.md"), *(ROOT / "deploy").rglob("*"), ROOT / "Makefile", ROOT / "pyproject.toml"]
     found = []
     for path in files:
         if path.is_file() and path != Path(__file__) and path.suffix not in (".png", ".ico", ".woff2"):
@@ -173,7 +173,7 @@ def test_data_files_of_the_packages_are_shipped() -> None:
             assert f'"{pattern}"' in text, f"{package}: {pattern}"
 
 
-def test_full_check_ends_with_the_test_files() -> None:
+def test_full_check_ends_with_the_written_tests() -> None:
     """`.ci/run` is a program whose last command is `make test`, so that pytest's closing line is the last."""
     path = ROOT / ".ci" / "run"
     assert path.stat().st_mode & 0o111

@@ -1,0 +1,357 @@
+"""The real program with real clients: a child and an adult on the same network, a school day, faults, and what the numbers say."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dns.message
+import dns.query
+import dns.rcode
+import pytest
+
+from tests.support.gateway import Gateway, RunningUpstream, ede_codes
+from tests.support.upstream import ScriptedUpstream
+
+CHILD, ADULT = "127.0.0.1", "127.0.0.2"
+GOOGLE, RESTRICT = "216.239.38.120", "216.239.38.119"
+RECORDS = {
+    ("facebook.com", "A"): ["192.0.2.10"],
+    ("open.example", "A"): ["192.0.2.20"],
+    ("open.example", "AAAA"): ["2001:db8::20"],
+    ("vn-cop.vn", "A"): ["192.0.2.30"],
+    ("www.google.com", "A"): ["192.0.2.40"],
+    ("forcesafesearch.google.com", "A"): [GOOGLE],
+    ("restrict.youtube.com", "A"): [GOOGLE],
+    ("www.youtube.com", "A"): ["192.0.2.50"],
+    ("ordered.example", "A"): ["192.0.2.60"],
+    ("game.example", "A"): ["192.0.2.70"],
+    ("lesson.example", "A"): ["192.0.2.80"],
+    ("bet.example", "A"): ["192.0.2.90"],
+}
+SETTINGS = """
+state_dir: var
+dns: {listen: ["127.0.0.1:0"], workers: 2}
+upstreams: {servers: ["udp://127.0.0.1:{upstream}"], timeout: 0.3s}
+cache: {client_ttl_max: 60}
+metrics: {listen: "127.0.0.1:{metrics}"}
+lists:
+  - {id: games, category: game, path: games.txt}
+  - {id: bets, category: gamb, path: bets.hosts.txt}
+takedown: {file: orders.yaml}
+profiles:
+  - id: be-9-tuoi
+    band: TH
+    youtube: strict
+    schedule:
+      - {name: giờ ngủ, from: "21:00", to: "06:00", effect: offline}
+      - {name: giờ học, days: [mon, tue, wed, thu, fri], from: "07:00", to: "11:30", effect: {block: [game, video, social]}}
+  - {id: nguoi-lon, band: NL}
+clients:
+  - {id: may-be, profile: be-9-tuoi, match: [127.0.0.1]}
+  - {id: may-me, profile: nguoi-lon, match: [127.0.0.2]}
+default_profile: be-9-tuoi
+"""
+ORDERS = """
+- number: 12/QĐ-STTTT
+  issuer: Sở Thông tin và Truyền thông
+  issued_on: 2020-01-02
+  basis: ["Nghị định 147/2024/NĐ-CP"]
+  scope: {bands: [MN, TH, CS, PT, NL, KH]}
+  from: 2020-01-03T00:00+07:00
+  no_end: true
+  items: [{name: ordered.example}]
+"""
+
+
+def prepare(folder: Path) -> None:
+    """Put the lists and the orders beside the configuration."""
+    (folder / "games.txt").write_text("game.example\n")
+    (folder / "bets.hosts.txt").write_text("0.0.0.0 bet.example\n")
+    (folder / "orders.yaml").write_text(ORDERS, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[RunningUpstream]:
+    """The resolver that is asked in turn."""
+    with RunningUpstream(RECORDS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def gateway(upstream: RunningUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """One gateway for the tests that change nothing."""
+    folder = tmp_path_factory.mktemp("gateway")
+    prepare(folder)
+    with Gateway(folder, SETTINGS, upstream=upstream.port) as running:
+        yield running
+
+
+# A child and an adult on the same network ---------------------------------------------------------------------------------------
+
+
+def test_social_network_is_blocked_for_a_nine_year_old_and_open_for_an_adult(gateway: Gateway) -> None:
+    """The same name, the same second, two addresses of one network."""
+    child, adult = gateway.ask("facebook.com", source=CHILD), gateway.ask("facebook.com", source=ADULT)
+    assert [str(rdata) for rrset in child.answer for rdata in rrset] == ["0.0.0.0"]
+    assert ede_codes(child) == [17]
+    assert [str(rdata) for rrset in adult.answer for rdata in rrset] == ["192.0.2.10"]
+
+
+def test_blocked_name_answers_every_type_as_blocked(gateway: Gateway) -> None:
+    """AAAA gives ::, other types no data with an SOA, over UDP and TCP alike."""
+    assert gateway.addresses("facebook.com", "AAAA", source=CHILD) == ["::"]
+    for tcp in (False, True):
+        reply = gateway.ask("facebook.com", "HTTPS", source=CHILD, tcp=tcp)
+        assert (reply.rcode(), len(reply.answer), len(reply.authority)) == (dns.rcode.NOERROR, 0, 1)
+
+
+def test_list_of_a_file_blocks_the_child_only(gateway: Gateway) -> None:
+    """A gambling name of a hosts file, and everything below it."""
+    assert gateway.addresses("bet.example", source=CHILD) == ["0.0.0.0"]
+    assert gateway.addresses("www.bet.example", source=CHILD) == ["0.0.0.0"]
+    assert gateway.addresses("bet.example", source=ADULT) == ["192.0.2.90"]
+
+
+def test_help_is_open_for_everyone(gateway: Gateway) -> None:
+    """A child can always reach help."""
+    assert gateway.addresses("vn-cop.vn", source=CHILD) == ["192.0.2.30"]
+
+
+def test_search_is_led_to_its_safe_mode_for_the_child_only(gateway: Gateway) -> None:
+    """Google is answered with its safe address, by a CNAME that says so."""
+    assert gateway.addresses("www.google.com", source=CHILD) == [GOOGLE]
+    assert "forcesafesearch.google.com" in gateway.ask("www.google.com", source=CHILD).to_text()
+    assert gateway.addresses("www.google.com", source=ADULT) == ["192.0.2.40"]
+
+
+def test_name_of_an_order_is_censored_with_ede_16_for_everyone(gateway: Gateway) -> None:
+    """An order of the file binds the bands it names."""
+    for source in (CHILD, ADULT):
+        reply = gateway.ask("ordered.example", source=source)
+        assert ede_codes(reply) == [16]
+        assert [str(rdata) for rrset in reply.answer for rdata in rrset] == ["0.0.0.0"]
+
+
+def test_unknown_name_is_nxdomain_and_the_gateway_names_itself(gateway: Gateway) -> None:
+    """What does not exist does not exist; the health name answers."""
+    assert gateway.ask("nothing.example", source=ADULT).rcode() == dns.rcode.NXDOMAIN
+    assert gateway.ask("health.lachan.internal").rcode() == dns.rcode.NOERROR
+
+
+@pytest.mark.full
+def test_dig_sees_what_the_greeting_promises(gateway: Gateway) -> None:
+    """The lines that `make run` prints, asked by the real dig."""
+    child, adult = gateway.dig("facebook.com"), gateway.dig("-b", ADULT, "facebook.com")
+    assert re.search(r"^facebook\.com\.\s+10\s+IN\s+A\s+0\.0\.0\.0$", child, re.MULTILINE)
+    assert "EDE: 17 (Filtered)" in child
+    assert re.search(r"^facebook\.com\.\s+\d+\s+IN\s+A\s+192\.0\.2\.10$", adult, re.MULTILINE)
+    assert GOOGLE in gateway.dig("www.google.com", "+short")
+    assert "EDE: 16 (Censored)" in gateway.dig("ordered.example")
+    assert "0.0.0.0" in gateway.dig("+tcp", "facebook.com", "+short")
+
+
+def test_explain_agrees_with_the_answer(gateway: Gateway) -> None:
+    """One line says who decided."""
+    child = gateway.command("explain", "facebook.com", "--profile", "be-9-tuoi", "--at", "2026-09-01T17:00")
+    assert child.returncode == 0, child.stderr
+    assert "BLOCKED" in child.stdout and "social" in child.stdout
+    adult = gateway.command("explain", "facebook.com", "--client", "may-me", "--at", "2026-09-01T17:00")
+    assert "OPEN" in adult.stdout
+    ordered = gateway.command("explain", "ordered.example", "--client", ADULT)
+    assert "12/QĐ-STTTT" in ordered.stdout
+
+
+def test_status_and_numbers_count_what_was_asked(gateway: Gateway) -> None:
+    """The dashboard counts a block by category and band, and shows the generation of every worker."""
+    before = gateway.metric("lachan_blocked_total", category="social", band="TH")
+    for _ in range(5):
+        gateway.ask("facebook.com", source=CHILD)
+    end = time.monotonic() + 5
+    while gateway.metric("lachan_blocked_total", category="social", band="TH") < before + 5 and time.monotonic() < end:
+        time.sleep(0.1)
+    assert before + 5 == gateway.metric("lachan_blocked_total", category="social", band="TH")
+    status = gateway.status()
+    assert len(status["workers"]) == 2
+    assert {status["generation"]} == {worker["generation"] for worker in status["workers"]}
+    assert gateway.http("/healthz") == (200, "ok\n")
+    assert gateway.http("/readyz")[0] == 200
+    assert "facebook" not in gateway.http("/metrics")[1] and "127.0.0.2" not in gateway.http("/metrics")[1]
+
+
+def test_log_names_nobody_and_no_name_that_was_asked(gateway: Gateway) -> None:
+    """Logs hold no query name and no client address."""
+    gateway.ask("secret-question.example", source=ADULT)
+    assert "secret-question" not in gateway.written()
+    assert ADULT not in gateway.written()
+
+
+# Changes ------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(upstream: RunningUpstream, tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway of one's own, to change and to hurt."""
+    prepare(tmp_path)
+    with Gateway(tmp_path, SETTINGS, upstream=upstream.port) as running:
+        yield running
+
+
+def test_reload_applies_a_changed_file_and_keeps_the_old_state_on_a_mistake(own: Gateway) -> None:
+    """A deny appears after reload; a broken file changes nothing and says what is wrong and where."""
+    own.write(SETTINGS.replace("{id: nguoi-lon, band: NL}", "{id: nguoi-lon, band: NL, deny: [open.example]}"))
+    done = own.command("reload")
+    assert done.returncode == 0, done.stderr
+    assert own.addresses("open.example", source=ADULT) == ["0.0.0.0"]
+    generation = own.status()["generation"]
+    own.write("profiles: [{id: a, bnd: TH}]\n" + own.path.read_text().replace("profiles:", "ignored:"))
+    refused = own.command("reload")
+    assert refused.returncode == 1
+    assert "bnd" in refused.stderr and "lachan.yaml:1" in refused.stderr and "Traceback" not in refused.stderr
+    assert own.addresses("open.example", source=ADULT) == ["0.0.0.0"]
+    assert generation == own.status()["generation"]
+
+
+def test_list_that_disappears_keeps_the_last_good_one(own: Gateway) -> None:
+    """Protection never weakens because a file is missing."""
+    (own.folder / "bets.hosts.txt").unlink()
+    assert own.command("reload").returncode == 1
+    assert own.addresses("bet.example", source=CHILD) == ["0.0.0.0"]
+
+
+def test_flush_forgets_one_name_or_all(own: Gateway, upstream: RunningUpstream) -> None:
+    """After a flush the upstream is asked again."""
+    own.ask("lesson.example", source=ADULT)
+    asked = upstream.script.count("lesson.example")
+    assert own.command("flush", "lesson.example").returncode == 0
+    for _ in range(4):
+        own.ask("lesson.example", source=ADULT)
+    assert upstream.script.count("lesson.example") > asked
+    assert own.command("flush").returncode == 0
+
+
+def test_killed_worker_costs_no_client_more_than_one_retry(own: Gateway) -> None:
+    """Under load, with fresh ports, a worker dies and its place is filled."""
+    stop, tries = threading.Event(), []
+
+    def client() -> None:
+        while not stop.is_set():
+            for attempt in range(1, 6):
+                try:
+                    own.ask("facebook.com", source=CHILD, seconds=0.5)
+                except dns.exception.Timeout:
+                    continue
+                tries.append(attempt)
+                break
+            else:
+                tries.append(99)
+
+    threads = [threading.Thread(target=client) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    for worker in own.status()["workers"]:
+        os.kill(worker["pid"], signal.SIGKILL)
+        time.sleep(1.5)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert len(tries) > 100
+    assert max(tries) <= 2
+    assert [worker["restarts"] for worker in own.status()["workers"]] == [1, 1]
+
+
+def test_two_addresses_walk_through_a_school_day(upstream: RunningUpstream, tmp_path: Path) -> None:
+    """From breakfast to bedtime: lessons, the afternoon, sleep; the adult is never concerned."""
+    prepare(tmp_path)
+    clock = tmp_path / "clock"
+    clock.write_text("2026-09-01T06:30:00+07:00")  # a Tuesday
+    environment = {"LACHAN_TEST_CLOCK": str(clock), "LACHAN_TEST_CLOCK_AS_ROOT": "1"}
+    text = SETTINGS.replace("band: TH\n", "band: TH\n    categories: {game: allow}\n")
+    with Gateway(tmp_path, text, environment=environment, upstream=upstream.port) as running:
+        for moment, game, lesson in [
+            ("06:30", True, True),  # breakfast
+            ("07:30", False, True),  # lessons: no games
+            ("11:29", False, True),
+            ("11:31", True, True),  # lunch
+            ("16:00", True, True),
+            ("20:59", True, True),
+            ("21:01", False, False),  # bedtime: everything rests
+            ("23:59", False, False),
+        ]:
+            clock.write_text(f"2026-09-01T{moment}:00+07:00")
+            wait_for(running, "game.example", game)
+            assert (["192.0.2.70"] if game else ["0.0.0.0"]) == running.addresses("game.example", source=CHILD), moment
+            assert (["192.0.2.80"] if lesson else ["0.0.0.0"]) == running.addresses("lesson.example", source=CHILD), moment
+            assert running.addresses("vn-cop.vn", source=CHILD) == ["192.0.2.30"], moment
+            assert running.addresses("game.example", source=ADULT) == ["192.0.2.70"], moment
+        assert "test clock" in running.written()
+
+
+def wait_for(running: Gateway, name: str, is_open: bool, seconds: float = 3.0) -> None:
+    """Wait until the moved clock is seen by every worker."""
+    end, in_a_row = time.monotonic() + seconds, 0
+    while in_a_row < 12 and time.monotonic() < end:
+        in_a_row = in_a_row + 1 if (running.addresses(name, source=CHILD) != ["0.0.0.0"]) == is_open else 0
+        time.sleep(0.01)
+
+
+def test_dead_upstream_means_stale_then_a_reason_and_back_within_a_second(tmp_path: Path) -> None:
+    """Known names are answered from memory, unknown ones fail with a reason, and the return is seen at once."""
+    prepare(tmp_path)
+    script = ScriptedUpstream(RECORDS, ttl=1)
+    with RunningUpstream(upstream=script) as upstream, Gateway(tmp_path, SETTINGS, upstream=upstream.port) as running:
+        for _ in range(20):
+            running.ask("open.example", source=ADULT)
+        upstream.stop()
+        time.sleep(1.2)
+        stale = running.ask("open.example", source=ADULT)
+        assert [str(rdata) for rrset in stale.answer for rdata in rrset] == ["192.0.2.20"]
+        assert ede_codes(stale) and ede_codes(stale)[0] in (3, 19)
+        started = time.monotonic()
+        failed = running.ask("lesson.example", source=ADULT)
+        assert failed.rcode() == dns.rcode.SERVFAIL
+        assert {22, 23} & set(ede_codes(failed))
+        assert time.monotonic() - started < 2.5
+        assert running.addresses("bet.example", source=CHILD) == ["0.0.0.0"]
+        upstream.start()
+        back = time.monotonic()
+        while running.ask("game.example", source=ADULT).rcode() != dns.rcode.NOERROR:
+            assert time.monotonic() - back < 5
+        assert time.monotonic() - back < 1.5
+
+
+# Starting and stopping ----------------------------------------------------------------------------------------------------------
+
+
+def test_stop_ends_every_process_and_leaves_the_port_free(upstream: RunningUpstream, tmp_path: Path) -> None:
+    """SIGTERM: exit status 0, nothing left behind; the next start answers from the generation on disk."""
+    prepare(tmp_path)
+    running = Gateway(tmp_path, SETTINGS, upstream=upstream.port).start()
+    pids = [running.pid, *(worker["pid"] for worker in running.status()["workers"])]
+    number, port = running.status()["generation"], running.port
+    assert running.stop() == 0
+    assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", port))
+    with Gateway(tmp_path, SETTINGS, upstream=upstream.port) as again:
+        assert number == again.status()["generation"]
+
+
+def test_port_in_use_is_one_sentence(upstream: RunningUpstream, tmp_path: Path) -> None:
+    """The program that holds the port is named, exit status 1."""
+    prepare(tmp_path)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind(("127.0.0.1", 0))
+        text = SETTINGS.replace("127.0.0.1:0", f"127.0.0.1:{holder.getsockname()[1]}")
+        stopped = Gateway(tmp_path, text, upstream=upstream.port)
+        refused = stopped.command("run")
+    assert refused.returncode == 1
+    assert str(os.getpid()) in refused.stderr and "Traceback" not in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
