@@ -68,11 +68,12 @@ class Generations:
         """
         before = release.current_number(self._state_dir)
         snapshot: Loaded | None = None
-        if changes and before is not None and self._is_same(changes, before):
-            changes = None
-        if changes:
+        checked = _checked(changes) if changes else None
+        if checked and before is not None and self._is_same(checked, before):
+            checked = None
+        if checked:
             try:
-                number = release.write_generation(self._state_dir, _checked(changes), self._clock.now())
+                number = release.write_generation(self._state_dir, checked, self._clock.now())
                 snapshot = self._load(self._state_dir, number, None)
                 release.put_in_force(self._state_dir, number)
             except (LachanError, OSError) as error:
@@ -86,7 +87,7 @@ class Generations:
         self.target = Target(self._word.value, snapshot, settings)
         self.switched_at = self._clock.now()
         if self.last is None:
-            self._note("applied" if changes else "unchanged")
+            self._note("applied" if checked else "unchanged")
         self._announce()
         return self.target
 
@@ -116,21 +117,22 @@ class Generations:
     async def _apply(self, crew: Crew, changes: Mapping[str, Any] | None, settings: GatewaySettings | None) -> int:
         old = self.target
         assert old is not None
-        if changes and self._is_same(changes, old.number):
-            changes = None
+        checked = _checked(changes) if changes else None
+        if checked and self._is_same(checked, old.number):
+            checked = None
         new_settings = settings if settings is not None and workers_part(settings) != workers_part(old.settings) else None
-        if not changes and new_settings is None:
+        if not checked and new_settings is None:
             self.target = crew.target = replace(old, settings=settings or old.settings)
             self._note("unchanged")
             return old.number
         snapshot = old.snapshot
-        if changes:
-            number = release.write_generation(self._state_dir, _checked(changes), self._clock.now())
+        if checked:
+            number = release.write_generation(self._state_dir, checked, self._clock.now())
             snapshot = self._load(self._state_dir, number, old.snapshot)
         target = Target(self._word.value + 1, snapshot, settings or old.settings)
         started = time.monotonic()
         await crew.stage(target, pack_settings(target.settings) if new_settings is not None else None)
-        if changes:
+        if checked:
             try:
                 release.put_in_force(self._state_dir, target.number)
             except OSError:
@@ -150,7 +152,7 @@ class Generations:
             log.warning("old generations not removed", extra={"event": "generation.prune", "reason": str(error)})
         return target.number
 
-    def _is_same(self, changes: Mapping[str, Any], number: int) -> bool:
+    def _is_same(self, changes: release.Changes, number: int) -> bool:
         """Whether these changes change nothing about generation `number`."""
         try:
             manifest = release.read_manifest(self._state_dir, number)
@@ -159,7 +161,7 @@ class Generations:
         policies, orders = dict(manifest.policies), manifest.orders
         if changes.get("index") not in (None, manifest.index_dir) or changes.get("catalogue") not in (None, manifest.catalogue):
             return False
-        if any(policies.get(tenant) != name for tenant, name in (changes.get("policies") or {}).items()):
+        if any(policies.get(tenant) != name for tenant, name in changes.get("policies", {}).items()):
             return False
         if "orders" not in changes:
             return True

@@ -67,7 +67,7 @@ async def test_errors_of_the_other_side_are_raised_here(ends: Ends, do: str, cod
 
 async def test_call_without_answer_ends_in_time(ends: Ends) -> None:
     """A silent worker costs the caller no more than its patience."""
-    with pytest.raises(ControlError, match="within 0.05 s"):
+    with pytest.raises(ControlError, match=r"within 0[.]05 s"):
         await ends.left.call("wait", 0.05)
 
 

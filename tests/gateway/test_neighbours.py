@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import struct
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -99,20 +98,25 @@ async def test_fallback_reads_the_arp_file(tmp_path: Path, monkeypatch: pytest.M
     table.close()
 
 
+async def run(*arguments: str) -> None:
+    process = await asyncio.create_subprocess_exec("ip", *arguments)
+    assert await process.wait() == 0
+
+
 @pytest.mark.full
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ip") is None, reason="needs root and ip")
 async def test_kernel_events_reach_the_table() -> None:
     """A real neighbour entry appears, changes and goes, and each is noticed at once."""
     link = f"lt{os.getpid() % 100000}"
-    subprocess.run(["ip", "link", "add", link, "type", "veth", "peer", "name", f"{link}p"], check=True)
+    await run("link", "add", link, "type", "veth", "peer", "name", f"{link}p")
     changed: list[bytes] = []
     table = NeighbourTable(changed.append)
     try:
-        subprocess.run(["ip", "link", "set", link, "up"], check=True)
+        await run("link", "set", link, "up")
         table.open()
         for command, expected in (("replace", MAC), ("change", "02:00:00:00:00:02"), ("del", None)):
             mac = ["lladdr", expected or MAC] if command != "del" else []
-            subprocess.run(["ip", "neigh", command, "192.0.2.7", *mac, "dev", link, *(["nud", "permanent"] if mac else [])], check=True)
+            await run("neigh", command, "192.0.2.7", *mac, "dev", link, *(["nud", "permanent"] if mac else []))
             for _ in range(100):
                 if table.mac_of(ADDRESS) == expected:
                     break
@@ -121,4 +125,4 @@ async def test_kernel_events_reach_the_table() -> None:
         assert changed.count(ADDRESS) == 3
     finally:
         table.close()
-        subprocess.run(["ip", "link", "del", link], check=False)
+        await run("link", "del", link)

@@ -41,7 +41,7 @@ def test_no_user_or_the_same_user_changes_nothing() -> None:
 
 def test_unknown_user_is_one_clear_sentence() -> None:
     """The sentence names the setting and the remedy."""
-    with pytest.raises(StartError, match="no user 'nobody-here'.*create it, or remove the setting"):
+    with pytest.raises(StartError, match=r"no user 'nobody-here'.*create it, or remove the setting"):
         switch_user("nobody-here")
 
 

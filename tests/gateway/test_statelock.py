@@ -30,5 +30,5 @@ def test_lock_of_a_dead_process_is_free(tmp_path: Path) -> None:
 
 def test_directory_that_cannot_be_written_is_one_clear_sentence(tmp_path: Path) -> None:
     """The sentence names the directory and the remedy."""
-    with pytest.raises(StartError, match="state_dir: cannot write to .*chown"):
+    with pytest.raises(StartError, match=r"state_dir: cannot write to .*chown"):
         StateLock(tmp_path / "missing")

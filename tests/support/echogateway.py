@@ -44,7 +44,6 @@ class Source:
     id: str = "gambling-vn"
     category: str = "gamb"
     entries: int = 3
-    updated: float = 1_700_000_000.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class EchoSnapshot:
 
     number: int
     document: Any
+    manifest: release.Manifest | None = None
     order_serial: int = 7
     sources: tuple[Source, ...] = (Source(),)
 
@@ -74,7 +74,7 @@ def load(state_dir: Path, number: int, _previous: object) -> EchoSnapshot:
     document = release.read_file(state_dir, dict(manifest.policies)["local"])
     if document.get("bad"):
         raise GenerationError(f"generations/{number}.json", "made to fail")
-    return EchoSnapshot(number, document)
+    return EchoSnapshot(number, document, manifest)
 
 
 class EchoPlane:
@@ -201,7 +201,7 @@ def main(options: Any) -> int:
         return Prepared({"index": put_index(settings.state_dir), "catalogue": catalogue, "policies": {"local": name}}, new)
 
     def page(sockets: Any) -> int:
-        print(f"page {os.getpid()} {len(sockets)}", flush=True)
+        sys.stdout.write(f"page {os.getpid()} {len(sockets)}\n")
         sockets[0].setblocking(True)
         connection, _ = sockets[0].accept()
         connection.sendall(f"{os.getpid()}\n".encode())
@@ -212,7 +212,7 @@ def main(options: Any) -> int:
     try:
         return run(settings, prepare, extras, body=body, load=load)
     except StartError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"error: {error}\n")
         return 1
 
 

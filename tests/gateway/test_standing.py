@@ -1,0 +1,61 @@
+"""The status document and the gauges made from it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.standing import list_row, merge_upstreams
+from tests.support.echogateway import EchoGateway, free_port
+
+
+@dataclass(frozen=True)
+class Row:
+    id: str
+    category: str | None
+    entries: int
+    title: str = "Danh sách"
+
+
+@pytest.mark.parametrize(("updated", "age"), [(None, None), (90.0, 10), (200.0, 0)])
+def test_list_row_has_an_age_when_it_can_be_known(updated: float | None, age: int | None) -> None:
+    """Unknown stays unknown; a clock that went back makes no negative age."""
+    row = list_row(Row("ads", None, 5), updated, 100.0)
+    assert (row["id"], row["entries"], row["age"]) == ("ads", 5, age)
+
+
+def test_upstreams_of_all_workers_become_one_row() -> None:
+    """Healthy when one worker holds it for healthy; times are the mean."""
+    one = {"upstream": "udp://192.0.2.1:53", "up": True, "rtt": 10.0, "asked": 3, "answered": 3}
+    two = {"upstream": "udp://192.0.2.1:53", "up": False, "rtt": 20.0, "asked": 1, "answered": 0}
+    [row] = merge_upstreams([[one], [two]])
+    assert (row["up"], row["healthy"], row["workers"], row["rtt"], row["asked"]) == (True, 1, 2, 15.0, 4)
+
+
+def test_document_and_gauges_of_a_running_gateway(tmp_path: Path) -> None:
+    """Generation per worker, lists with ages, upstream health, memory; only our own addresses and ids."""
+    with EchoGateway(tmp_path, workers=2, metrics=free_port()) as gateway:
+        gateway.start()
+        gateway.query()
+        gateway.wait(lambda: gateway.status()["upstreams"])
+        document = gateway.status()
+        assert [row["generation"] for row in document["workers"]] == [1, 1]
+        assert document["lists"][0]["id"] == "gambling-vn"
+        assert document["lists"][0]["age"] < 60
+        assert document["upstreams"][0]["up"] is True
+        json.dumps(document)
+        text = gateway.page("/metrics")[1]
+    for line in (
+        r'lachan_generation{worker="0"} 1.0',
+        r'lachan_worker_up{worker="1"} 1.0',
+        r'lachan_list_entries{category="gamb",source="gambling-vn"} 3.0',
+        r"lachan_order_serial 7.0",
+        r'lachan_memory_bytes{process="supervisor"} \d\S+',
+        r'lachan_build_info{version="[^"]+"} 1.0',
+        r"lachan_receive_buffer_bytes \d\S+",
+    ):
+        assert re.search(f"^{line}$", text, re.MULTILINE), line
