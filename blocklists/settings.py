@@ -149,15 +149,21 @@ class BlocklistsFile(Section):
 
 
 def check_lists(
-    document: Document, state_dir: Path, categories: Collection[str] = (), good: Collection[str] = ()
+    document: Document,
+    state_dir: Path,
+    categories: Collection[str] = (),
+    good: Collection[str] = (),
+    *,
+    require_files: bool = True,
 ) -> tuple[BlocklistSettings | None, list[Mistake]]:
-    """Check the sections of the lists. `categories` are the known codes (empty: not judged), `good` those of tier G.
+    """Check the sections of the lists. `categories` are the known codes (empty: not judged), `good` those of tier G. Without
+    `require_files` a file that is not there is no mistake: at a start the last good copy of it is in force.
 
     Returns the settings, or None with every mistake.
     """
     value = document.value if isinstance(document.value, dict) else {}
     folder = document.path.resolve().parent if document.path else Path.cwd()
-    judge = _Judge(document, folder, set(categories), set(good))
+    judge = _Judge(document, folder, set(categories), set(good), require_files)
     lists = tuple(judge.read_list(item, keys) for item, keys in judge.items(value, "lists", ListFile))
     zones = tuple(judge.read_zone(item, keys) for item, keys in judge.items(value, "rpz", RpzFile))
     judge.distinct("lists", [item.id for item in lists], "id")
@@ -174,11 +180,12 @@ def check_lists(
 class _Judge:
     """What only shows when the keys of an item meet each other, the catalogue and the disk."""
 
-    def __init__(self, document: Document, folder: Path, categories: set[str], good: set[str]) -> None:
+    def __init__(self, document: Document, folder: Path, categories: set[str], good: set[str], require_files: bool) -> None:
         self.document = document
         self.folder = folder
         self.categories = categories
         self.good = good
+        self.require_files = require_files
         self.mistakes: list[Mistake] = []
 
     def items(self, value: dict[str, Any], section: str, model: type[Item]) -> Iterator[tuple[Item, Keys]]:  # Any: parsed YAML
@@ -233,7 +240,7 @@ class _Judge:
 
     def file(self, text: str, keys: Keys) -> Path:
         path = (self.folder / text).absolute()
-        if not path.is_file():
+        if self.require_files and not path.is_file():
             self._mistake(keys, f"there is no file {path}", "relative paths start at the configuration file")
         return path
 

@@ -41,8 +41,11 @@ def find_file(named: Path | None) -> Path:
     return found
 
 
-def load(path: Path) -> Configuration:
-    """Read and check the whole file. Raises SettingsError with every mistake of every section."""
+def load(path: Path, *, require_files: bool = True) -> Configuration:
+    """Read and check the whole file. Raises SettingsError with every mistake of every section.
+
+    Without `require_files` the files of lists may be missing: a start goes on with their last good copies.
+    """
     from admin.settings import check_admin
     from blocklists.settings import check_lists
     from gateway.configuration import check_gateway
@@ -53,7 +56,7 @@ def load(path: Path) -> Configuration:
     words = shipped_words()
     gateway, mistakes = check_gateway(document, words)
     state_dir = gateway.state_dir if gateway else path.parent
-    lists, found = check_lists(document, state_dir, words.codes, words.good)
+    lists, found = check_lists(document, state_dir, words.codes, words.good, require_files=require_files)
     mistakes += found
     admin = None
     if gateway is not None:

@@ -55,7 +55,7 @@ def run_all(config: Path | None, *, first: bool, lan: bool) -> int:
     if lan:
         overrides = Overrides(Endpoint(require_lan(sudo_command()), PORT), drop_to())
     path = _first_file(config) if first or lan else find_file(config)
-    configuration = load(path)
+    configuration = load(path, require_files=False)
     configuration = dataclasses.replace(configuration, gateway=overrides.apply(configuration.gateway))
     if first or lan:
         from lachan.greeting import greet_when_ready
@@ -66,7 +66,7 @@ def run_all(config: Path | None, *, first: bool, lan: bool) -> int:
 
 def run_gateway(config: Path | None) -> int:
     """Run the data plane alone; the exit status."""
-    return _supervise(load(find_file(config)), Overrides(), with_admin=False)
+    return _supervise(load(find_file(config), require_files=False), Overrides(), with_admin=False)
 
 
 def run_admin(config: Path | None) -> int:
@@ -101,8 +101,23 @@ def _supervise(configuration: Configuration, overrides: Overrides, *, with_admin
 
     logs.set_up()
     give_state_dir(configuration.gateway)
-    extra = _admin_process(configuration) if with_admin else []
-    return supervisor.run(configuration.gateway, Preparer(configuration.path, overrides), extra)
+    extra = [*_refresh_process(configuration), *(_admin_process(configuration) if with_admin else [])]
+    return supervisor.run(configuration.gateway, Preparer(configuration, overrides), extra)
+
+
+def _refresh_process(configuration: Configuration) -> list[ExtraProcess]:
+    """The process that fetches subscriptions when they are due; only where there are any."""
+    from gateway.supervisor import ExtraProcess
+
+    if not any(item.url for item in configuration.lists.lists):
+        return []
+
+    def refresh(_: Sequence[socket.socket]) -> int:
+        from lachan.refreshing import refresh_for_ever
+
+        return refresh_for_ever(configuration.path)
+
+    return [ExtraProcess("lists", refresh)]
 
 
 def _admin_process(configuration: Configuration) -> list[ExtraProcess]:
@@ -138,23 +153,30 @@ def give_state_dir(settings: GatewaySettings) -> None:
 
 
 class Preparer:
-    """Brings lists and local policy in place, in a child process; what the supervisor calls at the start and for each reload."""
+    """Brings lists and local policy in place; what the supervisor calls at the start and for each reload.
 
-    def __init__(self, path: Path, overrides: Overrides) -> None:
-        self._path = path
+    At a start whose lists are on disk already nothing is compiled; else a child process does it.
+    """
+
+    def __init__(self, configuration: Configuration, overrides: Overrides) -> None:
+        self._configuration = configuration
+        self._path = configuration.path
         self._overrides = overrides
 
     async def __call__(self, occasion: Occasion) -> Prepared:
         """Prepare. Raises SettingsError or StartError; then nothing changes."""
         from gateway.supervisor import Prepared
+        from lachan.preparation import prepare_quickly
 
+        if occasion == "start":
+            quick = prepare_quickly(self._configuration)
+            if quick is not None:
+                return Prepared(quick.changes or None, None, quick.notes)
         report = await self._run_child()
         if not report.get("ok"):
             raise _error_of(report)
-        settings = None
-        if occasion == "reload":
-            settings = self._overrides.apply(load(self._path).gateway)
-        return Prepared(report.get("changes"), settings, tuple(report.get("notes", ())))
+        settings = self._overrides.apply(load(self._path).gateway) if occasion == "reload" else None
+        return Prepared(report.get("changes") or None, settings, tuple(report.get("notes", ())))
 
     async def _run_child(self) -> Mapping[str, Any]:  # Any: JSON written by our own child
         command = [sys.executable, "-m", "lachan", "prepare", "--report", "-c", str(self._path)]

@@ -1,0 +1,51 @@
+"""Fetching subscriptions when they are due, beside a running gateway. Only `lachan` imports this module.
+
+A process of its own that sleeps nearly always. Each round runs `lachan prepare --fetch --commit` as a child, so that the memory of a
+compilation is given back, and nothing that goes wrong with a list can touch the gateway.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from gateway.errors import LachanError
+from lachan.configuration import load
+
+log = logging.getLogger(__name__)
+
+SHORTEST = 10.0
+LONGEST = 3600.0
+AFTER_FAILURE = 300.0
+
+
+def refresh_for_ever(path: Path) -> int:
+    """Fetch what is due, sleep until the next is. Returns only by a signal."""
+    while True:
+        time.sleep(wait_after(refresh_once(path), path))
+
+
+def refresh_once(path: Path) -> bool:
+    """One round in a child process; whether it went well."""
+    command = [sys.executable, "-m", "lachan", "prepare", "--fetch", "--commit", "-c", str(path)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    if done.returncode:
+        reason = done.stderr.decode("utf-8", "replace").strip()[-500:]
+        log.warning("refreshing the lists failed", extra={"event": "lists.failed", "reason": reason})
+    return done.returncode == 0
+
+
+def wait_after(went_well: bool, path: Path) -> float:
+    """How long to sleep now (seconds): until the next list is due, a while after a failure."""
+    from blocklists.jobs import next_due
+
+    if not went_well:
+        return AFTER_FAILURE
+    try:
+        due = next_due(load(path, require_files=False).lists, time.time())
+    except LachanError:
+        return AFTER_FAILURE
+    return min(max(due - time.time(), SHORTEST), LONGEST)
