@@ -1,9 +1,9 @@
 """What people and the machine do, written into the journal in the words of the control plane.
 
-A row names the act (`Action`), random ids and keyed digests; it never holds a label, a host or a note. The key of the digests
-belongs to the
-tenant: while it exists, an auditor can prove that a given content was the one decided on; once destroyed, the digests say nothing.
-`record` is called inside the write transaction that makes the change. `verify_database` is what the command and the page call.
+A row names the act (`Action`), random ids and keyed digests; it never holds a label, a host or a note. The key of the digests belongs
+to the tenant: while it exists, an auditor can prove that a given content was the one decided on; once destroyed, the digests say
+nothing. `record` is called inside the write transaction that makes the change. `verify_database` is what the command and the page
+call.
 """
 
 from __future__ import annotations
@@ -76,27 +76,34 @@ def by_account(account_id: AccountId, role: Role) -> By:
     return By(account_id, role.value)
 
 
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One act of somebody: for which tenant, under whose name, when. Writers take it as one value."""
+
+    tenant: OrganisationId
+    by: By
+    now: datetime
+
+
 async def record(
     connection: AsyncConnection,
-    tenant: OrganisationId | None,
-    by: By,
+    act: Act,
     action: Action,
     object_id: str,
-    now: datetime,
     *,
     before: object = None,
     after: object = None,
     basis: str | None = None,
 ) -> None:
     """Add one row to the journal. `before` and `after` are JSON values of which only a keyed digest is kept."""
-    key = await read_key(connection, tenant) if tenant else None
+    key = await read_key(connection, act.tenant)
     await append(
         connection,
         Entry(
-            at=now,
-            tenant_id=tenant,
-            actor_id=by.account_id,
-            actor_role=by.role,
+            at=act.now,
+            tenant_id=act.tenant,
+            actor_id=act.by.account_id,
+            actor_role=act.by.role,
             action=action.value,
             object_kind=action.value.partition(".")[0],
             object_id=object_id,

@@ -1,8 +1,7 @@
 """Signing in: the order in which throttling, the account and the password are looked at.
 
 The answer and its time are the same for a wrong password and an unknown account. What slows down guessing is in `admin.throttle`;
-what bounds
-its cost in `admin.passwords`.
+what bounds its cost in `admin.passwords`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from admin.audit import Action, By, record
+from admin.audit import Act, Action, by_account, record
 from admin.errors import AdminError, TooManyTries
 from admin.passwords import Passwords
 from admin.sessions import SignedIn, confirm_session, find_browser, open_session, read_assignments, remember_browser
@@ -75,8 +74,8 @@ class Door:
             fresh = None if browser else await remember_browser(connection, account, now)
             assignments, _ = await read_assignments(connection, account, now)
             for assignment in assignments:
-                by = By(account, assignment.role.value)
-                await record(connection, assignment.organisation_id, by, Action.SESSION_OPENED, account, now)
+                act = Act(assignment.organisation_id, by_account(account, assignment.role), now)
+                await record(connection, act, Action.SESSION_OPENED, account)
         return Opened(secret, fresh)
 
     async def confirm(
@@ -92,8 +91,8 @@ class Door:
         async with self.database.write() as connection:
             secret = await confirm_session(connection, signed_in.session_id, now)
             if signed_in.tenant is not None:
-                by = By(account, signed_in.actor.assignments[0].role.value)
-                await record(connection, signed_in.tenant.id, by, Action.PASSWORD_CONFIRMED, account, now)
+                act = Act(signed_in.tenant.id, by_account(account, signed_in.actor.assignments[0].role), now)
+                await record(connection, act, Action.PASSWORD_CONFIRMED, account)
         return secret
 
     async def _check(self, name: str, stored: str | None, password: str, address: str, browser: str | None, monotonic: float) -> None:

@@ -1,10 +1,8 @@
 """Passwords: which ones are taken, how they are kept, and how checking them never becomes a burden.
 
 Kept as argon2id with 19 MiB and two passes (OWASP, RFC 9106). Work is done off the event loop, at most two at once, and strangers
-have one of
-the two lanes, so that a person on a known browser never waits behind somebody else's guesses.
-Rules (NIST SP 800-63B): eight signs or more, no composition rules, nothing that stands on the list of common passwords or is the
-sign-in name.
+have one of the two lanes, so that a person on a known browser never waits behind somebody else's guesses. Rules (NIST SP 800-63B):
+eight signs or more, no composition rules, nothing that stands on the list of common passwords or is the sign-in name.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The control plane's own tables, on the shared MetaData of `blocklists.tables`.
 
-History is rows, never a document in a column. Every table that belongs to a tenant has `tenant_id`, and every statement on it
-names the tenant
-(tests watch each statement). Text that people wrote (labels, notes, host names of requests) stands only here, never in the journal.
+History is rows, never a document in a column. Every table that belongs to a tenant has `tenant_id`, and every statement on it names
+the tenant (tests watch each statement). Text that people wrote (labels, notes, host names of requests) stands only here, never in the
+journal.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Organisations, the people who act for them, and their roles, all with dates.
 
-A tenant is an organisation with its own policy: a family, a school, an operator; nothing here knows a ministry or a district.
-Ending a role is
-a date, not a deletion, so that a question about last year still has an answer.
+A tenant is an organisation with its own policy: a family, a school, an operator; nothing here knows a ministry or a district. Ending
+a role is a date, not a deletion, so that a question about last year still has an answer.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from admin.audit import MACHINE, Action, By, create_key, record
+from admin.audit import MACHINE, Act, Action, create_key, record
 from admin.errors import Conflict, FieldMistake, InvalidInput
 from admin.tables import policies
 from blocklists.tables import AccountId, OrganisationId, OrganisationKind, Role, accounts, new_id, organisations, role_assignments
@@ -38,7 +37,7 @@ async def create_organisation(
     )
     await create_key(connection, tenant)
     await connection.execute(insert(policies).values(tenant_id=tenant, revision=1, changed_at=now))
-    await record(connection, tenant, MACHINE, Action.TENANT_CREATED, tenant, now, after={"kind": kind.value, "name": name})
+    await record(connection, Act(tenant, MACHINE, now), Action.TENANT_CREATED, tenant, after={"kind": kind.value, "name": name})
     return tenant
 
 
@@ -60,39 +59,31 @@ async def create_account(connection: AsyncConnection, sign_in: str, name: str, p
 
 
 async def grant_role(
-    connection: AsyncConnection,
-    account: AccountId,
-    organisation: OrganisationId,
-    role: Role,
-    by: By,
-    now: datetime,
-    *,
-    until: datetime | None = None,
-    basis: str = "",
+    connection: AsyncConnection, act: Act, account: AccountId, role: Role, *, until: datetime | None = None, basis: str = ""
 ) -> None:
-    """Give an account a role on an organisation from now on."""
+    """Give an account a role on the act's organisation from now on."""
     assignment = new_id()
     await connection.execute(
         insert(role_assignments).values(
             id=assignment,
             account_id=account,
-            organisation_id=organisation,
+            organisation_id=act.tenant,
             role=role.value,
-            valid_from=now,
+            valid_from=act.now,
             valid_until=until,
             basis=basis,
-            granted_by=by.account_id,
-            created_at=now,
+            granted_by=act.by.account_id,
+            created_at=act.now,
         )
     )
     after = {"account": account, "role": role.value, "until": until.isoformat() if until else None}
-    await record(connection, organisation, by, Action.ROLE_GRANTED, assignment, now, after=after)
+    await record(connection, act, Action.ROLE_GRANTED, assignment, after=after)
 
 
-async def mark_changed(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> None:
+async def mark_changed(connection: AsyncConnection, act: Act) -> None:
     """Raise the tenant's policy revision: called in the same transaction as every change that the gateway must enforce."""
     await connection.execute(
-        update(policies).where(policies.c.tenant_id == tenant).values(revision=policies.c.revision + 1, changed_at=now)
+        update(policies).where(policies.c.tenant_id == act.tenant).values(revision=policies.c.revision + 1, changed_at=act.now)
     )
 
 

@@ -1,11 +1,10 @@
 """Slowing down guessers without giving strangers a way to lock somebody out. Pure state; the caller gives the monotonic time.
 
-Three budgets, each of them doubling its wait from one second to fifteen minutes:
-the address (its /64 for IPv6), the account as tried from one network (/24, /48), and the account as tried from everywhere by
-unknown browsers
-(that one never waits longer than two seconds: it limits a crowd, it cannot keep the owner out).
-A browser that signed in before (a secret cookie, kept hashed) has a budget of its own and none of the others; so does the machine's owner,
-whatever strangers do. Kept in memory and bounded: a restart forgets waits, and the two lanes of `admin.passwords` still bound the guesses.
+Three budgets, each of them doubling its wait from one second to fifteen minutes: the address (its /64 for IPv6), the account as tried
+from one network (/24, /48), and the account as tried from everywhere by unknown browsers (that one never waits longer than two
+seconds: it limits a crowd, it cannot keep the owner out). A browser that signed in before (a secret cookie, kept hashed) has a budget
+of its own and none of the others; so does the machine's owner, whatever strangers do. Kept in memory and bounded: a restart forgets
+waits, and the two lanes of `admin.passwords` still bound the guesses.
 """
 
 from __future__ import annotations

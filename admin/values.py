@@ -1,8 +1,7 @@
 """The closed sets of values the control plane stores and shows, and the ids of its objects.
 
-Pure, so that tables, decisions, pages and tests can share it. Bands and their ages are those of domain research: MN 3-5, TH 6-10,
-CS 11-14, PT 15-17, NL adults, KH guests (the strictest band of
-the site).
+Pure, so that tables, decisions, pages and tests can share it. Bands and their ages are those of domain research: MN 3-5, TH 6-10, CS
+11-14, PT 15-17, NL adults, KH guests (the strictest band of the site).
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """The one door to the database: readers, and one write transaction at a time.
 
-`async with database.read() as rows:` gives a connection that sees one consistent moment and cannot write.
-`async with database.write() as rows:` gives the write transaction: it commits when the block ends, and rolls everything back when
-the block raises.
-There is no other way to write. Statements are SQLAlchemy Core, written where they are used; differences between databases live in
-`blocklists.dialects`; tables in `blocklists.tables` (shared) and `admin.tables`.
+`async with database.read() as rows:` gives a connection that sees one consistent moment and cannot write. `async with
+database.write() as rows:` gives the write transaction: it commits when the block ends, and rolls everything back when the block
+raises. There is no other way to write. Statements are SQLAlchemy Core, written where they are used; differences between databases
+live in `blocklists.dialects`; tables in `blocklists.tables` (shared) and `admin.tables`.
 
 May be imported by `blocklists`, `admin` and `lachan`. The gateway has no database.
 """

@@ -1,9 +1,8 @@
 """The journal: every change a person or the machine made, append-only, each row sealed to the one before it.
 
-A row holds random ids and keyed digests, never a label, a host or a note, so it can outlive the data it speaks of.
-The chain: digest = SHA-256(previous digest || canonical JSON of the row). A changed, removed, swapped or repeated row breaks it at
-that row.
-A removed tail is found by the checkpoint: the last sequence number and digest, kept in a file beside the database (`write_checkpoint`).
+A row holds random ids and keyed digests, never a label, a host or a note, so it can outlive the data it speaks of. The chain: digest
+= SHA-256(previous digest || canonical JSON of the row). A changed, removed, swapped or repeated row breaks it at that row. A removed
+tail is found by the checkpoint: the last sequence number and digest, kept in a file beside the database (`write_checkpoint`).
 
 `append` is called inside the write transaction that makes the change, so that neither exists without the other.
 Used by the takedown rooms and, with the words of the control plane, by `admin.audit`.

@@ -1,10 +1,9 @@
 """The shared part of the schema: one MetaData, the column types, and the tables that every room of the product refers to.
 
-Organisations are data with dates: a family, a school, a list office, an area (province, commune); nothing here knows a ministry or
-a district.
-A tenant is an organisation that owns rows; every row that belongs to one carries its id (`tenant_column`).
-Accounts hold roles on organisations for a period. The journal is append-only; a trigger refuses changes (see the migrations) and its hashes
-form a chain (`blocklists.journal`).
+Organisations are data with dates: a family, a school, a list office, an area (province, commune); nothing here knows a ministry or a
+district. A tenant is an organisation that owns rows; every row that belongs to one carries its id (`tenant_column`). Accounts hold
+roles on organisations for a period. The journal is append-only; a trigger refuses changes (see the migrations) and its hashes form a
+chain (`blocklists.journal`).
 
 May be imported by `blocklists`, `admin` and `lachan`. Rooms add tables to the same `metadata`: `admin.tables`, later the takedown rooms.
 """

@@ -5,13 +5,26 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from starlette.types import ASGIApp
 
+from admin.app import create_app
+from admin.auth import Door
+from admin.dependencies import Services
+from admin.link import GatewayLink
 from admin.migrate import migrate
+from admin.pages.assets import Assets
+from admin.pages.render import Pages
+from admin.passwords import Passwords
+from admin.settings import AdminSettings
+from admin.throttle import Throttle
 from blocklists.database import Database, open_database
+from gateway.settings import DnsSettings, Endpoint, GatewaySettings, UpstreamSettings
+from tests.support.visitor import Visitor
 
 #: A fixed moment: Monday 12 October 2026, 19:30 in Viet Nam.
 NOW = datetime(2026, 10, 12, 12, 30, tzinfo=UTC)
@@ -43,3 +56,61 @@ async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Databas
     opened = await open_database(f"sqlite+aiosqlite:///{path}")
     yield opened
     await opened.close()
+
+
+class Clock:
+    """A wall clock that a test moves."""
+
+    def __init__(self, now: datetime) -> None:
+        self.at = now
+
+    def __call__(self) -> float:
+        return self.at.timestamp()
+
+    def forward(self, **amount: float) -> None:
+        self.at += timedelta(**amount)
+
+
+@pytest.fixture
+def clock(now: datetime) -> Clock:
+    return Clock(now)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> AdminSettings:
+    """Settings of a home whose database and state lie in the test's own folder."""
+    dns = DnsSettings(
+        listen=(Endpoint("192.168.1.2", 53),), workers=1, allow_from=(ip_network("192.168.0.0/16"),), user=None, name="lachan.internal"
+    )
+    upstreams = UpstreamSettings(servers=(), strategy="fastest", routes={}, timeout=2.0)
+    return AdminSettings(
+        listen=Endpoint("127.0.0.1", 8080),
+        database=f"sqlite+aiosqlite:///{tmp_path / 'lachan.db'}",
+        state_dir=tmp_path,
+        gateway=GatewaySettings(state_dir=tmp_path, dns=dns, upstreams=upstreams, policy={}),
+    )
+
+
+@pytest.fixture
+async def services(database: Database, settings: AdminSettings, clock: Clock, pages: Pages) -> Services:
+    """The services of one process, on the test's own database and clock."""
+    door = Door(database, Passwords(), Throttle())
+    return Services(settings=settings, database=database, wall=clock, door=door, link=GatewayLink(settings.state_dir), pages=pages)
+
+
+@pytest.fixture(scope="session")
+def pages() -> Pages:
+    return Pages(Assets())
+
+
+@pytest.fixture
+def app(services: Services) -> ASGIApp:
+    return create_app(services)
+
+
+@pytest.fixture
+async def visitor(app: ASGIApp) -> AsyncIterator[Visitor]:
+    """A browser on a phone at home."""
+    browser = Visitor(app)
+    yield browser
+    await browser.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import delete
 
-from admin.audit import MACHINE, Action, by_account, keep_checkpoint, keyed_digest, read_key, read_rows, record, verify_database
+from admin.audit import MACHINE, Act, Action, by_account, keep_checkpoint, keyed_digest, read_key, read_rows, record, verify_database
 from admin.tables import tenant_keys
 from blocklists.database import Database
 from blocklists.tables import Role, new_id
@@ -21,7 +21,7 @@ async def test_record_keeps_ids_and_digests_and_no_words(database: Database, now
     async with database.write() as connection:
         by = by_account(person.account, Role.FIRST_PARENT)
         after = {"label": "Bé Nấm", "host": "secret.example"}
-        await record(connection, person.tenant, by, Action.PROFILE_CHANGED, profile, now, after=after)
+        await record(connection, Act(person.tenant, by, now), Action.PROFILE_CHANGED, profile, after=after)
         key = await read_key(connection, person.tenant)
         (row, *_) = await read_rows(connection, person.tenant, 10)
     assert (row.actor_id, row.actor_role, row.action, row.object_id) == (person.account, "first_parent", "profile.changed", profile)
@@ -49,7 +49,7 @@ async def test_digest_without_its_key_says_nothing(database: Database, now: date
     person = await make_person(database, now)
     async with database.write() as connection:
         await connection.execute(delete(tenant_keys).where(tenant_keys.c.tenant_id == person.tenant))
-        await record(connection, person.tenant, MACHINE, Action.PROFILE_CHANGED, "x", now, after={"label": "An"})
+        await record(connection, Act(person.tenant, MACHINE, now), Action.PROFILE_CHANGED, "x", after={"label": "An"})
         (row, *_) = await read_rows(connection, person.tenant, 1)
     assert row.after_digest is None
 

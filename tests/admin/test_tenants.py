@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from admin.audit import MACHINE
+from admin.audit import MACHINE, Act
 from admin.errors import Conflict, InvalidInput
 from admin.sessions import read_assignments
 from admin.tables import policies, tenant_keys
@@ -63,7 +63,7 @@ async def test_roles_hold_between_their_dates(database: Database, now: datetime)
     async with database.write() as connection:
         school = await create_organisation(connection, OrganisationKind.SCHOOL, "Trường", "vi", now)
         account = await create_account(connection, "thay", "Thầy", "x", "vi", now)
-        await grant_role(connection, account, school, Role.TEACHER, MACHINE, now, until=now + timedelta(days=30), basis="12/QĐ")
+        await grant_role(connection, Act(school, MACHINE, now), account, Role.TEACHER, until=now + timedelta(days=30), basis="12/QĐ")
     async with database.read() as connection:
         held = [bool((await read_assignments(connection, account, now + timedelta(days=days)))[0]) for days in (-1, 0, 29, 30, 31)]
     assert held == [False, True, True, False, False]
@@ -73,7 +73,7 @@ async def test_mark_changed_raises_the_revision_of_one_tenant(database: Database
     """A change in one family asks the gateway for one policy file, not for everybody's."""
     one, other = await make_person(database, now), await make_person(database, now, sign_in="ba")
     async with database.write() as connection:
-        await mark_changed(connection, one.tenant, now)
+        await mark_changed(connection, Act(one.tenant, MACHINE, now))
     async with database.read() as connection:
         rows = (await connection.execute(select(policies.c.tenant_id, policies.c.revision))).all()
     revisions = {row.tenant_id: row.revision for row in rows}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from admin.audit import MACHINE
+from admin.audit import MACHINE, Act
 from admin.passwords import Passwords
 from admin.tenants import create_account, create_organisation, grant_role
 from blocklists.database import Database
@@ -37,5 +37,5 @@ async def make_person(
     async with database.write() as connection:
         tenant = await create_organisation(connection, kind, f"Nhà {sign_in}", "vi", now)
         account = await create_account(connection, sign_in, f"Người {sign_in}", _hashes[PASSWORD], "vi", now)
-        await grant_role(connection, account, tenant, role, MACHINE, now)
+        await grant_role(connection, Act(tenant, MACHINE, now), account, role)
     return Person(account, tenant, sign_in)

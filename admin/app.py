@@ -1,0 +1,79 @@
+"""The composition of the control plane: services, routes, and the layers at the edge, put together in one place.
+
+`create_app` is for the running process and for tests alike; it opens nothing by itself. `open_services` opens the database (checked and
+migrated) and makes everything the routes are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from admin.auth import Door
+from admin.dependencies import Services
+from admin.edge.arrival import Arrival
+from admin.edge.faults import Faults, answer
+from admin.edge.headers import Headers
+from admin.edge.limits import BodyLimit
+from admin.edge.origin import OwnOrigin
+from admin.errors import AdminError
+from admin.link import GatewayLink
+from admin.migrate import migrate
+from admin.pages.assets import Assets
+from admin.pages.render import Pages
+from admin.passwords import Passwords
+from admin.routes import sign
+from admin.settings import AdminSettings
+from admin.throttle import Throttle
+from blocklists.database import open_database
+
+
+async def open_services(settings: AdminSettings, wall: Callable[[], float]) -> Services:
+    """Open the database, bring it to the right schema, and make the services. Raises StartError with the remedy."""
+    database = await open_database(settings.database)
+    await migrate(database, settings.state_dir, datetime.fromtimestamp(wall(), UTC))
+    return Services(
+        settings=settings,
+        database=database,
+        wall=wall,
+        door=Door(database, Passwords(), Throttle()),
+        link=GatewayLink(settings.state_dir),
+        pages=Pages(Assets()),
+    )
+
+
+def create_app(services: Services) -> ASGIApp:
+    """The application for people with accounts, and the API."""
+    app = FastAPI(title="Lá Chắn", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.services = services
+    for kind in (AdminError, Exception):
+        app.add_exception_handler(kind, answer)
+    for status in (404, 405):
+        app.add_exception_handler(status, answer)
+    app.include_router(sign.router, include_in_schema=False)
+    app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])
+    return at_the_edge(app, services, own_hosts(services.settings))
+
+
+def at_the_edge(app: FastAPI, services: Services, hosts: frozenset[str]) -> ASGIApp:
+    """An application behind the layers that every request passes, outermost first: headers, arrival, faults, limits, origin."""
+    inner: ASGIApp = OwnOrigin(app)
+    inner = BodyLimit(inner)
+    inner = Faults(inner, app)
+    inner = Arrival(inner, services.settings.trusted_proxies, hosts)
+    return Headers(inner)
+
+
+def own_hosts(settings: AdminSettings) -> frozenset[str]:
+    """The names this machine answers to; bare addresses are always its own."""
+    names = {"localhost", settings.gateway.dns.name.lower()}
+    if settings.url:
+        names.add((urlsplit(settings.url).hostname or "").lower())
+    for tls in (settings.tls, settings.gateway.tls):
+        if tls is not None and tls.name:
+            names.add(tls.name.lower())
+    return frozenset(name for name in names if name)

@@ -1,0 +1,206 @@
+"""Putting stored changes in force: one policy file per tenant, cut, judged, written, applied; again and again until it is so.
+
+A change raises the tenant's revision in its own transaction (`admin.tenants.mark_changed`). The applier cuts the file, lets the
+gateway's own parser judge it, writes it content addressed, and asks the gateway to switch; `policies.applied_revision` then says what
+is in force. While the gateway is away the change stays stored and is applied when it comes back; pages say so. A file that the
+gateway refuses leaves the last good policy in force, and the reason stands in `policies.error` for the page.
+
+The loop also compares what is in force with what should be: after a restart, a restored backup, or a state directory that was replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.audit import MACHINE, Act, Action, keep_checkpoint, record
+from admin.catalogue import Shelves
+from admin.link import GatewayAway, GatewayLink
+from admin.policyfile import cut, has_policy, read_rows
+from admin.tables import policies
+from blocklists.database import Database
+from blocklists.tables import OrganisationId, OrganisationKind, organisations
+from gateway.errors import ControlError, GenerationError, PolicyFileError
+from gateway.policy.tenant import parse_policy_file
+from gateway.release import read_manifest, write_file
+
+log = logging.getLogger(__name__)
+
+#: Seconds between looks at what is in force, and between tries while the gateway is away.
+COMPARE_SECONDS = 60.0
+RETRY_SECONDS = 2.0
+#: Tenants in one switch of generations.
+BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Enforcement:
+    """How a tenant's stored rules stand to what the gateway enforces."""
+
+    revision: int
+    applied_revision: int
+    changed_at: datetime
+    applied_at: datetime | None
+    generation: int | None
+    error: str
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether a stored change is not in force yet."""
+        return self.applied_revision < self.revision
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    tenant: OrganisationId
+    revision: int
+    file: str
+
+
+class Applier:
+    """Applies what is stored. One per process; `run` is its loop, `settle` is what a page waits for after a change."""
+
+    def __init__(
+        self,
+        database: Database,
+        link: GatewayLink,
+        shelves: Shelves,
+        state_dir: Path,
+        page_address: Sequence[str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self.database = database
+        self.link = link
+        self.shelves = shelves
+        self.state_dir = state_dir
+        self.page_address = tuple(page_address)
+        self.now = now
+        self._turn = asyncio.Lock()
+        self._wake = asyncio.Event()
+
+    async def settle(self, tenant: OrganisationId) -> Enforcement:
+        """Try to put a tenant's change in force at once; what came of it. Never raises for a gateway that is away."""
+        try:
+            async with self._turn:
+                await self._apply([tenant])
+        except GatewayAway:
+            self._wake.set()
+        return await self.enforcement(tenant)
+
+    async def enforcement(self, tenant: OrganisationId) -> Enforcement:
+        """How a tenant stands."""
+        async with self.database.read() as connection:
+            return await read_enforcement(connection, tenant)
+
+    async def run(self) -> None:
+        """Apply what is pending, compare, wait; for as long as the process lives."""
+        away = False
+        while True:
+            try:
+                await self.reconcile()
+                away = False
+            except GatewayAway:
+                if not away:
+                    log.warning("gateway does not answer; changes wait", extra={"event": "apply.away"})
+                away = True
+            except Exception:
+                # The loop is the only thing that heals a gap later: whatever happened, it must come round again.
+                log.exception("applying failed", extra={"event": "apply.failed"})
+                away = True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_SECONDS if away else COMPARE_SECONDS):
+                    await self._wake.wait()
+            self._wake.clear()
+
+    async def reconcile(self) -> int:
+        """Put everything in force that is not; returns how many tenants changed. Raises GatewayAway."""
+        applied = 0
+        waiting = await self._find_waiting()
+        for first in range(0, len(waiting), BATCH):
+            async with self._turn:
+                applied += await self._apply(waiting[first : first + BATCH])
+        if applied:
+            await keep_checkpoint(self.database, self.state_dir)
+        return applied
+
+    async def _find_waiting(self) -> list[OrganisationId]:
+        """Tenants whose stored rules, or whose file in the generation in force, say that something is to be done."""
+        try:
+            in_force = dict((await asyncio.to_thread(read_manifest, self.state_dir)).policies)
+        except GenerationError:
+            in_force = {}
+        async with self.database.read() as connection:
+            rows = (
+                await connection.execute(
+                    select(policies.c.tenant_id, policies.c.revision, policies.c.applied_revision, policies.c.file, organisations.c.kind)
+                    .join(organisations, organisations.c.id == policies.c.tenant_id)
+                    .where(organisations.c.valid_until.is_(None) | (organisations.c.valid_until > self.now()))
+                    .order_by(policies.c.changed_at)
+                )
+            ).all()
+        return [
+            OrganisationId(row.tenant_id)
+            for row in rows
+            if has_policy(OrganisationKind(row.kind)) and (row.applied_revision < row.revision or in_force.get(row.tenant_id) != row.file)
+        ]
+
+    async def _apply(self, tenants: Sequence[OrganisationId]) -> int:
+        ready = [found for tenant in tenants if (found := await self._prepare(tenant)) is not None]
+        if not ready:
+            return 0
+        try:
+            generation = await self.link.apply({"policies": {one.tenant: one.file for one in ready}})
+        except GatewayAway:
+            raise
+        except ControlError as error:
+            if len(ready) > 1:  # one refused file must not hold back the others
+                return sum([await self._apply([one.tenant]) for one in ready])
+            await self._note_refusal(ready[0].tenant, f"{error.where}: {error}" if error.where else str(error))
+            return 0
+        async with self.database.write() as connection:
+            for one in ready:
+                await self._note_applied(connection, one, generation)
+        return len(ready)
+
+    async def _prepare(self, tenant: OrganisationId) -> _Ready | None:
+        shelf = self.shelves.current()
+        async with self.database.read() as connection:
+            revision = (await read_enforcement(connection, tenant)).revision
+            rows = await read_rows(connection, tenant, self.now())
+        document = cut(rows, shelf, self.page_address)
+        try:
+            parse_policy_file(document, shelf.catalogue)
+        except PolicyFileError as error:
+            log.error("a policy file has mistakes", extra={"event": "apply.mistakes", "tenant": tenant, "mistakes": len(error.mistakes)})
+            await self._note_refusal(tenant, str(error.mistakes[0]))
+            return None
+        return _Ready(tenant, revision, await asyncio.to_thread(write_file, self.state_dir, document))
+
+    async def _note_applied(self, connection: AsyncConnection, one: _Ready, generation: int) -> None:
+        now = self.now()
+        await connection.execute(
+            update(policies)
+            .where(policies.c.tenant_id == one.tenant)
+            .values(applied_revision=one.revision, applied_at=now, file=one.file, generation=generation, error=None)
+        )
+        after = {"file": one.file, "generation": generation}
+        act = Act(one.tenant, MACHINE, now)
+        await record(connection, act, Action.POLICY_APPLIED, one.tenant, after=after, basis=f"generation {generation}")
+
+    async def _note_refusal(self, tenant: OrganisationId, reason: str) -> None:
+        async with self.database.write() as connection:
+            await connection.execute(update(policies).where(policies.c.tenant_id == tenant).values(error=reason[:500]))
+
+
+async def read_enforcement(connection: AsyncConnection, tenant: OrganisationId) -> Enforcement:
+    """How a tenant's stored rules stand to what is enforced."""
+    row = (await connection.execute(select(policies).where(policies.c.tenant_id == tenant))).one()
+    return Enforcement(row.revision, row.applied_revision, row.changed_at, row.applied_at, row.generation, row.error or "")

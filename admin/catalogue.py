@@ -1,0 +1,153 @@
+"""The catalogue as people meet it: categories with their lock, services in groups, the hours a new profile starts with, the school year.
+
+Read from the generation in force, so that a page never offers what the gateway does not know; before there is a generation, from the files
+that come with the product. Kept until the generation's catalogue changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from blocklists.catalogue import load
+from gateway.errors import GenerationError
+from gateway.policy.catalogue import DELEGABLE_TIER, GOOD_TIER, Catalogue, Cell, Service, read_catalogue
+from gateway.policy.model import Band
+from gateway.release import current_number, read_file, read_manifest
+
+STUDY_CODES = ("edu", "gov", "health", "help")
+#: Order of tiers on the page: what a person may change first, what is locked last.
+_TIERS = {"D": 0, "H": 1, "L": 2, "G": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of services, with its services in order of their names."""
+
+    id: str
+    vi: str
+    en: str
+    services: tuple[Service, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryRow:
+    """One category as one profile meets it."""
+
+    code: str
+    vi: str
+    en: str
+    tier: str
+    cell: Cell
+    partly: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StartingHours:
+    """Hours that a new profile of a band starts with."""
+
+    starts: str
+    ends: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """One catalogue with everything the pages need from it."""
+
+    catalogue: Catalogue
+    groups: tuple[Group, ...]
+    starting: Mapping[Band, tuple[StartingHours, ...]]
+    summers: tuple[tuple[date, date], ...]
+
+    @property
+    def leisure(self) -> tuple[str, ...]:
+        """The categories that rest closes: every delegable one."""
+        return tuple(code for code, category in self.catalogue.categories.items() if category.tier == DELEGABLE_TIER)
+
+    def rows(self, band: Band, strictest: Band) -> list[CategoryRow]:
+        """The categories as a profile of this band meets them, what may be changed first; good ones and empty orders left out."""
+        found = []
+        for code, category in self.catalogue.categories.items():
+            if category.tier == GOOD_TIER or category.order_only:
+                continue
+            cell = self.cell(code, band, strictest)
+            found.append(CategoryRow(code, category.vi, category.en, category.tier, cell, False))
+        return sorted(found, key=lambda row: (row.cell.locked, _TIERS[row.tier]))
+
+    def cell(self, code: str, band: Band, strictest: Band) -> Cell:
+        """The matrix cell; for guests the stricter of their own column and the strictest band of the site."""
+        own = self.catalogue.cell(code, band)
+        return own.stricter(self.catalogue.cell(code, strictest)) if band is Band.KH else own
+
+    def name_of(self, code: str, language: str) -> str:
+        """A category or service in the reader's language; the code itself when it is neither."""
+        category = self.catalogue.categories.get(code)
+        if category is not None:
+            return category.vi if language == "vi" else category.en
+        service = self.catalogue.services.get(code)
+        if service is not None:
+            return service.name_vi if language == "vi" else service.name_en
+        return code
+
+    def is_locked(self, service: Service, band: Band, strictest: Band) -> bool:
+        """Whether a service cannot be opened because one of its categories is locked."""
+        return any(self.cell(code, band, strictest).locked for code in service.categories)
+
+    def is_closed(self, service: Service, band: Band, strictest: Band) -> bool:
+        """Whether the band closes a service when nobody has set anything."""
+        return any(self.cell(code, band, strictest).blocked for code in service.categories)
+
+
+class Shelves:
+    """Gives the catalogue in force."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
+        self._number: int | None = 0
+        self._version = ""
+        self._shelf: Shelf | None = None
+
+    def current(self) -> Shelf:
+        """The catalogue of the generation in force; the shipped one before there is any."""
+        number = self._read_number()
+        if self._shelf is None or number != self._number:
+            version = "shipped" if number is None else read_manifest(self.state_dir, number).catalogue
+            if self._shelf is None or version != self._version:
+                document = load() if number is None else read_file(self.state_dir, version)
+                self._shelf, self._version = read_shelf(document, version), version
+            self._number = number
+        return self._shelf
+
+    def _read_number(self) -> int | None:
+        try:
+            return current_number(self.state_dir)
+        except GenerationError:
+            return self._number or None
+
+
+def read_shelf(document: Mapping[str, Any], version: str) -> Shelf:
+    """The shelf of a catalogue document (JSON values, checked by the gateway's own reader)."""
+    catalogue = read_catalogue(dict(document), "catalogue", version)
+    extras = document.get("extras") or {}
+    named = {row["id"]: row for row in extras.get("service_groups", ())}
+    by_group: dict[str, list[Service]] = {}
+    for service in catalogue.services.values():
+        by_group.setdefault(service.group, []).append(service)
+    order = [*named, *sorted(set(by_group) - set(named))]
+    groups = tuple(
+        Group(group, _word(named, group, "vi"), _word(named, group, "en"), tuple(by_group[group])) for group in order if group in by_group
+    )
+    calendar = extras.get("calendar") or {}
+    summers = tuple((date.fromisoformat(row["from"]), date.fromisoformat(row["to"])) for row in calendar.get("summers", ()))
+    return Shelf(catalogue, groups, _starting(document.get("windows") or {}), summers)
+
+
+def _word(named: Mapping[str, Mapping[str, str]], group: str, language: str) -> str:
+    return named[group][language] if group in named else group
+
+
+def _starting(windows: Mapping[str, Sequence[Mapping[str, str]]]) -> Mapping[Band, tuple[StartingHours, ...]]:
+    return {Band(band): tuple(StartingHours(row["from"], row["to"]) for row in rows) for band, rows in windows.items()}

@@ -1,0 +1,157 @@
+"""Devices: which address, network, MAC or token belongs to which profile.
+
+A device that asks and that nobody has named is "new": it gets the strictest band of the site until somebody says whose it is. What
+the gateway has seen comes from its memory (`admin.link`); only what a person assigned is stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.audit import Act, Action, record
+from admin.errors import Conflict, NotFound
+from admin.link import SeenDevice
+from admin.profiles import Profile
+from admin.tables import device_matches, devices
+from admin.tenants import mark_changed
+from admin.values import BANDS_BY_STRICTNESS, DeviceId, DeviceMatch, ProfileId, ProfileKind
+from blocklists.tables import OrganisationId, new_id
+
+_MAC = re.compile(r"[0-9a-f]{2}([:-]?[0-9a-f]{2}){5}")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One way by which a device is known."""
+
+    kind: DeviceMatch
+    value: str
+
+    def text(self) -> str:
+        """As a policy file writes it."""
+        return self.value if self.kind in (DeviceMatch.ADDRESS, DeviceMatch.NETWORK) else f"{self.kind.value}:{self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device somebody has named."""
+
+    id: DeviceId
+    profile_id: ProfileId
+    label: str
+    matches: tuple[Match, ...]
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it stands for one machine: then it may be told about itself. A network is many."""
+        return all(match.kind is not DeviceMatch.NETWORK for match in self.matches)
+
+
+async def list_devices(connection: AsyncConnection, tenant: OrganisationId) -> list[Device]:
+    """Every live device of a tenant."""
+    listed = select(device_matches).where(device_matches.c.tenant_id == tenant, device_matches.c.retired_at.is_(None))
+    matches: dict[str, list[Match]] = {}
+    for row in await connection.execute(listed.order_by(device_matches.c.kind, device_matches.c.value)):
+        matches.setdefault(row.device_id, []).append(Match(DeviceMatch(row.kind), row.value))
+    statement = select(devices).where(devices.c.tenant_id == tenant, devices.c.retired_at.is_(None))
+    return [
+        Device(DeviceId(row.id), ProfileId(row.profile_id), row.label, tuple(matches.get(row.id, ())))
+        for row in await connection.execute(statement.order_by(devices.c.created_at, devices.c.id))
+    ]
+
+
+async def load_device(connection: AsyncConnection, tenant: OrganisationId, device: str) -> Device:
+    """One live device. Raises NotFound."""
+    for found in await list_devices(connection, tenant):
+        if found.id == device:
+            return found
+    raise NotFound
+
+
+async def assign_device(connection: AsyncConnection, act: Act, profile: ProfileId, label: str, matches: Sequence[Match]) -> DeviceId:
+    """Give a device that nobody had to a profile. Raises Conflict when somebody has it already."""
+    device = DeviceId(new_id())
+    await connection.execute(insert(devices).values(id=device, tenant_id=act.tenant, profile_id=profile, label=label, created_at=act.now))
+    try:
+        await connection.execute(
+            insert(device_matches),
+            [
+                {"tenant_id": act.tenant, "device_id": device, "kind": match.kind.value, "value": match.value}
+                for match in dict.fromkeys(matches)
+            ],
+        )
+    except IntegrityError as error:
+        raise Conflict("device_taken", "address") from error
+    after = {"profile": profile, "label": label, "matches": [match.text() for match in matches]}
+    await record(connection, act, Action.DEVICE_ASSIGNED, device, after=after)
+    await mark_changed(connection, act)
+    return device
+
+
+async def move_device(connection: AsyncConnection, act: Act, device: Device, profile: ProfileId, label: str) -> None:
+    """Give a named device to another profile, or rename it."""
+    if (device.profile_id, device.label) == (profile, label):
+        return
+    await connection.execute(
+        update(devices).where(devices.c.tenant_id == act.tenant, devices.c.id == device.id).values(profile_id=profile, label=label)
+    )
+    before, after = {"profile": device.profile_id, "label": device.label}, {"profile": profile, "label": label}
+    await record(connection, act, Action.DEVICE_ASSIGNED, device.id, before=before, after=after)
+    await mark_changed(connection, act)
+
+
+async def retire_device(connection: AsyncConnection, act: Act, device: Device) -> None:
+    """Forget a device: from now on it is new again and gets the strictest band."""
+    await connection.execute(
+        update(device_matches)
+        .where(device_matches.c.tenant_id == act.tenant, device_matches.c.device_id == device.id)
+        .values(retired_at=act.now)
+    )
+    await connection.execute(update(devices).where(devices.c.tenant_id == act.tenant, devices.c.id == device.id).values(retired_at=act.now))
+    await record(connection, act, Action.DEVICE_RETIRED, device.id, before={"profile": device.profile_id})
+    await mark_changed(connection, act)
+
+
+def matches_of(seen: SeenDevice) -> tuple[Match, ...]:
+    """How a seen device is kept: by its MAC where the gateway knows it (it follows the device), else by its address."""
+    if seen.mac:
+        return (Match(DeviceMatch.MAC, seen.mac.lower()),)
+    return (Match(DeviceMatch.ADDRESS, seen.address),)
+
+
+def has_private_mac(mac: str | None) -> bool:
+    """Whether a phone made this MAC up (the locally administered bit): it changes, and the device becomes new again."""
+    return bool(mac) and bool(int(str(mac)[:2], 16) & 0b10)
+
+
+def read_match(text: str) -> Match | None:
+    """An address, network or MAC as a person types it; None when it is none."""
+    compact = text.strip().lower()
+    if _MAC.fullmatch(compact):
+        digits = re.sub(r"[:-]", "", compact)
+        return Match(DeviceMatch.MAC, ":".join(digits[place : place + 2] for place in range(0, 12, 2)))
+    try:
+        if "/" in compact:
+            network = ip_network(compact, strict=False)
+            whole = network.prefixlen == network.max_prefixlen
+            return Match(DeviceMatch.ADDRESS, str(network.network_address)) if whole else Match(DeviceMatch.NETWORK, str(network))
+        return Match(DeviceMatch.ADDRESS, str(ip_address(compact)))
+    except ValueError:
+        return None
+
+
+def is_looser_owner(before: Profile | None, after: Profile) -> bool:
+    """Whether giving a device to this profile frees it: a new device counts as the strictest."""
+    order = {band: place for place, band in enumerate(BANDS_BY_STRICTNESS)}
+    if after.kind is ProfileKind.GUEST:
+        return False
+    if before is None:
+        return after.kind is ProfileKind.ADULT
+    return order.get(after.band, 0) > order.get(before.band, 0)

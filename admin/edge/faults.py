@@ -1,0 +1,149 @@
+"""Errors become answers, once: JSON with a stable code for the API, a page with a sentence and a way on for people.
+
+Nothing that went wrong inside is shown; it goes to the log without names, addresses or words people wrote.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from admin.auth import WrongPassword
+from admin.dependencies import VIET_NAM, language_of, open_page, services_of, session_of
+from admin.errors import AdminError, ConfirmationNeeded, FieldMistake, InvalidInput, NotFound, NotSignedIn, TooManyTries
+from admin.forms import PASSWORD_FIELD, Form, read_form
+from admin.pages.formats import Formats
+from admin.pages.phrases import FAULTS
+from admin.pages.words import mark as _
+
+log = logging.getLogger(__name__)
+API = "/api/"
+
+
+class Faults:
+    """Answers for errors of the layers inside that the application itself did not turn into an answer."""
+
+    def __init__(self, app: ASGIApp, state: object) -> None:
+        self.app = app
+        self.state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watch(message: Any) -> None:  # Any: an ASGI message
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            if not isinstance(error, AdminError):
+                log.exception("request failed", extra={"event": "admin.failed", "method": scope["method"]})
+            if not started:
+                scope.setdefault("app", self.state)
+                response = await answer(Request(scope, receive), error)
+                await response(scope, receive, send)
+
+
+async def answer(request: Request, error: Exception) -> Response:
+    """The answer for an error."""
+    known = _as_admin_error(error)
+    if request.url.path.startswith(API):
+        return _as_json(known)
+    if isinstance(known, NotSignedIn):
+        return _to_the_door(request)
+    if isinstance(known, ConfirmationNeeded | WrongPassword | TooManyTries) and request.method == "POST":
+        page = await _ask_password(request, known)
+        if page is not None:
+            return page
+    headline, remedy = FAULTS.get(known.code, FAULTS["internal"])
+    words = services_of(request).pages.words[language_of(request)]
+    context = {"headline": words.gettext(headline), "remedy": words.gettext(remedy), "wait": wait_text(request, known)}
+    response = open_page(request, "layout/fault.html", context, known.status)
+    _add_retry(response, known)
+    return response
+
+
+def wait_text(request: Request, error: AdminError) -> str:
+    """How long to wait, in words; empty when there is nothing to wait for."""
+    if not isinstance(error, TooManyTries):
+        return ""
+    services = services_of(request)
+    formats = Formats(services.pages.words[language_of(request)], VIET_NAM, services.now())
+    return formats.span(timedelta(seconds=math.ceil(error.retry_after)))
+
+
+async def _ask_password(request: Request, error: AdminError) -> Response | None:
+    """The page that asks for the password and then goes on with the same change; None where no session is open."""
+    services = services_of(request)
+    live = await session_of(request, services)
+    if live is None:
+        return None
+    form: Form = await read_form(request)
+    fields = [(name, value) for name, values in form.fields.items() if name != PASSWORD_FIELD for value in values]
+    words = services.pages.words[language_of(request, live)]
+    fault = ""
+    if isinstance(error, WrongPassword):
+        fault = words.gettext(_("That was not the password."))
+    elif isinstance(error, TooManyTries):
+        fault = words.gettext(_("Too many tries. Please wait {time}.")).format(time=wait_text(request, error))
+    referer = urlsplit(request.headers.get("referer", ""))
+    back = referer.path if referer.path.startswith("/") and referer.path != request.url.path else "/"
+    return open_page(request, "sign/confirm.html", {"fields": fields, "fault": fault, "back": back}, error.status)
+
+
+def _to_the_door(request: Request) -> Response:
+    """A page that leads to the sign-in page from our own origin, so that a strict cookie of a live session comes along after a link in a
+    message was followed."""
+    target = "/sign-in"
+    if request.method == "GET" and request.url.path != "/":
+        target += f"?next={quote(request.url.path)}"
+    return open_page(request, "sign/bounce.html", {"target": target}, 401)
+
+
+def _as_admin_error(error: Exception) -> AdminError:
+    if isinstance(error, AdminError):
+        return error
+    if isinstance(error, RequestValidationError):
+        return InvalidInput(*(_mistake(row) for row in error.errors()))
+    if isinstance(error, HTTPException):
+        if error.status_code in (404, 405):
+            return NotFound()
+        known = AdminError("invalid_input" if error.status_code < 500 else "internal")
+        known.status = error.status_code
+        return known
+    return AdminError()
+
+
+def _mistake(row: Mapping[str, Any]) -> FieldMistake:
+    place = [str(part) for part in row.get("loc", ()) if part != "body"]
+    return FieldMistake(".".join(place), str(row.get("type", "unknown")))
+
+
+def _as_json(error: AdminError) -> Response:
+    content: dict[str, Any] = {"code": error.code, "field": error.field or None}
+    if isinstance(error, InvalidInput):
+        content["fields"] = [{"field": mistake.field, "code": mistake.code} for mistake in error.mistakes]
+    response = JSONResponse({"error": content}, error.status)
+    _add_retry(response, error)
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _add_retry(response: Response, error: AdminError) -> None:
+    if isinstance(error, TooManyTries):
+        response.headers["Retry-After"] = str(math.ceil(error.retry_after))

@@ -1,0 +1,51 @@
+"""Bodies are bounded in size and in time, whatever the headers claim."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from admin.errors import TooLarge
+
+MOST_BYTES = 64 * 1024
+BODY_SECONDS = 15.0
+
+
+class BodyLimit:
+    """Refuses bodies over the limit, and ends those that trickle in."""
+
+    def __init__(self, app: ASGIApp, most: int = MOST_BYTES, seconds: float = BODY_SECONDS) -> None:
+        self.app = app
+        self.most = most
+        self.seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        claimed = Headers(scope=scope).get("content-length", "0")
+        if not claimed.isdigit() or int(claimed) > self.most:
+            raise TooLarge
+        seen = 0
+        complete = False
+        ends = asyncio.get_running_loop().time() + self.seconds
+
+        async def bounded() -> Message:
+            nonlocal seen, complete
+            if complete:  # waiting for the client to leave is not a body
+                return await receive()
+            try:
+                async with asyncio.timeout_at(ends):
+                    message = await receive()
+            except TimeoutError:
+                raise TooLarge("too_slow") from None
+            if message["type"] == "http.request":
+                seen += len(message.get("body", b""))
+                complete = not message.get("more_body", False)
+                if seen > self.most:
+                    raise TooLarge
+            return message
+
+        await self.app(scope, bounded, send)

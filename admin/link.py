@@ -1,0 +1,134 @@
+"""The line to the running gateway: what the control plane asks over the control socket, with typed answers.
+
+The gateway may be away (restarting, another machine, dead): every call then raises `GatewayAway`, pages say so honestly, and stored changes
+are applied later (`admin.apply`). Nothing here is kept: devices, recent blocks and probes live in the workers' memory only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from admin.errors import AdminError
+from gateway.control import ask
+from gateway.errors import ControlError
+
+QUICK = 3.0
+APPLY = 60.0
+_AWAY = frozenset({"not_running", "not_ready", "not_allowed", "timeout", "busy"})
+
+
+class GatewayAway(AdminError):
+    """The gateway does not answer now. What was stored is applied when it does."""
+
+    status = 503
+    code = "gateway_away"
+
+
+@dataclass(frozen=True, slots=True)
+class SeenDevice:
+    """An address that asked this gateway lately. `client` and `tenant` are empty while nobody has named it."""
+
+    address: str
+    mac: str | None
+    client: str | None
+    tenant: str | None
+    profile: str
+    first_seen: datetime
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecentBlock:
+    """One block of one address in the last ten minutes."""
+
+    at: datetime
+    name: str
+    category: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Whether a check name reached the gateway, from where, and as whom."""
+
+    seen: bool
+    address: str = ""
+    profile: str = ""
+    client: str | None = None
+    transport: str = ""
+    generation: int = 0
+
+
+class GatewayLink:
+    """Asks the gateway that runs with a state directory."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
+
+    async def status(self) -> Mapping[str, Any]:  # Any: the gateway's own status document
+        """The status document of the supervisor."""
+        return await self._ask({"do": "status"})
+
+    async def apply(self, changes: Mapping[str, object]) -> int:
+        """Put files in force; returns the generation after every worker switched. Raises ControlError when it was refused."""
+        reply = await self._ask({"do": "apply", "changes": dict(changes)}, APPLY)
+        return int(reply["generation"])
+
+    async def devices(self) -> list[SeenDevice]:
+        """Every address that asked lately, last seen first."""
+        reply = await self._ask({"do": "devices"})
+        return [_device(row) for row in reply.get("devices", [])]
+
+    async def find_device(self, address: str) -> SeenDevice | None:
+        """What the gateway knows about one address."""
+        return next((device for device in await self.devices() if device.address == address), None)
+
+    async def recent_blocks(self, address: str) -> list[RecentBlock]:
+        """The blocks of one address in the last ten minutes, newest first."""
+        reply = await self._ask({"do": "recent_blocks", "address": address})
+        return [
+            RecentBlock(_moment(row["at"]), str(row["name"]).rstrip("."), str(row.get("category") or ""), str(row.get("rule") or ""))
+            for row in reply.get("blocks", [])
+        ]
+
+    async def probe(self, nonce: str) -> Probe:
+        """Whether the check name with this nonce was asked here."""
+        reply = await self._ask({"do": "probe", "nonce": nonce})
+        if not reply.get("seen"):
+            return Probe(False)
+        return Probe(
+            True,
+            str(reply.get("address") or ""),
+            str(reply.get("profile") or ""),
+            reply.get("client"),
+            str(reply.get("transport") or ""),
+            int(reply.get("generation") or 0),
+        )
+
+    async def _ask(self, request: Mapping[str, object], seconds: float = QUICK) -> Mapping[str, Any]:
+        try:
+            return await ask(self.state_dir, request, seconds)
+        except ControlError as error:
+            if error.code in _AWAY:
+                raise GatewayAway from error
+            raise
+
+
+def _device(row: Mapping[str, Any]) -> SeenDevice:
+    return SeenDevice(
+        address=str(row["address"]),
+        mac=row.get("mac"),
+        client=row.get("client"),
+        tenant=row.get("tenant"),
+        profile=str(row.get("profile") or ""),
+        first_seen=_moment(row["first_seen"]),
+        last_seen=_moment(row["last_seen"]),
+    )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(float(seconds), UTC)

@@ -1,0 +1,83 @@
+"""What holds for a profile at this moment and until when, in the words of a card: pure, from its rows and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from admin.catalogue import Shelf
+from admin.hours import Hours, windows_of
+from admin.overrides import Override, Target
+from admin.values import HoursEffect, OverrideKind
+from gateway.policy.model import NEVER
+from gateway.policy.schedule import Window, inactive_from, next_boundary
+
+
+class Standing(StrEnum):
+    """What is on for a profile."""
+
+    FREE = "free"
+    REST = "rest"
+    STUDY = "study"
+    OFFLINE = "offline"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """`standing` holds until `until` (None: no end in sight). `by` is the act behind OFF. `opened` are what was opened on top, and until
+    when. `next_at` and `next_standing` say what comes next while the profile is free."""
+
+    standing: Standing
+    until: datetime | None = None
+    by: Override | None = None
+    opened: tuple[Override, ...] = ()
+    next_at: datetime | None = None
+    next_standing: Standing | None = None
+
+    @property
+    def opened_targets(self) -> tuple[Target, ...]:
+        """Everything that was opened, each once."""
+        return tuple(dict.fromkeys(target for override in self.opened for target in override.targets))
+
+
+_STRICTEST_FIRST = (
+    (HoursEffect.OFFLINE, Standing.OFFLINE),
+    (HoursEffect.STUDY, Standing.STUDY),
+    (HoursEffect.REST, Standing.REST),
+)
+#: Boundaries looked at to find what comes next: about a week of them.
+_AHEAD = 40
+
+
+def moment_of(rows: Sequence[Hours], acts: Sequence[Override], shelf: Shelf, now: datetime, zone: str) -> Moment:
+    """What holds for one profile now. `acts` are the profile's own."""
+    opened = tuple(act for act in acts if act.is_active(now) and act.kind is not OverrideKind.OFF)
+    off = next((act for act in acts if act.is_active(now) and act.kind is OverrideKind.OFF), None)
+    if off is not None:
+        return Moment(Standing.OFF, off.ends_at, off, opened)
+    windows = windows_of(rows, shelf)
+    standing, until = _hours_at(windows, now.timestamp(), zone)
+    if standing is not Standing.FREE:
+        return Moment(standing, until, None, opened)
+    every = [window for _, window in windows]
+    seconds = now.timestamp()
+    for _ in range(_AHEAD):
+        seconds = next_boundary(every, seconds, zone)
+        if seconds == NEVER:
+            break
+        following, _ = _hours_at(windows, seconds, zone)
+        if following is not Standing.FREE:
+            return Moment(Standing.FREE, None, None, opened, datetime.fromtimestamp(seconds, UTC), following)
+    return Moment(Standing.FREE, None, None, opened)
+
+
+def _hours_at(windows: Sequence[tuple[HoursEffect, Window]], seconds: float, zone: str) -> tuple[Standing, datetime | None]:
+    for effect, standing in _STRICTEST_FIRST:
+        own = [window for one, window in windows if one is effect]
+        if any(window.is_active(seconds, zone) for window in own):
+            end = inactive_from(own, seconds, zone)
+            return standing, None if end is None else datetime.fromtimestamp(end, UTC)
+    return Standing.FREE, None

@@ -1,0 +1,78 @@
+"""The renderer: one Jinja environment per language, autoescape always on, unknown names an error.
+
+Every page knows its words (`_`, `ngettext`, `pgettext`), its formats (`f`), static addresses (`asset`), and what the layout needs. Nothing
+a page shows is ever marked safe: hostile names stay text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+
+from admin.errors import FieldMistake
+from admin.pages.assets import Assets
+from admin.pages.formats import Formats
+from admin.pages.phrases import MISTAKES
+from admin.pages.words import Words, load_words
+
+TEMPLATES = Path(__file__).parent.parent / "templates"
+
+
+class Pages:
+    """Renders templates in the reader's language."""
+
+    def __init__(self, assets: Assets, words: Mapping[str, Words] | None = None) -> None:
+        self.assets = assets
+        self.words = words or load_words()
+        self._environments = {language: self._environment(catalogue) for language, catalogue in self.words.items()}
+
+    def render(self, template: str, formats: Formats, context: Mapping[str, Any], status: int = 200) -> HTMLResponse:
+        """A page. `context` holds what the template names; a name it lacks is an error, not a gap."""
+        environment = self._environments[formats.words.language]
+        text = environment.get_template(template).render({"f": formats, **context})
+        return HTMLResponse(text, status, headers={"Content-Language": formats.words.language, "Vary": "Accept-Language, Cookie"})
+
+    def _environment(self, words: Words) -> Environment:
+        environment = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+            auto_reload=False,
+            cache_size=-1,
+        )
+        environment.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension
+            words.gettext, words.ngettext, newstyle=True, pgettext=words.pgettext, npgettext=words.npgettext
+        )
+        environment.globals.update(
+            asset=self.assets.address,
+            languages=[(one.language, one.name) for one in self.words.values()],
+            lang=words.language,
+            mistake_of=_mistake_reader(words),
+            icon=self._icon,
+        )
+        return environment
+
+    def _icon(self, name: str, size: str = "") -> Markup:
+        """A picture of the sprite; always beside words, so screen readers skip it."""
+        classes = f"icon icon-{size}" if size else "icon"
+        markup = '<svg class="{}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>'
+        return Markup(markup).format(classes, self.assets.address("icons.svg"), name)
+
+
+def _mistake_reader(words: Words) -> Any:  # Any: a function for templates
+    def mistake_of(mistakes: tuple[FieldMistake, ...], field: str) -> str:
+        """The sentence for a field's mistake; empty when it has none."""
+        for mistake in mistakes:
+            if mistake.field == field:
+                return words.gettext(MISTAKES.get(mistake.code, MISTAKES["unknown"]))
+        return ""
+
+    return mistake_of

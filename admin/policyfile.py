@@ -1,0 +1,195 @@
+"""From a tenant's rows to the one policy file that the gateway enforces: the same rows at the same moment give the same bytes.
+
+`read_rows` loads everything of one tenant in a fixed number of statements; `cut` is pure and follows the policy file's format; the
+gateway's own parser (`gateway.policy.tenant`) judges the result before it leaves this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.catalogue import Shelf
+from admin.devices import Device, list_devices
+from admin.errors import NotFound
+from admin.hours import Hours, schedule_of
+from admin.names import NameRule
+from admin.overrides import Override, list_overrides
+from admin.profiles import Profile, Site, list_profiles, list_sites, strictest_band
+from admin.switches import Switches
+from admin.tables import hours, name_rules, switches
+from admin.values import Days, HoursEffect, NameEffect, OverrideKind, ProfileKind, SwitchKind, SwitchState, TargetKind
+from blocklists.tables import OrganisationId, OrganisationKind, organisations
+
+Json = dict[str, Any]  # Any: JSON of the policy file format
+_KINDS = {OrganisationKind.FAMILY: "family", OrganisationKind.SCHOOL: "school"}
+_OWNERS = {OrganisationKind.FAMILY: "parent", OrganisationKind.SCHOOL: "school"}
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRows:
+    """Everything of one tenant that the gateway must know."""
+
+    tenant: OrganisationId
+    kind: OrganisationKind
+    time_zone: str
+    sites: Sequence[Site]
+    profiles: Sequence[Profile]
+    devices: Sequence[Device]
+    switches: Mapping[str, Switches]
+    names: Mapping[str, Sequence[NameRule]]
+    hours: Mapping[str, Sequence[Hours]]
+    overrides: Sequence[Override]
+
+
+async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> TenantRows:
+    """Load one tenant. Raises NotFound when it has ended or never was."""
+    statement = select(organisations.c.kind, organisations.c.time_zone).where(
+        organisations.c.id == tenant, organisations.c.valid_until.is_(None) | (organisations.c.valid_until > now)
+    )
+    row = (await connection.execute(statement)).one_or_none()
+    if row is None:
+        raise NotFound
+    return TenantRows(
+        tenant=tenant,
+        kind=OrganisationKind(row.kind),
+        time_zone=row.time_zone,
+        sites=await list_sites(connection, tenant),
+        profiles=await list_profiles(connection, tenant),
+        devices=await list_devices(connection, tenant),
+        switches=await _all_switches(connection, tenant),
+        names=await _all_names(connection, tenant),
+        hours=await _all_hours(connection, tenant),
+        overrides=await list_overrides(connection, tenant, now),
+    )
+
+
+def has_policy(kind: OrganisationKind) -> bool:
+    """Whether organisations of this kind have a policy of their own: families and schools do, offices and areas do not."""
+    return kind in _KINDS
+
+
+def cut(rows: TenantRows, shelf: Shelf, page_address: Sequence[str]) -> Json:
+    """The policy file of a tenant. `page_address`: where blocked names lead to when the explaining page is served; empty: nowhere."""
+    children = [profile for profile in rows.profiles if profile.kind in (ProfileKind.CHILD, ProfileKind.CLASS)]
+    bands = sorted({profile.band.value for profile in children}) or [strictest_band(list(rows.profiles)).value]
+    guest = next((profile.id for profile in rows.profiles if profile.kind is ProfileKind.GUEST), None)
+    site_of = {profile.id: profile.site_id for profile in rows.profiles}
+    document: Json = {
+        "format": 1,
+        "tenant": rows.tenant,
+        "kind": _KINDS[rows.kind],
+        "site_class": "school" if rows.kind is OrganisationKind.SCHOOL else "home",
+        "rules": None,
+        "sites": [_site(site, bands) for site in sorted(rows.sites, key=lambda site: site.id)],
+        "default_profile": guest,
+        "profiles": [_profile(profile, rows, shelf) for profile in sorted(rows.profiles, key=lambda profile: profile.id)],
+        "clients": [
+            {
+                "id": device.id,
+                "profile": device.profile_id,
+                "group": None,
+                "site": site_of[device.profile_id],
+                "match": sorted(match.text() for match in device.matches),
+            }
+            for device in sorted(rows.devices, key=lambda device: device.id)
+            if device.profile_id in site_of and device.matches
+        ],
+    }
+    if page_address:
+        document["block"] = {"mode": "page", "ttl": 10, "page_address": sorted(page_address)}
+    return document
+
+
+def _site(site: Site, bands: Sequence[str]) -> Json:
+    return {
+        "id": site.id,
+        "class": site.site_class,
+        "bands": list(bands),
+        "time_zone": site.time_zone,
+        "listen": [],
+        "networks": sorted(site.networks),
+        "rules": None,
+    }
+
+
+def _profile(profile: Profile, rows: TenantRows, shelf: Shelf) -> Json:
+    own = rows.switches.get(profile.id, {})
+    names = rows.names.get(profile.id, ())
+    acts = [act for act in rows.overrides if act.profile_id == profile.id]
+    return {
+        "id": profile.id,
+        "band": profile.band.value,
+        "owner": _OWNERS[rows.kind],
+        "site": profile.site_id,
+        "safe_search": profile.safe_search,
+        "youtube": profile.youtube,
+        "uncategorised": profile.uncategorised,
+        "canaries": None,
+        "block": None,
+        "activity": "aggregate" if profile.kind is ProfileKind.CHILD else "off",
+        "categories": _switched(own, SwitchKind.CATEGORY, shelf.catalogue.codes),
+        "services": _switched(own, SwitchKind.SERVICE, shelf.catalogue.service_ids),
+        "allow": sorted(rule.pattern for rule in names if rule.effect is NameEffect.ALLOW),
+        "deny": sorted(rule.pattern for rule in names if rule.effect is NameEffect.DENY),
+        "schedule": schedule_of(rows.hours.get(profile.id, ()), shelf),
+        "overrides": [_override(act, shelf) for act in sorted(acts, key=lambda act: act.id) if _opens_something(act, shelf)],
+    }
+
+
+def _switched(own: Switches, kind: SwitchKind, known: frozenset[str]) -> dict[str, str]:
+    """Switches of one kind; one whose category or service left the catalogue is kept in the database and not sent."""
+    return {code: state.value for (what, code), state in sorted(own.items()) if what is kind and code in known}
+
+
+def _override(act: Override, shelf: Shelf) -> Json:
+    def values(kind: TargetKind, known: frozenset[str] | None = None) -> list[str]:
+        return sorted(value for what, value in act.targets if what is kind and (known is None or value in known))
+
+    return {
+        "id": act.id,
+        "kind": act.kind.value,
+        "from": _iso(act.starts_at),
+        "until": _iso(act.ends_at),
+        "names": values(TargetKind.NAME),
+        "categories": values(TargetKind.CATEGORY, shelf.catalogue.codes),
+        "services": values(TargetKind.SERVICE, shelf.catalogue.service_ids),
+    }
+
+
+def _opens_something(act: Override, shelf: Shelf) -> bool:
+    if act.kind is OverrideKind.OFF:
+        return True
+    known = shelf.catalogue.codes | shelf.catalogue.service_ids
+    return any(kind is TargetKind.NAME or value in known for kind, value in act.targets)
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def _all_switches(connection: AsyncConnection, tenant: OrganisationId) -> Mapping[str, Switches]:
+    found: dict[str, dict[tuple[SwitchKind, str], SwitchState]] = {}
+    for row in await connection.execute(select(switches).where(switches.c.tenant_id == tenant)):
+        found.setdefault(row.profile_id, {})[(SwitchKind(row.kind), row.code)] = SwitchState(row.state)
+    return found
+
+
+async def _all_names(connection: AsyncConnection, tenant: OrganisationId) -> Mapping[str, Sequence[NameRule]]:
+    found: dict[str, list[NameRule]] = {}
+    for row in await connection.execute(select(name_rules).where(name_rules.c.tenant_id == tenant)):
+        found.setdefault(row.profile_id, []).append(NameRule(row.id, NameEffect(row.effect), row.pattern))
+    return found
+
+
+async def _all_hours(connection: AsyncConnection, tenant: OrganisationId) -> Mapping[str, Sequence[Hours]]:
+    found: dict[str, list[Hours]] = {}
+    statement = select(hours).where(hours.c.tenant_id == tenant).order_by(hours.c.position, hours.c.id)
+    for row in await connection.execute(statement):
+        found.setdefault(row.profile_id, []).append(Hours(Days(row.days), row.starts, row.ends, HoursEffect(row.effect)))
+    return found
