@@ -1,8 +1,8 @@
 """Preparing what gateways enforce: fetch what is due, read every source, guard, compile, read the orders. `lachan` and `admin` import it.
 
 `prepare` puts files in place below the state directory and returns what a generation changes; it commits nothing, because only the
-supervisor (or a command while none runs) does. It runs in a process of its own (`blocklists.preparing`), for seconds and with a lot of
-memory; the gateway keeps answering from what it has.
+supervisor (or a command while none runs) does. It takes seconds and a lot of memory, so whoever calls it does so in a child process; the
+gateway keeps answering from what it has.
 
 | what goes wrong with a source | what is in force |
 |---|---|

@@ -8,7 +8,6 @@ LachanError
 ├── PolicyFileError      a tenant's policy file with mistakes, each with its path
 ├── ControlError         a request on the control socket that cannot be carried out
 ├── FetchError           a list that could not be fetched (the last good copy stays)
-├── PreparationError     lists that could not be prepared (the generation in force stays)
 └── UpstreamError        an upstream answer that cannot be used
 
 Any package may import this module. Expected outcomes of a query (a malformed datagram, a block) are values, never exceptions.
@@ -92,10 +91,6 @@ class FetchError(LachanError):
         self.vi = vi
         self.en = en
         super().__init__(en)
-
-
-class PreparationError(LachanError):
-    """Lists could not be prepared as a whole (no space left, the child process died); the generation in force stays."""
 
 
 class UpstreamError(LachanError):
