@@ -37,7 +37,7 @@ MATRIX = {
     "bypass encdns": "✕✕✕✕a✕",
     "occult": "xxxaax",
     "game00": "aaaaax",
-    "game12": "✕xxaax",
+    "game12": "✕xaaax",
     "game16": "✕✕xxax",
     "game18": "✕✕✕xa✕",
     "game": "xxaaax",
