@@ -131,10 +131,10 @@ class Overload(UpstreamFailure):
 # Health -------------------------------------------------------------------------------------------------------------------------
 
 RTO_FIRST: Final = 0.4
-RTO_MIN: Final = 0.2
+RTO_MIN: Final = 0.3
 RTO_MAX: Final = 0.6
 """Three attempts of the longest wait end at 1.8 s (RFC 8767 §5), so that a dead network is reported within two seconds."""
-DOWN_AFTER: Final = 3
+DOWN_AFTER: Final = 2
 PROBE_EVERY: Final = 1.0
 WORKING_MEMORY: Final = 300.0
 MAX_REFUSED_IN_ROW: Final = 20

@@ -35,7 +35,7 @@ class Exchange:
     """
 
     __slots__ = ("cd", "decliners", "do", "done", "errors", "evidence", "group", "is_bare", "is_finished", "is_lingering", "is_parked",
-                 "is_wanted", "key", "last_sent", "open", "question", "sends", "slow", "started", "tail", "tried", "waiters")  # fmt: skip
+                 "is_wanted", "key", "open", "question", "sends", "slow", "started", "tail", "tried", "waiters")  # fmt: skip
 
     def __init__(self, key: Key, query: Query, started: float, done: OnDone | None) -> None:
         self.key = key
@@ -46,7 +46,6 @@ class Exchange:
         self.tail = _HEADERS[cd] + question + _OPTS[do]
         """The message behind its id."""
         self.started = started
-        self.last_sent = started
         self.done: OnDone | None = done
         self.waiters: list[OnDone] | None = None
         self.slow: list[OnSlow] | None = None

@@ -48,8 +48,7 @@ MAX_SENDS: Final = 3
 MAX_WAITERS: Final = 1024
 """Clients that may wait for one question."""
 SLOW: Final = 1.8
-"""RFC 8767 §5: after this a stale answer is given; with dead upstreams it is also the end."""
-HARD: Final = 4.0
+"""RFC 8767 §5: after this a stale answer is given; with dead upstreams it is also the end, with living ones `timeout` more is waited."""
 TICK: Final = 0.025
 IDLE_TICK: Final = 1.0
 RETRY_PAUSE: Final = 0.3
@@ -106,7 +105,7 @@ class Resolver:
         self._loop = loop
         self._ring = make_ring()
         self._strategy: Strategy = settings.strategy
-        self._timeout = settings.timeout
+        self._patience = SLOW + settings.timeout
         self._in_flight = in_flight
         self._trusted = trusted
         self._on_recovered = on_recovered
@@ -260,7 +259,6 @@ class Resolver:
     def _send(self, exchange: Exchange, upstream: Upstream, now: float) -> None:
         exchange.sends += 1
         exchange.open += 1
-        exchange.last_sent = now
         exchange.tried.append(upstream)
         upstream.send(exchange)
 
@@ -500,14 +498,15 @@ class Resolver:
     def _has_ended(self, exchange: Exchange, now: float) -> bool:
         if exchange.is_finished:
             return True
-        end = exchange.started + SLOW
-        if now < end:
+        if now < exchange.started + SLOW:
             return False
-        if any(upstream.health.last_reply >= exchange.started for upstream in exchange.tried):
-            # Slow rather than dead: the last attempt gets its full time.
-            end = min(exchange.started + HARD, max(end, exchange.last_sent + self._timeout))
-            if now < end:
-                return False
+        is_alive = any(upstream.health.last_reply >= exchange.started for upstream in exchange.tried)
+        if is_alive and now < exchange.started + self._patience:
+            # Slow rather than dead.
+            return False
+        for upstream in exchange.tried:
+            if upstream.health.missed(exchange.started, now, Fault.TIMEOUT):
+                self.went_down(upstream, now)
         self._finish(exchange, self._failure(exchange, now))
         return True
 

@@ -23,7 +23,7 @@ PIPELINE: Final = 200
 """Questions under way on one connection before another one is opened."""
 IDLE: Final = 10.0
 CONNECT_PATIENCE: Final = 1.5
-LATE: Final = 4.0
+LATE: Final = 6.0
 MAX_STRANGERS: Final = 64
 """Messages nobody asked for that one connection may send before it is closed."""
 RTO_MIN: Final = 0.5

@@ -29,7 +29,7 @@ LANE_QUERIES: Final = 500
 LANE_SECONDS: Final = 30.0
 RECEIVE_BUFFER: Final = 1 << 20
 """Bytes asked for per socket, so that a burst of forgeries does not push the good answer out; the system may grant less."""
-LATE: Final = 4.0
+LATE: Final = 6.0
 """How long after its sending a question may still be answered, in seconds."""
 
 _Pending = tuple[float, Exchange, bytes]

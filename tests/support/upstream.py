@@ -284,9 +284,7 @@ class ScriptedUpstream:
         if self._tls is not None:
             self._servers.append(await asyncio.start_server(self._serve_dot, self.host, self.tls_port, ssl=self._tls))
             self.tls_port = self._servers[-1].sockets[0].getsockname()[1]
-            self._servers.append(
-                await self._loop.create_server(lambda: _DohConnection(self), self.host, self.https_port, ssl=self._tls)
-            )
+            self._servers.append(await self._loop.create_server(lambda: _DohConnection(self), self.host, self.https_port, ssl=self._tls))
             self.https_port = self._servers[-1].sockets[0].getsockname()[1]
         return self
 
@@ -505,9 +503,7 @@ class _DohConnection(asyncio.Protocol):
                 pass
             case Say(data=body) | Raw(data=body) | Dribble(data=body):
                 status, content_type = 200, "application/dns-message"
-        self._http.send_headers(
-            stream, [(":status", str(status)), ("content-type", content_type), ("content-length", str(len(body)))]
-        )
+        self._http.send_headers(stream, [(":status", str(status)), ("content-type", content_type), ("content-length", str(len(body)))])
         for start in range(0, len(body), 16000):
             self._http.send_data(stream, body[start : start + 16000])
         self._http.end_stream(stream)

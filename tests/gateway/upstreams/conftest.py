@@ -76,7 +76,7 @@ async def open_resolver() -> AsyncIterator[OpenResolver]:
     troubles: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: troubles.append(context))
 
-    def open_one(*upstreams: ScriptedUpstream | UpstreamAddress, strategy: Strategy = "ordered", scheme: str = "udp", timeout: float = 1.5,
+    def open_one(*upstreams: ScriptedUpstream | UpstreamAddress, strategy: Strategy = "ordered", scheme: str = "udp", timeout: float = 0.4,
                  routes: Mapping[str, Sequence[UpstreamAddress]] | None = None, **more: Any) -> Asker:  # fmt: skip
         servers = tuple(server(item, scheme) if isinstance(item, ScriptedUpstream) else item for item in upstreams)
         settings = UpstreamSettings(servers, strategy, {suffix: tuple(found) for suffix, found in (routes or {}).items()}, timeout)
