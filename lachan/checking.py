@@ -14,16 +14,29 @@ import yaml
 from gateway.settings import Endpoint, GatewaySettings, UpstreamAddress, UpstreamSettings
 from gateway.wire.name import text_of
 from lachan.configuration import Configuration, find_file, load
-
-SECRET = ("password", "secret", "token", "key")
+from lachan.preparation import own_names
 
 
 def check(config: Path | None) -> None:
     """Validate everything. Raises SettingsError with every mistake; the caller exits with status 1."""
     path = find_file(config)
     configuration = load(path)
+    check_orders(configuration)
     lists, profiles = len(configuration.lists.lists), len(configuration.gateway.policy["profiles"])
     typer.echo(f"{path}: hợp lệ, {profiles} hồ sơ, {lists} danh sách. / valid, {profiles} profiles, {lists} lists.")
+
+
+def check_orders(configuration: Configuration) -> None:
+    """Read the takedown file as a preparation would. Raises SettingsError with every mistake in it."""
+    from blocklists.catalogue import load as load_catalogue
+    from blocklists.jobs import Inputs, guard_of
+    from blocklists.orders import read_orders
+
+    if configuration.lists.orders_file is None:
+        return
+    catalogue = load_catalogue()
+    inputs = Inputs(configuration.lists, 0.0, own_names(configuration.gateway))
+    read_orders(configuration.lists.orders_file, guard_of(inputs, catalogue), catalogue)
 
 
 def show(config: Path | None) -> None:

@@ -51,6 +51,8 @@ def explain(config: Path | None, name: str, client: str | None, profile: str | N
         raise ExplainError(f"there is no generation in {state_dir} yet: make one with lachan lists compile")
     snapshot = Snapshot.load(state_dir, number)
     host = normalize_host(name)
+    if (not isinstance(host, Host) and not name.isprintable()) or " " in name.strip():
+        raise ExplainError(f"{name[:60]!a} is not a domain name")
     try:
         key = key_from_text(host.name if isinstance(host, Host) else name)
     except InvalidName as error:

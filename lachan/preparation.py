@@ -68,7 +68,7 @@ def prepare(configuration: Configuration, fetch: Literal["none", "due", "all"], 
     state_dir, names = configuration.gateway.state_dir, own_names(configuration.gateway)
     state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
     now = WallClock.from_environment(os.environ).now()
-    prepared = prepare_lists(Inputs(configuration.lists, own_names=names, now=now), fetch, progress or silent)
+    prepared = prepare_lists(Inputs(configuration.lists, now, names), fetch, progress or silent)
     changes: Changes = {**prepared.changes, "policies": _policies(configuration)}
     if not prepared.report.orders_problem:
         fingerprint.note(configuration.lists, names, str(changes["index"]), str(changes["catalogue"]))
