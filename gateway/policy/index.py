@@ -91,7 +91,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the lists say about a name: the sources of each category, action lists and zones, most specific last; the good source."""
+    """What the lists say about a name: the source of each category, entries that allow, block or answer, zones, the good source."""
 
     categories: Mapping[str, Source]
     actions: tuple[Hit, ...]
@@ -234,12 +234,13 @@ def _combine(hits: list[Hit]) -> Listing:
             continue
         if source.kind == "rpz":
             zones.append(hit)
-        elif source.kind == "action":
-            actions.append(hit)
         elif source.kind == "good":
             good = good or source
-        elif source.category is not None:
-            categories.setdefault(source.category, source)
+        else:
+            if source.kind == "action" or hit.entry.action is not None:
+                actions.append(hit)
+            if source.kind != "action" and source.category is not None:
+                categories.setdefault(source.category, source)
     return Listing(categories, tuple(actions), tuple(zones), good)
 
 

@@ -325,11 +325,14 @@ class Judgement:
         return _Own(exception, opinions[0] if opinions else None, tcp_only, lost)
 
     def _listed(self, level: Level, hit: Hit) -> tuple[tuple[int, int], bool, Opinion]:
-        source = hit.entry.source
-        word = "allow" if source.allows else "block"
+        """What a list says by name: allow, block, or (where the operator lets a list rewrite) an answer of its own."""
+        source, action = hit.entry.source, hit.entry.action
+        blocked = action is not None or not source.allows
+        word = "answer" if action is not None else "block" if blocked else "allow"
         rule = Rule(RuleOrigin(level), Reason.LIST, f"list {source.id} {word}", source.title, source.id, self._version)
+        verdict = None if action is None else Local(rpz.records_of(action), Reason.LIST, rule)
         rank = (0, 0) if hit.entry.coverage is Coverage.EXACT else (1, -self._subject.lengths[hit.place])
-        return rank, not source.allows, Opinion(level, Place.NAME, not source.allows, rule)
+        return rank, blocked, Opinion(level, Place.NAME, blocked, rule, verdict)
 
     def _triggers(self) -> list[rpz.Trigger]:
         named = rpz.name_triggers(self._subject.listing.zones, self._subject.key)

@@ -96,6 +96,11 @@ def decide(triggers: Sequence[Trigger], level: Level, group: str | None, key: st
     return None
 
 
+def records_of(action: Action) -> tuple[LocalRecord, ...]:
+    """The records of a `local` action, their TTL capped."""
+    return tuple(LocalRecord(rtype, min(ttl, TTL_CAP), rdata) for rtype, ttl, rdata in action.records)
+
+
 def _outcome(trigger: Trigger, level: Level, key: str, version: str) -> Outcome | None:
     source, zone = trigger.source, trigger.source.zone
     assert zone is not None
@@ -123,8 +128,7 @@ def _verdict(action: Action, rule: Rule, level: Level, key: str) -> Block | Loca
     if action.kind == "drop":
         return Drop(rule)
     if action.kind == "local":
-        records = tuple(LocalRecord(rtype, min(ttl, TTL_CAP), rdata) for rtype, ttl, rdata in action.records)
-        return Local(records, Reason.RPZ, rule)
+        return Local(records_of(action), Reason.RPZ, rule)
     if action.kind == "cname":
         target = _target(action.target, key)
         if target is not None:
