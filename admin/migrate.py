@@ -13,12 +13,14 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-import admin.tables  # noqa: F401  the control plane's tables join the metadata
+import admin.officetables
+import admin.tables  # noqa: F401  the tables of every room join the metadata
+import blocklists.takedown.tables  # noqa: F401
 from blocklists.database import Database
 from gateway.errors import StartError
 
 #: The schema this code is written for; the newest file in migrations/versions carries the same number.
-SCHEMA_NUMBER = 1
+SCHEMA_NUMBER = 2
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 

@@ -103,7 +103,7 @@ async def move_report(
         values["merged_into"] = merged_into
     if event.after in (State.REFERRED, State.MERGED, State.REJECTED, State.CLOSED):
         values["closed_at"] = now
-    await connection.execute(update(table).where(table.c.id == report_id).values(**values))
+    await connection.execute(update(table).where(table.c.id == report_id, table.c.tenant_id == office.tenant).values(**values))
     await record(connection, office, actor, verb, Kind.REPORT, report_id, now, before=event.before.value, after=event.after.value)
     return event
 
@@ -141,7 +141,7 @@ async def move_review(
         values["taken_by"] = actor.account
     else:
         values |= {"decided_by": actor.account, "decided_at": now, "decision_reason": reason.strip()}
-    await connection.execute(update(table).where(table.c.id == review_id).values(**values))
+    await connection.execute(update(table).where(table.c.id == review_id, table.c.tenant_id == office.tenant).values(**values))
     await record(connection, office, actor, verb, Kind.REVIEW, review_id, now, before=event.before.value, after=event.after.value)
     if event.after is State.OVERTURNED:
         entry = await entry_row(connection, office, row["entry_id"])
@@ -166,12 +166,12 @@ async def late_reviews(connection: AsyncConnection, office: Office, now: datetim
         if not deadlines.countdown("review", row["received_at"], now).overdue:
             continue
         entry = await entry_row(connection, office, row["entry_id"])
-        case = await entry_case(connection, entry)
+        case = await entry_case(connection, office, entry)
         outcome = "escalated"
         if not case.has_number and case.state in (State.PUBLISHING, State.PARTIAL, State.ACTIVE):
             await move_entry(connection, office, row["entry_id"], "suspend", SYSTEM, now, "review overdue")
             outcome = "suspended"
-        await connection.execute(update(table).where(table.c.id == row["id"]).values(escalated_at=now))
+        await connection.execute(update(table).where(table.c.id == row["id"], table.c.tenant_id == office.tenant).values(escalated_at=now))
         await record(connection, office, SYSTEM, outcome, Kind.REVIEW, row["id"], now, after=outcome)
         done.append((row["id"], outcome))
     return done

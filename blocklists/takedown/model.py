@@ -128,6 +128,7 @@ class Case:
     second_by: str | None = None
     needs_second: bool = False
     is_state_host: bool = False
+    held: bool = False
     undecided_items: int = 0
     valid_from: datetime | None = None
     valid_until: datetime | None = None

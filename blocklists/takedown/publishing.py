@@ -45,16 +45,16 @@ class Version:
 async def publish(connection: AsyncConnection, office: Office, state_dir: Path, now: datetime) -> Version | None:
     """Write the next version when anything changed; None when nothing did. The caller asks the supervisor to put it in force."""
     table = tables.entries
-    fresh = await _rows(connection, table.c.state == State.PUBLISHING.value, table.c.serial_in.is_(None))
-    gone = await _rows(connection, table.c.state.in_(_ENDED), table.c.serial_in.isnot(None), table.c.serial_out.is_(None))
+    fresh = await _rows(connection, office, table.c.state == State.PUBLISHING.value, table.c.serial_in.is_(None))
+    gone = await _rows(connection, office, table.c.state.in_(_ENDED), table.c.serial_in.isnot(None), table.c.serial_out.is_(None))
     if not fresh and not gone:
         return None
-    last = await latest(connection)
+    last = await latest(connection, office)
     serial = (last["serial"] if last else 0) + 1
-    chain = await _segments_since_base(connection)
+    chain = await _segments_since_base(connection, office)
     is_base = not chain or len(chain) >= REBASE_AFTER
-    enforced = await _rows(connection, table.c.state.in_([state.value for state in IN_FORCE])) if is_base else fresh
-    segment = await _segment(connection, enforced, [] if is_base else gone)
+    enforced = await _rows(connection, office, table.c.state.in_([state.value for state in IN_FORCE])) if is_base else fresh
+    segment = await _segment(connection, office, enforced, [] if is_base else gone)
     name = release.write_file(state_dir, segment)
     previous = last["digest"] if last else ""
     digest = hashlib.sha256(f"{previous}:{serial}:{name}".encode()).hexdigest()
@@ -69,11 +69,11 @@ async def publish(connection: AsyncConnection, office: Office, state_dir: Path, 
     for rows, column in ((fresh, "serial_in"), (gone, "serial_out")):
         for start in range(0, len(rows), 500):
             ids = [row["id"] for row in rows[start : start + 500]]
-            await connection.execute(update(table).where(table.c.id.in_(ids)).values({column: serial}))
+            await connection.execute(update(table).where(table.c.tenant_id == office.tenant, table.c.id.in_(ids)).values({column: serial}))
     return Version(serial, (name,) if is_base else (*chain, name), len(fresh), len(gone), max(entries, 0), digest)
 
 
-async def acknowledge(connection: AsyncConnection, serial: int, gateway: str, in_force_at: datetime, now: datetime) -> int:
+async def acknowledge(connection: AsyncConnection, office: Office, serial: int, gateway: str, in_force_at: datetime, now: datetime) -> int:
     """Record that a gateway enforces a serial; its entries become active. Returns how many did."""
     known = await connection.execute(
         select(tables.receipts.c.serial).where(tables.receipts.c.gateway == gateway, tables.receipts.c.serial == serial)
@@ -82,42 +82,56 @@ async def acknowledge(connection: AsyncConnection, serial: int, gateway: str, in
         await connection.execute(insert(tables.receipts).values(gateway=gateway, serial=serial, in_force_at=in_force_at, received_at=now))
     versions = tables.versions
     await connection.execute(
-        update(versions).where(versions.c.serial == serial, versions.c.applied_at.is_(None)).values(applied_at=in_force_at)
+        update(versions)
+        .where(versions.c.tenant_id == office.tenant, versions.c.serial == serial, versions.c.applied_at.is_(None))
+        .values(applied_at=in_force_at)
     )
     table = tables.entries
     done = await connection.execute(
         update(table)
-        .where(table.c.state.in_([State.PUBLISHING.value, State.PARTIAL.value]), table.c.serial_in <= serial)
+        .where(
+            table.c.tenant_id == office.tenant,
+            table.c.state.in_([State.PUBLISHING.value, State.PARTIAL.value]),
+            table.c.serial_in <= serial,
+        )
         .values(state=State.ACTIVE.value, enforced_at=func.coalesce(table.c.enforced_at, in_force_at))
     )
     return int(done.rowcount)
 
 
-async def latest(connection: AsyncConnection) -> RowMapping | None:
+async def latest(connection: AsyncConnection, office: Office) -> RowMapping | None:
     """The newest version's row."""
-    statement = select(tables.versions).order_by(tables.versions.c.serial.desc()).limit(1)
+    statement = (
+        select(tables.versions).where(tables.versions.c.tenant_id == office.tenant).order_by(tables.versions.c.serial.desc()).limit(1)
+    )
     return (await connection.execute(statement)).mappings().first()
 
 
-async def current_segments(connection: AsyncConnection) -> tuple[int, tuple[str, ...]]:
+async def current_segments(connection: AsyncConnection, office: Office) -> tuple[int, tuple[str, ...]]:
     """The newest serial and its segment files, for handing to a gateway that starts or lags; (0, ()) before the first version."""
-    last = await latest(connection)
-    return (last["serial"], tuple(await _segments_since_base(connection))) if last else (0, ())
+    last = await latest(connection, office)
+    return (last["serial"], tuple(await _segments_since_base(connection, office))) if last else (0, ())
 
 
-async def _segments_since_base(connection: AsyncConnection) -> list[str]:
+async def _segments_since_base(connection: AsyncConnection, office: Office) -> list[str]:
     versions = tables.versions
-    base = select(func.max(versions.c.serial)).where(versions.c.is_base == 1).scalar_subquery()
-    statement = select(versions.c.segment).where(versions.c.serial >= base).order_by(versions.c.serial)
+    base = select(func.max(versions.c.serial)).where(versions.c.tenant_id == office.tenant, versions.c.is_base == 1).scalar_subquery()
+    statement = (
+        select(versions.c.segment).where(versions.c.tenant_id == office.tenant, versions.c.serial >= base).order_by(versions.c.serial)
+    )
     return list((await connection.execute(statement)).scalars())
 
 
-async def _rows(connection: AsyncConnection, *conditions: Any) -> list[RowMapping]:  # Any: SQL expressions
-    statement = select(tables.entries).where(*conditions).order_by(tables.entries.c.host, tables.entries.c.id)
+async def _rows(connection: AsyncConnection, office: Office, *conditions: Any) -> list[RowMapping]:  # Any: SQL expressions
+    statement = (
+        select(tables.entries)
+        .where(tables.entries.c.tenant_id == office.tenant, *conditions)
+        .order_by(tables.entries.c.host, tables.entries.c.id)
+    )
     return list((await connection.execute(statement)).mappings())
 
 
-async def _segment(connection: AsyncConnection, enforced: list[RowMapping], gone: list[RowMapping]) -> dict[str, Any]:
+async def _segment(connection: AsyncConnection, office: Office, enforced: list[RowMapping], gone: list[RowMapping]) -> dict[str, Any]:
     """The JSON of one segment: orders, the entries that point to them, and what left."""
     wanted: dict[tuple[str, str, Any, Any], int] = {}
     orders: list[dict[str, Any]] = []
@@ -127,13 +141,13 @@ async def _segment(connection: AsyncConnection, enforced: list[RowMapping], gone
         shape = (basis, row["category"], row["valid_from"], row["valid_until"])
         if shape not in wanted:
             wanted[shape] = len(orders)
-            orders.append(await _order(connection, row))
+            orders.append(await _order(connection, office, row))
         entries.append([key_of_name(row["host"]), _MATCH[Match(row["match"])], wanted[shape]])
     lifted = [[key_of_name(row["host"]), row["order_id"] or row["report_id"]] for row in gone]
     return {"format": 1, "orders": orders, "entries": sorted(entries), "lifted": sorted(lifted)}
 
 
-async def _order(connection: AsyncConnection, entry: RowMapping) -> dict[str, Any]:
+async def _order(connection: AsyncConnection, office: Office, entry: RowMapping) -> dict[str, Any]:
     """What a gateway needs to enforce and explain one order."""
     dates = {
         "category": entry["category"],
@@ -143,9 +157,15 @@ async def _order(connection: AsyncConnection, entry: RowMapping) -> dict[str, An
     }
     if entry["order_id"] is None:
         return {"id": entry["report_id"], "number": "", "issuer": "", "issued_on": None, "basis": [], "bands": None} | dates
-    found = await connection.execute(select(tables.orders).where(tables.orders.c.id == entry["order_id"]))
+    found = await connection.execute(
+        select(tables.orders).where(tables.orders.c.id == entry["order_id"], tables.orders.c.tenant_id == office.tenant)
+    )
     order = found.mappings().one()
-    basis = select(tables.order_basis.c.symbol).where(tables.order_basis.c.order_id == order["id"]).order_by(tables.order_basis.c.position)
+    basis = (
+        select(tables.order_basis.c.symbol)
+        .where(tables.order_basis.c.tenant_id == office.tenant, tables.order_basis.c.order_id == order["id"])
+        .order_by(tables.order_basis.c.position)
+    )
     day = "-".join(f"{order[part]:02d}" for part in ("issued_year", "issued_month", "issued_day") if order[part])
     return {
         "id": order["id"],
@@ -161,5 +181,3 @@ async def _order(connection: AsyncConnection, entry: RowMapping) -> dict[str, An
 
 def _instant(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-

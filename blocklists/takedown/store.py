@@ -73,6 +73,7 @@ class NewOrder:
     place_code: str | None = None
     file_digest: str | None = None
     file_bytes: int | None = None
+    held: bool = False
     items: Sequence[NewItem] = field(default_factory=tuple)
 
 
@@ -88,11 +89,11 @@ async def register(connection: AsyncConnection, office: Office, order: NewOrder,
             capacity=order.capacity, subject=order.subject, issued_year=issued.year, issued_month=issued.month, issued_day=issued.day,
             category=order.category, bands=",".join(order.bands), place_code=order.place_code, urgent=int(order.urgent),
             valid_from=order.valid_from, valid_until=until, no_end=int(no_end), appeal=order.appeal, state=State.PARSED.value,
-            file_digest=order.file_digest, file_bytes=order.file_bytes, received_at=now, created_by=actor.account,
+            file_digest=order.file_digest, file_bytes=order.file_bytes, held=int(order.held), received_at=now, created_by=actor.account,
         )
     )  # fmt: skip
     for position, (symbol, is_law) in enumerate(order.basis):
-        row = {"order_id": order_id, "position": position, "symbol": symbol, "is_law": int(is_law)}
+        row = {"tenant_id": office.tenant, "order_id": order_id, "position": position, "symbol": symbol, "is_law": int(is_law)}
         await connection.execute(insert(tables.order_basis).values(**row))
     if order.items:
         await connection.execute(
@@ -134,7 +135,11 @@ async def order_case(connection: AsyncConnection, office: Office, row: RowMappin
     rows = await item_rows(connection, office, row["id"])
     taken = [item for item in rows if will_block(item)]
     basis = tables.order_basis
-    laws = select(func.count()).select_from(basis).where(basis.c.order_id == row["id"], basis.c.is_law == 1)
+    laws = (
+        select(func.count())
+        .select_from(basis)
+        .where(basis.c.tenant_id == office.tenant, basis.c.order_id == row["id"], basis.c.is_law == 1)
+    )
     return Case(
         Kind.ORDER,
         State(row["state"]),
@@ -147,6 +152,7 @@ async def order_case(connection: AsyncConnection, office: Office, row: RowMappin
         second_by=row["second_by"],
         needs_second=any(item["needs_second"] for item in taken),
         is_state_host=any(item["is_state_host"] for item in taken),
+        held=bool(row["held"]) and row["released_by"] is None,
         undecided_items=sum(1 for item in rows if item["verdict"] == Enforceability.ASK and item["decision"] is None),
         valid_from=row["valid_from"],
         valid_until=row["valid_until"],
@@ -183,8 +189,21 @@ async def decide_item(
     if decision == "block" and not reason.strip():
         raise TransitionRefused("reason_missing", "Hãy ghi vì sao chặn cả trang.", "Say why the whole site is blocked.")
     values = {"decision": decision, "decision_reason": reason.strip(), "decided_by": actor.account}
-    await connection.execute(update(table).where(table.c.id == item_id).values(**values))
+    await connection.execute(update(table).where(table.c.id == item_id, table.c.tenant_id == office.tenant).values(**values))
     await record(connection, office, actor, f"item_{decision}", Kind.ORDER, order["id"], now, after=f"{item_id}:{decision}")
+
+
+async def release_held(connection: AsyncConnection, office: Office, order_id: str, reason: str, actor: Actor, now: datetime) -> None:
+    """A person says yes to a document that was held for its many new names. Raises NotFound, TransitionRefused."""
+    row = await order_row(connection, office, order_id)
+    if not row["held"] or row["released_by"] is not None:
+        raise TransitionRefused("not_held", "Văn bản này không bị giữ lại.", "This document is not held.")
+    if not reason.strip():
+        raise TransitionRefused("reason_missing", "Hãy ghi lý do.", "Give a reason.")
+    table = tables.orders
+    statement = update(table).where(table.c.id == order_id, table.c.tenant_id == office.tenant)
+    await connection.execute(statement.values(released_by=actor.account, reason=reason.strip()))
+    await record(connection, office, actor, "release", Kind.ORDER, order_id, now, before="held", after="released", basis=row["symbol"])
 
 
 async def move_order(
@@ -202,7 +221,9 @@ async def move_order(
         values |= {"second_by": actor.account}
     elif verb in ("send_back", "parse"):
         values |= {"verified_by": None, "verified_at": None, "approved_by": None, "approved_at": None}
-    await connection.execute(update(tables.orders).where(tables.orders.c.id == order_id).values(**values))
+    await connection.execute(
+        update(tables.orders).where(tables.orders.c.id == order_id, tables.orders.c.tenant_id == office.tenant).values(**values)
+    )
     if event.after in (State.APPROVED, State.URGENT) and verb != "confirm":
         await _make_entries(connection, office, order_id, now, urgent=event.after is State.URGENT)
     elif verb == "confirm":
@@ -247,11 +268,13 @@ async def _confirm_entries(connection: AsyncConnection, office: Office, order: R
     )  # fmt: skip
 
 
-async def entry_case(connection: AsyncConnection, row: RowMapping, reason: str = "") -> Case:
+async def entry_case(connection: AsyncConnection, office: Office, row: RowMapping, reason: str = "") -> Case:
     """What the transition table needs to know about an entry."""
     numbered = False
     if row["order_id"]:
-        found = await connection.execute(select(tables.orders.c.number).where(tables.orders.c.id == row["order_id"]))
+        found = await connection.execute(
+            select(tables.orders.c.number).where(tables.orders.c.id == row["order_id"], tables.orders.c.tenant_id == office.tenant)
+        )
         numbered = found.scalar() is not None
     return Case(
         Kind.ENTRY,
@@ -284,11 +307,13 @@ async def move_entry(
 ) -> Event:
     """Take one step with an entry: lift it, expire it, suspend it. Raises NotFound, TransitionRefused."""
     row = await entry_row(connection, office, entry_id)
-    event = decide(await entry_case(connection, row, reason), verb, actor, now)
+    event = decide(await entry_case(connection, office, row, reason), verb, actor, now)
     values: dict[str, Any] = {"state": event.after.value}
     if event.after in (State.LIFTED, State.EXPIRED, State.SUSPENDED):
         values |= {"ended_at": now, "end_reason": reason.strip()}
-    await connection.execute(update(tables.entries).where(tables.entries.c.id == entry_id).values(**values))
+    await connection.execute(
+        update(tables.entries).where(tables.entries.c.id == entry_id, tables.entries.c.tenant_id == office.tenant).values(**values)
+    )
     await record(connection, office, actor, verb, Kind.ENTRY, entry_id, now, before=event.before.value, after=event.after.value)
     return event
 

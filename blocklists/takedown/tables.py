@@ -1,4 +1,4 @@
-"""The rows of takedown: orders, their basis, items, entries, reports, reviews, published versions and receipts.
+"""The rows of takedown: orders, their basis, items, entries, directives, bulletins, reports, reviews, published versions and receipts.
 
 Distinct persons are constraints here as well as conditions of the workflow: the database refuses a row whose verifier is its approver,
 and a review decided by somebody who took part. Nothing is deleted. A host part is all that is kept of an address: no path, no query, no
@@ -12,6 +12,7 @@ from __future__ import annotations
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
 
 from blocklists.tables import Instant, id_column, metadata, one_of, tenant_column
+from blocklists.takedown.deadlines import DueRule
 from blocklists.takedown.model import Enforceability, Match, State
 
 
@@ -52,6 +53,9 @@ orders = Table(
     Column("state", Text, nullable=False),
     Column("file_digest", Text),
     Column("file_bytes", Integer),
+    # So many new names that a person must say yes first, and who said so.
+    Column("held", Integer, nullable=False, default=0),
+    _person("released_by"),
     Column("received_at", Instant, nullable=False),
     Column("created_by", Text, ForeignKey("accounts.id"), nullable=False),
     _person("verified_by"),
@@ -69,6 +73,7 @@ orders = Table(
 order_basis = Table(
     "takedown_order_basis",
     metadata,
+    tenant_column(),
     Column("order_id", Text, ForeignKey("takedown_orders.id"), primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("symbol", Text, nullable=False),
@@ -145,6 +150,45 @@ entries = Table(
     Index("ix_takedown_entries_state", "state", "valid_until"),
 )
 
+directives = Table(
+    "takedown_directives",
+    metadata,
+    id_column(),
+    tenant_column(),
+    # The document that says who leads and where reports go; several may hold at once, each with its own lead.
+    Column("symbol", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("topic", Text, nullable=False, default=""),
+    Column("lead", Text, nullable=False),
+    Column("focal_point", Text, nullable=False),
+    Column("co_ordinators", Text, nullable=False, default=""),
+    Column("due_rule", Text, nullable=False, default="none"),
+    Column("due_on", Text),
+    Column("valid_from", Instant, nullable=False),
+    Column("valid_until", Instant),
+    one_of("due_rule", DueRule),
+)
+
+bulletins = Table(
+    "takedown_bulletins",
+    metadata,
+    id_column(),
+    tenant_column(),
+    Column("kind", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False, default=""),
+    Column("symbol", Text, nullable=False),
+    # Empty: everybody this office serves.
+    Column("place_code", Text),
+    # An advisory warns about a host; it never blocks.
+    Column("host", Text),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    CheckConstraint("kind IN ('bulletin', 'advisory')", name="kind"),
+    CheckConstraint("length(text) <= 2000", name="text_length"),
+)
+
 reports = Table(
     "takedown_reports",
     metadata,
@@ -160,6 +204,9 @@ reports = Table(
     # One pupil's site counts once however many pupils write.
     Column("site_digest", Text),
     Column("note", Text, nullable=False, default=""),
+    # Where the directive in force on that day sent it, as it read then; a later change of the directive moves only later reports.
+    Column("directive_id", Text, ForeignKey("takedown_directives.id")),
+    Column("routed_to", Text, nullable=False, default=""),
     Column("state", Text, nullable=False),
     Column("merged_into", Text, ForeignKey("takedown_reports.id")),
     Column("referred_to", Text),

@@ -90,6 +90,16 @@ def has_no_open_item(case: Case, actor: Actor, now: datetime) -> None:
         )
 
 
+def is_not_held(case: Case, actor: Actor, now: datetime) -> None:
+    """A document with very many new names waits until a person has said yes to that."""
+    if case.held:
+        raise TransitionRefused(
+            "held",
+            "Quá nhiều tên miền mới cùng lúc: cần người xem và đồng ý trước.",
+            "Very many new names at once: a person must look and agree first.",
+        )
+
+
 def dates_are_lawful(case: Case, actor: Actor, now: datetime) -> None:
     """Every entry has an end, or an explicit "no end" of a numbered order; provisional, `dist` and state hosts have their caps."""
     start = case.valid_from or now
@@ -188,7 +198,7 @@ TABLE: tuple[Transition, ...] = (
     _row(Kind.REPORT, "approve", {State.PROPOSED}, State.APPROVED, _APPROVER, verifier_is_another, dates_are_lawful),
     _row(Kind.REPORT, "close", {State.REFERRED, State.MERGED, State.REJECTED, State.APPROVED}, State.CLOSED, _OFFICE | _SYSTEM),
     _row(Kind.ORDER, "parse", {State.REGISTERED, State.PARSED}, State.PARSED, _VERIFIER),
-    _row(Kind.ORDER, "verify", {State.PARSED}, State.VERIFIED, _VERIFIER, has_no_open_item),
+    _row(Kind.ORDER, "verify", {State.PARSED}, State.VERIFIED, _VERIFIER, is_not_held, has_no_open_item),
     _row(Kind.ORDER, "send_back", {State.VERIFIED, State.AWAITING_SECOND}, State.PARSED, _APPROVER, has_reason),
     _row(Kind.ORDER, "approve", {State.VERIFIED}, State.APPROVED, _APPROVER, verifier_is_another, has_no_open_item, dates_are_lawful),
     _row(Kind.ORDER, "second", {State.AWAITING_SECOND}, State.APPROVED, _APPROVER, approver_is_another, dates_are_lawful),
@@ -199,6 +209,7 @@ TABLE: tuple[Transition, ...] = (
         State.URGENT,
         _APPROVER,
         has_number,
+        is_not_held,
         has_no_open_item,
         dates_are_lawful,
     ),

@@ -24,6 +24,6 @@ async def test_serials_grow_and_a_base_comes_round(database: Database, tmp_path:
         async with database.write() as connection:
             version = await publishing.publish(connection, OFFICE, tmp_path, NOW)
             assert version is not None
-            assert await publishing.current_segments(connection) == (version.serial, version.segments)
+            assert await publishing.current_segments(connection, OFFICE) == (version.serial, version.segments)
             seen.append((version.serial, len(version.segments), version.entries))
     assert seen == [(1, 1, 1), (2, 2, 2), (3, 3, 3), (4, 1, 4), (5, 2, 5)]

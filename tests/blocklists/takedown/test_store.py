@@ -82,7 +82,7 @@ async def test_approved_order_becomes_entries_and_a_version(database: Database, 
     assert segment["entries"] == [["example.bad.", 0, 0]]
     assert segment["orders"][0]["number"] == "12/QĐ-STTTT"
     async with database.write() as connection:
-        assert await publishing.acknowledge(connection, 1, "local", NOW, NOW) == 1
+        assert await publishing.acknowledge(connection, OFFICE, 1, "local", NOW, NOW) == 1
         assert await publishing.publish(connection, OFFICE, tmp_path, NOW) is None
     assert await entries(database) == [("bad.example", "active")]
 
@@ -92,7 +92,7 @@ async def test_lifted_entry_leaves_by_a_small_version(database: Database, tmp_pa
     await approved(database, letter(*(NewItem(f"n{n}.example", f"n{n}.example", Match.BOTH, Enforceability.YES) for n in range(50))))
     async with database.write() as connection:
         first = await publishing.publish(connection, OFFICE, tmp_path, NOW)
-        await publishing.acknowledge(connection, 1, "local", NOW, NOW)
+        await publishing.acknowledge(connection, OFFICE, 1, "local", NOW, NOW)
         entry = (await connection.execute(select(tables.entries.c.id).where(tables.entries.c.host == "n7.example"))).scalar_one()
         await store.move_entry(connection, OFFICE, entry, "lift", THIRD, NOW, "đổi chủ")
         second = await publishing.publish(connection, OFFICE, tmp_path, NOW)
