@@ -1,0 +1,82 @@
+"""The commands as a person types them: exit statuses, one sentence on an error, help in both languages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import StartError
+from lachan.__main__ import explain_error
+from tests.support.gateway import run_command
+
+COMMANDS = ["run", "gateway", "admin", "check", "explain", "query", "flush", "reload", "status", "demo", "config", "lists"]
+
+
+def test_help_names_every_command_of_the_contract() -> None:
+    """In Vietnamese and English; the internal one is not shown."""
+    shown = run_command("--help")
+    assert shown.returncode == 0
+    for command in COMMANDS:
+        assert f" {command} " in shown.stdout, command
+    assert " prepare " not in shown.stdout
+    assert "Lá Chắn DNS" in shown.stdout and "parental-control" in shown.stdout
+
+
+@pytest.mark.parametrize("command", ["run", "gateway", "check", "reload", "status"])
+def test_broken_file_is_told_with_every_mistake_and_status_1(command: str, tmp_path: Path) -> None:
+    """No traceback, whatever the command."""
+    path = tmp_path / "lachan.yaml"
+    path.write_text("dns: {wrkers: 2}\ncache: {entries: lots}\n")
+    found = run_command(command, "-c", str(path))
+    assert found.returncode == 1
+    assert "Traceback" not in found.stderr
+    if command in ("run", "gateway", "check"):
+        assert "lachan.yaml:1: dns.wrkers" in found.stderr and "lachan.yaml:2: cache.entries" in found.stderr
+
+
+def test_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    """It says how to name another."""
+    found = run_command("check", "-c", str(tmp_path / "none.yaml"))
+    assert (found.returncode, found.stdout) == (1, "")
+    assert "this file is not there (name the file with -c FILE)" in found.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["status"], ["reload"], ["flush"], ["flush", "a.example"], ["status", "--json"], ["status", "--wait", "--timeout", "0.2"]]
+)
+def test_asking_a_gateway_that_does_not_run_is_one_sentence(arguments: list[str], tmp_path: Path) -> None:
+    """The remedy is to start it."""
+    path = tmp_path / "lachan.yaml"
+    path.write_text("state_dir: var\n")
+    found = run_command(*arguments, "-c", str(path))
+    assert found.returncode == 1
+    assert found.stderr.strip() == f"no gateway is running for {tmp_path / 'var'}: start it with lachan run"
+
+
+def test_demo_is_refused_while_there_are_no_admin_pages() -> None:
+    """One clear sentence, nothing done."""
+    found = run_command("demo")
+    assert found.returncode == 1
+    assert "not part of this version yet" in found.stderr
+
+
+def test_admin_without_a_section_is_one_sentence(tmp_path: Path) -> None:
+    """The section to add is shown."""
+    path = tmp_path / "lachan.yaml"
+    path.write_text("state_dir: var\n")
+    found = run_command("admin", "-c", str(path))
+    assert found.returncode == 1
+    assert "has no admin section: add admin:" in found.stderr
+
+
+def test_query_without_a_server_is_one_sentence() -> None:
+    """The sentence shows how to write it."""
+    found = run_command("query", "example.com")
+    assert found.returncode == 1
+    assert "lachan query NAME [TYPE] @SERVER" in found.stderr
+
+
+def test_error_text_cannot_move_the_cursor() -> None:
+    """Control characters of a hostile file name are escaped; several lines stay several lines."""
+    assert explain_error(StartError("a\x1b[2Jb\nc")) == "a\\x1b[2Jb\nc"

@@ -1,0 +1,73 @@
+"""Fetching subscriptions when they are due, in a child, whatever goes wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from gateway import release
+from lachan.refreshing import AFTER_FAILURE, LONGEST, SHORTEST, refresh_once, wait_after
+
+
+class Publisher(BaseHTTPRequestHandler):
+    """A list on a web server."""
+
+    def do_GET(self) -> None:
+        """Answer with two names."""
+        body = b"one.example\ntwo.example\n"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def publisher() -> Iterator[int]:
+    """A web server on loopback."""
+    web = HTTPServer(("127.0.0.1", 0), Publisher)
+    thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield web.server_port
+    web.shutdown()
+    thread.join()
+    web.server_close()
+
+
+def test_due_list_is_fetched_compiled_and_put_in_force(publisher: int, tmp_path: Path) -> None:
+    """One round brings the names of the subscription; the next round waits for its interval."""
+    path = tmp_path / "lachan.yaml"
+    path.write_text(
+        f"""\
+state_dir: var
+lists: [{{id: games, category: game, url: "http://127.0.0.1:{publisher}/games.txt", refresh: 24h}}]
+lists_fetch: {{allow_private: true}}
+"""
+    )
+    assert refresh_once(path)
+    manifest = release.read_manifest(tmp_path / "var")
+    rows = {row["id"]: row["entries"] for row in release.read_index_header(tmp_path / "var", manifest.index_dir)["sources"]}
+    assert rows["games"] == 2
+    assert wait_after(True, path) == LONGEST
+
+
+def test_failure_waits_a_while_and_touches_nothing(tmp_path: Path) -> None:
+    """A broken file is no reason to stop asking later."""
+    path = tmp_path / "lachan.yaml"
+    path.write_text("lists: {}\n")
+    assert not refresh_once(path)
+    assert wait_after(False, path) == AFTER_FAILURE
+    assert wait_after(True, path) == AFTER_FAILURE
+
+
+def test_list_never_fetched_is_due_at_once(tmp_path: Path) -> None:
+    """But never in a tight loop."""
+    path = tmp_path / "lachan.yaml"
+    path.write_text('state_dir: var\nlists: [{id: a, category: ads, url: "https://lists.example/a.txt"}]\n')
+    assert wait_after(True, path) == SHORTEST

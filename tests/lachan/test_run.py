@@ -1,0 +1,78 @@
+"""The composition: what the command line adds to the settings, how lists are prepared in a child."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import SettingsError, StartError
+from gateway.settings import Endpoint
+from lachan.configuration import Configuration, load
+from lachan.run import Overrides, Preparer, _error_of, _refresh_process, give_state_dir
+
+
+def test_lan_address_is_added_to_those_of_the_file(configuration: Configuration) -> None:
+    """What the file says stays; the same address is not opened twice."""
+    lan = Endpoint("192.0.2.8", 53)
+    settings = Overrides(lan, "lan").apply(configuration.gateway)
+    assert settings.dns.listen == (*configuration.gateway.dns.listen, lan)
+    assert settings.dns.user == "lan"
+    assert Overrides(lan, "lan").apply(settings) == settings
+    assert Overrides().apply(configuration.gateway) == configuration.gateway
+
+
+async def test_start_with_right_lists_on_disk_compiles_nothing(configuration: Configuration) -> None:
+    """The second start takes no child process."""
+    preparer = Preparer(configuration, Overrides())
+    first = await preparer("reload")
+    assert first.settings is not None
+    assert (await preparer("start")).changes is None
+
+
+async def test_reload_reads_the_file_again_in_a_child(configuration: Configuration) -> None:
+    """A changed profile arrives as a change of the local policy; new settings come along, with the overrides of this run."""
+    text = configuration.path.read_text(encoding="utf-8").replace("deny: [denied.example]", "deny: [other.example]")
+    configuration.path.write_text(text + "cache: {entries: 7}\n", encoding="utf-8")
+    prepared = await Preparer(configuration, Overrides(Endpoint("192.0.2.8", 53)))("reload")
+    assert prepared.changes is not None and list(prepared.changes) == ["policies"]
+    assert prepared.settings is not None
+    assert prepared.settings.cache.entries == 7
+    assert Endpoint("192.0.2.8", 53) in prepared.settings.dns.listen
+
+
+async def test_broken_file_raises_every_mistake(configuration: Configuration) -> None:
+    """The supervisor keeps the old state and tells the reasons."""
+    configuration.path.write_text("dns: {wrkers: 2}\ncach: {}\n")
+    with pytest.raises(SettingsError) as caught:
+        await Preparer(configuration, Overrides())("reload")
+    assert len(caught.value.mistakes) == 2
+
+
+def test_report_of_the_child_becomes_an_error_with_its_text() -> None:
+    """One sentence, or every mistake."""
+    assert isinstance(_error_of({"message": "disk full"}), StartError)
+    found = _error_of({"mistakes": [{"path": "a.yaml:1", "message": "wrong", "remedy": ""}]})
+    assert str(found) == "a.yaml:1: wrong"
+
+
+def test_subscriptions_have_a_process_of_their_own(configuration: Configuration, tmp_path: Path) -> None:
+    """Only where there are any."""
+    assert _refresh_process(configuration) == []
+    path = tmp_path / "urls.yaml"
+    path.write_text('lists: [{id: a, category: ads, url: "https://lists.example/a.txt"}]\n')
+    assert [process.name for process in _refresh_process(load(path))] == ["lists"]
+
+
+def test_state_directory_is_made_and_unknown_users_are_told(configuration: Configuration, tmp_path: Path) -> None:
+    """The remedy is named."""
+    give_state_dir(configuration.gateway)
+    if os.geteuid() == 0:
+        with pytest.raises(StartError, match="there is no user 'nobody-here'"):
+            give_state_dir(Overrides(None, "nobody-here").apply(configuration.gateway))
+    path = tmp_path / "blocked.yaml"
+    path.write_text("state_dir: file/var\n")
+    (tmp_path / "file").touch()
+    with pytest.raises(StartError, match="cannot be used"):
+        give_state_dir(load(path).gateway)

@@ -1,0 +1,98 @@
+"""Commands that talk to a running gateway, against a real supervisor with workers that only say their generation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import ControlError, SettingsError
+from lachan.running import describe, flush, reload, state_dir_of, status
+from tests.support.echogateway import EchoGateway
+
+
+@pytest.fixture
+def echo(tmp_path: Path) -> Iterator[EchoGateway]:
+    """Two workers; the configuration file leads to their state directory."""
+    with EchoGateway(tmp_path, workers=2) as started:
+        (tmp_path / "lachan.yaml").write_text(f"state_dir: {started.state_dir}\n")
+        yield started.start()
+
+
+def test_status_is_told_in_plain_words(echo: EchoGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both languages, every worker with its generation."""
+    status(echo.folder / "lachan.yaml", False, None)
+    text = capsys.readouterr().out
+    assert "Đang chạy và sẵn sàng. / Running and ready." in text
+    assert text.count("tiến trình / worker") == 2
+
+
+def test_status_for_programs_is_json_with_every_worker(echo: EchoGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """The generation in force on every worker."""
+    status(echo.folder / "lachan.yaml", True, 10.0)
+    document = json.loads(capsys.readouterr().out)
+    assert document["state"] == "ready"
+    assert {worker["generation"] for worker in document["workers"]} == {document["generation"]}
+
+
+def test_reload_tells_the_new_generation(echo: EchoGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was asked for is in force when the command returns."""
+    before = echo.status()["generation"]
+    echo.want(text="second")
+    reload(echo.folder / "lachan.yaml")
+    assert echo.status()["generation"] == before + 1
+    assert f"generation {before + 1}" in capsys.readouterr().out
+
+
+def test_refused_reload_says_why_and_that_nothing_changed(echo: EchoGateway) -> None:
+    """The old state stays, and the person is told so."""
+    before = echo.status()["generation"]
+    echo.want(bad=True)
+    with pytest.raises(ControlError, match="The old state stays in force"):
+        reload(echo.folder / "lachan.yaml")
+    assert echo.status()["generation"] == before
+
+
+def test_flush_reaches_every_worker(echo: EchoGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """One name or everything."""
+    flush(echo.folder / "lachan.yaml", "a.example")
+    flush(echo.folder / "lachan.yaml", None)
+    assert capsys.readouterr().out.count("forgotten") == 2
+    with pytest.raises(ControlError, match="not a domain name"):
+        flush(echo.folder / "lachan.yaml", "a..b")
+
+
+def test_state_directory_is_found_in_a_file_with_mistakes_elsewhere(tmp_path: Path) -> None:
+    """A broken file must not keep a person from asking how the gateway is."""
+    path = tmp_path / "lachan.yaml"
+    path.write_text("state_dir: here\ncache: {entries: lots}\n")
+    assert state_dir_of(path) == tmp_path / "here"
+    path.write_text("state_dir: [a]\n")
+    with pytest.raises(SettingsError):
+        state_dir_of(path)
+
+
+def test_description_names_what_is_wrong() -> None:
+    """Faults, dead upstreams, the test clock, the refused change."""
+    lines = "\n".join(
+        describe(
+            {
+                "state": "degraded",
+                "faults": ["worker 1 does not answer"],
+                "upstreams": [{"upstream": "udp://192.0.2.1:53", "up": False, "rtt": 0.0}],
+                "clock": {"test": True},
+                "last_change": {"error": "broken", "where": "files/x"},
+                "notes": ["a note"],
+            }
+        )
+    )
+    for part in [
+        "worker 1 does not answer",
+        "192.0.2.1:53: không trả lời / does not answer",
+        "test clock is on",
+        "broken files/x",
+        "a note",
+    ]:
+        assert part in lines
