@@ -24,22 +24,19 @@ from itertools import count
 from typing import Final
 
 from gateway.query import Answer, Query
-from gateway.settings import Strategy, UpstreamAddress, UpstreamSettings
+from gateway.settings import UpstreamAddress, UpstreamSettings
 from gateway.upstreams import (
     Evidence,
     Fault,
-    Invalid,
-    NetworkError,
     Overload,
-    Refused,
-    ServerFailure,
     Tally,
-    Timeout,
     Upstream,
     UpstreamFailure,
 )
+from gateway.upstreams.conclusion import conclude
 from gateway.upstreams.datagrams import make_ring
 from gateway.upstreams.exchange import Exchange, Key, OnDone, OnSlow
+from gateway.upstreams.groups import Group, Routes
 from gateway.upstreams.stream import StreamUpstream
 from gateway.upstreams.udp import UdpUpstream
 from gateway.wire.constants import Qclass, Qtype, Rcode
@@ -53,9 +50,6 @@ TICK: Final = 0.025
 IDLE_TICK: Final = 1.0
 RETRY_PAUSE: Final = 0.3
 """Before the same upstream is asked again after the network refused."""
-EXPLORE_EVERY: Final = 50
-"""With strategy `fastest`, one question in so many also goes to another upstream, to learn its speed without making the client wait for
-it."""
 DEMAND: Final = 30.0
 """A down upstream is probed for so long after the last question."""
 
@@ -74,22 +68,13 @@ class UpstreamStatus:
     tally: Tally
 
 
-class _Group:
-    """Upstreams that answer for the same names: the default ones, or those of one route."""
-
-    __slots__ = ("asked", "best", "upstreams")
-
-    def __init__(self, upstreams: tuple[Upstream, ...]) -> None:
-        self.upstreams = upstreams
-        self.best: Upstream | None = upstreams[0] if upstreams else None
-        self.asked = 0
-
-
 class Resolver:
     """Asks upstreams and calls back, exactly once per question. Belongs to one worker and its loop.
 
     `on_recovered()` is called when an upstream comes back, `on_late(key, answer)` when an answer comes after its question was given up.
-    `trusted` names the encrypted upstreams whose AD bit is passed on.
+    `trusted` names the encrypted upstreams whose AD bit is passed on. `group_of(key)` is the upstream group for a name, given by its
+    index key:
+    0 is the default one, the others are routes (longest suffix wins).
     """
 
     def __init__(
@@ -104,7 +89,6 @@ class Resolver:
     ) -> None:
         self._loop = loop
         self._ring = make_ring()
-        self._strategy: Strategy = settings.strategy
         self._patience = SLOW + settings.timeout
         self._in_flight = in_flight
         self._trusted = trusted
@@ -113,8 +97,9 @@ class Resolver:
         self._upstreams: dict[UpstreamAddress, Upstream] = {}
         self._streams: dict[Upstream, Upstream] = {}
         routes = sorted(settings.routes.items(), key=lambda route: (-len(route[0]), route[0]))
-        self._suffixes = tuple(suffix for suffix, _ in routes)
-        self._groups = [self._group(servers) for servers in (settings.servers, *(servers for _, servers in routes))]
+        self._routes = Routes(suffix for suffix, _ in routes)
+        self.group_of: Callable[[str], int] = self._routes.group_of
+        self._groups = [Group(self._find(servers), settings.strategy) for servers in (settings.servers, *(found for _, found in routes))]
         self._flying: dict[Key, Exchange] = {}
         self._parked: list[Exchange] = []
         self._lingering: list[Exchange] = []
@@ -126,14 +111,6 @@ class Resolver:
         self._last_ask = float("-inf")
 
     # What the pipeline calls
-
-    def group_of(self, key: str) -> int:
-        """The upstream group for a name, given by its index key: 0 is the default one, the others are routes (longest suffix wins)."""
-        if self._suffixes and key.startswith(self._suffixes):
-            for index, suffix in enumerate(self._suffixes):
-                if key.startswith(suffix):
-                    return index + 1
-        return 0
 
     def ask(self, query: Query, group: int, on_done: OnDone, on_slow: OnSlow | None = None) -> None:
         """Ask the upstreams of `group`. `on_done` is called exactly once, never before this returns.
@@ -190,13 +167,11 @@ class Resolver:
 
     # Beginning
 
-    def _group(self, servers: Iterable[UpstreamAddress]) -> _Group:
-        found: list[Upstream] = []
-        for address in dict.fromkeys(servers):
+    def _find(self, servers: Iterable[UpstreamAddress]) -> list[Upstream]:
+        for address in servers:
             if address not in self._upstreams:
                 self._upstreams[address] = self._open(address)
-            found.append(self._upstreams[address])
-        return _Group(tuple(found))
+        return [self._upstreams[address] for address in dict.fromkeys(servers)]
 
     def _open(self, address: UpstreamAddress) -> Upstream:
         match address.scheme:
@@ -207,25 +182,16 @@ class Resolver:
             case "tls" | "https":
                 raise NotImplementedError(address.scheme)
 
-    def _begin(self, exchange: Exchange, group: _Group, now: float) -> None:
+    def _begin(self, exchange: Exchange, group: Group, now: float) -> None:
         best = group.best
         if best is None:
             self._park(exchange, group, now)
             return
         self._send(exchange, best, now)
-        if len(group.upstreams) == 1 or self._strategy == "ordered":
-            return
-        if self._strategy == "parallel":
-            # One of the three messages is kept for TCP or a retry.
-            second = self._choose(group, exchange)
-            if second is not None:
-                self._send(exchange, second, now)
-            return
-        group.asked += 1
-        if group.asked % EXPLORE_EVERY == 0:
-            others = [upstream for upstream in group.upstreams if upstream is not best and not upstream.health.is_down]
-            if others:
-                self._send(exchange, others[group.asked // EXPLORE_EVERY % len(others)], now)
+        # With `parallel` one of the three messages is kept for TCP or a retry.
+        companion = group.companion()
+        if companion is not None:
+            self._send(exchange, companion, now)
 
     def _join(self, exchange: Exchange, on_done: OnDone) -> None:
         if exchange.done is None:
@@ -246,15 +212,7 @@ class Resolver:
             exchange.slow = [on_slow]
             heapq.heappush(self._slow, (max(now, exchange.started + SLOW), next(self._numbers), exchange))
 
-    # Choosing and sending
-
-    def _choose(self, group: _Group, exchange: Exchange) -> Upstream | None:
-        """The best living upstream that this exchange has not met yet."""
-        tried = exchange.tried
-        left = [upstream for upstream in group.upstreams if not upstream.health.is_down and upstream not in tried]
-        if not left:
-            return None
-        return left[0] if self._strategy == "ordered" else min(left, key=_rank)
+    # Sending
 
     def _send(self, exchange: Exchange, upstream: Upstream, now: float) -> None:
         exchange.sends += 1
@@ -269,7 +227,7 @@ class Resolver:
             if group.best is None:
                 self._park(exchange, group, now)
                 return
-            other = self._choose(group, exchange)
+            other = group.choose(exchange.tried)
             exchange.fold()
             if other is not None:
                 self._send(exchange, other, now)
@@ -283,7 +241,7 @@ class Resolver:
                 return
         if exchange.open <= 0:
             # Everyone who was asked has answered, and nobody knows.
-            self._finish(exchange, self._failure(exchange, now))
+            self._finish(exchange, conclude(exchange, self._groups[exchange.group].upstreams, now))
         elif not exchange.is_lingering:
             exchange.is_lingering = True
             self._lingering.append(exchange)
@@ -295,7 +253,7 @@ class Resolver:
         else:
             self._send(exchange, group.best if upstream.health.is_down else upstream, now)
 
-    def _park(self, exchange: Exchange, group: _Group, now: float) -> None:
+    def _park(self, exchange: Exchange, group: Group, now: float) -> None:
         if not exchange.is_parked:
             exchange.is_parked = True
             self._parked.append(exchange)
@@ -378,12 +336,12 @@ class Resolver:
 
     def went_down(self, upstream: Upstream, now: float) -> None:
         """The upstream is held for dead: probe it at once, so that a mistake lasts one round trip."""
-        self._rank_groups()
+        self._rank()
         self._probe((upstream,), now)
 
     def _recover(self, upstream: Upstream, now: float) -> None:
         upstream.health.revive(now)
-        self._rank_groups()
+        self._rank()
         parked, self._parked = self._parked, []
         for exchange in parked:
             if exchange.is_finished:
@@ -397,13 +355,9 @@ class Resolver:
         if self._on_recovered is not None:
             self._on_recovered()
 
-    def _rank_groups(self) -> None:
+    def _rank(self) -> None:
         for group in self._groups:
-            alive = [upstream for upstream in group.upstreams if not upstream.health.is_down]
-            if len(alive) > 1 and self._strategy != "ordered":
-                group.best = min(alive, key=_rank)
-            else:
-                group.best = alive[0] if alive else None
+            group.rank()
 
     # Ending
 
@@ -429,24 +383,6 @@ class Resolver:
     def _report(self, error: Exception) -> None:
         self._loop.call_exception_handler({"message": "a waiting question could not be completed", "exception": error})
 
-    def _failure(self, exchange: Exchange, now: float) -> UpstreamFailure:
-        """What the evidence amounts to."""
-        evidence = tuple(exchange.evidence)
-        if not evidence:
-            upstreams = self._groups[exchange.group].upstreams
-            evidence = tuple(Evidence(upstream.label, upstream.health.fault, "down") for upstream in upstreams if upstream.health.is_down)
-        faults = {item.fault for item in evidence}
-        errors = exchange.errors
-        if faults == {Fault.REFUSED}:
-            return Refused(evidence, errors, all(upstream.health.is_working(now) for upstream in exchange.decliners))
-        if Fault.SERVFAIL in faults or Fault.REFUSED in faults:
-            return ServerFailure(evidence, errors)
-        if Fault.MALFORMED in faults:
-            return Invalid(evidence)
-        if (faults and Fault.TIMEOUT not in faults) or not self._groups[exchange.group].upstreams:
-            return NetworkError(evidence)
-        return Timeout(evidence)
-
     # Time
 
     def _wake(self) -> None:
@@ -460,7 +396,7 @@ class Resolver:
         upstreams = [*self._upstreams.values(), *self._streams.values()]
         for upstream in upstreams:
             upstream.expire(now)
-        self._rank_groups()
+        self._rank()
         again = self._again
         while again and again[0][0] <= now:
             _, exchange, upstream = again.popleft()
@@ -507,9 +443,5 @@ class Resolver:
         for upstream in exchange.tried:
             if upstream.health.missed(exchange.started, now, Fault.TIMEOUT):
                 self.went_down(upstream, now)
-        self._finish(exchange, self._failure(exchange, now))
+        self._finish(exchange, conclude(exchange, self._groups[exchange.group].upstreams, now))
         return True
-
-
-def _rank(upstream: Upstream) -> float:
-    return upstream.health.rank

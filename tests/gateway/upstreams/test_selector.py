@@ -11,7 +11,7 @@ import pytest
 from gateway.query import Answer
 from gateway.settings import UpstreamAddress
 from gateway.upstreams import Fault, NetworkError, Overload, Refused, ServerFailure, Timeout, selector
-from gateway.upstreams.selector import EXPLORE_EVERY
+from gateway.upstreams.groups import EXPLORE_EVERY
 from gateway.wire.name import key_from_text
 from tests.gateway.upstreams.conftest import OpenResolver, server
 from tests.support.upstream import Asked, Say, Script, ScriptedUpstream, addresses, failure
