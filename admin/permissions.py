@@ -30,6 +30,16 @@ class Permission(StrEnum):
     REQUEST_ANSWER = "request.answer"
     JOURNAL_READ = "journal.read"
     TOKEN_MANAGE = "token.manage"
+    OFFICE_READ = "office.read"
+    RELEASE_READ = "release.read"
+    ORDER_REGISTER = "order.register"
+    ORDER_VERIFY = "order.verify"
+    ORDER_APPROVE = "order.approve"
+    ENTRY_LIFT = "entry.lift"
+    REPORT_WORK = "report.work"
+    REVIEW_TAKE = "review.take"
+    REVIEW_DECIDE = "review.decide"
+    NAME_OPEN = "name.open"
 
 
 class Scope(StrEnum):
@@ -38,6 +48,7 @@ class Scope(StrEnum):
     READ = "read"
     POLICY = "policy"
     TENANT = "tenant"
+    LIST = "list"
 
 
 _LOOK = frozenset(
@@ -57,25 +68,58 @@ _RUN = _LOOK | {
     Permission.TOKEN_MANAGE,
 }
 
+_OFFICE = frozenset(
+    {
+        Permission.STATUS_READ,
+        Permission.OFFICE_READ,
+        Permission.RELEASE_READ,
+        Permission.REPORT_WORK,
+        Permission.REVIEW_TAKE,
+        Permission.NAME_OPEN,
+    }
+)
+
 ROLES: Mapping[Role, frozenset[Permission]] = {
     Role.FIRST_PARENT: _RUN,
     Role.SCHOOL_ADMIN: _RUN,
     # A teacher answers pupils and sees the classes; opening a window for a class comes with its own permission.
     Role.TEACHER: frozenset({Permission.STATUS_READ, Permission.PROFILE_READ, Permission.REQUEST_READ}),
-    Role.VERIFIER: frozenset({Permission.STATUS_READ}),
-    Role.APPROVER: frozenset({Permission.STATUS_READ, Permission.JOURNAL_READ}),
+    # Who may verify may not approve: two roles, and the workflow refuses the same person in both.
+    Role.VERIFIER: _OFFICE | {Permission.ORDER_REGISTER, Permission.ORDER_VERIFY},
+    Role.APPROVER: _OFFICE | {Permission.JOURNAL_READ, Permission.ORDER_APPROVE, Permission.ENTRY_LIFT, Permission.REVIEW_DECIDE},
     # An operator sees the machine, never who asked for what.
     Role.OPERATOR: frozenset({Permission.STATUS_READ}),
 }
 
 #: Acts that need the password typed within CONFIRMATION_HOLDS: a signed-in page left open cannot do them.
-CONFIRMED = frozenset({Permission.PROFILE_LOOSEN, Permission.TOKEN_MANAGE})
+CONFIRMED = frozenset(
+    {
+        Permission.PROFILE_LOOSEN,
+        Permission.TOKEN_MANAGE,
+        Permission.ORDER_APPROVE,
+        Permission.ENTRY_LIFT,
+        Permission.REVIEW_DECIDE,
+        Permission.NAME_OPEN,
+    }
+)
 CONFIRMATION_HOLDS = timedelta(minutes=10)
 
 SCOPES: Mapping[Scope, frozenset[Permission]] = {
-    Scope.READ: _LOOK,
+    Scope.READ: _LOOK | {Permission.OFFICE_READ, Permission.RELEASE_READ},
     Scope.POLICY: frozenset({Permission.PROFILE_TIGHTEN, Permission.PROFILE_LOOSEN, Permission.DEVICE_ASSIGN, Permission.REQUEST_ANSWER}),
     Scope.TENANT: frozenset({Permission.TOKEN_MANAGE}),
+    # Opening a masked name is not here: only a person at the page may.
+    Scope.LIST: frozenset(
+        {
+            Permission.ORDER_REGISTER,
+            Permission.ORDER_VERIFY,
+            Permission.ORDER_APPROVE,
+            Permission.ENTRY_LIFT,
+            Permission.REPORT_WORK,
+            Permission.REVIEW_TAKE,
+            Permission.REVIEW_DECIDE,
+        }
+    ),
 }
 
 
