@@ -10,6 +10,8 @@ import enum
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from gateway.query import AnswerFacts as AnswerFacts
+
 NEVER: Final = float("inf")
 """A moment that does not come: the `valid_until` of a policy without windows."""
 
@@ -230,14 +232,6 @@ class Decision:
     verdict: Verdict
     lost: tuple[Rule, ...] = ()
     categories: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerFacts:
-    """What an answer holds besides its bytes: keys of CNAME, SVCB and HTTPS targets, packed addresses (hints too)."""
-
-    targets: tuple[str, ...] = ()
-    addresses: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

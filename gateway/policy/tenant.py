@@ -169,7 +169,7 @@ class _TenantParser:
             identity, item = parse(row, f"{path}[{number}]")
             if identity in found:
                 self._reading.fault(f"{path}[{number}].id", "is used twice")
-            found[identity] = item
+            found.setdefault(identity, item)
         return found
 
     def _rules(self, value: object, path: str, level: Level) -> Ruleset:
