@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from admin.apply import Applier
 from admin.auth import Door
+from admin.catalogue import Shelves
 from admin.dependencies import Services
 from admin.edge.arrival import Arrival
 from admin.edge.faults import Faults, answer
@@ -26,23 +29,36 @@ from admin.migrate import migrate
 from admin.pages.assets import Assets
 from admin.pages.render import Pages
 from admin.passwords import Passwords
-from admin.routes import sign
+from admin.routes import check, setup, sign
 from admin.settings import AdminSettings
 from admin.throttle import Throttle
-from blocklists.database import open_database
+from blocklists.database import Database, open_database
 
 
 async def open_services(settings: AdminSettings, wall: Callable[[], float]) -> Services:
     """Open the database, bring it to the right schema, and make the services. Raises StartError with the remedy."""
     database = await open_database(settings.database)
     await migrate(database, settings.state_dir, datetime.fromtimestamp(wall(), UTC))
+    return make_services(settings, database, wall, Pages(Assets()))
+
+
+def make_services(settings: AdminSettings, database: Database, wall: Callable[[], float], pages: Pages) -> Services:
+    """The services on an open database."""
+    link = GatewayLink(settings.state_dir)
+    shelves = Shelves(settings.state_dir)
+
+    def now() -> datetime:
+        return datetime.fromtimestamp(wall(), UTC)
+
     return Services(
         settings=settings,
         database=database,
         wall=wall,
         door=Door(database, Passwords(), Throttle()),
-        link=GatewayLink(settings.state_dir),
-        pages=Pages(Assets()),
+        link=link,
+        pages=pages,
+        shelves=shelves,
+        applier=Applier(database, link, shelves, settings.state_dir, page_addresses(settings), now),
     )
 
 
@@ -54,7 +70,8 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(kind, answer)
     for status in (404, 405):
         app.add_exception_handler(status, answer)
-    app.include_router(sign.router, include_in_schema=False)
+    for room in (sign, setup, check):
+        app.include_router(room.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])
     return at_the_edge(app, services, own_hosts(services.settings))
 
@@ -66,6 +83,16 @@ def at_the_edge(app: FastAPI, services: Services, hosts: frozenset[str]) -> ASGI
     inner = Faults(inner, app)
     inner = Arrival(inner, services.settings.trusted_proxies, hosts)
     return Headers(inner)
+
+
+def page_addresses(settings: AdminSettings) -> tuple[str, ...]:
+    """Where blocked names lead to: the explaining page, when it is served on the port browsers use; nowhere otherwise."""
+    if settings.gateway.block.page_address:
+        return settings.gateway.block.page_address
+    page = settings.block_page
+    if page is None or page.port != 80 or ip_address(page.host).is_unspecified:
+        return ()
+    return (page.host,)
 
 
 def own_hosts(settings: AdminSettings) -> frozenset[str]:

@@ -19,8 +19,10 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from admin.apply import Applier
 from admin.audit import Act, By, by_account
 from admin.auth import Door
+from admin.catalogue import Shelves
 from admin.edge.cookies import BROWSER, LANGUAGE, SESSION, give_cookie, read_cookie
 from admin.edge.origin import SAFE
 from admin.errors import ForeignRequest, NotFound, NotSignedIn
@@ -48,6 +50,8 @@ class Services:
     door: Door
     link: GatewayLink
     pages: Pages
+    shelves: Shelves
+    applier: Applier
 
     def now(self) -> datetime:
         """The moment, by the product's clock."""

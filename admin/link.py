@@ -95,6 +95,10 @@ class GatewayLink:
             for row in reply.get("blocks", [])
         ]
 
+    async def activity(self, after: int) -> list[Mapping[str, Any]]:  # Any: JSON of the gateway's own form
+        """What was counted since the batch `after`, which the gateway then forgets."""
+        return list((await self._ask({"do": "activity", "after": after})).get("batches", []))
+
     async def probe(self, nonce: str) -> Probe:
         """Whether the check name with this nonce was asked here."""
         reply = await self._ask({"do": "probe", "nonce": nonce})

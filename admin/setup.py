@@ -176,13 +176,12 @@ async def create_tenant(connection: AsyncConnection, plan: Plan, shelf: Shelf, n
 
 def band_of_class(label: str) -> Band | None:
     """The band of a class by its grade: 1-5, 6-9, 10-12; a preschool class by its name. None when neither is there."""
+    if _PRESCHOOL.search(label):
+        return Band.MN
     grade = _GRADE.match(label)
-    if grade:
-        number = int(grade[1])
-        if 1 <= number <= 5:
-            return Band.TH
-        if 6 <= number <= 9:
-            return Band.CS
-        if 10 <= number <= 12:
-            return Band.PT
-    return Band.MN if _PRESCHOOL.search(label) else None
+    number = int(grade[1]) if grade else 0
+    if 1 <= number <= 5:
+        return Band.TH
+    if 6 <= number <= 9:
+        return Band.CS
+    return Band.PT if 10 <= number <= 12 else None

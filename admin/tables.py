@@ -7,7 +7,7 @@ journal.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, UniqueConstraint, text
 
 from admin.values import (
     Days,
@@ -265,6 +265,27 @@ requests = Table(
     one_of("reason", RequestReason),
     one_of("state", RequestState),
     one_of("decision", Decision),
+)
+
+# --- what was counted ---------------------------------------------------------------------------------------------------
+
+#: One number a day and profile: no category, no hour, no name.
+daily_totals = Table(
+    "daily_totals",
+    metadata,
+    tenant_column(),
+    Column("profile_id", Text, ForeignKey("profiles.id"), primary_key=True),
+    Column("day", Text, primary_key=True),
+    Column("answered", Integer, nullable=False, default=0),
+    Column("blocked", Integer, nullable=False, default=0),
+)
+
+handovers = Table(
+    "handovers",
+    metadata,
+    # The gateway that counted, and the serial of its last batch stored here: nothing is lost or counted twice.
+    Column("source", Text, primary_key=True),
+    Column("serial", BigInteger, nullable=False),
 )
 
 # --- what the gateway enforces ------------------------------------------------------------------------------------------

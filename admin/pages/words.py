@@ -41,7 +41,8 @@ class Words:
     @property
     def name(self) -> str:
         """The language's own name for itself."""
-        return (self.locale.get_display_name() or self.language).capitalize()
+        name = self.locale.get_display_name() or self.language
+        return name[:1].upper() + name[1:]
 
     def gettext(self, message: str) -> str:
         """A message in this language."""

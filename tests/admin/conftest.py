@@ -12,18 +12,15 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp
 
-from admin.app import create_app
-from admin.auth import Door
+from admin.app import create_app, make_services
 from admin.dependencies import Services
-from admin.link import GatewayLink
 from admin.migrate import migrate
 from admin.pages.assets import Assets
 from admin.pages.render import Pages
-from admin.passwords import Passwords
 from admin.settings import AdminSettings
-from admin.throttle import Throttle
 from blocklists.database import Database, open_database
 from gateway.settings import DnsSettings, Endpoint, GatewaySettings, UpstreamSettings
+from tests.support.controlsocket import ScriptedGateway
 from tests.support.visitor import Visitor
 
 #: A fixed moment: Monday 12 October 2026, 19:30 in Viet Nam.
@@ -94,8 +91,7 @@ def settings(tmp_path: Path) -> AdminSettings:
 @pytest.fixture
 async def services(database: Database, settings: AdminSettings, clock: Clock, pages: Pages) -> Services:
     """The services of one process, on the test's own database and clock."""
-    door = Door(database, Passwords(), Throttle())
-    return Services(settings=settings, database=database, wall=clock, door=door, link=GatewayLink(settings.state_dir), pages=pages)
+    return make_services(settings, database, clock, pages)
 
 
 @pytest.fixture(scope="session")
@@ -114,3 +110,12 @@ async def visitor(app: ASGIApp) -> AsyncIterator[Visitor]:
     browser = Visitor(app)
     yield browser
     await browser.close()
+
+
+@pytest.fixture
+async def gateway(settings: AdminSettings) -> AsyncIterator[ScriptedGateway]:
+    """A gateway that says what the test tells it to."""
+    scripted = ScriptedGateway(settings.state_dir)
+    await scripted.start()
+    yield scripted
+    await scripted.stop()

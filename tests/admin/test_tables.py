@@ -6,7 +6,16 @@ import admin.tables
 from blocklists.tables import metadata
 
 #: Tables that belong to no single tenant: people, the organisations themselves, the machine's own marks.
-WITHOUT_TENANT = {"organisations", "accounts", "role_assignments", "sessions", "known_browsers", "schema_marks", "takedown_receipts"}
+WITHOUT_TENANT = {
+    "organisations",
+    "accounts",
+    "role_assignments",
+    "sessions",
+    "known_browsers",
+    "schema_marks",
+    "handovers",
+    "takedown_receipts",
+}
 
 
 def test_every_table_names_its_tenant_or_stands_on_the_list() -> None:

@@ -27,6 +27,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("sign_in", name=op.f("uq_accounts_sign_in")),
     )
     op.create_table(
+        "handovers",
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("serial", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("source", name=op.f("pk_handovers")),
+    )
+    op.create_table(
         "journal",
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("at", Instant(), nullable=False),
@@ -214,6 +220,18 @@ def upgrade() -> None:
         sa.UniqueConstraint("site_id", "network", name=op.f("uq_site_networks_site_id")),
     )
     op.create_index(op.f("ix_site_networks_tenant_id"), "site_networks", ["tenant_id"], unique=False)
+    op.create_table(
+        "daily_totals",
+        sa.Column("tenant_id", sa.Text(), nullable=False),
+        sa.Column("profile_id", sa.Text(), nullable=False),
+        sa.Column("day", sa.Text(), nullable=False),
+        sa.Column("answered", sa.Integer(), nullable=False),
+        sa.Column("blocked", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["profile_id"], ["profiles.id"], name=op.f("fk_daily_totals_profile_id")),
+        sa.ForeignKeyConstraint(["tenant_id"], ["organisations.id"], name=op.f("fk_daily_totals_tenant_id")),
+        sa.PrimaryKeyConstraint("profile_id", "day", name=op.f("pk_daily_totals")),
+    )
+    op.create_index(op.f("ix_daily_totals_tenant_id"), "daily_totals", ["tenant_id"], unique=False)
     op.create_table(
         "devices",
         sa.Column("id", sa.Text(), nullable=False),

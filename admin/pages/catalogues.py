@@ -1,0 +1,100 @@
+"""Keeping the catalogues complete: every message of the code and the templates, with its translations.
+
+`python -m admin.pages.catalogues` brings `admin/locale/*.po` up to date: new messages are added empty, messages nobody uses any more
+go, and translations stay. A new language is an empty file with its code as name. Only this command and the tests import this module.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from babel.messages import Catalog, Message
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po, write_po
+
+from admin.pages.words import LOCALES
+
+ADMIN = Path(__file__).parent.parent
+_METHODS = [("static/**", "ignore"), ("**.py", "python"), ("templates/**.html", "jinja2")]
+_OPTIONS = {"templates/**.html": {"trimmed": "true", "silent": "false", "extensions": "jinja2.ext.i18n"}}
+_KEYWORDS = {
+    "_": None,
+    "gettext": None,
+    "mark": None,
+    "ngettext": (1, 2),
+    "pgettext": ((1, "c"), 2),
+    "npgettext": ((1, "c"), 2, 3),
+}
+
+#: Header lines that would differ each time the command runs, or say nothing.
+_DATED = (
+    '"Project-Id-Version',
+    '"Report-Msgid',
+    '"POT-Creation',
+    '"PO-Revision',
+    '"Last-Translator',
+    '"Language-Team',
+    '"Generated-By',
+)
+
+Identity = tuple[str | None, str]
+
+
+def extract() -> Catalog:
+    """Every message of the control plane."""
+    found = Catalog(charset="utf-8")
+    rows = extract_from_dir(str(ADMIN), _METHODS, _OPTIONS, _KEYWORDS, ("#.",), strip_comment_tags=True)
+    for filename, line, message, comments, context in sorted(rows, key=lambda row: (row[0], row[1])):
+        found.add(message, None, [(filename.replace("\\", "/"), line)], auto_comments=comments, context=context)
+    return found
+
+
+def missing(language: str) -> list[Identity]:
+    """Messages that a language has no translation for."""
+    with (LOCALES / f"{language}.po").open("rb") as file:
+        translated = read_po(file, locale=language)
+    return [identity for identity, message in messages(extract()) if not _has_words(translated.get(message.id, message.context))]
+
+
+def messages(catalogue: Catalog) -> Iterator[tuple[Identity, Message]]:
+    """The messages of a catalogue without its header."""
+    for message in catalogue:
+        if message.id:
+            single = message.id[0] if isinstance(message.id, tuple | list) else message.id
+            yield (message.context, str(single)), message
+
+
+def update(path: Path) -> int:
+    """Bring one catalogue up to date; returns how many messages lack words."""
+    with path.open("rb") as file:
+        catalogue = read_po(file, locale=path.stem)
+    fresh = Catalog(locale=path.stem, charset="utf-8", header_comment=catalogue.header_comment, fuzzy=False)
+    lacking = 0
+    for _, message in messages(extract()):
+        before = catalogue.get(message.id, message.context)
+        string = (
+            before.string if before is not None and _has_words(before) else ("",) * catalogue.num_plurals if message.pluralizable else ""
+        )
+        fresh.add(message.id, string, message.locations, context=message.context)
+        lacking += not _has_words(fresh.get(message.id, message.context))
+    text = io.BytesIO()
+    write_po(text, fresh, width=120, sort_by_file=True, include_lineno=False)
+    header, _, rest = text.getvalue().decode("utf-8").partition("\n\n")
+    kept = [line for line in header.splitlines() if not line.startswith(_DATED)]
+    path.write_text("\n".join(kept) + "\n\n" + rest, encoding="utf-8")
+    return lacking
+
+
+def _has_words(message: Message | None) -> bool:
+    if message is None or message.fuzzy:
+        return False
+    strings = message.string if isinstance(message.string, tuple | list) else (message.string,)
+    return all(bool(string) for string in strings)
+
+
+if __name__ == "__main__":
+    for path in sorted(LOCALES.glob("*.po")):
+        sys.stdout.write(f"{path.name}: {update(path)} without words\n")

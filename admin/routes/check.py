@@ -1,0 +1,74 @@
+"""The live check: "protected" is said only after a fresh random name, asked by this very browser, has reached the gateway from this device.
+
+The page holds a picture whose address is the check name; to load it the browser must ask for the name. The page then asks the gateway
+whether the name arrived, and reloads itself until it did or until it is time to say what may be in the way. No script is needed.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from hashlib import sha256
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from admin.dependencies import Visit, address_of, need
+from admin.devices import list_devices
+from admin.edge.headers import CONTENT_POLICY
+from admin.errors import NotFound
+from admin.link import GatewayAway, Probe
+from admin.permissions import Permission
+from admin.profiles import list_profiles
+from admin.routes.setup import gateway_addresses
+from admin.values import ProfileId
+
+router = APIRouter()
+
+#: Reloads, about two seconds apart, before the page says what may be in the way.
+PATIENCE = 5
+
+
+@router.get("/check")
+async def begin(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ))]) -> Response:
+    """A fresh name for this session."""
+    fresh = secrets.token_hex(6)
+    return visit.go(f"/check/{fresh}{_seal(visit, fresh)}")
+
+
+@router.get("/check/{nonce}")
+async def look(request: Request, nonce: str, visit: Annotated[Visit, Depends(need(Permission.STATUS_READ))], n: int = 0) -> Response:
+    """Whether the name of this session has reached the gateway, and as whom."""
+    if len(nonce) != 24 or not hmac.compare_digest(nonce[12:], _seal(visit, nonce[:12])):
+        raise NotFound
+    name = visit.services.settings.gateway.dns.name
+    try:
+        probe, away = await visit.services.link.probe(nonce), False
+    except GatewayAway:
+        probe, away = Probe(False), True
+    async with visit.services.database.read() as connection:
+        profiles = {profile.id: profile for profile in await list_profiles(connection, visit.tenant_id)}
+        devices = {device.id: device for device in await list_devices(connection, visit.tenant_id)}
+    tries = max(0, min(n, PATIENCE))
+    context = {
+        "nonce": nonce,
+        "probe": probe,
+        "away": away,
+        "tries": tries,
+        "gives_up": tries >= PATIENCE,
+        "check_name": f"check-{nonce}.{name}",
+        "profile": profiles.get(ProfileId(probe.profile)) if probe.seen else None,
+        "is_named": probe.client in devices,
+        "through_router": probe.seen and probe.address != address_of(request),
+        "gateway_addresses": gateway_addresses(visit.services, request),
+        "here": address_of(request),
+    }
+    page = visit.page("setup/check.html", context)
+    page.headers["Content-Security-Policy"] = CONTENT_POLICY.replace("img-src 'self'", f"img-src 'self' http://*.{name} https://*.{name}")
+    return page
+
+
+def _seal(visit: Visit, fresh: str) -> str:
+    """Ties a name to the session that asked for it: nobody can look up another browser's check."""
+    return hmac.new(visit.signed_in.form_key, f"check {fresh}".encode(), sha256).hexdigest()[:12]

@@ -1,0 +1,96 @@
+"""A control socket that answers as a gateway does, on a real Unix socket: for tests of the pages without a running gateway.
+
+It speaks through the product's own server, so that framing, limits and refusals are the real ones. What it was asked is kept in `asked`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from gateway.control import ControlServer, Request
+from gateway.errors import ControlError
+
+Fields = dict[str, Any]  # Any: JSON values
+
+
+class ScriptedGateway:
+    """A gateway of one's own: says what a test told it to."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
+        self.asked: list[Fields] = []
+        self.generation = 1
+        self.devices: list[Fields] = []
+        self.blocks: dict[str, list[Fields]] = {}
+        self.probes: dict[str, Fields] = {}
+        self.policies: dict[str, str | None] = {}
+        self.batches: list[Fields] = []
+        self.refuse: ControlError | None = None
+        requests = {
+            "status": self._status,
+            "apply": self._apply,
+            "devices": self._devices,
+            "recent_blocks": self._blocks,
+            "probe": self._probe,
+            "activity": self._activity,
+        }
+        self._server = ControlServer(state_dir, {name: Request(answer, 5.0) for name, answer in requests.items()})
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Go away, as a dead gateway does."""
+        await self._server.stop()
+
+    def see(self, address: str, at: datetime, *, mac: str | None = None, client: str | None = None, tenant: str | None = None) -> None:
+        """A device asked."""
+        seconds = at.timestamp()
+        self.devices.append(
+            {
+                "address": address,
+                "mac": mac,
+                "client": client,
+                "tenant": tenant,
+                "profile": "",
+                "first_seen": seconds,
+                "last_seen": seconds,
+            }
+        )
+
+    def block(self, address: str, name: str, category: str, at: datetime, rule: str = "") -> None:
+        """A name was blocked for an address."""
+        row = {"at": at.timestamp(), "name": name, "category": category, "rule": rule or f"category {category}"}
+        self.blocks.setdefault(address, []).insert(0, row)
+
+    async def _status(self, fields: Fields) -> Fields:
+        self.asked.append(fields)
+        return {"state": "ready", "ready": True, "generation": self.generation}
+
+    async def _apply(self, fields: Fields) -> Fields:
+        self.asked.append(fields)
+        if self.refuse is not None:
+            raise self.refuse
+        self.policies.update(fields["changes"].get("policies", {}))
+        self.generation += 1
+        return {"generation": self.generation}
+
+    async def _devices(self, fields: Fields) -> Fields:
+        self.asked.append(fields)
+        return {"devices": self.devices}
+
+    async def _blocks(self, fields: Fields) -> Fields:
+        self.asked.append(fields)
+        return {"blocks": self.blocks.get(fields["address"], [])}
+
+    async def _probe(self, fields: Fields) -> Fields:
+        self.asked.append(fields)
+        found = self.probes.get(fields["nonce"])
+        return {"seen": True, **found} if found else {"seen": False}
+
+    async def _activity(self, fields: Fields) -> Fields:
+        self.asked.append(fields)
+        return {"batches": [batch for batch in self.batches if batch["serial"] > fields.get("after", 0)]}
