@@ -17,11 +17,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 from struct import Struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal
 
-from gateway.query import Answer, Transport
+from gateway.query import Transport
 
 if TYPE_CHECKING:
+    from gateway.activity import Outcome
+    from gateway.cache import Entry as Cached
     from gateway.metrics import Cell
     from gateway.policy.model import EffectivePolicy
 
@@ -49,38 +51,26 @@ class Tally:
         self.cells = cells
 
 
-class Note(NamedTuple):
-    """What is remembered of a hit besides its count: a block or a rewrite, or the visit of a consented history."""
+class Note:
+    """What is remembered of a hit besides its count: a block or a rewrite, or the visit of a consented history. Compared by identity."""
 
-    outcome: str
-    """`blocked`, `rewritten` or `visited`."""
-    name: str
-    category: str
-    rule: str
+    __slots__ = ("is_visit", "kind", "name", "rule")
+
+    def __init__(self, outcome: Outcome | Literal["visited"], category: str, name: str, rule: str = "") -> None:
+        self.kind = (outcome, category)
+        self.is_visit = outcome == "visited"
+        self.name = name
+        self.rule = rule
 
 
 class Entry:
-    """One finished reply. Times are monotonic seconds; `reply` starts behind the id.
+    """One finished reply. `reply` starts behind the id; `expires` is a monotonic second.
 
-    `answer` is the upstream answer it was rendered from (its TTLs fall), None for answers of our own (constant TTL). `body_at` is where the
-    body starts
-    in `reply`. `verdict` is what was judged, kept for the judgement after a change of generation.
+    `cached` is the upstream answer it was rendered from (its TTLs fall), None for answers of our own (constant TTL). `body_at` is where the
+    body starts in `reply`.
     """
 
-    __slots__ = (
-        "answer",
-        "body_at",
-        "expires",
-        "key",
-        "note",
-        "owner",
-        "prefetched",
-        "reply",
-        "second",
-        "stored",
-        "tally",
-        "ttl_max",
-    )
+    __slots__ = ("body_at", "cached", "expires", "key", "note", "owner", "reply", "second", "tally", "ttl_max")
 
     def __init__(
         self,
@@ -89,8 +79,7 @@ class Entry:
         key: str,
         note: Note | None = None,
         expires: int = NEVER,
-        answer: Answer | None = None,
-        stored: float = 0.0,
+        cached: Cached | None = None,
         body_at: int = 0,
         ttl_max: int = 0,
     ) -> None:
@@ -99,19 +88,18 @@ class Entry:
         self.key = key
         self.note = note
         self.expires = expires
-        self.answer = answer
-        self.stored = stored
+        self.cached = cached
         self.body_at = body_at
         self.ttl_max = ttl_max
         self.second = ALWAYS
-        self.prefetched = False
         self.owner: AnswerTable | None = None
 
     def render(self, second: int) -> bytes:
-        """The reply with the TTLs of this second (whole seconds of age, RFC 1035 §3.2.1); marks the entry as rendered for it."""
-        answer = self.answer
-        if answer is not None:
-            age = int(second - self.stored)
+        """The reply with the TTLs of this second; marks the entry as rendered for it, unless each hit has to be noted."""
+        cached = self.cached
+        if cached is not None:
+            answer = cached.answer
+            age = int(second - cached.stored)
             reply = bytearray(self.reply)
             start = self.body_at
             ttl_max = self.ttl_max
@@ -124,11 +112,6 @@ class Entry:
         if self.note is None:
             self.second = second
         return self.reply
-
-    def is_due(self, second: int) -> bool:
-        """Whether less than a tenth of its life is left and nobody has fetched it anew yet."""
-        answer = self.answer
-        return answer is not None and not self.prefetched and (self.expires - second) * 10 < answer.ttl
 
 
 class AnswerTable:
@@ -296,14 +279,14 @@ class AnswerTables:
                 self._bury(table)
 
     def flush(self, key: str | None) -> int:
-        """Forget the replies for one name (index key) or all; how many. Rare: an operator asks for it."""
+        """Forget the replies for a name and all below it (index key), or everything; how many. Rare: an operator asks for it."""
         dropped = 0
         for table in self._tables.values():
             if key is None or not table.is_current:
                 dropped += len(table.answers)
                 self._bury(table)
                 continue
-            for raw in [raw for raw, entry in table.answers.items() if entry.key == key]:
+            for raw in [raw for raw, entry in table.answers.items() if entry.key.startswith(key)]:
                 self._size -= table.take(raw)
                 dropped += 1
         return dropped
@@ -349,16 +332,3 @@ class AnswerTables:
                 self._size -= table.take(raw)
             left -= len(oldest)
             yield
-
-
-def registered_name(text: str) -> str:
-    """The name somebody registered, roughly: two labels, three under the public second levels of country domains (`example.com.vn`)."""
-    labels = text.split(".")
-    if len(labels) >= 3 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVELS:
-        return ".".join(labels[-3:])
-    return ".".join(labels[-2:])
-
-
-_SECOND_LEVELS: Final = frozenset(
-    {"ac", "biz", "co", "com", "edu", "gob", "gov", "go", "health", "id", "info", "int", "mil", "name", "ne", "net", "or", "org", "pro"}
-)

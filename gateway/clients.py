@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Final, Protocol
 
-from gateway.answers import AnswerTable, AnswerTables, Note
+from gateway.answers import AnswerTable, AnswerTables
 from gateway.query import Origin, Transport
 from gateway.ratelimit import Budget, RateLimiter
 
@@ -53,16 +53,22 @@ class Neighbours(Protocol):
 
 
 class Account:
-    """What is counted for one policy at one site until it is handed to the activity: `notes` on the fast path, `total` by the sweep."""
+    """What is counted for one policy at one site until it is handed to the activity.
 
-    __slots__ = ("known", "notes", "policy", "site", "total")
+    `notes` counts blocks and rewrites by (outcome, category) as they happen; `spent` all queries, brought in by the sweep; `balance` is
+    what is left of
+    those once the notes are taken off.
+    """
+
+    __slots__ = ("balance", "known", "notes", "policy", "site", "spent")
 
     def __init__(self, policy: EffectivePolicy, site: str, known: bool) -> None:
         self.policy = policy
         self.site = site
         self.known = known
-        self.total = 0
-        self.notes: dict[Note, int] = {}
+        self.spent = 0
+        self.balance = 0
+        self.notes: dict[tuple[str, str], int] = {}
 
 
 class Record(Budget):
@@ -70,7 +76,7 @@ class Record(Budget):
     far.
     """
 
-    __slots__ = ("account", "address", "bucket", "counted", "idle_since", "mac", "match", "policy", "token", "view")
+    __slots__ = ("account", "address", "bucket", "counted", "idle_since", "mac", "match", "policy", "token", "view", "waiting")
 
     def __init__(self, address: bytes, token: str | None, mac: str | None) -> None:
         super().__init__()
@@ -81,6 +87,8 @@ class Record(Budget):
         """The shared budget of a source that found no place."""
         self.counted = 0
         self.idle_since = 0.0
+        self.waiting = 0
+        """Queries of this source that wait for an upstream."""
         self.match: Match
         self.policy: EffectivePolicy
         self.view: AnswerTable
@@ -112,11 +120,14 @@ class Clients:
         allow_from: Iterable[Network],
         limit: int = 65_536,
         neighbours: Neighbours | None = None,
+        seen: Callable[[Record], None] = lambda record: None,
     ) -> None:
+        """`seen` is told of every record that is made, and of those the sweep finds used."""
+        self._seen = seen
         self._judge = judge
         self._tables = tables
         self._limiter = limiter
-        self._allowed = {4: _ranges(allow_from, 4), 16: _ranges(allow_from, 16)}
+        self._allowed = {4: network_ranges(allow_from, 4), 16: network_ranges(allow_from, 16)}
         self._limit = limit
         self._neighbours = neighbours
         self._scopes: list[Scope] = []
@@ -169,6 +180,7 @@ class Clients:
         record.idle_since = now
         scope.records[key] = record
         self._count += 1
+        self._seen(record)
         if is_neighbour:
             self._places.setdefault(address, []).append((scope, key))
         return record
@@ -196,44 +208,47 @@ class Clients:
         self._tables.retire(lambda table: table.valid_until <= wall)
         self.boundary = min((table.valid_until for table in self._tables if table.is_current), default=float("inf"))
 
+    def clock_moved(self) -> None:
+        """The wall clock was set: every policy is resolved anew at its next use."""
+        self.boundary = float("inf")
+        self._tables.retire(lambda table: True)
+
     def accounts(self) -> Iterable[Account]:
         """What was counted, by policy and site. The reader sets the counts back to zero."""
         return self._accounts.values()
 
-    def sweep(self, now: float, seen: Callable[[Record], None]) -> bool:
-        """One slice of looking at every record: count what it spent, tell `seen` when it was used, forget it when idle; False at the end of
-        a round.
-        """
+    def sweep(self, now: float) -> bool:
+        """One slice of looking at every record: count what it spent, forget it when idle; False at the end of a round."""
         if self._sweeping is None:
-            self._sweeping = self._walk(seen)
+            self._sweeping = self._walk()
         self._now = now
         if next(self._sweeping, self) is self:
             self._sweeping = None
             return False
         return True
 
-    def _walk(self, seen: Callable[[Record], None]) -> Iterator[None]:
+    def _walk(self) -> Iterator[None]:
         used = self._used = set()
         for scope in self._scopes:
             keys = list(scope.records)
             for start in range(0, len(keys), _SLICE):
                 for key in keys[start : start + _SLICE]:
                     record = scope.records.get(key)
-                    if record is not None and self._look(scope, key, record, seen):
+                    if record is not None and self._look(scope, key, record):
                         used.update((record.view, record.account))
                 yield
         self._tables.forget_unused({item for item in used if isinstance(item, AnswerTable)})
         accounts = self._accounts.items()
-        self._accounts = {where: account for where, account in accounts if account in used or account.notes or account.total}
+        self._accounts = {where: account for where, account in accounts if account in used or account.notes or account.spent}
 
-    def _look(self, scope: Scope, key: bytes, record: Record, seen: Callable[[Record], None]) -> bool:
+    def _look(self, scope: Scope, key: bytes, record: Record) -> bool:
         now = self._now
         spent = record.granted - record.left - record.counted
         if spent:
             record.counted += spent
-            record.account.total += spent
+            record.account.spent += spent
             record.idle_since = now
-            seen(record)
+            self._seen(record)
         else:
             patience = CROWDED_IDLE_SECONDS if self._count * 4 > self._limit * 3 else IDLE_SECONDS
             if now - record.idle_since > patience:
@@ -281,6 +296,6 @@ class Clients:
         return bucket
 
 
-def _ranges(networks: Iterable[Network], width: int) -> list[tuple[int, int]]:
-    """(mask, first address) as numbers, for networks of one family."""
+def network_ranges(networks: Iterable[Network], width: int) -> list[tuple[int, int]]:
+    """(mask, first address) as numbers, for the networks whose addresses have `width` octets."""
     return [(int(network.netmask), int(network.network_address)) for network in networks if (4 if network.version == 4 else 16) == width]

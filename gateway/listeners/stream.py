@@ -17,7 +17,7 @@ import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from gateway.listeners import PENDING, Front
+from gateway.listeners import PENDING, Front, Pending
 from gateway.metrics import CONNECTIONS, CONNECTIONS_REFUSED, MALFORMED, Counters
 from gateway.query import Origin
 from gateway.settings import Limits
@@ -65,6 +65,7 @@ class StreamListener:
         self.token_of = token_of
         self.connections: set[Connection] = set()
         self.is_stopping = False
+        self.connection_class: type[Connection] = Connection
         self.malformed = counters.cell(MALFORMED, "dropped")
         self._sock = sock
         self._tls = tls
@@ -143,7 +144,7 @@ class StreamListener:
         local = socket.inet_pton(accepted.family, accepted.getsockname()[0].partition("%")[0])
         try:
             await self.loop.connect_accepted_socket(
-                lambda: Connection(self, peer, port, local, client),
+                lambda: self.connection_class(self, peer, port, local, client),
                 accepted,
                 ssl=self._tls,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls is not None else None,
@@ -330,8 +331,15 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, data: bytes, second: int) -> bytes | None:
         """The reply to one message if it is ready."""
+        reply = self.look_up(data, self._origin, second)
+        if reply is PENDING:
+            self._in_flight += 1
+            return None
+        return reply
+
+    def look_up(self, data: bytes, origin: Origin, second: int) -> bytes | Pending | None:
+        """The reply to one message from the answer table, else what the front says."""
         listener = self._listener
-        origin = self._origin
         record = listener.scope.records.get(origin.source)
         origin.record = None
         if record is not None and record.left > 0:
@@ -344,11 +352,7 @@ class Connection(asyncio.Protocol):
                     entry.tally.n += 1
                     return data[:2] + tail
             origin.record = record
-        reply = listener.front.answer_now(data, origin)
-        if reply is PENDING:
-            self._in_flight += 1
-            return None
-        return reply
+        return listener.front.answer_now(data, origin)
 
     def _send_late(self, origin: Origin, reply: bytes | None) -> None:
         """Take a reply that was not ready when its query was read."""

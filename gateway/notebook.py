@@ -1,0 +1,75 @@
+"""What a worker writes down about the queries it answered, handed to the activity and the metrics once a second. Imported by the pipeline.
+
+On the way of a query a note costs two dictionary operations. How many are kept with their names in one second is bounded; the counts always
+are right.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.activity import Activity, Outcome
+from gateway.answers import Note
+from gateway.clients import Clients, Record
+from gateway.metrics import IDENTIFIED, Counters
+from gateway.policy.model import EffectivePolicy
+
+MOST_RECENT: Final = 512
+"""Blocks a second that are remembered with their name, and visits likewise."""
+_SECOND_LEVELS: Final = frozenset(
+    {"ac", "biz", "co", "com", "edu", "go", "gob", "gov", "health", "id", "info", "int", "mil", "name", "ne", "net", "or", "org", "pro"}
+)
+
+
+class Notebook:
+    """Notes since the last second."""
+
+    def __init__(self, activity: Activity, counters: Counters) -> None:
+        self._activity = activity
+        self._recent: dict[tuple[bytes, Note], None] = {}
+        self._visits: dict[tuple[EffectivePolicy, Note], None] = {}
+        self._identified = {known: counters.cell(IDENTIFIED, "yes" if known else "no") for known in (True, False)}
+
+    def write(self, record: Record, note: Note) -> None:
+        """Note one reply."""
+        if note.is_visit:
+            if len(self._visits) < MOST_RECENT:
+                self._visits[record.policy, note] = None
+            return
+        notes = record.account.notes
+        kind = note.kind
+        notes[kind] = notes.get(kind, 0) + 1
+        if len(self._recent) < MOST_RECENT:
+            self._recent[record.address, note] = None
+
+    def hand_over(self, clients: Clients, wall: float) -> None:
+        """Give everything to the activity; `wall` in unix seconds."""
+        activity = self._activity
+        for account in clients.accounts():
+            if account.spent:
+                self._identified[account.known].n += account.spent
+                account.balance += account.spent
+                account.spent = 0
+            if account.notes:
+                notes, account.notes = account.notes, {}
+                for (outcome, category), number in notes.items():
+                    account.balance -= number
+                    counted: Outcome = "rewritten" if outcome == "rewritten" else "blocked"
+                    activity.judged(account.policy, counted, category, wall, number, site=account.site)
+            if account.balance > 0:
+                activity.judged(account.policy, "allowed", "", wall, account.balance, site=account.site)
+                account.balance = 0
+        for address, note in self._recent:
+            activity.blocked(address, note.name, note.kind[1], note.rule, wall)
+        for policy, note in self._visits:
+            activity.visited(policy, registered_name(note.name), note.kind[1], wall)
+        self._recent.clear()
+        self._visits.clear()
+
+
+def registered_name(text: str) -> str:
+    """The name somebody registered, roughly: two labels, three under the public second levels of country domains (`example.com.vn`)."""
+    labels = text.split(".")
+    if len(labels) >= 3 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVELS:
+        return ".".join(labels[-3:])
+    return ".".join(labels[-2:])

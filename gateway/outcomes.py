@@ -1,0 +1,114 @@
+"""From a verdict to what is answered: blocks, rewrites, records of our own. Imported by the pipeline.
+
+Pure values: an `Outcome` says what goes into the reply, how it is counted, what is noted about it and how long it may be kept. Design §5:
+modes, TTLs,
+extended errors (RFC 8914: 15 Blocked for security lists, 16 Censored for orders, 17 Filtered for what parents and schools ask for, 4 Forged
+Answer for
+rewrites). Nothing here is signed and AD is never set (review 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Final, NamedTuple
+
+from gateway.answers import NEVER, Note, Tally
+from gateway.cache import Entry as Cached
+from gateway.policy.model import Block, EffectivePolicy, Local, Reason, Rewrite, Rule, RuleOrigin
+from gateway.query import Answer, Query, Transport
+from gateway.tallies import Tallies
+from gateway.wire.compose import Errors, alias_answer, block_answer, local_answer, negative_answer
+from gateway.wire.constants import Ede, Qtype, Rcode
+from gateway.wire.name import text_of, wire_from_text
+
+UPSTREAM_BLOCK: Final = ((Ede.BLOCKED, "blocked by the upstream resolver"),)
+"""The extended error by which an answer is known that an upstream had blocked; compared by identity."""
+REBINDING: Final = ((Ede.BLOCKED, ""),)
+"""The same for an answer that led from a public name to a private address."""
+REBINDING_TTL: Final = 60
+_REBINDING_RULE: Final = Rule(RuleOrigin.SYSTEM, Reason.REBINDING, "private address under a public name", source="rebinding")
+_FORGED: Final = ((Ede.FORGED_ANSWER, ""),)
+_ADDRESS_WIDTH: Final = {Qtype.A: 4, Qtype.AAAA: 16}
+_NO_ERRORS: Final[Errors] = ()
+
+
+class Outcome(NamedTuple):
+    """What is answered. `cached` is set for an upstream's answer, whose TTLs fall; `expires` is a monotonic second."""
+
+    answer: Answer
+    tally: Tally
+    errors: Errors = _NO_ERRORS
+    note: Note | None = None
+    expires: int = NEVER
+    cached: Cached | None = None
+    ttl_max: int = 0
+
+
+class Outcomes:
+    """Makes outcomes. `name` is the gateway's own name, which stands in the SOA of what it says by itself."""
+
+    def __init__(self, name: str, tallies: Tallies, upstreams: str) -> None:
+        self._mname = wire_from_text(name)
+        self._tallies = tallies
+        self._upstreams = upstreams
+
+    def block(self, query: Query, transport: Transport, block: Block, policy: EffectivePolicy, expires: int = NEVER) -> Outcome:
+        """A block, in the mode of the verdict or else of the policy."""
+        mode = block.mode or policy.block.mode
+        answer = block_answer(mode.value, query.qtype, block.ttl, _packed(policy.block.page_address), self._mname)
+        tally = self._tallies.blocked(transport, query.qtype, answer.rcode, block, policy)
+        note = Note("blocked", block.category, text_of(query.key), block.rule.text)
+        return Outcome(answer, tally, ((block.ede, ""),), note, expires)
+
+    def rebinding(self, query: Query, transport: Transport, policy: EffectivePolicy, expires: int) -> Outcome:
+        """A public name that led to a private address."""
+        block = Block(Reason.REBINDING, "", _REBINDING_RULE, Ede.BLOCKED, REBINDING_TTL)
+        return self.block(query, transport, block, policy, expires)
+
+    def upstream_block(
+        self, query: Query, transport: Transport, ttl: int, errors: Errors = UPSTREAM_BLOCK, expires: int = NEVER
+    ) -> Outcome:
+        """A block of the upstream, given on as our zero answer and counted apart."""
+        answer = block_answer("zero", query.qtype, ttl, (), self._mname)
+        return Outcome(answer, self._tallies.upstream_block(transport, query.qtype, answer.rcode, self._upstreams), errors, None, expires)
+
+    def local(self, query: Query, transport: Transport, local: Local) -> Outcome:
+        """Records of our own, or that there are none."""
+        records = [(row.rtype, row.ttl, row.rdata) for row in local.records if row.rtype == query.qtype or query.qtype == Qtype.ANY]
+        if not records and query.qtype != Qtype.CNAME:
+            records = [(row.rtype, row.ttl, row.rdata) for row in local.records if row.rtype == Qtype.CNAME]
+        answer = (
+            local_answer(records) if records else negative_answer(Rcode.NOERROR if local.records else local.rcode, local.ttl, self._mname)
+        )
+        return Outcome(answer, self._tallies.plain(transport, query.qtype, answer.rcode))
+
+    def rewrite(
+        self, query: Query, transport: Transport, rewrite: Rewrite, addresses: Sequence[bytes], ttl: int, expires: int = NEVER
+    ) -> Outcome:
+        """An alias to the target of a rewrite with `addresses` behind it; only the types that lead to an address have something behind
+        it.
+        """
+        width = _ADDRESS_WIDTH.get(query.qtype, 0)
+        if width or query.qtype == Qtype.CNAME or query.qtype == Qtype.ANY:
+            behind = [(query.qtype, ttl, address) for address in addresses if len(address) == width]
+            answer = alias_answer(wire_from_text(rewrite.target), ttl, behind)
+        else:
+            answer = negative_answer(Rcode.NOERROR, ttl, self._mname)
+        if not rewrite.engine:
+            return Outcome(answer, self._tallies.plain(transport, query.qtype, answer.rcode), expires=expires)
+        tally = self._tallies.rewritten(transport, query.qtype, answer.rcode, rewrite.engine)
+        rule = rewrite.rule.text if rewrite.rule is not None else rewrite.engine
+        return Outcome(answer, tally, _FORGED, Note("rewritten", "", text_of(query.key), rule), expires)
+
+    def fallback(self, query: Query, transport: Transport, rewrite: Rewrite) -> Outcome | None:
+        """A rewrite whose target could not be resolved, answered with the addresses known for it; None when there are none at all."""
+        addresses = _packed(rewrite.addresses)
+        return self.rewrite(query, transport, rewrite, addresses, 60) if addresses else None
+
+
+@lru_cache(maxsize=1024)
+def _packed(addresses: tuple[str, ...]) -> tuple[bytes, ...]:
+    """Addresses in text form, packed."""
+    return tuple(ip_address(address).packed for address in addresses)

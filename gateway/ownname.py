@@ -1,0 +1,86 @@
+"""What the gateway answers about itself: the name of its block page, its health, probes of the set-up page, serials. Imported by the
+pipeline.
+
+    <name>                  A, AAAA   the address of the block page, or the one of ours that was asked
+    health.<name>           TXT "ok", A, AAAA as above
+    check-<nonce>.<name>    the same; that it was asked, by whom and how, is remembered for five minutes (activity.probe)
+    serial.<list>.<name>    TXT       the version of the takedown orders (`orders`) or of a list that is in force here
+
+Answers depend on who asks and where, so they are never kept.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+
+from gateway.activity import Activity
+from gateway.asks import Ask
+from gateway.localnames import OWN_TTL, LocalNames
+from gateway.policy.model import Local, LocalRecord, Reason
+from gateway.wire.constants import Qtype, Rcode
+
+if TYPE_CHECKING:
+    from gateway.policy.snapshot import Snapshot
+
+_UNKNOWN: Final = Local((), Reason.OWN_NAME, None, Rcode.NXDOMAIN, OWN_TTL)
+_ORDERS: Final = "orders"
+_MOST_NONCE: Final = 63
+
+
+class OwnAnswers:
+    """Answers for the names that `names` knows as our own."""
+
+    def __init__(self, names: LocalNames, activity: Activity) -> None:
+        self._names = names
+        self._activity = activity
+
+    def answer(self, ask: Ask, snapshot: Snapshot, wall: float) -> Local | None:
+        """What an own name is answered with, None when the name is not ours. `wall` in unix seconds."""
+        own = self._names.own(ask.query.key)
+        if own is None:
+            return None
+        match own.kind:
+            case "page":
+                return _local(_addresses(ask, OWN_TTL))
+            case "health":
+                return _local((*_addresses(ask, OWN_TTL), _text("ok", OWN_TTL)))
+            case "probe" if own.argument and len(own.argument) <= _MOST_NONCE:
+                self._remember(own.argument, ask, snapshot, wall)
+                return _local((*_addresses(ask, 0), _text("seen", 0)), 0)
+            case "serial":
+                serial = _serial(own.argument, snapshot)
+                return _UNKNOWN if serial is None else _local((_text(serial, OWN_TTL),))
+            case _:
+                return _UNKNOWN
+
+    def _remember(self, nonce: str, ask: Ask, snapshot: Snapshot, wall: float) -> None:
+        record, origin = ask.record, ask.origin
+        address = str(ip_address(origin.peer))
+        profile, client = record.policy.profile_id, record.match.client_id
+        self._activity.probed(nonce, address, profile, client, origin.transport.value, snapshot.number, wall)
+
+
+def _serial(name: str, snapshot: Snapshot) -> str | None:
+    if name == _ORDERS:
+        return str(snapshot.order_serial)
+    if any(source.id == name for source in snapshot.sources):
+        return snapshot.manifest.index_dir[:12]
+    return None
+
+
+def _addresses(ask: Ask, ttl: int) -> tuple[LocalRecord, ...]:
+    """Where the block page is, else the address of ours that was asked."""
+    page = ask.record.policy.block.page_address
+    local = ask.origin.local or ask.origin.scope.local
+    packed = [ip_address(address).packed for address in page] if page else [local] if local is not None else []
+    return tuple(LocalRecord(Qtype.A if len(address) == 4 else Qtype.AAAA, ttl, address) for address in packed)
+
+
+def _text(text: str, ttl: int) -> LocalRecord:
+    value = text.encode("ascii", "replace")[:255]
+    return LocalRecord(Qtype.TXT, ttl, bytes((len(value),)) + value)
+
+
+def _local(records: tuple[LocalRecord, ...], ttl: int = OWN_TTL) -> Local:
+    return Local(records, Reason.OWN_NAME, None, Rcode.NOERROR, ttl)

@@ -1,0 +1,131 @@
+"""Finished replies: composing them, finding them again, keeping them for the next who asks. Imported by the pipeline.
+
+RFC 6891 (options only for those who sent some), 7828, 7873, 8467.
+"""
+
+from __future__ import annotations
+
+from gateway.admission import Admission
+from gateway.answers import AnswerTables, Entry
+from gateway.asks import Ask
+from gateway.clients import Record
+from gateway.notebook import Notebook
+from gateway.outcomes import Outcome
+from gateway.query import ENCRYPTED, Origin, Query, Transport
+from gateway.resolution import Resolution
+from gateway.tallies import Tallies
+from gateway.wire.compose import Errors, compose_error, compose_reply, compose_truncated, udp_limit
+from gateway.wire.constants import MAX_MESSAGE, Flag, Rcode
+from gateway.wire.edns import opt_record
+from gateway.wire.message import parse_query
+
+_TC = Flag.TC >> 8
+
+
+class Replies:
+    """The way out. `keepalive` is the option that tells stream clients how long they may be idle."""
+
+    def __init__(self, tables: AnswerTables, tallies: Tallies, notebook: Notebook, admission: Admission, keepalive: bytes) -> None:
+        self._tables = tables
+        self._tallies = tallies
+        self._notebook = notebook
+        self._admission = admission
+        self._keepalive = keepalive
+
+    def touch(self, record: Record, entry: Entry, raw: bytes, second: int, resolution: Resolution) -> bytes | None:
+        """A hit that was not rendered this second, or that has to be noted: the reply behind its id; None when the entry is no longer
+        good.
+        """
+        if second >= entry.expires:
+            self._tables.remove(record.view, raw, entry)
+            return None
+        note = entry.note
+        if note is not None:
+            self._notebook.write(record, note)
+        cached = entry.cached
+        if cached is None:
+            if note is None:
+                entry.second = second
+            return entry.reply
+        cached.hits += 1
+        cached.is_used = True
+        if cached.wants_prefetch(second):
+            query = parse_query(b"\0\0" + raw)
+            if isinstance(query, Query):
+                resolution.prefetch(query)
+        return entry.render(second)
+
+    def find(self, query: Query, origin: Origin, record: Record, raw: bytes, second: int, resolution: Resolution) -> bytes | None:
+        """A finished reply that the fast path could not see: shared with the base, or to be given another letter case or options."""
+        table = record.view
+        entry = table.answers.get(raw) or self._tables.find_shared(table, raw, query.key)
+        if entry is None:
+            return None
+        options = opt = b""
+        edns = query.edns
+        if edns is not None and not edns.plain:
+            options = self.options(query, origin)
+            opt = opt_record(edns.do)
+            if not entry.reply.endswith(opt) or (edns.padding and origin.transport in ENCRYPTED):
+                return None
+        tail = entry.reply if entry.second == second else self.touch(record, entry, raw, second, resolution)
+        if tail is None:
+            return None
+        tail = tail[:10] + query.question + tail[10 + len(query.question) :]
+        if options:
+            tail = tail[: len(tail) - len(opt)] + opt_record(edns is not None and edns.do, options)
+            if len(tail) + 2 > _limit(query, origin):
+                return None
+        entry.tally.n += 1
+        return query.id.to_bytes(2, "big") + tail
+
+    def reply(self, ask: Ask, outcome: Outcome, second: int, body: bytes | None = None) -> bytes:
+        """Compose, count, note, and keep for the next who asks."""
+        query, origin = ask.query, ask.origin
+        edns = query.edns
+        options = b"" if edns is None or edns.plain else self.options(query, origin)
+        answer = outcome.answer
+        is_padded = edns is not None and edns.padding and origin.transport in ENCRYPTED
+        reply = compose_reply(
+            query, answer, answer.body if body is None else body, _limit(query, origin), outcome.errors, options, is_padded
+        )
+        outcome.tally.n += 1
+        note = outcome.note
+        if note is not None:
+            self._notebook.write(ask.record, note)
+        raw = ask.raw
+        is_kept = ask.is_plain and raw is not None and not reply[2] & _TC and outcome.expires > second
+        if is_kept and raw is not None and self._tables.is_second_sight(raw):
+            start = 10 + len(query.question)
+            entry = Entry(reply[2:], outcome.tally, query.key, note, outcome.expires, outcome.cached, start, outcome.ttl_max)
+            if note is None:
+                entry.second = second
+            self._tables.enter(ask.record.view, raw, entry)
+        return reply
+
+    def error(self, ask: Ask, rcode: int, errors: Errors = ()) -> bytes:
+        """A reply without records."""
+        query, origin = ask.query, ask.origin
+        self._tallies.plain(origin.transport, query.qtype, rcode).n += 1
+        return compose_error(query, rcode, errors, self.options(query, origin), _limit(query, origin))
+
+    def options(self, query: Query, origin: Origin) -> bytes:
+        """The options of a reply to a query that had some."""
+        edns = query.edns
+        if edns is None or edns.plain:
+            return b""
+        options = self._admission.cookie(query, origin) if edns.cookie else b""
+        if edns.keepalive and origin.transport in (Transport.TCP, Transport.DOT):
+            options += self._keepalive
+        return options
+
+    def truncated(self, ask: Ask) -> bytes:
+        """An empty reply that asks the client to come back over TCP."""
+        query, origin = ask.query, ask.origin
+        self._tallies.plain(origin.transport, query.qtype, Rcode.NOERROR).n += 1
+        return compose_truncated(query, self.options(query, origin))
+
+
+def _limit(query: Query, origin: Origin) -> int:
+    """How large the reply may be."""
+    return udp_limit(query.edns) if origin.transport is Transport.UDP else MAX_MESSAGE
