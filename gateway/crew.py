@@ -32,6 +32,7 @@ READY_SECONDS = 30.0
 START_TRIES = 3
 STAGE_SECONDS = 60.0
 SWITCH_SECONDS = 5.0
+RENEW_SECONDS = 2.0
 SILENT_SECONDS = 15.0
 LIVED_SECONDS = 5.0
 FIRST_PAUSE = 0.05
@@ -93,6 +94,7 @@ class Worker:
     started: float = 0.0
     heard: float = 0.0
     patience: float = SILENT_SECONDS
+    is_leaving: bool = False
     report: Fields = field(default_factory=dict)
 
     @property
@@ -177,6 +179,24 @@ class Crew:
         self._candidate.clear()
         await asyncio.gather(*(self._confirm_one(worker, target) for worker in self.workers))
 
+    async def renew(self) -> None:
+        """Replace the workers one after the other, each after it finished what it holds: for settings that a running one cannot take over.
+        Their sockets stay, so no query is lost."""
+        for worker in self.workers:
+            child, channel = worker.child, worker.channel
+            if child is None or channel is None or child.ended.done():
+                continue
+            worker.is_leaving = True
+            worker.is_ready.clear()
+            channel.tell("stop", seconds=RENEW_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RENEW_SECONDS + 1.0):
+                    await asyncio.shield(child.ended)
+            child.signal(signal.SIGKILL)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(READY_SECONDS):
+                    await worker.is_ready.wait()
+
     async def ask(self, do: str, seconds: float, **fields: object) -> list[Fields]:
         """The answers of all workers that gave one in time."""
         replies = await asyncio.gather(*(self._ask_one(worker, do, seconds, fields) for worker in self.workers))
@@ -221,6 +241,9 @@ class Crew:
             lived = time.monotonic() - worker.started
             if self._is_stopping:
                 return
+            if worker.is_leaving:
+                worker.is_leaving, pause = False, 0.0
+                continue
             pause = 0.0 if lived >= LIVED_SECONDS else min(max(pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
             worker.restarts += 1
             self._totals.add(WORKER_RESTARTS, (str(worker.index),))

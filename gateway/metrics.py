@@ -246,6 +246,14 @@ class Counters:
             row[-2] += 1
         row[-1] += value
 
+    def add_observations(self, metric: Metric, labels: tuple[str, ...], buckets: list[int], total: float) -> None:
+        """Add many observations to a histogram: how many fell into each bucket (the last one is everything above), and their sum."""
+        key = (metric.name, self._fold(metric, labels))
+        row = self._buckets.setdefault(key, [0.0] * (len(metric.buckets) + 2))
+        for index, number in enumerate(buckets):
+            row[index] += number
+        row[-1] += total
+
     def set(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
         """Set a gauge of this worker; the supervisor adds the workers' values up."""
         self._gauges[metric.name, self._fold(metric, labels)] = value

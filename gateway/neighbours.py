@@ -16,7 +16,6 @@ import errno
 import logging
 import socket
 import struct
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -46,13 +45,10 @@ class Neighbour(NamedTuple):
 
 
 class NeighbourTable:
-    """The table of one worker. Times are monotonic seconds, read from `clock`."""
+    """The table of one worker. Times are monotonic seconds, as the loop counts them."""
 
-    def __init__(
-        self, changed: Callable[[bytes], None], clock: Callable[[], float] = time.monotonic, arp: Path = Path("/proc/net/arp")
-    ) -> None:
+    def __init__(self, changed: Callable[[bytes], None], arp: Path = Path("/proc/net/arp")) -> None:
         self._changed = changed
-        self._clock = clock
         self._arp = arp
         self._entries: dict[bytes, tuple[str, float]] = {}
         self._netlink: socket.socket | None = None
@@ -62,10 +58,10 @@ class NeighbourTable:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def mac_of(self, address: bytes) -> str | None:
+    def mac_of(self, address: bytes, now: float) -> str | None:
         """The hardware address (`aa:bb:cc:dd:ee:ff`) behind a packed address, None when it is not known or not confirmed lately."""
         entry = self._entries.get(address)
-        return entry[0] if entry is not None and self._clock() - entry[1] <= UNCONFIRMED_SECONDS else None
+        return entry[0] if entry is not None and now - entry[1] <= UNCONFIRMED_SECONDS else None
 
     def open(self) -> None:
         """Begin to follow the table on the running loop."""
@@ -111,7 +107,7 @@ class NeighbourTable:
     def _refresh(self) -> None:
         """Every few seconds: ask for the whole table, forget what did not show up in the last two."""
         assert self._loop is not None
-        now = self._clock()
+        now = self._loop.time()
         self.forget_unconfirmed(now)
         if self._netlink is not None:
             request = _HEADER.pack(_HEADER.size + _NEIGHBOUR.size, _GET, _REQUEST_DUMP, 1, 0) + _NEIGHBOUR.pack(0, 0, 0, 0, 0, 0, 0)
@@ -135,7 +131,7 @@ class NeighbourTable:
                 log.warning("netlink failed", extra={"event": "neighbours.failed", "reason": str(error)})
                 self._close_netlink()
             return
-        now = self._clock()
+        now = self._loop.time()
         for neighbour in parse_netlink(data):
             self.take(neighbour, now)
 

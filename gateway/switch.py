@@ -142,6 +142,8 @@ class Generations:
         self.target = target
         self.switched_at = self._clock.now()
         await crew.confirm(target)
+        if new_settings is not None and needs_new_workers(old.settings, new_settings):
+            await crew.renew()
         self._note("applied")
         self._announce()
         took = round(time.monotonic() - started, 3)
@@ -185,6 +187,13 @@ class Generations:
 def workers_part(settings: GatewaySettings) -> GatewaySettings:
     """The settings without what workers never look at."""
     return replace(settings, policy=MappingProxyType({}), other_sections=MappingProxyType({}), source=None)
+
+
+def needs_new_workers(old: GatewaySettings, new: GatewaySettings) -> bool:
+    """Whether something changed that a worker only looks at when it begins."""
+    if old.dns.allow_from != new.dns.allow_from:
+        return True
+    return any(getattr(old, name) != getattr(new, name) for name in ("limits", "rate_limit", "proxy_protocol", "tls"))
 
 
 def pack_settings(settings: GatewaySettings) -> str:

@@ -71,15 +71,15 @@ def test_identity_ends_with_a_change_or_ten_seconds_without_confirmation() -> No
     """A new hardware address, a lost one, or silence: the owner hears of it and the old answer is gone."""
     now = 100.0
     changed: list[bytes] = []
-    table = NeighbourTable(changed.append, lambda: now)
+    table = NeighbourTable(changed.append)
     table.take(Neighbour(ADDRESS, MAC), now)
-    assert (table.mac_of(ADDRESS), changed) == (MAC, [ADDRESS])
+    assert (table.mac_of(ADDRESS, now), changed) == (MAC, [ADDRESS])
     table.take(Neighbour(ADDRESS, MAC), now)
     assert changed == [ADDRESS]
     table.take(Neighbour(ADDRESS, "02:00:00:00:00:02"), now)
     assert changed == [ADDRESS] * 2
     now = 111.0
-    assert table.mac_of(ADDRESS) is None
+    assert table.mac_of(ADDRESS, now) is None
     table.forget_unconfirmed(now)
     assert changed == [ADDRESS] * 3
     table.take(Neighbour(ADDRESS, None), now)
@@ -94,7 +94,7 @@ async def test_fallback_reads_the_arp_file(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delattr(socket, "AF_NETLINK")
     table = NeighbourTable(lambda address: None, arp=arp)
     table.open()
-    assert table.mac_of(ADDRESS) == MAC
+    assert table.mac_of(ADDRESS, asyncio.get_running_loop().time()) == MAC
     table.close()
 
 
@@ -111,6 +111,7 @@ async def test_kernel_events_reach_the_table() -> None:
     await run("link", "add", link, "type", "veth", "peer", "name", f"{link}p")
     changed: list[bytes] = []
     table = NeighbourTable(changed.append)
+    loop = asyncio.get_running_loop()
     try:
         await run("link", "set", link, "up")
         table.open()
@@ -118,10 +119,10 @@ async def test_kernel_events_reach_the_table() -> None:
             mac = ["lladdr", expected or MAC] if command != "del" else []
             await run("neigh", command, "192.0.2.7", *mac, "dev", link, *(["nud", "permanent"] if mac else []))
             for _ in range(100):
-                if table.mac_of(ADDRESS) == expected:
+                if table.mac_of(ADDRESS, loop.time()) == expected:
                     break
                 await asyncio.sleep(0.02)
-            assert table.mac_of(ADDRESS) == expected
+            assert table.mac_of(ADDRESS, loop.time()) == expected
         assert changed.count(ADDRESS) == 3
     finally:
         table.close()

@@ -219,6 +219,18 @@ def test_settings_change_reaches_workers_without_a_restart(gateway: EchoGateway)
     assert gateway.ask("reload")["notes"] == ["dns.listen has changed: it takes effect after a restart"]
 
 
+def test_settings_of_the_beginning_renew_workers_without_a_loss(gateway: EchoGateway) -> None:
+    """What a worker takes over only when it begins: workers are replaced one by one, nothing is lost, nothing counts as a crash."""
+    before = {worker["pid"] for worker in gateway.status()["workers"]}
+    with Load(gateway.port) as load:
+        gateway.want(text="first", rate=77)
+        gateway.ask("reload")
+    after = {worker["pid"] for worker in gateway.status()["workers"]}
+    assert not before & after
+    assert set(load.tries) == {1}
+    assert [worker["restarts"] for worker in gateway.status()["workers"]] == [0, 0]
+
+
 def test_unchanged_reload_keeps_the_number(gateway: EchoGateway) -> None:
     """Preparing the same again makes no new generation."""
     assert gateway.ask("reload")["generation"] == 1

@@ -31,7 +31,7 @@ from gateway.crew import WorkerStart
 from gateway.errors import ControlError, GenerationError, Mistake, SettingsError, StartError
 from gateway.logs import set_up
 from gateway.metrics import IDENTIFIED, QUERIES, Counters
-from gateway.settings import CacheSettings, DnsSettings, Endpoint, GatewaySettings, UpstreamSettings
+from gateway.settings import CacheSettings, DnsSettings, Endpoint, GatewaySettings, RateLimit, UpstreamSettings
 from gateway.sockets import Listening
 from gateway.supervisor import ExtraProcess, Prepared, run
 from gateway.workerloop import WorkerLoop
@@ -194,6 +194,8 @@ def main(options: Any) -> int:
         new = None
         if "ttl" in document:
             new = replace(settings, cache=CacheSettings(client_ttl_max=document["ttl"]))
+        if "rate" in document:
+            new = replace(settings, rate_limit=RateLimit(per_client=document["rate"]))
         if "port" in document:
             new = replace(settings, dns=replace(settings.dns, listen=(Endpoint("127.0.0.1", document["port"]),)))
         name = release.write_file(settings.state_dir, document)
