@@ -42,27 +42,35 @@ class Version:
     digest: str
 
 
-async def publish(connection: AsyncConnection, office: Office, state_dir: Path, now: datetime) -> Version | None:
-    """Write the next version when anything changed; None when nothing did. The caller asks the supervisor to put it in force."""
+async def publish(
+    connection: AsyncConnection, office: Office, state_dir: Path, now: datetime, *, whole: bool = False, above: int = 0
+) -> Version | None:
+    """Write the next version when anything changed; None when nothing did. The caller asks the supervisor to put it in force.
+
+    `whole` writes the list once more though nothing changed (a gateway lost a segment); `above` is a serial that was seen in force, so that
+    a database put back from a backup never hands out a number twice.
+    """
     table = tables.entries
     fresh = await _rows(connection, office, table.c.state == State.PUBLISHING.value, table.c.serial_in.is_(None))
     gone = await _rows(connection, office, table.c.state.in_(_ENDED), table.c.serial_in.isnot(None), table.c.serial_out.is_(None))
-    if not fresh and not gone:
+    if not fresh and not gone and not whole:
         return None
     last = await latest(connection, office)
-    serial = (last["serial"] if last else 0) + 1
+    serial = max(last["serial"] if last else 0, above) + 1
     chain = await _segments_since_base(connection, office)
-    is_base = not chain or len(chain) >= REBASE_AFTER
-    enforced = await _rows(connection, office, table.c.state.in_([state.value for state in IN_FORCE])) if is_base else fresh
+    is_base = whole or not chain or len(chain) >= REBASE_AFTER
+    in_force = table.c.state.in_([state.value for state in IN_FORCE])
+    enforced = await _rows(connection, office, in_force) if is_base else fresh
     segment = await _segment(connection, office, enforced, [] if is_base else gone)
     name = release.write_file(state_dir, segment)
     previous = last["digest"] if last else ""
     digest = hashlib.sha256(f"{previous}:{serial}:{name}".encode()).hexdigest()
-    entries = (last["entries"] if last else 0) + len(fresh) - len(gone)
+    counted = await connection.execute(select(func.count()).select_from(table).where(table.c.tenant_id == office.tenant, in_force))
+    entries = int(counted.scalar_one())
     head = await journal.read_head(connection)
     await connection.execute(
         insert(tables.versions).values(
-            serial=serial, tenant_id=office.tenant, created_at=now, entries=max(entries, 0), added=len(fresh), removed=len(gone),
+            serial=serial, tenant_id=office.tenant, created_at=now, entries=entries, added=len(fresh), removed=len(gone),
             segment=name, is_base=int(is_base), digest=digest, previous_digest=previous, journal_seq=head.seq,
         )
     )  # fmt: skip
@@ -70,7 +78,7 @@ async def publish(connection: AsyncConnection, office: Office, state_dir: Path, 
         for start in range(0, len(rows), 500):
             ids = [row["id"] for row in rows[start : start + 500]]
             await connection.execute(update(table).where(table.c.tenant_id == office.tenant, table.c.id.in_(ids)).values({column: serial}))
-    return Version(serial, (name,) if is_base else (*chain, name), len(fresh), len(gone), max(entries, 0), digest)
+    return Version(serial, (name,) if is_base else (*chain, name), len(fresh), len(gone), entries, digest)
 
 
 async def acknowledge(connection: AsyncConnection, office: Office, serial: int, gateway: str, in_force_at: datetime, now: datetime) -> int:
