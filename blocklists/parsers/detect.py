@@ -34,7 +34,9 @@ SAMPLE: Final = 400
 _SAMPLE_LINES: Final = 4000
 _ADBLOCK: Final = re.compile(r"(?:@@)?\|{1,2}\S|\[Adblock|@@|\S*#@?[?$]?#|\|\|", re.I)
 _HOSTS: Final = re.compile(r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9a-f]{0,4}:[0-9a-f:]*(?:%\w+)?)\s+[^\s#]", re.I)
-_ZONE: Final = re.compile(r"\$(?:TTL|ORIGIN)\s|\S*\s+(?:\d+\s+)?(?:IN\s+)?(?:\d+\s+)?(?:SOA|CNAME|A|AAAA|TXT|NS)\s+\S", re.I)
+_ZONE: Final = re.compile(
+    r"\$(?:TTL|ORIGIN)\s|\S*\s+(?:\d+\s+)?(?:IN\s+)?(?:\d+\s+)?(?:(?:SOA|CNAME)\s+\S|A\s+\d+\.|AAAA\s+[0-9a-f]*:|TXT\s+\")", re.I
+)
 
 
 def parse_file(path: Path, format_: str, options: Options) -> tuple[str, Harvest]:

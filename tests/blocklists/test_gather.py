@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from blocklists.compile import Shape
 from blocklists.gather import Gathered, gather
@@ -146,3 +148,30 @@ def test_policy_zone_read_as_a_list_shrinks_to_names(action: Action, rewrites: A
     )
     assert gathered.parts[0].batches == ({shape: ["com.a."]} if shape else {})
     assert gathered.rejected == {Reason.RPZ_CLIENT_IP: 1} | ({reason: 1} if reason else {})
+
+
+NAMES = st.lists(st.sampled_from("ab"), min_size=1, max_size=4).map(lambda labels: "x." + "".join(f"{label}." for label in labels))
+BUCKETS = st.dictionaries(
+    st.builds(lambda match, exception: Bucket(match=match, exception=exception), st.sampled_from(Match), st.booleans()),
+    st.lists(NAMES, max_size=6),
+    max_size=4,
+)
+
+
+def _covers(shape: Bucket | Shape, key: str, asked: str) -> bool:
+    if shape.match is Match.EXACT:
+        return key == asked
+    return asked.startswith(key) and (shape.match is Match.BOTH or key != asked)
+
+
+@given(buckets=BUCKETS, asked=NAMES)
+def test_gathering_changes_no_verdict(buckets: dict[Bucket, list[str]], asked: str) -> None:
+    """Dropping repeats and covered names leaves every name as blocked, or as excepted, as the whole list had it."""
+    expected = {
+        bucket.exception for bucket, keys in buckets.items() for key in keys if _covers(bucket, key, asked)
+    }  # fmt: skip
+    gathered = _gather(BET, {bucket: list(keys) for bucket, keys in buckets.items()})
+    found = {
+        shape.exception for part in gathered.parts for shape, keys in part.batches.items() for key in keys if _covers(shape, key, asked)
+    }  # fmt: skip
+    assert found == expected

@@ -1,8 +1,7 @@
-"""Which format a file has, and real lists when a folder of them is given."""
+"""Which format a file has, and that every parser takes anything."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,6 @@ from hypothesis import strategies as st
 
 from blocklists.parsers import Options
 from blocklists.parsers.detect import FORMATS, detect, parse_file
-from blocklists.rejections import Reason
-
-REAL_LISTS = os.environ.get("LACHAN_TEST_LISTS", "")
 
 
 @pytest.mark.parametrize(
@@ -31,6 +27,8 @@ REAL_LISTS = os.environ.get("LACHAN_TEST_LISTS", "")
         ("a.example##.ad\n@@||b.example^\n", "adblock"),
         ("$TTL 300\n@ SOA . . 1 1 1 1 1\n", "rpz"),
         ("@ IN SOA ns. admin. 1 1 1 1 1\nbad.example CNAME .\n", "rpz"),
+        ("*.bad.example 60 IN A 192.0.2.1\nbad.example AAAA ::1\n", "rpz"),
+        ("a.example\nnot a name\nnot a name\n", "domains"),
         ("name,category\na.example,gamb\n", "csv"),
         ("Tên miền;Nhóm\na.example;gamb\n", "csv"),
         ("a.example,gamb\nb.example,gamb\n", "csv"),
@@ -65,18 +63,3 @@ def test_parse_file_with_a_byte_order_mark_keeps_the_first_name(tmp_path: Path) 
     path.write_bytes(b"\xef\xbb\xbf||a.example^\r\n||b.example^\r\n")
     used, harvest = parse_file(path, "auto", Options())
     assert (used, harvest.entries, dict(harvest.rejected)) == ("adblock", 2, {})
-
-
-@pytest.mark.skipif(not REAL_LISTS, reason="set LACHAN_TEST_LISTS to a folder of real lists (*.hosts.txt, *.domains.txt, *.adblock.txt)")
-def test_real_lists_load_with_sensible_counts() -> None:
-    """Every real list loads by its looks alone: nearly every line gives a name, and addresses are reported, never dropped silently."""
-    paths = sorted(Path(REAL_LISTS).glob("*.*.txt"))
-    assert paths
-    for path in paths:
-        used, harvest = parse_file(path, "auto", Options())
-        assert used == path.name.split(".")[-2]
-        assert harvest.entries > 0
-        assert harvest.errors <= 0.01 * harvest.entries, (path.name, harvest.rejected)
-        if "redirector" in path.name:
-            assert harvest.rejected[Reason.IP_ONLY] > 20_000
-            assert Reason.IP_ONLY.weight.value == "limit"
