@@ -26,6 +26,7 @@ from admin.edge.origin import OwnOrigin
 from admin.errors import AdminError
 from admin.link import GatewayLink
 from admin.migrate import migrate
+from admin.officedesk import make_desk
 from admin.pages.assets import Assets
 from admin.pages.render import Pages
 from admin.passwords import Passwords
@@ -59,6 +60,7 @@ def make_services(settings: AdminSettings, database: Database, wall: Callable[[]
         pages=pages,
         shelves=shelves,
         applier=Applier(database, link, shelves, settings.state_dir, page_addresses(settings), now),
+        office=make_desk(settings, database, link, now),
     )
 
 

@@ -36,6 +36,8 @@ class Action(StrEnum):
     TENANT_CREATED = "tenant.created"
     ACCOUNT_CREATED = "account.created"
     ROLE_GRANTED = "role.granted"
+    ROLE_OFFERED = "role.offered"
+    NAME_OPENED = "name.opened"
     SESSION_OPENED = "session.opened"
     SESSION_ENDED = "session.ended"
     PASSWORD_CONFIRMED = "password.confirmed"

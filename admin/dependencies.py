@@ -28,6 +28,7 @@ from admin.edge.origin import SAFE
 from admin.errors import ForeignRequest, NotFound, NotSignedIn
 from admin.forms import PASSWORD_FIELD, TOKEN_FIELD, Form, read_form
 from admin.link import GatewayLink
+from admin.officedesk import OfficeDesk
 from admin.pages.formats import Formats
 from admin.pages.render import Pages
 from admin.pages.words import negotiate
@@ -52,6 +53,7 @@ class Services:
     pages: Pages
     shelves: Shelves
     applier: Applier
+    office: OfficeDesk
 
     def now(self) -> datetime:
         """The moment, by the product's clock."""
@@ -120,8 +122,8 @@ async def session_of(request: Request, services: Services) -> SignedIn | None:
     return live
 
 
-def need(permission: Permission) -> Callable[[Request], Awaitable[Visit]]:
-    """The dependency of a page route: a visit whose person may do this."""
+def need(permission: Permission, *, files: int = 0) -> Callable[[Request], Awaitable[Visit]]:
+    """The dependency of a page route: a visit whose person may do this. `files` is how many files its form may bring."""
 
     async def visit(request: Request) -> Visit:
         services = services_of(request)
@@ -132,7 +134,7 @@ def need(permission: Permission) -> Callable[[Request], Awaitable[Visit]]:
             raise NotFound
         form = Form({})
         if request.method not in SAFE:
-            form = await read_form(request)
+            form = await read_form(request, files=files)
             check_token(form, live)
             if form.has(PASSWORD_FIELD):
                 live = await confirm(request, services, live, form)

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from admin.errors import FieldMistake, InvalidInput
 
 MOST_FIELDS = 400
+MOST_FIELD_BYTES = 8 * 1024 * 1024
 TOKEN_FIELD = "_form"
 PASSWORD_FIELD = "_password"
 
@@ -91,9 +92,9 @@ class Form:
             raise InvalidInput(*self.mistakes)
 
 
-async def read_form(request: Request) -> Form:
-    """The form of a request; files are refused, fields are bounded (the body itself by `admin.edge.limits`)."""
-    sent = await request.form(max_files=0, max_fields=MOST_FIELDS)
+async def read_form(request: Request, *, files: int = 0) -> Form:
+    """The form of a request; files are refused where the page has none, fields are bounded (the body itself by `admin.edge.limits`)."""
+    sent = await request.form(max_files=files, max_fields=MOST_FIELDS, max_part_size=MOST_FIELD_BYTES)
     fields: dict[str, list[str]] = {}
     for name, value in sent.multi_items():
         if isinstance(value, str):

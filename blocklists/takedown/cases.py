@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -148,6 +148,11 @@ async def move_review(
         if entry["state"] in (State.PUBLISHING, State.PARTIAL, State.ACTIVE, State.SUSPENDED):
             await move_entry(connection, office, row["entry_id"], "lift", SYSTEM, now, reason or "overturned")
     return event
+
+
+def review_time(now: datetime) -> timedelta:
+    """How long a review may wait before it is late."""
+    return timedelta(hours=deadlines.level("review", now.astimezone(deadlines.VIET_NAM).date()).hours)
 
 
 async def late_reviews(connection: AsyncConnection, office: Office, now: datetime) -> list[tuple[str, str]]:

@@ -55,7 +55,7 @@ def read_letter(text: str) -> Letter:
         symbol=own,
         issued_on=next((found for line in lines[:_HEAD_LINES] if (found := parse_date(line)) is not None), None),
         issuer=_issuer(lines),
-        capacity=next((f"{found['mark']}. {found['office'].strip()}" for line in lines if (found := _CAPACITY.match(line))), ""),
+        capacity=next((f"{mark['mark']}. {mark['office'].strip()}" for line in lines if (mark := _CAPACITY.match(line))), ""),
         subject=_subject(lines),
         basis=tuple((symbol, bool(_LAW.search(symbol))) for symbol in symbols if symbol.strip() != own.strip()),
         urgent=any(_URGENT.match(line) for line in lines[:_HEAD_LINES]),

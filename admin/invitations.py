@@ -1,0 +1,108 @@
+"""Invitations: a one-time link by which an appointed person makes their own account. Nobody else ever knows the password.
+
+The link carries 256 random bits and ends after seven days; the database holds its hash. Whoever invites names the role and the document
+that appoints the person. A new link for the same place withdraws the old one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.audit import Act, Action, By, by_account, record
+from admin.errors import NotFound
+from admin.officetables import invitations
+from admin.sessions import hash_secret, new_secret
+from admin.tenants import create_account, grant_role
+from blocklists.tables import AccountId, OrganisationId, Role, new_id, organisations
+
+HOLDS = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """A place that waits for its person."""
+
+    id: str
+    tenant: OrganisationId
+    tenant_name: str
+    role: Role
+    basis: str
+    ends_at: datetime
+
+
+async def invite(connection: AsyncConnection, act: Act, role: Role, basis: str) -> str:
+    """Open a place; returns the secret of its link, which is stored nowhere."""
+    invitation, secret = new_id(), new_secret()
+    await connection.execute(
+        insert(invitations).values(
+            id=invitation, tenant_id=act.tenant, secret_hash=hash_secret(secret), role=role.value, basis=basis,
+            created_by=act.by.account_id, created_at=act.now, ends_at=act.now + HOLDS,
+        )
+    )  # fmt: skip
+    await record(connection, act, Action.ROLE_OFFERED, invitation, after={"role": role.value}, basis=basis)
+    return secret
+
+
+async def find_invitation(connection: AsyncConnection, secret: str, now: datetime) -> Invitation:
+    """The open place of a link. Raises NotFound for a link that is unknown, used, withdrawn or too old."""
+    found = await connection.execute(
+        select(invitations, organisations.c.name.label("tenant_name"))
+        .join(organisations, organisations.c.id == invitations.c.tenant_id)
+        .where(
+            invitations.c.secret_hash == hash_secret(secret),
+            invitations.c.accepted_at.is_(None),
+            invitations.c.withdrawn_at.is_(None),
+            invitations.c.ends_at > now,
+        )
+    )
+    row = found.mappings().first()
+    if row is None:
+        raise NotFound
+    return _of(row)
+
+
+async def accept(
+    connection: AsyncConnection, secret: str, sign_in: str, name: str, password_hash: str, locale: str, now: datetime
+) -> AccountId:
+    """The person makes their account and has the role. Raises NotFound for a dead link, Conflict and InvalidInput for the sign-in name."""
+    invitation = await find_invitation(connection, secret, now)
+    account = await create_account(connection, sign_in, name, password_hash, locale, now)
+    act = Act(invitation.tenant, by_account(account, invitation.role), now)
+    await record(connection, act, Action.ACCOUNT_CREATED, account, basis=invitation.basis)
+    await grant_role(connection, act, account, invitation.role, basis=invitation.basis)
+    await connection.execute(
+        update(invitations)
+        .where(invitations.c.id == invitation.id, invitations.c.tenant_id == invitation.tenant)
+        .values(accepted_at=now, account_id=account)
+    )
+    return account
+
+
+async def open_places(connection: AsyncConnection, tenant: OrganisationId) -> list[RowMapping]:
+    """Places that nobody has taken yet, whether or not their link still holds."""
+    found = await connection.execute(
+        select(invitations)
+        .where(invitations.c.tenant_id == tenant, invitations.c.accepted_at.is_(None), invitations.c.withdrawn_at.is_(None))
+        .order_by(invitations.c.created_at, invitations.c.id)
+    )
+    return list(found.mappings())
+
+
+async def renew(connection: AsyncConnection, tenant: OrganisationId, by: By, now: datetime) -> list[tuple[Role, str]]:
+    """A new link for every place that is still open; the old ones are worth nothing from here on."""
+    fresh: list[tuple[Role, str]] = []
+    for row in await open_places(connection, tenant):
+        await connection.execute(
+            update(invitations).where(invitations.c.id == row["id"], invitations.c.tenant_id == tenant).values(withdrawn_at=now)
+        )
+        fresh.append((Role(row["role"]), await invite(connection, Act(tenant, by, now), Role(row["role"]), row["basis"])))
+    return fresh
+
+
+def _of(row: RowMapping) -> Invitation:
+    return Invitation(row["id"], OrganisationId(row["tenant_id"]), row["tenant_name"], Role(row["role"]), row["basis"], row["ends_at"])

@@ -1,0 +1,34 @@
+"""What the list office's rooms work with, in one place: the publishing duty, the guard, and the budgets of people without an account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from admin.link import GatewayLink
+from admin.officebudget import Budget
+from admin.officeduty import OfficeDuty
+from admin.officeguard import GuardShelf, own_names
+from admin.settings import AdminSettings
+from blocklists.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class OfficeDesk:
+    """One per process. `lookups` bounds questions about names, `asking` bounds reports and reviews; both by network."""
+
+    duty: OfficeDuty
+    guard: GuardShelf
+    lookups: Budget
+    asking: Budget
+
+
+def make_desk(settings: AdminSettings, database: Database, link: GatewayLink, now: Callable[[], datetime]) -> OfficeDesk:
+    """The desk of this process."""
+    return OfficeDesk(
+        duty=OfficeDuty(database, link, settings.state_dir, now),
+        guard=GuardShelf(settings.state_dir, own_names(settings)),
+        lookups=Budget(most=30, seconds=60.0),
+        asking=Budget(most=3, seconds=86_400.0),
+    )

@@ -1,0 +1,212 @@
+"""The publishing duty: what is due leaves, what was approved goes out, and what gateways enforce is what the database says.
+
+Woken after each change and once a second. One turn: entries whose end has come expire, reviews past their time suspend or escalate, urgent
+orders that nobody confirmed lapse; then the next version is written and the supervisor is asked to put it in force; its answer is the
+receipt, and the entries become active. After a restart on either side the turn finds the difference and closes it. While the gateway is
+away nothing is lost: the entries stay "publishing", pages say so, and the next turn tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import exists, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.link import GatewayAway, GatewayLink
+from admin.office import find_office, open_office
+from admin.officefeed import ListFeed
+from blocklists.database import Database
+from blocklists.tables import OrganisationId
+from blocklists.takedown import cases, publishing, store, tables
+from blocklists.takedown.model import SYSTEM, State
+from blocklists.takedown.store import Office
+from blocklists.takedown.workflow import URGENT_LIFE, TransitionRefused
+from gateway import release
+from gateway.errors import ControlError, GenerationError
+
+log = logging.getLogger(__name__)
+
+STEP_SECONDS = 1.0
+REVIEW_SECONDS = 20.0
+LOCAL_GATEWAY = "local"
+ORIGIN = "office"
+FOLLOWS_FILE = "follows_file"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the gateway stands to the newest version. `problem` is empty, `away`, `follows_file`, or the gateway's own sentence."""
+
+    serial: int = 0
+    in_force: int = 0
+    problem: str = ""
+    since: datetime | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the newest version is enforced."""
+        return self.serial == self.in_force and not self.problem
+
+
+class OfficeDuty:
+    """Carries out what the office decided. One per process."""
+
+    def __init__(
+        self, database: Database, link: GatewayLink, state_dir: Path, now: Callable[[], datetime], feed: ListFeed | None = None
+    ) -> None:
+        self.database = database
+        self.link = link
+        self.state_dir = state_dir
+        self.now = now
+        self.feed = feed
+        self.standing = Standing()
+        self._turn = asyncio.Lock()
+        self._wake = asyncio.Event()
+
+    async def settle(self) -> Standing:
+        """Carry out now what a person just decided; how the gateway then stands. Never raises for a gateway that is away."""
+        async with self._turn:
+            await self._once()
+        return self.standing
+
+    async def run(self) -> None:
+        """Turn after turn, for as long as the process lives."""
+        while True:
+            try:
+                await self.settle()
+            except Exception:
+                # Only the next turn can heal what went wrong in this one.
+                log.exception("publishing failed", extra={"event": "office.failed"})
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STEP_SECONDS):
+                    await self._wake.wait()
+            self._wake.clear()
+
+    async def _once(self) -> None:
+        now = self.now()
+        async with self.database.read() as connection:
+            tenant = await find_office(connection, now)
+            if tenant is None:
+                return
+            office = await open_office(connection, tenant)
+            has_work = await _has_work(connection, office, now)
+        in_force = await asyncio.to_thread(self._in_force)
+        if has_work:
+            async with self.database.write() as connection:
+                await carry_out(connection, office, now)
+                await publishing.publish(connection, office, self.state_dir, now, above=_serial_of(in_force))
+        await self._bring_up(office, in_force)
+        if self.feed is not None:
+            await self.feed.follow(self.database, office)
+
+    async def _bring_up(self, office: Office, in_force: release.Orders | None) -> None:
+        """Put the newest version in force where it is not, and note that it is."""
+        async with self.database.read() as connection:
+            serial, segments = await publishing.current_segments(connection, office)
+            waiting = await _waits_for_receipt(connection, office, serial)
+        if serial == 0:
+            return
+        if in_force is not None and in_force.origin != ORIGIN:
+            return self._note(serial, 0, FOLLOWS_FILE)
+        if (_serial_of(in_force), in_force.segments if in_force else ()) != (serial, segments):
+            if _serial_of(in_force) > serial or not await asyncio.to_thread(self._has_files, segments):
+                # A database put back from a backup, or a state directory that lost a file: the whole list once more, under a new number.
+                async with self.database.write() as connection:
+                    version = await publishing.publish(
+                        connection, office, self.state_dir, self.now(), whole=True, above=_serial_of(in_force)
+                    )
+                assert version is not None
+                serial, segments = version.serial, version.segments
+            try:
+                await self.link.apply({"orders": {"serial": serial, "segments": list(segments), "origin": ORIGIN}})
+            except GatewayAway:
+                return self._note(serial, _serial_of(in_force), "away")
+            except ControlError as error:
+                return self._note(serial, _serial_of(in_force), str(error))
+            waiting = True
+        if waiting:
+            now = self.now()
+            async with self.database.write() as connection:
+                await publishing.acknowledge(connection, office, serial, LOCAL_GATEWAY, now, now)
+        self._note(serial, serial, "")
+
+    def _note(self, serial: int, in_force: int, problem: str) -> None:
+        fresh = Standing(serial, in_force, problem, self.standing.since)
+        if (fresh.serial, fresh.in_force, fresh.problem) != (self.standing.serial, self.standing.in_force, self.standing.problem):
+            if problem and problem != self.standing.problem:
+                log.warning("orders not in force", extra={"event": "office.waiting", "reason": problem, "serial": serial})
+            fresh = replace(fresh, since=self.now())
+        self.standing = fresh
+
+    def _in_force(self) -> release.Orders | None:
+        try:
+            return release.read_manifest(self.state_dir).orders
+        except GenerationError:
+            return None
+
+    def _has_files(self, segments: tuple[str, ...]) -> bool:
+        return all((self.state_dir / "files" / name).is_file() for name in segments)
+
+
+async def carry_out(connection: AsyncConnection, office: Office, now: datetime) -> None:
+    """What the clock decides: ends, late reviews, urgent orders that nobody confirmed."""
+    for entry in await store.due_to_expire(connection, office, now):
+        await store.move_entry(connection, office, entry, "expire", SYSTEM, now)
+    await cases.late_reviews(connection, office, now)
+    for order in await _lapsed(connection, office, now):
+        with contextlib.suppress(TransitionRefused):
+            await store.move_order(connection, office, order, "lapse", SYSTEM, now)
+
+
+async def _has_work(connection: AsyncConnection, office: Office, now: datetime) -> bool:
+    """Whether a turn would write anything: looked at without the write lock."""
+    if await store.due_to_expire(connection, office, now) or await _lapsed(connection, office, now):
+        return True
+    entries, reviews = tables.entries, tables.reviews
+    late = exists().where(
+        reviews.c.tenant_id == office.tenant,
+        reviews.c.state.in_([State.RECEIVED.value, State.REVIEWING.value]),
+        reviews.c.escalated_at.is_(None),
+        reviews.c.received_at <= now - cases.review_time(now),
+    )
+    unpublished = exists().where(
+        entries.c.tenant_id == office.tenant,
+        (entries.c.state == State.PUBLISHING.value) & entries.c.serial_in.is_(None)
+        | entries.c.state.in_([State.LIFTED.value, State.EXPIRED.value, State.SUSPENDED.value])
+        & entries.c.serial_in.isnot(None)
+        & entries.c.serial_out.is_(None),
+    )
+    found = (await connection.execute(select(late.label("late"), unpublished.label("unpublished")))).one()
+    return bool(found.late or found.unpublished)
+
+
+async def _lapsed(connection: AsyncConnection, office: Office, now: datetime) -> list[str]:
+    orders = tables.orders
+    statement = select(orders.c.id).where(
+        orders.c.tenant_id == office.tenant, orders.c.state == State.URGENT.value, orders.c.approved_at <= now - URGENT_LIFE
+    )
+    return list((await connection.execute(statement)).scalars())
+
+
+async def _waits_for_receipt(connection: AsyncConnection, office: Office, serial: int) -> bool:
+    """Whether this gateway enforces the serial and the database does not know yet."""
+    versions = tables.versions
+    statement = select(versions.c.applied_at).where(versions.c.tenant_id == office.tenant, versions.c.serial == serial)
+    return serial > 0 and (await connection.execute(statement)).scalar_one_or_none() is None
+
+
+def _serial_of(orders: release.Orders | None) -> int:
+    return orders.serial if orders is not None and orders.origin == ORIGIN else 0
+
+
+async def office_tenant(database: Database, now: datetime) -> OrganisationId | None:
+    """The office's id, for processes that have something to do only where there is one."""
+    async with database.read() as connection:
+        return await find_office(connection, now)

@@ -1,0 +1,53 @@
+"""The list for other people's resolvers: one policy zone kept at the newest version, announced to the secondaries.
+
+The zone lives in memory and is made from the database: whole at the start, then one difference for each version, so that secondaries take
+IXFR. Only a version that the local gateway enforces goes out.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import dns.name
+from sqlalchemy import func, select
+
+from blocklists.database import Database
+from blocklists.normalize import key_of_name
+from blocklists.policyzone import Entry, PolicyZone
+from blocklists.takedown import tables
+from blocklists.takedown.model import IN_FORCE, Match
+from blocklists.takedown.store import Office
+from blocklists.xfr import TransferServer
+
+log = logging.getLogger(__name__)
+_MATCH = {Match.BOTH: 0, Match.EXACT: 1, Match.BELOW: 2}
+
+
+class ListFeed:
+    """Keeps a policy zone at the newest version that is in force here."""
+
+    def __init__(self, server: TransferServer, zone: PolicyZone) -> None:
+        self.server = server
+        self.zone = zone
+
+    async def follow(self, database: Database, office: Office) -> None:
+        """Take the zone to the newest version, if it is not there yet."""
+        versions, entries = tables.versions, tables.entries
+        async with database.read() as connection:
+            newest = select(func.max(versions.c.serial)).where(versions.c.tenant_id == office.tenant, versions.c.applied_at.isnot(None))
+            serial = (await connection.execute(newest)).scalar_one_or_none() or 0
+            if serial <= self.zone.serial:
+                return
+            statement = select(entries.c.host, entries.c.match).where(
+                entries.c.tenant_id == office.tenant,
+                entries.c.state.in_([state.value for state in IN_FORCE]),
+                entries.c.serial_in <= serial,
+            )
+            rows: list[Entry] = [(key_of_name(row.host), _MATCH[Match(row.match)]) for row in (await connection.execute(statement)).all()]
+        self.zone.replace(serial, rows)
+        self.server.announce(self.zone.origin)
+
+
+def zone_name(text: str) -> dns.name.Name:
+    """A zone's name as the transfer server knows it."""
+    return dns.name.from_text(text)

@@ -1,0 +1,133 @@
+"""From a pasted letter or an office file to a form with judged rows. Nothing is stored: the file is read in memory and dropped.
+
+Full addresses of places on platforms stand in the one answer to the request that brought them (`Intake.export`), nowhere else. What the
+second request needs (rows with the host part only) travels in the page, sealed with the office's key, so that nobody can slip in a row that
+the guard did not judge.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import hmac
+import io
+import json
+import zlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from admin.errors import FieldMistake as Mistake
+from admin.errors import InvalidInput
+from blocklists.guard import Guard
+from blocklists.takedown.importer import Import, Row, judge_rows, known_endings
+from blocklists.takedown.letters import Letter, read_letter
+from blocklists.takedown.model import Enforceability, Match
+from blocklists.takedown.officefiles import read_file
+from blocklists.takedown.reading import Found, find_addresses, find_in_cells
+from blocklists.takedown.store import NewItem, Office
+
+MOST_SEALED = 16 * 1024 * 1024
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file as it came: its name, and its bytes for as long as the request lasts."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What one letter and its files gave."""
+
+    letter: Letter
+    found: Import
+    file_digest: str | None
+    file_bytes: int | None
+
+    @property
+    def platforms(self) -> list[Row]:
+        """Rows on shared platforms: DNS cannot touch them, the platform must."""
+        return [row for row in self.found.rows if row.verdict is Enforceability.SHARED_PLATFORM]
+
+    def export(self) -> str:
+        """The full addresses on platforms as CSV for the office's own letter to the platform; cells cannot become formulas."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\r\n")
+        writer.writerow(["platform", "kind", "address"])
+        for row in self.platforms:
+            writer.writerow([_cell(row.item.platform or ""), _cell(row.item.platform_kind or ""), _cell(row.address)])
+        return text.getvalue()
+
+    def export_link(self) -> str:
+        """The same as an address that lives inside the page."""
+        return "data:text/csv;charset=utf-8;base64," + base64.b64encode(b"\xef\xbb\xbf" + self.export().encode()).decode()
+
+
+def read_intake(text: str, upload: Upload | None, guard: Guard, office: Office, known: frozenset[str]) -> Intake:
+    """Read the letter and judge every address in it. Costs time with the size of the file: call it off the event loop.
+
+    Raises UnreadableFile.
+    """
+    endings = known_endings()
+    found: list[Found] = list(find_addresses(text, endings))
+    spoken = text
+    digest = size = None
+    if upload is not None and upload.content:
+        cells = list(read_file(upload.name, upload.content))
+        digest, size = hashlib.sha256(upload.content).hexdigest(), len(upload.content)
+        if not text.strip():
+            spoken = "\n".join(" ".join(row) for row in cells[:400])
+        is_prose = upload.name.rpartition(".")[2].lower() not in ("csv", "xlsx", "xlsm")
+        lines = (" ".join(row) for row in cells)
+        found += find_addresses("\n".join(lines), endings) if is_prose else find_in_cells(cells, endings)
+    return Intake(read_letter(spoken), judge_rows(found, guard, office.digest, known), digest, size)
+
+
+def seal(office: Office, intake: Intake) -> str:
+    """What the page carries to the next request: the judged rows and the file's digest, compressed and sealed."""
+    content = {
+        "items": [asdict(row.item) for row in intake.found.rows],
+        "held": intake.found.held,
+        "digest": intake.file_digest,
+        "bytes": intake.file_bytes,
+    }
+    packed = base64.urlsafe_b64encode(zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 6)).decode()
+    return f"{office.digest('intake:' + packed)}.{packed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unsealed:
+    """What came back with the form."""
+
+    items: tuple[NewItem, ...]
+    held: bool
+    file_digest: str | None
+    file_bytes: int | None
+
+
+def unseal(office: Office, text: str) -> Unsealed:
+    """Open what `seal` made. Raises InvalidInput for anything else."""
+    mark, _, packed = text.partition(".")
+    if not mark or not hmac.compare_digest(mark.encode(), office.digest("intake:" + packed).encode()):
+        raise InvalidInput(Mistake("text", "required"))
+    unpacker = zlib.decompressobj()
+    content = json.loads(unpacker.decompress(base64.urlsafe_b64decode(packed), MOST_SEALED))
+    items = tuple(NewItem(**{**row, "match": Match(row["match"]), "verdict": Enforceability(row["verdict"])}) for row in content["items"])
+    return Unsealed(items, bool(content["held"]), content["digest"], content["bytes"])
+
+
+def tally(items: Iterable[NewItem]) -> list[tuple[str, int]]:
+    """How many rows have which verdict, in the order of the enum."""
+    counts = dict.fromkeys(Enforceability, 0)
+    for item in items:
+        counts[item.verdict] += 1
+    return [(verdict.value, count) for verdict, count in counts.items() if count]
+
+
+def _cell(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula (CWE-1236)."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
