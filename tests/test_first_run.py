@@ -1,0 +1,127 @@
+"""`make run` and `make run LAN=1` in network namespaces of their own: what is printed is true, and another machine gets its answer."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.gateway import ROOT
+
+pytestmark = pytest.mark.full
+
+
+def run(*command: str, check: bool = True) -> str:
+    """Run a program of the system; its output."""
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=check).stdout
+
+
+@pytest.fixture
+def home() -> Iterator[tuple[str, str]]:
+    """Two namespaces joined by a wire: the gateway's machine (10.77.0.1) and a child's tablet (10.77.0.2)."""
+    if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("dig") is None:
+        pytest.skip("needs root, iproute2 and dig")
+    names = (f"lachan-a-{os.getpid()}", f"lachan-b-{os.getpid()}")
+    try:
+        for index, name in enumerate(names, 1):
+            run("ip", "netns", "add", name)
+            run("ip", "-n", name, "link", "set", "lo", "up")
+            if index == 1:
+                run("ip", "-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", "eth1")
+        run("ip", "-n", names[0], "link", "set", "eth1", "netns", names[1])
+        for index, (name, link) in enumerate(zip(names, ("eth0", "eth1"), strict=True), 1):
+            run("ip", "-n", name, "address", "add", f"10.77.0.{index}/24", "dev", link)
+            run("ip", "-n", name, "link", "set", link, "up")
+        run("ip", "-n", names[0], "route", "add", "default", "via", "10.77.0.2")
+        yield names
+    finally:
+        for name in names:
+            run("ip", "netns", "del", name, check=False)
+
+
+class Program:
+    """`lachan run` in a namespace and a folder; `text` is everything it printed so far."""
+
+    def __init__(self, namespace: str, folder: Path, *arguments: str) -> None:
+        self._log = folder / "output"
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment.pop("SUDO_USER", None)
+        with self._log.open("wb") as log:
+            command = ["ip", "netns", "exec", namespace, sys.executable, "-m", "lachan", "run", *arguments]
+            self.process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    @property
+    def text(self) -> str:
+        """The output so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def wait_for(self, pattern: str, seconds: float = 60.0) -> str:
+        """Wait until the output holds this; the output."""
+        end = time.monotonic() + seconds
+        while not re.search(pattern, self.text):
+            assert self.process.poll() is None, self.text
+            assert time.monotonic() < end, self.text
+            time.sleep(0.05)
+        return self.text
+
+    def stop(self) -> int:
+        """End it as Ctrl-C does."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(15)
+
+
+def test_printed_lines_do_what_they_say(home: tuple[str, str], tmp_path: Path) -> None:
+    """Each dig line of the greeting is run as it stands; without a network, what must be blocked is blocked."""
+    program = Program(home[0], tmp_path, "--first")
+    try:
+        text = program.wait_for(r"upstreams\.servers")
+        lines = [line.partition("#")[0].split() for line in text.splitlines() if line.strip().startswith("dig ")]
+        assert len(lines) == 4
+        answers = [run("ip", "netns", "exec", home[0], *line, "+tries=1", "+timeout=4") for line in lines]
+        assert re.search(r"facebook\.com\.\s+\d+\s+IN\s+A\s+0\.0\.0\.0", answers[0])
+        assert "0.0.0.0" not in answers[1]
+        assert "216.239.38.120" in answers[2]
+        assert "0.0.0.0" not in answers[3]
+        assert "NOTE: no answer from" in text
+        assert (tmp_path / "var" / "lachan.yaml").is_file()
+    finally:
+        assert program.stop() == 0, program.text
+
+
+def test_another_machine_of_the_network_is_answered(home: tuple[str, str], tmp_path: Path) -> None:
+    """LAN=1: port 53 of the local address, an unknown tablet gets the strictest rules, the router setting is printed."""
+    program = Program(home[0], tmp_path, "--lan")
+    try:
+        text = program.wait_for("set the DNS server to")
+        assert "set the DNS server to 10.77.0.1" in text
+        for transport in ((), ("+tcp",)):
+            answer = run("ip", "netns", "exec", home[1], "dig", "@10.77.0.1", "facebook.com", "+tries=1", *transport)
+            assert re.search(r"facebook\.com\.\s+\d+\s+IN\s+A\s+0\.0\.0\.0", answer)
+            assert "EDE: 17" in answer
+    finally:
+        assert program.stop() == 0, program.text
+
+
+def test_program_that_holds_port_53_is_named(home: tuple[str, str], tmp_path: Path) -> None:
+    """One sentence with the remedy, exit status 1, nothing left running."""
+    code = "import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('0.0.0.0', 53)); print('held', flush=True)"
+    code += "; sys.stdin.read()"
+    command = ["ip", "netns", "exec", home[0], sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None and holder.stdin is not None
+        assert holder.stdout.readline() == "held\n"
+        program = Program(home[0], tmp_path, "--lan")
+        assert program.process.wait(30) == 1
+        holder.stdin.close()
+    said = program.text.strip()
+    assert len(said.splitlines()) == 1
+    assert f"(pid {holder.pid}) holds port 53 of 10.77.0.1" in said
