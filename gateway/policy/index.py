@@ -129,7 +129,7 @@ class ListIndex:
                 self._trie.mmap(str(folder / INDEX_NAMES))
         except (OSError, RuntimeError) as error:
             raise GenerationError(f"{where}/{INDEX_NAMES}", "cannot be mapped") from error
-        if len(self._trie) != self.keys or len(self._records) < self.keys:
+        if len(self._trie) != self.keys or len(self._records) != self.keys:
             raise GenerationError(where, "the trie, the records and the header differ in size")
         self._entries: dict[int, tuple[Entry, ...]] = {}
         self._listings: dict[tuple[int, ...], Listing] = {(): UNLISTED}

@@ -150,7 +150,7 @@ def write_index(state_dir: Path, lists: Mapping[str, Json]) -> str:
         rules = row.get("rules") or dict.fromkeys(row.get("names", ()))
         for name, said in rules.items():
             deed = -1
-            if row["kind"] == "rpz":
+            if said is not None:
                 kind, data = (said, None) if isinstance(said, str) else said
                 deed = _number_of(actions, {"kind": kind, "data": {"target": data} if kind == "cname" else data})
                 trigger, _, network = name.partition(":")

@@ -155,7 +155,8 @@ def test_document_that_is_no_policy_is_refused(document: object) -> None:
     assert paths(document)
 
 
-KEYS = "format tenant kind rules sites profiles clients id band schedule overrides match categories effect from until block names x".split()
+KEYS = ["format", "tenant", "kind", "rules", "sites", "profiles", "clients", "id", "band", "schedule"]
+KEYS += ["overrides", "match", "categories", "effect", "from", "until", "block", "names", "x"]
 TEXTS = st.one_of(st.text(max_size=5), st.sampled_from(["TH", "offline", "10.0.0.1", "2026-01-01T00:00:00Z"]))
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), TEXTS),
