@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from gateway.channel import Channel, Fields
@@ -62,6 +63,15 @@ class Target:
     def number(self) -> int:
         """The generation's number."""
         return self.snapshot.number
+
+    @property
+    def created_at(self) -> float:
+        """When the generation was made (unix seconds), 0.0 when it does not say."""
+        written = getattr(getattr(self.snapshot, "manifest", None), "created_at", "")
+        try:
+            return datetime.fromisoformat(written).timestamp()
+        except (TypeError, ValueError):
+            return 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from gateway.clock import WallClock
 from gateway.crew import Crew
 from gateway.extras import Extras
-from gateway.metrics import GENERATION, LIST_ENTRIES, LIST_UPDATED, ORDER_SERIAL, WORKER_UP
+from gateway.metrics import GENERATION, LIST_ENTRIES, LIST_UPDATED, ORDER_SERIAL, WALL_TIME, WORKER_UP
 from gateway.sockets import ListeningSockets
 from gateway.switch import Generations
 from gateway.totals import Totals
@@ -110,6 +110,7 @@ class Standing:
         """Bring the gauges up to date, just before somebody reads them."""
         workers = self.crew.workers
         self.totals.replace(GENERATION, {(str(each.index),): float(each.number) for each in workers if each.is_ready.is_set()})
+        self.totals.set(WALL_TIME, (), time.time())
         self.totals.replace(WORKER_UP, {(str(each.index),): float(each.is_ready.is_set()) for each in workers})
         target = self.generations.target
         if target is not None:

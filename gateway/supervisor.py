@@ -267,7 +267,7 @@ class Supervisor:
             log.warning("unknown message", extra={"event": "worker.unknown", "worker": worker, "told": event})
 
     def _note_target(self, target: Target) -> None:
-        self._totals.set(GENERATION_CREATED, (), self._generations.switched_at)
+        self._totals.set(GENERATION_CREATED, (), target.created_at or self._generations.switched_at)
         if target.snapshot.order_serial != self._order_serial:
             self._order_serial = target.snapshot.order_serial
             self._totals.set(ORDER_UPDATED, (), self._generations.switched_at)

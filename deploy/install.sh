@@ -1,0 +1,230 @@
+#!/bin/sh
+# Cài, nâng cấp hoặc gỡ Lá Chắn DNS trên Debian và Ubuntu. / Installs, upgrades or removes Lá Chắn DNS on Debian and Ubuntu.
+#
+#   sudo sh deploy/install.sh                  cài, hoặc nâng cấp nếu đã có / install, or upgrade what is there
+#   sudo sh deploy/install.sh --config FILE    dùng cấu hình này khi cài lần đầu / first installation with this configuration
+#   sudo sh deploy/install.sh --remove         gỡ chương trình, giữ cấu hình và dữ liệu / remove the program, keep configuration and state
+#   sudo sh deploy/install.sh --purge          gỡ tất cả / remove everything
+#
+# Chương trình: /opt/lachan · cấu hình: /etc/lachan · dữ liệu: /var/lib/lachan · tài khoản: lachan
+set -eu
+
+APP=/opt/lachan
+ETC=/etc/lachan
+STATE=/var/lib/lachan
+UNITS=/etc/systemd/system
+COMMAND=/usr/local/bin/lachan
+RESOLVED=/etc/systemd/resolved.conf.d/lachan.conf
+ACCOUNT=lachan
+KEEP=2
+READY_SECONDS=600
+
+say() { printf '%s\n' "$*"; }
+fail() { printf 'lỗi / error: %s\n' "$*" >&2; exit 1; }
+
+usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; }
+
+main() {
+    action=install
+    config=""
+    while [ $# -gt 0 ]; do
+        case "$1" in
+            --remove) action=remove ;;
+            --purge) action=purge ;;
+            --config) shift; config="${1:-}"; [ -r "$config" ] || fail "không đọc được / cannot read: $config" ;;
+            -h | --help) usage; exit 0 ;;
+            *) usage >&2; exit 2 ;;
+        esac
+        shift
+    done
+    [ "$(id -u)" = 0 ] || fail "hãy chạy bằng / run with: sudo sh $0"
+    command -v systemctl >/dev/null 2>&1 || fail "máy này không dùng systemd / this machine has no systemd: xem / see deploy/container"
+    case "$action" in
+        install) install_program ;;
+        remove) remove_program ;;
+        purge) remove_program; purge_state ;;
+    esac
+}
+
+install_program() {
+    source=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+    [ -f "$source/pyproject.toml" ] || fail "không thấy mã nguồn cạnh $0 / no source tree beside $0"
+    python=$(find_python)
+    was=$(readlink "$APP/current" 2>/dev/null || true)
+    release="$APP/releases/$(date -u +%Y%m%dT%H%M%SZ)-$$"
+
+    make_account
+    install -d -m 0755 "$APP" "$APP/releases"
+    install -d -m 0750 -o root -g "$ACCOUNT" "$ETC"
+    install -d -m 0750 -o "$ACCOUNT" -g "$ACCOUNT" "$STATE"
+    build_release "$python" "$source" "$release"
+    write_config "$source"
+    "$release/bin/lachan" check -c "$ETC/lachan.yaml" || {
+        rm -rf "$release"
+        fail "cấu hình có lỗi, không thay đổi gì / the configuration has mistakes, nothing was changed: $ETC/lachan.yaml"
+    }
+
+    make_room
+    switch_to "$release"
+    install -m 0644 "$source/deploy/systemd/lachan.service" "$source/deploy/systemd/lachan.socket" "$UNITS/"
+    ln -sfn "$APP/current/bin/lachan" "$COMMAND"
+    systemctl daemon-reload
+    if listens_on_53; then
+        systemctl enable --quiet --now lachan.socket
+    else
+        systemctl disable --quiet --now lachan.socket 2>/dev/null || true
+    fi
+    systemctl enable --quiet lachan.service
+    systemctl restart lachan.service || true
+    if wait_until_ready "$release"; then
+        drop_old_releases "$release" "$was"
+        greet
+        return
+    fi
+    if [ -n "$was" ] && [ -d "$was" ]; then
+        switch_to "$was"
+        systemctl restart lachan.service || true
+        rm -rf "$release"
+        fail "bản mới không chạy được, đã quay về bản cũ / the new release does not start, the old one is back: journalctl -u lachan -n 50"
+    fi
+    fail "chưa chạy được / it does not start: journalctl -u lachan -n 50"
+}
+
+find_python() {
+    for candidate in python3.13 python3.12 python3.11 python3; do
+        if has_venv "$candidate"; then command -v "$candidate"; return; fi
+    done
+    command -v apt-get >/dev/null 2>&1 || fail "cần Python 3.11 có venv / Python 3.11 with venv is needed"
+    say "Cài Python / installing Python ..." >&2
+    apt-get update -qq >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3 python3-venv ca-certificates >&2
+    has_venv python3 || fail "bản này có Python cũ hơn 3.11 / this release has a Python older than 3.11: Debian 12, Ubuntu 24.04 hoặc mới hơn / or newer"
+    command -v python3
+}
+
+# Thư viện chuẩn phải đọc được bởi tài khoản lachan. / The account lachan must be able to read the standard library.
+has_venv() {
+    command -v "$1" >/dev/null 2>&1 || return 1
+    "$1" -c 'import ensurepip, os, sys, venv; from pathlib import Path; ok = all(p.stat().st_mode & 1 for p in Path(os.__file__).resolve().parents)
+sys.exit(sys.version_info < (3, 11) or not ok)' 2>/dev/null
+}
+
+make_account() {
+    getent passwd "$ACCOUNT" >/dev/null && return
+    useradd --system --user-group --home-dir "$STATE" --no-create-home --shell /usr/sbin/nologin "$ACCOUNT"
+}
+
+build_release() {
+    say "Cài đặt / installing: $3"
+    build=$(mktemp -d)
+    trap 'rm -rf "$build"' EXIT
+    (cd "$2" && cp -R gateway blocklists admin lachan pyproject.toml README.md LICENSE "$build/")
+    find "$build" -name __pycache__ -type d -prune -exec rm -rf {} +
+    old_umask=$(umask)
+    umask 022
+    "$1" -m venv "$3"
+    # shellcheck disable=SC2086 # a list of options
+    "$3/bin/pip" install --quiet --disable-pip-version-check ${LACHAN_PIP_OPTIONS:-} "$build"
+    "$3/bin/python" -m compileall -q "$3/lib" || true
+    install -d "$3/share/deploy"
+    cp "$2/README.md" "$2/LICENSE" "$3/share/"
+    cp -R "$2/deploy/." "$3/share/deploy/"
+    umask "$old_umask"
+    rm -rf "$build"
+    trap - EXIT
+}
+
+write_config() {
+    [ ! -e "$ETC/lachan.yaml" ] || return 0
+    if [ -n "$config" ]; then
+        cp "$config" "$ETC/lachan.yaml"
+    else
+        servers=$(system_servers)
+        if [ -z "$servers" ]; then
+            servers='"udp://9.9.9.9", "udp://149.112.112.112"'
+            say "Máy này không có máy chủ DNS nào: sẽ hỏi Quad9 (Thụy Sĩ), Quad9 thấy mọi tên miền. Đổi trong $ETC/lachan.yaml."
+            say "This machine has no resolver: Quad9 (Switzerland) will be asked and sees every name. Change it in $ETC/lachan.yaml."
+        fi
+        sed "s|@SERVERS@|$servers|" "$1/deploy/installed.yaml" >"$ETC/lachan.yaml"
+    fi
+    chown root:"$ACCOUNT" "$ETC/lachan.yaml"
+    chmod 0640 "$ETC/lachan.yaml"
+}
+
+system_servers() {
+    for file in /run/systemd/resolve/resolv.conf /etc/resolv.conf; do
+        found=$(sed -n 's/^nameserver[[:space:]]\{1,\}\([0-9.]*\)[[:space:]]*$/\1/p' "$file" 2>/dev/null | grep -v '^127\.' | head -n 2 || true)
+        [ -z "$found" ] || { printf '%s\n' "$found" | sed 's|.*|"udp://&"|' | paste -sd, - | sed 's/,/, /'; return; }
+    done
+}
+
+listens_on_53() { grep -Eq '^ *listen:.*"0\.0\.0\.0:53".*"\[::\]:53"' "$ETC/lachan.yaml"; }
+
+# systemd-resolved giữ cổng 53 của 127.0.0.53 và chặn 0.0.0.0:53: tắt phần đó, giữ phần còn lại.
+# systemd-resolved holds port 53 of 127.0.0.53, which blocks 0.0.0.0:53: switch that part off, keep the rest.
+make_room() {
+    [ -e "$RESOLVED" ] && return
+    systemctl is-active --quiet systemd-resolved 2>/dev/null || return 0
+    install -d "$(dirname "$RESOLVED")"
+    printf '# Lá Chắn DNS (deploy/install.sh --remove bỏ tệp này / removes this file)\n[Resolve]\nDNSStubListener=no\n' >"$RESOLVED"
+    case "$(readlink /etc/resolv.conf 2>/dev/null || true)" in
+        *stub-resolv.conf) ln -sfn ../run/systemd/resolve/resolv.conf /etc/resolv.conf; : >"$ETC/.resolv-was-stub" ;;
+    esac
+    systemctl restart systemd-resolved
+    say "Đã tắt DNSStubListener của systemd-resolved để nhường cổng 53. / DNSStubListener of systemd-resolved is off, port 53 is free."
+}
+
+give_room_back() {
+    [ -e "$RESOLVED" ] || return 0
+    rm -f "$RESOLVED"
+    if [ -e "$ETC/.resolv-was-stub" ]; then
+        ln -sfn ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
+        rm -f "$ETC/.resolv-was-stub"
+    fi
+    systemctl restart systemd-resolved || true
+}
+
+switch_to() {
+    ln -s "$1" "$APP/.next"
+    mv -T "$APP/.next" "$APP/current"
+}
+
+wait_until_ready() {
+    "$1/bin/lachan" status -c "$ETC/lachan.yaml" --wait --timeout "${LACHAN_READY_SECONDS:-$READY_SECONDS}" >/dev/null 2>&1
+}
+
+# Giữ vài bản gần nhất để quay lại. / A few releases stay, to go back to.
+drop_old_releases() {
+    find "$APP/releases" -mindepth 1 -maxdepth 1 -type d | sort -r | tail -n "+$((KEEP + 1))" | while read -r old; do
+        [ "$old" = "$1" ] || [ "$old" = "$2" ] || rm -rf "$old"
+    done
+}
+
+greet() {
+    say ""
+    say "Lá Chắn DNS đang chạy. / Lá Chắn DNS is running."
+    say "  tình trạng / status:        lachan status -c $ETC/lachan.yaml"
+    say "  cấu hình / configuration:   $ETC/lachan.yaml   (sửa rồi / after a change: systemctl reload lachan)"
+    say "  nhật ký / log:              journalctl -u lachan"
+    say "  gỡ / remove:                sh $APP/current/share/deploy/install.sh --remove"
+}
+
+remove_program() {
+    systemctl disable --quiet --now lachan.service lachan.socket 2>/dev/null || true
+    rm -f "$UNITS/lachan.service" "$UNITS/lachan.socket" "$COMMAND"
+    rm -rf "$UNITS/lachan.service.d" "$APP"
+    systemctl daemon-reload
+    systemctl reset-failed lachan.service 2>/dev/null || true
+    give_room_back
+    say "Đã gỡ chương trình. / The program is removed."
+    [ "$action" = purge ] || say "Còn giữ / kept: $ETC, $STATE. Xóa hết / remove them too: --purge"
+}
+
+purge_state() {
+    rm -rf "$ETC" "$STATE"
+    if getent passwd "$ACCOUNT" >/dev/null; then userdel "$ACCOUNT"; fi
+    if getent group "$ACCOUNT" >/dev/null; then groupdel "$ACCOUNT"; fi
+    say "Đã xóa cấu hình, dữ liệu và tài khoản. / Configuration, state and account are removed."
+}
+
+main "$@"

@@ -1,0 +1,199 @@
+"""The composition of one worker: settings and snapshot → cache → upstreams → pipeline → listeners. Only the supervisor's fork runs it.
+
+Everything a worker is made of is put together here and nowhere else; how it lives and dies is in `workerloop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.activity import Activity
+from gateway.cache import AnswerCache
+from gateway.channel import Fields
+from gateway.crew import WorkerStart
+from gateway.listeners.batch import BatchListener, is_supported
+from gateway.listeners.stream import StreamListener
+from gateway.listeners.udp import DatagramListener
+from gateway.metrics import UPSTREAM_BLOCKS, UPSTREAM_FAILURES, UPSTREAM_SECONDS, UPSTREAM_UP, Counters
+from gateway.neighbours import NeighbourTable
+from gateway.pipeline import Pipeline
+from gateway.policy.snapshot import Snapshot
+from gateway.query import Answer, Transport
+from gateway.resolution import Resolution
+from gateway.settings import GatewaySettings
+from gateway.sockets import Listening
+from gateway.surroundings import Surroundings
+from gateway.upstreams.selector import Resolver
+from gateway.wire.cookie import CookieJar
+from gateway.workerloop import WorkerLoop
+
+if TYPE_CHECKING:
+    from gateway.crew import Loaded
+    from gateway.listeners import Listener
+    from gateway.upstreams import Tally
+    from gateway.upstreams.exchange import Key
+
+RETIRE_SECONDS = 10.0
+"""How long upstreams that are no longer configured may finish what was asked of them."""
+QUEUE_SECONDS = 0.05
+"""How long a worker that stops goes on reading, for what is already in its receive buffers."""
+LOOK_SECONDS = 0.02
+_WILDCARDS = frozenset({"0.0.0.0", "::"})
+
+
+def run_worker(start: WorkerStart) -> int:
+    """A worker's whole life; its exit status."""
+    return asyncio.run(WorkerLoop(start, Gateway).main())
+
+
+def load_snapshot(state_dir: Path, number: int, previous: Loaded | None) -> Snapshot:
+    """Load a generation, reusing what `previous` holds. Raises GenerationError."""
+    return Snapshot.load(state_dir, number, previous if isinstance(previous, Snapshot) else None)
+
+
+class Gateway:
+    """What a worker does with queries (`workerloop.DataPlane`)."""
+
+    def __init__(self, start: WorkerStart, counters: Counters, activity: Activity, follow: Callable[[], None]) -> None:
+        snapshot = start.target.snapshot
+        assert isinstance(snapshot, Snapshot)
+        self._settings = start.target.settings
+        self._snapshot = snapshot
+        self._counters = counters
+        self._loop = asyncio.get_running_loop()
+        self._listeners: list[Listener] = []
+        self._told: dict[str, Tally] = {}
+        self._cache = AnswerCache(self._settings.cache)
+        self._resolver = self._open_resolver(self._settings)
+        self._resolution = self._know(self._settings)
+        self._neighbours = NeighbourTable(self._forget_client)
+        around = Surroundings(
+            counters=counters,
+            activity=activity,
+            clock=start.clock,
+            word=start.word,
+            follow=follow,
+            cookies=CookieJar((start.secret[16:32],)),
+            loop=self._loop,
+            neighbours=self._neighbours,
+        )
+        self._pipeline = Pipeline(self._settings, snapshot, self._resolution, around)
+
+    def open(self, listening: list[Listening]) -> None:
+        """Begin to read from these sockets."""
+        self._neighbours.open()
+        self._pipeline.start()
+        for each in listening:
+            listener = self._listener(each)
+            if listener is not None:
+                self._listeners.append(listener)
+                listener.open()
+
+    def load(self, number: int, settings: GatewaySettings) -> object:
+        """A generation ready to be put in force under these settings. Runs in a thread. Raises GenerationError."""
+        return Snapshot.load(settings.state_dir, number, self._snapshot), settings
+
+    def put_in_force(self, staged: object) -> None:
+        """Judge by this from now on."""
+        assert isinstance(staged, tuple)
+        snapshot, settings = staged
+        assert isinstance(snapshot, Snapshot) and isinstance(settings, GatewaySettings)
+        old, self._settings, self._snapshot = self._settings, settings, snapshot
+        if settings == old:
+            self._pipeline.put_in_force(snapshot)
+            return
+        if settings.upstreams != old.upstreams:
+            self._loop.call_later(RETIRE_SECONDS, self._resolver.close)
+            self._resolver = self._open_resolver(settings)
+        if settings.cache != old.cache or settings.upstreams.routes != old.upstreams.routes:  # routes number the groups in its keys
+            self._cache = AnswerCache(settings.cache)
+        self._resolution = self._know(settings)
+        self._pipeline.put_in_force(snapshot, settings, self._resolution)
+
+    def flush(self, key: str | None) -> int:
+        """Forget upstream answers of one name (index key) or of all; how many."""
+        return self._pipeline.flush(key)
+
+    def clock_moved(self) -> None:
+        """The test clock moved."""
+        self._pipeline.clock_moved()
+
+    def count(self) -> None:
+        """Bring the counters and gauges up to date."""
+        self._pipeline.count()
+        for upstream in self._resolver.status():
+            before = self._told.get(upstream.label)
+            tally = upstream.tally
+            if before is None or tally.sent < before.sent:
+                before = type(tally)()
+            self._told[upstream.label] = replace(tally, failures=dict(tally.failures), latency=list(tally.latency))
+            labels = (upstream.label,)
+            counted = [now - then for now, then in zip(tally.latency, before.latency, strict=True)]
+            self._counters.add_observations(UPSTREAM_SECONDS, labels, counted, tally.seconds - before.seconds)
+            self._counters.add(UPSTREAM_BLOCKS, labels, tally.blocks - before.blocks)
+            for fault, number in tally.failures.items():
+                self._counters.add(UPSTREAM_FAILURES, (upstream.label, fault.value), number - before.failures.get(fault, 0))
+            self._counters.set(UPSTREAM_UP, labels, int(upstream.is_up))
+
+    def report(self) -> Fields:
+        """Health of the upstreams, for the status document; times in milliseconds."""
+        return {
+            "upstreams": [
+                {
+                    "upstream": upstream.label,
+                    "up": upstream.is_up,
+                    "rtt": round(upstream.latency * 1000, 1),
+                    "asked": upstream.tally.sent,
+                    "answered": upstream.tally.answers,
+                }
+                for upstream in self._resolver.status()
+            ]
+        }
+
+    async def drain(self, seconds: float) -> None:
+        """Read what is queued, then nothing more; answer what is under way, at most this long; close everything."""
+        deadline = self._loop.time() + seconds
+        await asyncio.sleep(min(QUEUE_SECONDS, seconds))
+        for listener in self._listeners:
+            listener.stop()
+        while self._loop.time() < deadline and not all(listener.is_idle for listener in self._listeners):  # noqa: ASYNC110 - they have no event
+            await asyncio.sleep(LOOK_SECONDS)
+        for listener in self._listeners:
+            listener.close()
+        self._neighbours.close()
+        self._pipeline.close()
+        self._resolver.close()
+
+    def _listener(self, each: Listening) -> Listener | None:
+        host = each.endpoint.host
+        local = None if host in _WILDCARDS else socket.inet_pton(each.socket.family, host.partition("%")[0])
+        if each.kind == "udp":
+            scope = self._pipeline.open_scope(str(each.endpoint), Transport.UDP, local)
+            kind = BatchListener if is_supported() else DatagramListener
+            return kind(each.socket, scope, self._pipeline, self._counters, self._loop)
+        if each.kind == "tcp":
+            scope = self._pipeline.open_scope(str(each.endpoint), Transport.TCP, local)
+            return StreamListener(each.socket, scope, self._pipeline, self._counters, self._settings.limits, self._loop)
+        return None
+
+    def _open_resolver(self, settings: GatewaySettings) -> Resolver:
+        most = settings.limits.misses
+        return Resolver(settings.upstreams, self._loop, in_flight=most, on_recovered=self._upstream_is_back, on_late=self._late)
+
+    def _know(self, settings: GatewaySettings) -> Resolution:
+        limit = settings.limits.misses_per_client
+        return Resolution(self._cache, self._resolver, self._counters, self._loop, settings.rebinding_allow, limit)
+
+    def _upstream_is_back(self) -> None:
+        self._cache.forgive()
+
+    def _late(self, key: Key, answer: Answer) -> None:
+        self._resolution.late(key, answer)
+
+    def _forget_client(self, address: bytes) -> None:
+        self._pipeline.forget_client(address)
