@@ -16,6 +16,7 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Final, NoReturn
@@ -73,11 +74,11 @@ Resolver = Callable[[str, int], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """Fetches lists within its limits. `resolve` gives the addresses of a host; `context` is the TLS trust (the system's by default)."""
+    """Fetches lists within its limits. `resolve` gives the addresses of a host; `context` is the TLS trust, the system's when None."""
 
     limits: FetchLimits = field(default_factory=FetchLimits)
     resolve: Resolver = field(default_factory=lambda: _addresses_of)
-    context: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+    context: ssl.SSLContext | None = None
 
     def fetch(self, url: str, target: Path, validators: Validators = Validators()) -> Fetched:
         """Fetch `url` into the file `target`. Raises FetchError, with nothing left behind, when anything is not as it must be."""
@@ -130,7 +131,13 @@ class Fetcher:
         if scheme == "http":
             return urllib3.HTTPConnectionPool(address, port, timeout=timeout, maxsize=1)
         return urllib3.HTTPSConnectionPool(
-            address, port, timeout=timeout, maxsize=1, ssl_context=self.context, server_hostname=host, assert_hostname=host
+            address,
+            port,
+            timeout=timeout,
+            maxsize=1,
+            ssl_context=self.context or _system_trust(),
+            server_hostname=host,
+            assert_hostname=host,
         )
 
     def _addresses(self, host: str, port: int) -> list[str]:
@@ -239,6 +246,12 @@ def is_public(address: str) -> bool:
         if found in _NAT64:
             inner.append(IPv4Address(int(found) & 0xFFFFFFFF))
     return all(one is None or (one.is_global and not one.is_multicast and not one.is_reserved) for one in inner if one is not None)
+
+
+@cache
+def _system_trust() -> ssl.SSLContext:
+    """The certificates this system trusts; reading them takes a while, so it is done once, and only for https."""
+    return ssl.create_default_context()
 
 
 def _checked(url: str) -> SplitResult:

@@ -135,6 +135,8 @@ def _fold(text: str) -> _Text | Rejection:
         elif letter in _DOTS:
             letter = "."
         elif letter.isspace():
+            if letters and letters[-1] == " ":
+                continue  # one space stands for any number, so that no pattern below has to walk over thousands
             letter = " "
         elif letter in _INVISIBLE or (letter in _JOINERS and not joiners):
             continue

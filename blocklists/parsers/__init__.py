@@ -98,7 +98,10 @@ class AddressTrigger(NamedTuple):
 
 @dataclass(slots=True)
 class Harvest:
-    """What one source gave: keys by bucket, rules on addresses, and every line that gave nothing, by reason."""
+    """What one source gave: keys by bucket, rules on addresses, and every line that gave nothing, by reason.
+
+    `pending` counts entries that a parser still holds back, because they are settled at the end of the file only.
+    """
 
     buckets: dict[Bucket, list[str]] = field(default_factory=dict)
     addresses: dict[AddressTrigger, Action] = field(default_factory=dict)
@@ -106,6 +109,7 @@ class Harvest:
     examples: dict[Reason, list[Example]] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
     lines: int = 0
+    pending: int = 0
 
     def bucket(self, bucket: Bucket) -> list[str]:
         """The list of keys of a bucket, made when it is not there yet."""
@@ -119,8 +123,8 @@ class Harvest:
 
     @property
     def entries(self) -> int:
-        """How many keys were gathered, repeats included."""
-        return sum(map(len, self.buckets.values()))
+        """How many keys were gathered so far, repeats included."""
+        return sum(map(len, self.buckets.values())) + self.pending
 
     @property
     def errors(self) -> int:

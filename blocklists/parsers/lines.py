@@ -13,11 +13,17 @@ from blocklists.rejections import Reason
 MAX_LINE: Final = 4096
 """Characters a line may have."""
 
+HOPELESS: Final = 10_000
+"""Mistakes after which a file that has more mistakes than entries is not read any further: it is no list of this format."""
+
 _BLOCK: Final = 1 << 18
 
 
 def read_lines(path: Path, harvest: Harvest) -> Iterator[str]:
-    """The lines of a file without their ends, in constant memory. An over-long line is counted and given as an empty one."""
+    """The lines of a file without their ends, in constant memory. An over-long line is counted and given as an empty one.
+
+    `harvest` is the one the lines are parsed into: a hostile file of nothing but mistakes ends early.
+    """
     with open(path, "rb") as file:
         number = 0
         rest = ""
@@ -25,6 +31,8 @@ def read_lines(path: Path, harvest: Harvest) -> Iterator[str]:
         for block in _decoded(file):
             lines = (rest + block).split("\n")
             rest = lines.pop()
+            if harvest.errors > max(HOPELESS, harvest.entries):
+                break
             if skipping and lines:
                 lines[0] = ""  # the end of a line that was counted when it grew too long
                 skipping = False

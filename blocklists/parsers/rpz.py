@@ -111,9 +111,11 @@ class _Zone:
             reason = Reason.BAD_RECORD
         if reason is not None:
             self.harvest.reject(reason, number, " ".join(tokens))
+        self.harvest.pending = len(self.actions) + len(self.local)
 
     def finish(self) -> None:
         """Hand the triggers over, names with the same action together."""
+        self.harvest.pending = 0
         local = ((place, Action("local", "", tuple(sorted(records)))) for place, records in self.local.items())
         for place, action in chain(self.actions.items(), local):
             if isinstance(place, AddressTrigger):

@@ -29,6 +29,11 @@ def _listing(prepared: Prepared, state_dir: Path, key: str) -> Listing:
     return index.listing(index.lookup(key))
 
 
+def _inputs(settings: BlocklistSettings, now: float, own_names: tuple[str, ...] = ()) -> Inputs:
+    """A preparation without the seed lists, which would only cost time here."""
+    return Inputs(settings, now, own_names, seed_dir=settings.state_dir / "no-seeds")
+
+
 def _write(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
     return path
@@ -52,7 +57,7 @@ def test_same_input_gives_the_same_change(tmp_path: Path) -> None:
     changes = []
     for state in ("one", "two", "one"):
         settings = BlocklistSettings(tmp_path / state, (ListSettings("own", category="gamb", path=own),))
-        changes.append(prepare(Inputs(settings, NOW)).changes)
+        changes.append(prepare(_inputs(settings, NOW)).changes)
     assert changes[0] == changes[1] == changes[2]
 
 
@@ -71,7 +76,7 @@ def test_lists_zones_and_orders_of_the_settings_reach_the_gateway(tmp_path: Path
         orders_file=_write(tmp_path / "orders.yaml", ORDERS),
     )
     heard: list[Progress] = []
-    prepared = prepare(Inputs(settings, NOW, ("dns.quad9.net",)), progress=heard.append)
+    prepared = prepare(_inputs(settings, NOW, ("dns.quad9.net",)), progress=heard.append)
     state = settings.state_dir
     assert release.commit_generation(state, prepared.changes, NOW) == 1
     assert "gamb" in _listing(prepared, state, "example.bet.www.").categories
@@ -100,7 +105,7 @@ def test_order_serial_grows_only_when_the_file_says_something_new(tmp_path: Path
     settings = BlocklistSettings(tmp_path / "state", orders_file=path)
 
     def run(settings: BlocklistSettings = settings) -> Prepared:
-        prepared = prepare(Inputs(settings, NOW))
+        prepared = prepare(_inputs(settings, NOW))
         release.commit_generation(settings.state_dir, prepared.changes, NOW)
         return prepared
 
@@ -121,13 +126,13 @@ def test_order_serial_grows_only_when_the_file_says_something_new(tmp_path: Path
 
 def test_takedown_file_is_refused_where_the_gateway_follows_an_office(tmp_path: Path) -> None:
     """One person's file never replaces what an office signed."""
-    first = prepare(Inputs(BlocklistSettings(tmp_path), NOW))
+    first = prepare(_inputs(BlocklistSettings(tmp_path), NOW))
     segment = release.write_file(tmp_path, {"format": 1, "orders": [], "entries": [], "lifted": []})
     release.commit_generation(tmp_path, {**first.changes, "orders": {"serial": 9, "segments": [segment], "origin": "office"}}, NOW)
     settings = BlocklistSettings(tmp_path, orders_file=_write(tmp_path / "orders.yaml", ORDERS))
-    prepared = prepare(Inputs(settings, NOW))
+    prepared = prepare(_inputs(settings, NOW))
     assert "orders" not in prepared.changes and prepared.report.orders_problem is not None
-    assert "orders" not in prepare(Inputs(BlocklistSettings(tmp_path), NOW)).changes
+    assert "orders" not in prepare(_inputs(BlocklistSettings(tmp_path), NOW)).changes
 
 
 def test_subscriptions_are_fetched_when_due_and_the_status_says_how_they_are(tmp_path: Path) -> None:
@@ -137,19 +142,19 @@ def test_subscriptions_are_fetched_when_due_and_the_status_says_how_they_are(tmp
         item = ListSettings("far", category="gamb", url=server.url("/l"), refresh=3600.0)
         settings = BlocklistSettings(tmp_path, (item,), fetch=FetchSettings(allow_private=True))
         assert next_due(settings, NOW) == 0.0
-        missing = prepare(Inputs(settings, NOW))
+        missing = prepare(_inputs(settings, NOW))
         assert missing.report.problems[0][0] == "far" and not server.requests
         heard: list[Progress] = []
-        first = prepare(Inputs(settings, NOW), "due", heard.append)
+        first = prepare(_inputs(settings, NOW), "due", heard.append)
         assert "gamb" in _listing(first, tmp_path, "example.far.").categories
         assert Progress("fetch", "far", 1, 1) in heard
         due = next_due(settings, NOW)
         assert NOW + 3600 * 0.9 <= due <= NOW + 3600 * 1.1
-        prepare(Inputs(settings, due - 1), "due")
+        prepare(_inputs(settings, due - 1), "due")
         assert len(server.requests) == 1
-        again = prepare(Inputs(settings, due + 1), "due")
+        again = prepare(_inputs(settings, due + 1), "due")
         assert server.requests[-1].headers["If-None-Match"] == '"1"' and again.changes["index"] == first.changes["index"]
-    later = prepare(Inputs(settings, NOW + 9999), "all")
+    later = prepare(_inputs(settings, NOW + 9999), "all")
     assert "gamb" in _listing(later, tmp_path, "example.far.").categories
     (row,) = json.loads((tmp_path / "lists" / "status.json").read_bytes())["lists"]
     assert (row["id"], row["state"], row["entries"], row["fetched_at"]) == ("far", "kept", 1, int(NOW))
@@ -160,7 +165,7 @@ def test_list_from_the_inner_network_needs_the_setting(tmp_path: Path) -> None:
     """Without `lists_fetch.allow_private` nothing is connected to, and the reason names the setting."""
     with ListServer() as server:
         settings = BlocklistSettings(tmp_path, (ListSettings("far", category="gamb", url=server.url("/l")),))
-        prepared = prepare(Inputs(settings, NOW), "all")
+        prepared = prepare(_inputs(settings, NOW), "all")
         assert not server.requests
     assert "allow_private" in prepared.report.problems[0][1].en
 
@@ -174,7 +179,7 @@ def test_held_copy_is_used_after_somebody_agreed(tmp_path: Path) -> None:
         fetcher = Fetcher(FetchLimits(allow_private=True))
 
         def entries() -> tuple[str, int]:
-            report = next(source for source in prepare(Inputs(settings, NOW), "all", silent, fetcher).report.sources if source.id == "far")
+            report = next(source for source in prepare(_inputs(settings, NOW), "all", silent, fetcher).report.sources if source.id == "far")
             return report.state, report.entries
 
         assert entries() == ("fresh", 2000)
@@ -191,7 +196,7 @@ def test_servers_that_lists_come_from_are_never_blocked(tmp_path: Path) -> None:
     """A list that names the home of the lists would cut the gateway off from its updates."""
     own = _write(tmp_path / "own", "lists.example\nother.example\n")
     lists = (ListSettings("own", category="gamb", path=own), ListSettings("far", category="gamb", url="https://lists.example/l"))
-    prepared = prepare(Inputs(BlocklistSettings(tmp_path / "state", lists), NOW))
+    prepared = prepare(_inputs(BlocklistSettings(tmp_path / "state", lists), NOW))
     report = next(source for source in prepared.report.sources if source.id == "own")
     assert report.rejected == {Reason.OWN_NAME: 1} and report.entries == 1
 
@@ -208,7 +213,7 @@ def test_every_real_list_loads_by_its_looks(tmp_path: Path, folder: str) -> None
     paths = [path for path in sorted(Path(folder).rglob("*.txt")) if path.with_suffix(".yaml").is_file() or folder == REAL_LISTS]
     assert paths
     lists = tuple(ListSettings(f"l{number}", category="social", path=path) for number, path in enumerate(paths))
-    prepared = prepare(Inputs(BlocklistSettings(tmp_path, lists), NOW))
+    prepared = prepare(_inputs(BlocklistSettings(tmp_path, lists), NOW))
     for path, report in zip(paths, [source for source in prepared.report.sources if source.configured], strict=True):
         assert report.state == "fresh" and report.entries > 0 and report.problem is None, path.name
         lost = sum(count for reason, count in report.rejected.items() if reason.weight.value == "error")

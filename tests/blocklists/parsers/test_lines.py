@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blocklists.parsers import Harvest
-from blocklists.parsers.lines import MAX_LINE, read_lines
+from blocklists.parsers import Harvest, Options, domains, rpz
+from blocklists.parsers.lines import HOPELESS, MAX_LINE, read_lines
 from blocklists.rejections import Reason
 
 
@@ -65,3 +65,16 @@ def test_lines_of_any_bytes_raise_nothing(tmp_path: Path, data: bytes) -> None:
     """No bytes make the reader raise, and no line it gives holds a line end."""
     lines, _ = _read(tmp_path / "list", data)
     assert all("\n" not in line for line in lines)
+
+
+def test_file_of_nothing_but_mistakes_is_not_read_to_its_end(tmp_path: Path) -> None:
+    """A hostile file must not keep the preparation busy: after ten thousand mistakes and no entries it is no list."""
+    path = tmp_path / "list"
+    path.write_text("not a name\n" * 500_000)
+    harvest = Harvest()
+    domains.parse(read_lines(path, harvest), harvest, Options())
+    assert HOPELESS < harvest.errors < 100_000
+    path.write_text("@ SOA . . 1 1 1 1 1\n" + "".join(f"n{number} CNAME .\nbroken\n" for number in range(20_000)))
+    zone = Harvest()
+    rpz.parse(read_lines(path, zone), zone, Options(zone="z.example"))
+    assert (zone.errors, zone.entries) == (20_000, 20_000)
