@@ -201,7 +201,10 @@ class Connection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=listener.limits.tcp_write_bytes, low=listener.limits.tcp_write_bytes // 4)
         if listener.token_of is not None:
             token = listener.token_of(transport.get_extra_info("ssl_object"))
-            if token is not None:
+            if token == "":
+                # Who it is cannot be told for certain; nobody is answered as somebody else.
+                transport.abort()
+            elif token is not None:
                 origin = self._origin
                 origin.token = token
                 origin.source += b"\0" + token.encode("ascii", "replace")

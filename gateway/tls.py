@@ -1,0 +1,114 @@
+"""The certificate of the encrypted listeners: contexts for DoT and DoH, tokens from the server name, reload without dropping anybody.
+
+TLS 1.2 and 1.3 (RFC 8310 §8.1, RFC 9325). A new certificate serves new handshakes; connections under way keep theirs. A file that cannot be
+used leaves the old certificate in place and raises, so that the caller can say so.
+
+Who a client is comes from the server name of the handshake it just made (RFC 6066 §3), never from a resumed session: `token.dns.example`
+has the token `token` when the server is `dns.example`. Opened by the worker; nothing else imports this.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import StartError
+from gateway.settings import TlsSettings
+
+DOT_PROTOCOLS: Final = ["dot"]
+DOH_PROTOCOLS: Final = ["h2", "http/1.1"]
+_NAME: Final = "lachan_server_name"
+_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """What tells one version of a file from the next."""
+
+    certificate: tuple[int, int]
+    key: tuple[int, int]
+
+
+class ServerContext:
+    """One listening context. `protocols` are the ALPN names it offers; a client that offers none is served too."""
+
+    def __init__(self, settings: TlsSettings, protocols: list[str]) -> None:
+        """Raises StartError when the files cannot be used."""
+        self.settings = settings
+        self._marks = _marks(settings)
+        _try_files(settings)
+        self.context = _context(protocols)
+        self.context.load_cert_chain(settings.certificate, settings.key)
+
+    def reload_if_changed(self) -> bool:
+        """Take over new files for new handshakes; whether there were any. Raises StartError and keeps the old ones if they are broken."""
+        marks = _marks(self.settings)
+        if marks == self._marks:
+            return False
+        self._marks = marks
+        _try_files(self.settings)
+        self.context.load_cert_chain(self.settings.certificate, self.settings.key)
+        return True
+
+    def token_of(self, connection: ssl.SSLObject) -> str | None:
+        """The client token in the server name of this handshake, None when it names the server itself or nothing.
+
+        Empty when the name cannot be told: a resumed session of TLS 1.2 has the name of the handshake that made it, whatever the client
+        asks for now (RFC 6066 §3), so its connection must end; the client then makes a full handshake. TLS 1.3 does not have this fault.
+        """
+        if connection.session_reused and connection.version() == "TLSv1.2":
+            return ""
+        name = getattr(connection, _NAME, None)
+        base = self.settings.name
+        return token_in(name, base) if name and base else None
+
+
+def token_in(name: str, base: str) -> str | None:
+    """The token of `token.base`: one label in front of the server's own name, in lower case."""
+    head, dot, rest = name.lower().rstrip(".").partition(".")
+    return head if dot and rest == base.lower().rstrip(".") else None
+
+
+def _context(protocols: list[str]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(protocols)
+    # Called in every handshake, a resumed one too: the name is that of this client now.
+    context.sni_callback = _remember_name
+    return context
+
+
+def _remember_name(connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+    setattr(connection, _NAME, name)
+
+
+def _try_files(settings: TlsSettings) -> None:
+    """Load the files into a context that serves nobody."""
+    scratch = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        scratch.load_cert_chain(settings.certificate, settings.key)
+    except FileNotFoundError:
+        missing = settings.key if settings.certificate.exists() else settings.certificate
+        raise StartError(f"tls: {missing} does not exist: name the certificate chain and its key (PEM)") from None
+    except PermissionError:
+        raise StartError(f"tls: {settings.certificate} or {settings.key} may not be read by this user: give it the right to") from None
+    except (ssl.SSLError, OSError) as error:
+        reason = getattr(error, "reason", None) or str(error)
+        raise StartError(f"tls: {settings.certificate} and {settings.key} cannot be used together: {reason}") from None
+
+
+def _marks(settings: TlsSettings) -> _Marks:
+    return _Marks(_mark(settings.certificate), _mark(settings.key))
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_ino)

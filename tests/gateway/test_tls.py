@@ -1,0 +1,129 @@
+"""The certificate of the encrypted listeners: tokens from names, reload, identity that no resumed session carries over."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import StartError
+from gateway.settings import TlsSettings
+from gateway.tls import DOT_PROTOCOLS, ServerContext, token_in
+from tests.support.certificates import Authority
+
+
+@pytest.mark.parametrize(
+    ("name", "token"),
+    [
+        ("abc.dns.example", "abc"),
+        ("ABC.DNS.Example", "abc"),
+        ("dns.example", None),
+        ("a.b.dns.example", None),
+        ("abc.other.example", None),
+        ("", None),
+        ("dns", None),
+    ],
+)
+def test_token_is_the_one_label_in_front(name: str, token: str | None) -> None:
+    """Only `token.name` carries a token; the name alone, deeper names and other names do not."""
+    assert token_in(name, "dns.example") == token
+
+
+@dataclass
+class Files:
+    """A certificate that can be replaced, its key, and who vouches for it."""
+
+    certificate: Path
+    key: Path
+    authority: Path
+
+
+def make(folder: Path, *names: str) -> Files:
+    """Files for a server with these names."""
+    folder.mkdir(exist_ok=True)
+    authority = Authority(folder)
+    vouched = authority.vouch(*names)
+    return Files(vouched.certificate, vouched.key, authority.file)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[tuple[ServerContext, int, list[str | None], Files]]:
+    """A TLS server that notes the token of every handshake."""
+    files = make(tmp_path, "dns.example", "*.dns.example")
+    tls = ServerContext(TlsSettings(files.certificate, files.key, "dns.example"), DOT_PROTOCOLS)
+    seen: list[str | None] = []
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(tls.token_of(writer.get_extra_info("ssl_object")))
+        writer.write(b"hello")
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    listening = await asyncio.start_server(meet, "127.0.0.1", 0, ssl=tls.context)
+    yield tls, listening.sockets[0].getsockname()[1], seen, files
+    listening.close()
+    await listening.wait_closed()
+
+
+def shake(port: int, client: ssl.SSLContext, name: str, session: ssl.SSLSession | None = None) -> tuple[ssl.SSLSession | None, bool, bytes]:
+    """One handshake as a client; the session, whether it was resumed, and the certificate seen."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+        client.wrap_socket(plain, server_hostname=name, session=session) as tls,
+    ):
+        assert tls.recv(5) == b"hello"
+        return tls.session, bool(tls.session_reused), tls.getpeercert(binary_form=True) or b""
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_resumed_session_never_carries_another_token(
+    server: tuple[ServerContext, int, list[str | None], Files], version: ssl.TLSVersion
+) -> None:
+    """A session made as one child and resumed under another name is the other child, or a fresh handshake: never the first child."""
+    _, port, seen, files = server
+    client = ssl.create_default_context(cafile=str(files.authority))
+    client.maximum_version = version
+    session, _, _ = await asyncio.to_thread(shake, port, client, "an.dns.example")
+    _, was_resumed, _ = await asyncio.to_thread(shake, port, client, "an.dns.example", session)
+    assert was_resumed
+    await asyncio.to_thread(shake, port, client, "binh.dns.example", session)
+    await asyncio.to_thread(shake, port, client, "dns.example", session)
+    # An empty token ends the connection: in TLS 1.2 a resumed session has the name of the one that made it.
+    assert seen == (["an", "an", "binh", None] if version == ssl.TLSVersion.TLSv1_3 else ["an", "", "", ""])
+
+
+async def test_new_certificate_serves_new_handshakes(server: tuple[ServerContext, int, list[str | None], Files], tmp_path: Path) -> None:
+    """A changed certificate is taken over without a restart; a broken one is refused and the good one stays."""
+    tls, port, _, files = server
+    blind = ssl.create_default_context()
+    blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE
+    _, _, before = await asyncio.to_thread(shake, port, blind, "dns.example")
+    assert not tls.reload_if_changed()
+    other = make(tmp_path / "new", "dns.example")
+    files.certificate.write_bytes(other.certificate.read_bytes())
+    with pytest.raises(StartError, match="cannot be used together"):
+        tls.reload_if_changed()
+    _, _, still = await asyncio.to_thread(shake, port, blind, "dns.example")
+    assert still == before
+    files.key.write_bytes(other.key.read_bytes())
+    assert tls.reload_if_changed()
+    _, _, after = await asyncio.to_thread(shake, port, blind, "dns.example")
+    assert after != before
+
+
+def test_missing_file_is_one_clear_sentence(tmp_path: Path) -> None:
+    """A certificate that is not there is named."""
+    with pytest.raises(StartError, match=r"cert\.pem does not exist"):
+        ServerContext(TlsSettings(tmp_path / "cert.pem", tmp_path / "key.pem"), DOT_PROTOCOLS)
+
+
+async def test_old_versions_are_refused(server: tuple[ServerContext, int, list[str | None], Files]) -> None:
+    """TLS 1.1 and older get no handshake."""
+    tls, _, _, _ = server
+    assert tls.context.minimum_version == ssl.TLSVersion.TLSv1_2
