@@ -12,7 +12,8 @@ from gateway.policy.model import AnswerFacts, Block, Drop, EffectivePolicy, Loca
 from gateway.policy.snapshot import Snapshot
 from gateway.wire.name import key_from_text
 from tests.support import strategies
-from tests.support.generation import START, make_generation
+from tests.support.generation import START, category, make_generation, order, profile, segment, zone
+from tests.support.judging import make_desk, word
 from tests.support.reference import Json, Outcome, Who, World
 
 FULL = os.environ.get("LACHAN_FULL") == "1"
@@ -82,3 +83,54 @@ def compare_target(
     expected = reference.judge_target(target, name, who, now)
     assert outcome_of(after) in expected, (name, target, who.profile, who.site, now)
     assert isinstance(after, Block) or after is verdict
+
+
+def test_verdict_is_worked_out_once_for_names_that_only_lists_speak_about(tmp_path: Path) -> None:
+    """Two names under the same lists get the same object: no building per query."""
+    desk = make_desk(tmp_path, lists={"g": category("gamb", "bet.example", "win.example")})
+    assert desk.judge("a.bet.example") is desk.judge("b.win.example")
+    assert desk.judge("a.nobody.test") is desk.judge("b.nobody.test")
+    assert desk.judge("bet.example") is not desk.judge("a.nobody.test")
+
+
+def test_tables_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was worked out is forgotten when there is too much of it, and the verdicts stay the same."""
+    monkeypatch.setattr("gateway.policy.engine._MOST_REMEMBERED", 2)
+    codes = ("gamb", "porn", "game", "video", "chat")
+    desk = make_desk(tmp_path, lists={code: category(code, f"{code}.example") for code in codes}, profile=profile("CS"))
+    expected = ["block matrix", "block matrix", "pass default", "pass default", "pass default"]
+    for _ in range(3):
+        assert [desk.ask(f"{code}.example") for code in codes] == expected
+        assert [desk.chain("any.example", f"{code}.example") for code in codes] == expected[:2] + ["pass default"] * 3
+
+
+@pytest.mark.parametrize("name", [".", "vn", "x\\.bet.example", "\\000\\255.bet.example", ".".join(["a"] * 120), "a" * 63 + ".example"])
+def test_any_name_gets_a_verdict(tmp_path: Path, name: str) -> None:
+    """The root, escaped bytes and the longest names are judged and explained without fault."""
+    desk = make_desk(tmp_path, lists={"g": category("gamb", "bet.example")}, profile=profile("TH", deny=["/x/"], allow=["=vn"]))
+    for qtype in (0, 1, 255, 65535):
+        assert word(desk.explain(name, qtype).verdict) == desk.ask(name, qtype)
+
+
+def test_verdicts_that_are_not_open_are_not_judged_by_their_answer(tmp_path: Path) -> None:
+    """Records of ours and blocks stay as they are."""
+    desk = make_desk(
+        tmp_path, lists={"g": category("gamb", "bet.example"), "z": zone("z.example", {"l.example": ("local", [[1, 5, "c0000201"]])})}
+    )
+    assert [desk.chain(name, "bet.example") for name in ("l.example", "bet.example", "canary.example")] == [
+        "local rpz",
+        "block matrix",
+        "local canary",
+    ]
+    assert desk.chain("any.example", "any.example") == "pass default"
+
+
+def test_targets_of_personal_names_and_services_are_judged_too(tmp_path: Path) -> None:
+    """A target in a service's hosts, in an order or in a personal rule is weighed by itself."""
+    desk = make_desk(tmp_path, profile=profile("TH", deny=["mine.example"]), orders=[segment(order("1", "o.example"))])
+    assert [desk.chain("any.example", name) for name in ("w.mine.example", "o.example", "clips.example", "help.example")] == [
+        "block name",
+        "block order",
+        "block matrix",
+        "pass default",
+    ]
