@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from gateway.errors import Mistake, PolicyFileError, SettingsError
+from gateway.errors import Mistake, PolicyFileError, SettingsError, StartError
 from gateway.policy.ruleset import Vocabulary
 from gateway.policy.tenant import parse_policy_file
 from gateway.sections import check, key_names, nearest
@@ -21,14 +21,18 @@ from gateway.settings import (
     BlockSettings,
     CacheSettings,
     DnsSettings,
+    EncryptedSettings,
     Endpoint,
     GatewaySettings,
     Limits,
     LocalRecord,
+    ProxyProtocolSettings,
     RateLimit,
+    TlsSettings,
     UpstreamAddress,
     UpstreamSettings,
 )
+from gateway.tls import try_files
 from gateway.wire.name import key_from_text
 from gateway.written import GatewayFile, UpstreamsFile
 from gateway.written_policy import policy_of
@@ -39,10 +43,7 @@ OTHER_SECTIONS = ("lists", "lists_fetch", "takedown", "rpz", "admin", "block_pag
 POLICY_SECTIONS = frozenset({"rules", "sites", "profiles", "clients", "default_profile"})
 """Sections that only make sense together; they become the local policy file."""
 NOT_BUILT = {
-    "dot": "DNS over TLS for clients (dot)",
-    "doh": "DNS over HTTPS for clients (doh)",
     "doq": "DNS over QUIC for clients (doq)",
-    "tls": "The certificate of the encrypted listeners (tls)",
     "proxy_protocol": "PROXY protocol from a front end (proxy_protocol)",
 }
 
@@ -78,7 +79,7 @@ def check_gateway(document: Document, words: Vocabulary | None = None) -> tuple[
         if document.value.get(name) is not None
     ]
     sound: dict[str, Any] = {}  # Any: parsed YAML, checked below
-    for name in own & document.value.keys():
+    for name in (own - NOT_BUILT.keys()) & document.value.keys():
         section, found = check(GatewayFile, {name: document.value[name]}, document)
         mistakes += found
         if section is not None:
@@ -125,6 +126,8 @@ class _Resolver:
             ),
             upstreams=self._upstreams(written.upstreams, listen),
             policy=self._policy(),
+            doq=EncryptedSettings(tuple(written.doq.listen)) if written.doq else None,
+            proxy_protocol=ProxyProtocolSettings(tuple(written.proxy_protocol.sources)) if written.proxy_protocol else None,
             cache=CacheSettings(
                 entries=written.cache.entries,
                 bytes=written.cache.bytes,
@@ -137,6 +140,9 @@ class _Resolver:
             rebinding_allow=tuple(map(key_from_text, written.rebinding.allow)),
             records=tuple(LocalRecord(record.name, record.type.upper(), record.data, record.ttl) for record in written.records),
             metrics=written.metrics.listen if written.metrics else None,
+            tls=self._tls(),
+            dot=EncryptedSettings(tuple(written.dot.listen)) if written.dot else None,
+            doh=EncryptedSettings(tuple(written.doh.listen), written.doh.path.rstrip("/")) if written.doh else None,
             limits=Limits(**written.limits.model_dump()),
             source=self.document.path.resolve() if self.document.path else None,
             other_sections=MappingProxyType(others),
@@ -152,6 +158,23 @@ class _Resolver:
         self._refuse_own(servers, listen)
         routes = {key_from_text(name): tuple(route) for name, route in written.routes.items()}
         return UpstreamSettings(servers, written.strategy, MappingProxyType(routes), written.timeout, origin)
+
+    def _tls(self) -> TlsSettings | None:
+        """The certificate, tried out; an encrypted listener without one is a mistake."""
+        written = self.written
+        for name, section in (("dot", written.dot), ("doh", written.doh), ("doq", written.doq)):
+            if section is not None and written.tls is None:
+                self._mistake((name,), f"{name} needs a certificate", "add a section tls: with certificate and key")
+        if written.doh is not None and not written.doh.path.startswith("/"):
+            self._mistake(("doh", "path"), "the path must begin with a slash", "for example /dns-query")
+        if written.tls is None:
+            return None
+        settings = TlsSettings(self.folder / written.tls.certificate, self.folder / written.tls.key_file, written.tls.name)
+        try:
+            try_files(settings)
+        except StartError as error:
+            self._mistake(("tls", "certificate"), str(error).removeprefix("tls: "))
+        return settings
 
     def _refuse_own(self, servers: Sequence[UpstreamAddress], listen: Sequence[Endpoint]) -> None:
         for index, server in enumerate(servers):

@@ -4,7 +4,7 @@ TLS 1.2 and 1.3 (RFC 8310 §8.1, RFC 9325). A new certificate serves new handsha
 used leaves the old certificate in place and raises, so that the caller can say so.
 
 Who a client is comes from the server name of the handshake it just made (RFC 6066 §3), never from a resumed session: `token.dns.example`
-has the token `token` when the server is `dns.example`. Opened by the worker; nothing else imports this.
+has the token `token` when the server is `dns.example`. Opened by the worker; `configuration` tries the files out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ServerContext:
         """Raises StartError when the files cannot be used."""
         self.settings = settings
         self._marks = _marks(settings)
-        _try_files(settings)
+        try_files(settings)
         self.context = _context(protocols)
         self.context.load_cert_chain(settings.certificate, settings.key)
 
@@ -49,7 +49,7 @@ class ServerContext:
         if marks == self._marks:
             return False
         self._marks = marks
-        _try_files(self.settings)
+        try_files(self.settings)
         self.context.load_cert_chain(self.settings.certificate, self.settings.key)
         return True
 
@@ -87,8 +87,8 @@ def _remember_name(connection: ssl.SSLObject, name: str | None, context: ssl.SSL
     setattr(connection, _NAME, name)
 
 
-def _try_files(settings: TlsSettings) -> None:
-    """Load the files into a context that serves nobody."""
+def try_files(settings: TlsSettings) -> None:
+    """Load the files into a context that serves nobody. Raises StartError with the remedy."""
     scratch = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         scratch.load_cert_chain(settings.certificate, settings.key)

@@ -6,6 +6,7 @@ Everything a worker is made of is put together here and nowhere else; how it liv
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,9 @@ from gateway.activity import Activity
 from gateway.cache import AnswerCache
 from gateway.channel import Fields
 from gateway.crew import WorkerStart
+from gateway.errors import StartError
 from gateway.listeners.batch import BatchListener, is_supported
+from gateway.listeners.doh import DohListener
 from gateway.listeners.stream import StreamListener
 from gateway.listeners.udp import DatagramListener
 from gateway.metrics import UPSTREAM_BLOCKS, UPSTREAM_FAILURES, UPSTREAM_SECONDS, UPSTREAM_UP, Counters
@@ -25,9 +28,10 @@ from gateway.pipeline import Pipeline
 from gateway.policy.snapshot import Snapshot
 from gateway.query import Answer, Transport
 from gateway.resolution import Resolution
-from gateway.settings import GatewaySettings
+from gateway.settings import GatewaySettings, TlsSettings
 from gateway.sockets import Listening
 from gateway.surroundings import Surroundings
+from gateway.tls import DOH_PROTOCOLS, DOT_PROTOCOLS, ServerContext
 from gateway.upstreams.selector import Resolver
 from gateway.wire.cookie import CookieJar
 from gateway.workerloop import WorkerLoop
@@ -38,11 +42,15 @@ if TYPE_CHECKING:
     from gateway.upstreams import Tally
     from gateway.upstreams.exchange import Key
 
+log = logging.getLogger(__name__)
+
 RETIRE_SECONDS = 10.0
 """How long upstreams that are no longer configured may finish what was asked of them."""
 QUEUE_SECONDS = 0.05
 """How long a worker that stops goes on reading, for what is already in its receive buffers."""
 LOOK_SECONDS = 0.02
+CERTIFICATE_SECONDS = 10.0
+"""How often certificate files are looked at (ACME clients replace them)."""
 _WILDCARDS = frozenset({"0.0.0.0", "::"})
 
 
@@ -67,6 +75,7 @@ class Gateway:
         self._counters = counters
         self._loop = asyncio.get_running_loop()
         self._listeners: list[Listener] = []
+        self._certificates: list[ServerContext] = []
         self._told: dict[str, Tally] = {}
         self._cache = AnswerCache(self._settings.cache)
         self._resolver = self._open_resolver(self._settings)
@@ -88,6 +97,7 @@ class Gateway:
         """Begin to read from these sockets."""
         self._neighbours.open()
         self._pipeline.start()
+        self._loop.call_later(CERTIFICATE_SECONDS, self._look_at_certificates)
         for each in listening:
             listener = self._listener(each)
             if listener is not None:
@@ -179,7 +189,31 @@ class Gateway:
         if each.kind == "tcp":
             scope = self._pipeline.open_scope(str(each.endpoint), Transport.TCP, local)
             return StreamListener(each.socket, scope, self._pipeline, self._counters, self._settings.limits, self._loop)
+        if each.kind in ("dot", "doh") and self._settings.tls is not None:
+            return self._encrypted(each, local, self._settings.tls)
         return None
+
+    def _encrypted(self, each: Listening, local: bytes | None, tls: TlsSettings) -> Listener:
+        """A DoT or DoH listener with a context of its own, whose certificate is looked at again and again."""
+        transport = Transport(each.kind)
+        scope = self._pipeline.open_scope(str(each.endpoint), transport, local)
+        server = ServerContext(tls, DOT_PROTOCOLS if transport is Transport.DOT else DOH_PROTOCOLS)
+        self._certificates.append(server)
+        front, counters, limits, loop = self._pipeline, self._counters, self._settings.limits, self._loop
+        if transport is Transport.DOT:
+            return StreamListener(each.socket, scope, front, counters, limits, loop, server.context, server.token_of)
+        path = self._settings.doh.path if self._settings.doh is not None else "/dns-query"
+        return DohListener(each.socket, scope, front, counters, limits, loop, server.context, server.token_of, path)
+
+    def _look_at_certificates(self) -> None:
+        """Take over certificates that were renewed; a broken one is told and the old one stays."""
+        for server in self._certificates:
+            try:
+                if server.reload_if_changed():
+                    log.info("certificate renewed", extra={"event": "tls.renewed"})
+            except StartError as error:
+                log.error("certificate not usable, the old one stays", extra={"event": "tls.broken", "reason": str(error)})
+        self._loop.call_later(CERTIFICATE_SECONDS, self._look_at_certificates)
 
     def _open_resolver(self, settings: GatewaySettings) -> Resolver:
         most = settings.limits.misses
