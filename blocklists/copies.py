@@ -6,12 +6,15 @@ crash leaves the old one. Times are unix seconds.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import quote
 
 from blocklists.fetch import Validators
@@ -57,6 +60,20 @@ class About:
     held: HeldCopy | None = None
     accepted: str = ""
     refused: Refused | None = None
+
+
+@contextmanager
+def alone(state_dir: Path, purpose: Literal["fetch", "prepare"], *, wait: bool) -> Iterator[bool]:
+    """Be the only process at `purpose` for the length of the block; False when another one is and `wait` says not to wait for it."""
+    folder = state_dir / "lists"
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / f"{purpose}.lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 class Copies:

@@ -16,6 +16,7 @@ gateway keeps answering from what it has.
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -24,7 +25,7 @@ from urllib.parse import urlsplit
 from blocklists import catalogue as catalogue_files
 from blocklists.catalogue import Json
 from blocklists.compile import IndexWriter
-from blocklists.copies import Copies, due_at
+from blocklists.copies import Copies, alone, due_at
 from blocklists.downloads import Download, Outcome, fetch_all
 from blocklists.fetch import Fetcher, FetchLimits, Validators
 from blocklists.guard import ChangeLimits, Guard
@@ -68,33 +69,22 @@ class Prepared:
 
 
 def prepare(inputs: Inputs, fetch: Fetch = "none", progress: Listener = silent, fetcher: Fetcher | None = None) -> Prepared:
-    """Prepare a generation's lists, catalogue and orders. Raises SettingsError for a broken catalogue, OSError when the disk refuses."""
+    """Prepare a generation's lists, catalogue and orders. Raises SettingsError for a broken catalogue, OSError when the disk refuses.
+
+    One process fetches at a time (a second one does without) and one compiles at a time (a second one waits), so that a reload does not
+    wait for a slow download.
+    """
     started = time.monotonic()
-    settings = inputs.settings
     catalogue = catalogue_files.load(inputs.catalogue_dir)
-    guard = guard_of(inputs, catalogue)
-    configured = from_settings(settings, catalogue)
-    sources = [*from_catalogue(catalogue), *from_seeds(inputs.seed_dir), *configured]
-    fetched = _fetch(inputs, configured, fetch, progress, fetcher)
-    report = Report()
-    writer = IndexWriter()
-    intake = Intake(settings.state_dir, guard, catalogue, inputs.now, inputs.errors, inputs.changes)
-    own = {source.id for source in configured}
-    for done, source in enumerate(sources, 1):
-        taken = intake.take(source, fetched.get(source.id))
-        for index, part in enumerate(taken.parts):
-            writer.add(part.row, part.batches, taken.counts if index == 0 else {}, part.addresses)
-        report.sources.append(replace(taken.report, configured=source.id in own))
-        progress(Progress("parse", source.id, done, len(sources)))
-    compiled = writer.write(settings.state_dir, lambda done, total: progress(Progress("compile", "", done, total)))
-    report.keys = compiled.keys
-    changes = release.Changes(index=compiled.name, catalogue=release.write_file(settings.state_dir, catalogue))
-    orders = prepare_orders(inputs, guard, catalogue, report)
-    if orders is not False:
-        changes["orders"] = orders
-    _write_status(settings.state_dir, report, inputs.now)
-    report.seconds = time.monotonic() - started
-    return Prepared(changes, report)
+    configured = from_settings(inputs.settings, catalogue)
+    state_dir = inputs.settings.state_dir
+    with nullcontext(False) if fetch == "none" else alone(state_dir, "fetch", wait=False) as mine:
+        outcomes = _download(inputs, configured, fetch if mine else "none", progress, fetcher)
+        with alone(state_dir, "prepare", wait=True):
+            arrivals = {item.id: _arrival(Copies(state_dir, item.id), item, outcome) for item, outcome in outcomes}
+            prepared = _compile(inputs, catalogue, configured, arrivals, progress)
+    prepared.report.seconds = time.monotonic() - started
+    return prepared
 
 
 def guard_of(inputs: Inputs, catalogue: Json) -> Guard:
@@ -144,8 +134,34 @@ def prepare_orders(inputs: Inputs, guard: Guard, catalogue: Json, report: Report
     return release.OrdersChange(serial=(current.serial if current else 0) + 1, segments=[name], origin="file")
 
 
-def _fetch(inputs: Inputs, sources: list[Source], fetch: Fetch, progress: Listener, fetcher: Fetcher | None) -> dict[str, Arrival]:
-    """Fetch the subscriptions that want it, and put what they brought where the intake looks for it."""
+def _compile(inputs: Inputs, catalogue: Json, configured: list[Source], arrivals: dict[str, Arrival], progress: Listener) -> Prepared:
+    settings = inputs.settings
+    guard = guard_of(inputs, catalogue)
+    sources = [*from_catalogue(catalogue), *from_seeds(inputs.seed_dir), *configured]
+    report = Report()
+    writer = IndexWriter()
+    intake = Intake(settings.state_dir, guard, catalogue, inputs.now, inputs.errors, inputs.changes)
+    own = {source.id for source in configured}
+    for done, source in enumerate(sources, 1):
+        taken = intake.take(source, arrivals.get(source.id))
+        for index, part in enumerate(taken.parts):
+            writer.add(part.row, part.batches, taken.counts if index == 0 else {}, part.addresses)
+        report.sources.append(replace(taken.report, configured=source.id in own))
+        progress(Progress("parse", source.id, done, len(sources)))
+    compiled = writer.write(settings.state_dir, lambda done, total: progress(Progress("compile", "", done, total)))
+    report.keys = compiled.keys
+    changes = release.Changes(index=compiled.name, catalogue=release.write_file(settings.state_dir, catalogue))
+    orders = prepare_orders(inputs, guard, catalogue, report)
+    if orders is not False:
+        changes["orders"] = orders
+    _write_status(settings.state_dir, report, inputs.now)
+    return Prepared(changes, report)
+
+
+def _download(
+    inputs: Inputs, sources: list[Source], fetch: Fetch, progress: Listener, fetcher: Fetcher | None
+) -> list[tuple[Download, Outcome]]:
+    """Fetch the subscriptions that want it, each into a file of its own."""
     wanted: list[Download] = []
     for source in sources:
         if source.url is None or fetch == "none":
@@ -161,16 +177,17 @@ def _fetch(inputs: Inputs, sources: list[Source], fetch: Fetch, progress: Listen
         target = copies.folder / f"candidate.{time.monotonic_ns():x}"
         wanted.append(Download(source.id, source.url, target, about.validators if known else Validators()))
     if not wanted:
-        return {}
+        return []
     if fetcher is None:
         cap = inputs.settings.fetch
         fetcher = Fetcher(FetchLimits(max_bytes=cap.max_bytes, allow_private=cap.allow_private))
     count = iter(range(1, len(wanted) + 1))
     outcomes = fetch_all(fetcher, wanted, lambda id_: progress(Progress("fetch", id_, next(count), len(wanted))))
-    return {item.id: _arrival(Copies(inputs.settings.state_dir, item.id), item, outcomes[item.id]) for item in wanted}
+    return [(item, outcomes[item.id]) for item in wanted]
 
 
 def _arrival(copies: Copies, item: Download, outcome: Outcome) -> Arrival:
+    """Put what a fetch brought where the intake looks for it."""
     if isinstance(outcome, FetchError):
         return Arrival(error=outcome)
     about = copies.about()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocklists.copies import JITTER, RETRY, About, Copies, HeldCopy, Refused, digest_of, due_at
+from blocklists.copies import JITTER, RETRY, About, Copies, HeldCopy, Refused, alone, digest_of, due_at
 from blocklists.fetch import Validators
 
 ABOUT = About(
@@ -96,3 +96,15 @@ def test_failed_fetch_is_tried_again_sooner_then_more_rarely() -> None:
     assert RETRY * (1 - JITTER) <= waits[0] <= RETRY * (1 + JITTER)
     assert waits[3] > waits[0] * 4
     assert max(waits) <= 86_400 * (1 + JITTER)
+
+
+def test_only_one_process_is_at_a_purpose_and_purposes_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """A second fetch does without; a compilation does not wait for a download; a place is free again when its holder is done."""
+    with (
+        alone(tmp_path, "fetch", wait=False) as first,
+        alone(tmp_path, "fetch", wait=False) as second,
+        alone(tmp_path, "prepare", wait=True) as other,
+    ):
+        assert (first, second, other) == (True, False, True)
+    with alone(tmp_path, "fetch", wait=False) as again:
+        assert again

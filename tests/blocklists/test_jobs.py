@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from blocklists.copies import alone
 from blocklists.fetch import Fetcher, FetchLimits
 from blocklists.jobs import Inputs, Prepared, accept_held, next_due, prepare
 from blocklists.progress import Progress, silent
@@ -190,6 +191,15 @@ def test_held_copy_is_used_after_somebody_agreed(tmp_path: Path) -> None:
         assert entries() == ("fresh", 500)
         server.pages["/l"] = Page("".join(names[:499]).encode(), etag='"3"')
         assert entries() == ("fresh", 499)
+
+
+def test_compiling_goes_on_while_another_process_downloads(tmp_path: Path) -> None:
+    """A reload in the middle of a slow download compiles what is on disk and fetches nothing itself."""
+    with ListServer() as server, alone(tmp_path, "fetch", wait=False) as busy:
+        assert busy
+        settings = BlocklistSettings(tmp_path, (ListSettings("far", category="gamb", url=server.url("/l")),), fetch=FetchSettings(True))
+        prepared = prepare(_inputs(settings, NOW), "all")
+        assert not server.requests and prepared.changes["index"]
 
 
 def test_servers_that_lists_come_from_are_never_blocked(tmp_path: Path) -> None:
