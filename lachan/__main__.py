@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.errors import LachanError
+from gateway.errors import LachanError, MistakesError
 
 app = typer.Typer(
     name="lachan",
@@ -192,7 +192,10 @@ def main() -> None:
 
 def explain_error(error: LachanError) -> str:
     """The text a person reads for an expected error; control characters are escaped."""
-    text = str(error)
+    if isinstance(error, MistakesError) and len(error.mistakes) > 1:
+        text = f"{len(error.mistakes)} lỗi / mistakes:\n{error}"
+    else:
+        text = f"lỗi / error: {error}"
     return "".join(letter if letter.isprintable() or letter == "\n" else f"\\x{ord(letter):02x}" for letter in text)
 
 

@@ -7,11 +7,13 @@ compilation is given back, and nothing that goes wrong with a list can touch the
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from gateway.clock import WallClock
 from gateway.errors import LachanError
 from lachan.configuration import load
 
@@ -45,7 +47,8 @@ def wait_after(went_well: bool, path: Path) -> float:
     if not went_well:
         return AFTER_FAILURE
     try:
-        due = next_due(load(path, require_files=False).lists, time.time())
+        now = WallClock.from_environment(os.environ).now()
+        due = next_due(load(path, require_files=False).lists, now)
     except LachanError:
         return AFTER_FAILURE
-    return min(max(due - time.time(), SHORTEST), LONGEST)
+    return min(max(due - now, SHORTEST), LONGEST)

@@ -51,7 +51,7 @@ def test_asking_a_gateway_that_does_not_run_is_one_sentence(arguments: list[str]
     path.write_text("state_dir: var\n")
     found = run_command(*arguments, "-c", str(path))
     assert found.returncode == 1
-    assert found.stderr.strip() == f"no gateway is running for {tmp_path / 'var'}: start it with lachan run"
+    assert found.stderr.strip() == f"lỗi / error: no gateway is running for {tmp_path / 'var'}: start it with lachan run"
 
 
 def test_demo_is_refused_while_there_are_no_admin_pages() -> None:
@@ -79,4 +79,4 @@ def test_query_without_a_server_is_one_sentence() -> None:
 
 def test_error_text_cannot_move_the_cursor() -> None:
     """Control characters of a hostile file name are escaped; several lines stay several lines."""
-    assert explain_error(StartError("a\x1b[2Jb\nc")) == "a\\x1b[2Jb\nc"
+    assert explain_error(StartError("a\x1b[2Jb\nc")) == "lỗi / error: a\\x1b[2Jb\nc"
