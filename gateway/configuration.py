@@ -7,7 +7,7 @@ to another package are carried along unread. Raises `SettingsError`; nothing her
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -33,6 +33,7 @@ from gateway.settings import (
     UpstreamSettings,
 )
 from gateway.tls import try_files
+from gateway.upstreams.bootstrap import find_unreachable
 from gateway.wire.name import key_from_text
 from gateway.written import GatewayFile, UpstreamsFile
 from gateway.written_policy import policy_of
@@ -157,6 +158,7 @@ class _Resolver:
             servers, origin = tuple(map(parse_server, FALLBACK)), "fallback"
         self._refuse_own(servers, listen)
         routes = {key_from_text(name): tuple(route) for name, route in written.routes.items()}
+        self._refuse_unreachable(servers, written.routes)
         return UpstreamSettings(servers, written.strategy, MappingProxyType(routes), written.timeout, origin)
 
     def _tls(self) -> TlsSettings | None:
@@ -180,6 +182,16 @@ class _Resolver:
         for index, server in enumerate(servers):
             if any(server.address == endpoint.host and server.port == endpoint.port for endpoint in listen):
                 self._mistake(("upstreams", "servers", index), f"{server} is this gateway's own address", "it would ask itself for ever")
+
+    def _refuse_unreachable(self, servers: Sequence[UpstreamAddress], routes: Mapping[str, Sequence[UpstreamAddress]]) -> None:
+        """An encrypted server by name needs somebody who can be asked for its address."""
+        unreachable = set(find_unreachable([*servers, *(server for route in routes.values() for server in route)]))
+        places: list[tuple[Keys, UpstreamAddress]] = [(("upstreams", "servers", index), server) for index, server in enumerate(servers)]
+        places += [(("upstreams", "routes", name, index), server) for name, route in routes.items() for index, server in enumerate(route)]
+        for place, server in places:
+            if server in unreachable:
+                remedy = f"write it behind an @, such as {server}@192.0.2.1, or add a plain server (udp:// or tcp://)"
+                self._mistake(place, f"nobody can be asked for the address of {server.name}", remedy)
 
     def _policy(self) -> dict[str, Any]:
         policy = policy_of(self.written)

@@ -1,7 +1,8 @@
 """Upstream servers as text: `scheme://name[:port][/path][@address]`, and the resolvers the system already uses.
 
-Only `configuration.py` and the composition import this module. It may look a server's name up once, when the file is read; the
-gateway itself never depends on another resolver to find its upstreams.
+Only `configuration.py` and the composition import this module. It may look the name of a plain server up once, when the file is read; the
+gateway itself never depends on another resolver to find its upstreams. An encrypted server without an address is looked up through the
+plain ones.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
+from gateway.errors import InvalidName
 from gateway.settings import Endpoint, Scheme, UpstreamAddress
+from gateway.upstreams.tls import read_pin
+from gateway.wire.name import key_from_text
 
 PORTS: dict[str, int] = {"udp": 53, "tcp": 53, "tls": 853, "https": 443}
+ENCRYPTED = frozenset({"tls", "https"})
 FALLBACK = ("udp://9.9.9.9", "udp://149.112.112.112")
 """Asked only when the file names nobody and the system has no resolver: Quad9, a foundation in Switzerland."""
 RESOLV_CONF = (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf"))
 
 _FORM = re.compile(r"([a-z]+)://(?:\[([^\]]+)\]|([^:/@\[\]]+))(?::([0-9]{1,5}))?(/[^@\s]*)?(?:@(?:\[([^\]]+)\]|(\S+)))?")
 _SHAPE = "write it as udp://192.168.1.1, tcp://192.168.1.1:53 or scheme://name[:port][/path][@address]"
-NOT_BUILT = {"tls": "DNS over TLS", "https": "DNS over HTTPS"}
 
 
 def parse_server(text: str, find_address: Callable[[str], str] | None = None) -> UpstreamAddress:
@@ -32,16 +36,16 @@ def parse_server(text: str, find_address: Callable[[str], str] | None = None) ->
     scheme = match[1]
     if scheme not in PORTS:
         raise ValueError(f"'{scheme}' is not a way to reach a server; known: udp, tcp, tls, https")
-    if scheme in NOT_BUILT:
-        raise ValueError(f"upstreams over {NOT_BUILT[scheme]} ({scheme}://) are not part of this version yet; use udp:// or tcp://")
     name = match[2] or match[3]
     port = int(match[4]) if match[4] else PORTS[scheme]
     if not 1 <= port <= 65_535:
         raise ValueError(f"port {port} is not between 1 and 65535")
     path = match[5] or ("/dns-query" if scheme == "https" else "")
-    if path and scheme != "https":
+    if scheme == "tls":
+        read_pin(path)
+    elif path and scheme != "https":
         raise ValueError(f"a path ({path}) belongs to https:// only")
-    address = _address(match[6] or match[7], name, find_address or look_up)
+    address = _address(match[6] or match[7], name, _leave_open if scheme in ENCRYPTED else find_address or look_up)
     return UpstreamAddress(_scheme(scheme), name, port, path, address)
 
 
@@ -65,6 +69,15 @@ def _address(written: str | None, name: str, find_address: Callable[[str], str])
         return find_address(name)
     except OSError:
         raise ValueError(f"the address of '{name[:80]}' was not found; write it behind an @, such as udp://{name[:80]}@192.0.2.1") from None
+
+
+def _leave_open(name: str) -> str:
+    """Encrypted servers are found through the plain ones while the gateway runs: their answer needs no trust, the certificate decides."""
+    try:
+        key_from_text(name)
+    except InvalidName as error:
+        raise ValueError(f"'{name[:80]}' is {error}") from None
+    return ""
 
 
 def look_up(name: str) -> str:

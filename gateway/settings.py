@@ -69,7 +69,10 @@ class ProxyProtocolSettings:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamAddress:
-    """One upstream resolver. `address` is the IP to connect to; `name` is what a certificate is checked against and what a person reads."""
+    """One upstream resolver. `name` is what a certificate is checked against and what a person reads; `address` is the IP to connect to,
+    empty
+    for an encrypted server that is to be found through the plain ones. `path` is that of DoH, or the pin of a `tls` server's key.
+    """
 
     scheme: Scheme
     name: str
@@ -80,7 +83,7 @@ class UpstreamAddress:
     def __str__(self) -> str:
         name = f"[{self.name}]" if ":" in self.name else self.name
         text = f"{self.scheme}://{name}:{self.port}{self.path}"
-        return text if self.name == self.address else f"{text}@{self.address}"
+        return text if self.address in ("", self.name) else f"{text}@{self.address}"
 
 
 @dataclass(frozen=True, slots=True)

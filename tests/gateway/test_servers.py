@@ -9,6 +9,8 @@ import pytest
 from gateway.servers import FALLBACK, parse_server, system_servers
 from gateway.settings import Endpoint, UpstreamAddress
 
+PIN = "/pin-sha256=" + "A" * 43 + "="
+
 
 def unknown(name: str) -> str:
     """A look-up that finds nothing."""
@@ -23,6 +25,13 @@ def unknown(name: str) -> str:
         ("tcp://[2001:db8::1]:5301", UpstreamAddress("tcp", "2001:db8::1", 5301, "", "2001:db8::1")),
         ("tcp://dns.example@192.0.2.1", UpstreamAddress("tcp", "dns.example", 53, "", "192.0.2.1")),
         ("udp://dns.example:54@[2001:db8::1]", UpstreamAddress("udp", "dns.example", 54, "", "2001:db8::1")),
+        ("tls://dns.example@192.0.2.1", UpstreamAddress("tls", "dns.example", 853, "", "192.0.2.1")),
+        ("tls://192.0.2.1", UpstreamAddress("tls", "192.0.2.1", 853, "", "192.0.2.1")),
+        ("tls://dns.example", UpstreamAddress("tls", "dns.example", 853, "", "")),
+        (f"tls://dns.example{PIN}@192.0.2.1", UpstreamAddress("tls", "dns.example", 853, PIN, "192.0.2.1")),
+        ("https://dns.example@192.0.2.1", UpstreamAddress("https", "dns.example", 443, "/dns-query", "192.0.2.1")),
+        ("https://dns.example:8443/family@192.0.2.1", UpstreamAddress("https", "dns.example", 8443, "/family", "192.0.2.1")),
+        ("https://dns.example/dns-query", UpstreamAddress("https", "dns.example", 443, "/dns-query", "")),
     ],
 )
 def test_server_is_read_as_written(text: str, expected: UpstreamAddress) -> None:
@@ -32,7 +41,8 @@ def test_server_is_read_as_written(text: str, expected: UpstreamAddress) -> None
 
 def test_server_text_reads_back_as_the_same_server() -> None:
     """What is shown can be written into a file again."""
-    for text in ["udp://9.9.9.9", "tcp://[2001:db8::1]:5301", "tcp://dns.example@192.0.2.1"]:
+    texts = ["udp://9.9.9.9", "tcp://[2001:db8::1]:5301", "tcp://dns.example@192.0.2.1", "https://dns.example/family", "tls://dns.example"]
+    for text in [*texts, f"tls://dns.example{PIN}@[2001:db8::1]"]:
         server = parse_server(text, unknown)
         assert server == parse_server(str(server), unknown)
 
@@ -53,8 +63,10 @@ def test_name_without_an_address_is_looked_up_once() -> None:
         ("udp://9.9.9.9/path", "belongs to https"),
         ("udp://dns.example@nowhere", "behind the @"),
         ("udp://dns.example", "write it behind an @"),
-        ("tls://dns.example@192.0.2.1", "not part of this version"),
-        ("https://dns.example/dns-query@192.0.2.1", "not part of this version"),
+        ("tls://dns.example/dns-query@192.0.2.1", "SHA-256"),
+        ("tls://dns.example/pin-sha256=short@192.0.2.1", "SHA-256"),
+        ("tls://dns_..example", "not a domain name"),
+        ("https://300.1.1.1", "not an IP address"),
     ],
 )
 def test_wrong_server_is_refused_with_the_remedy(text: str, expected: str) -> None:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.configuration import check_gateway
 from gateway.errors import InvalidName
 from gateway.query import Answer, Query
 from gateway.settings import UpstreamAddress
 from gateway.upstreams import NetworkError, Timeout, UpstreamFailure
 from gateway.upstreams.bootstrap import Locator, find_unreachable
 from gateway.wire.name import key_from_text
+from gateway.yamlfile import parse
 from tests.gateway.upstreams.conftest import OpenResolver, server
 from tests.support.certificates import Authority
 from tests.support.upstream import ScriptedUpstream
@@ -119,3 +121,21 @@ def test_settings_without_a_way_to_find_a_server_are_told() -> None:
     assert find_unreachable([by_name, with_address]) == [by_name]
     assert find_unreachable([by_name, plain]) == []
     assert find_unreachable([with_address]) == []
+
+
+@pytest.mark.parametrize(
+    ("upstreams", "place"),
+    [
+        ('{servers: ["tls://dns.example"]}', "upstreams.servers[0]"),
+        ('{servers: ["tls://dns.example@192.0.2.53"], routes: {lan.example: ["https://dns.example"]}}', "upstreams.routes"),
+        ('{servers: ["udp://192.0.2.53", "tls://dns.example"]}', ""),
+        ('{servers: ["tls://dns.example"], routes: {lan.example: ["tcp://192.0.2.53"]}}', ""),
+    ],
+)
+def test_configuration_names_the_server_nobody_can_find(upstreams: str, place: str) -> None:
+    """`check` refuses an encrypted server without an address when there is no plain one to ask, with the place and the remedy."""
+    _, mistakes = check_gateway(parse(f"upstreams: {upstreams}"))
+    found = [str(mistake) for mistake in mistakes]
+    assert len(found) == (1 if place else 0)
+    if place:
+        assert place in found[0] and "nobody can be asked" in found[0] and "@" in found[0]
