@@ -60,7 +60,7 @@ class Engine:
         self._canary_tails = tuple(f".{label}." for label in sorted(catalogue.canary_labels))
         rule = Rule(RuleOrigin.SYSTEM, Reason.CANARY, "canary", source="catalogue", version=catalogue.version)
         self._canary = Local((), Reason.CANARY, rule, NXDOMAIN)
-        self._verdicts: dict[tuple[PolicyBase, tuple[int, ...]], Verdict] = {}
+        self._verdicts: dict[tuple[PolicyBase, tuple[int, ...], tuple[str, ...], bool], Verdict] = {}
         self._targets: dict[tuple[object, ...], Block | None] = {}
 
     def judge(self, key: str, qtype: int, policy: EffectivePolicy) -> Verdict:
@@ -68,24 +68,27 @@ class Engine:
         tables = policy.tables
         assert isinstance(tables, PolicyTables)
         special, orders, names = self._special, tables.orders.entries, policy.own_names
+        met: tuple[str, ...] = ()
         end = key.find(".") + 1
         while end:
             part = key[:end]
-            if part in special or part in orders or part in names:
-                return self._judge_one(key, qtype, tables)
+            if part in names or part in orders:
+                return self._finish(key, qtype, self._weigh(key, tables), tables)
+            if part in special:
+                met = (*met, part)
             end = key.find(".", end) + 1
-        if policy.has_regex or key.endswith(self._canary_tails):
-            return self._judge_one(key, qtype, tables)
-        codes = self.index.lookup(key)
-        state = (tables.base, codes)
+        if policy.has_regex:
+            return self._finish(key, qtype, self._weigh(key, tables), tables)
+        # What is left depends on the listed and the special names that cover this one, and on whether the last of them is the name itself.
+        state = (tables.base, self.index.lookup(key), met, bool(met) and met[-1] == key)
         verdict = self._verdicts.get(state)
         if verdict is None:
-            verdict = self._judge_one(key, qtype, tables)
+            verdict = self._weigh(key, tables)
             if not isinstance(verdict, Rewrite):  # a zone may rewrite to a name made of the query name
                 if len(self._verdicts) >= _MOST_REMEMBERED:
                     self._verdicts = {}
                 self._verdicts[state] = verdict
-        return verdict
+        return self._finish(key, qtype, verdict, tables) if met or key.endswith(self._canary_tails) else verdict
 
     def explain(self, key: str, qtype: int, policy: EffectivePolicy) -> Decision:
         """The same verdict with the rules that lost."""
@@ -126,12 +129,12 @@ class Engine:
 
     # one name
 
-    def _judge_one(self, key: str, qtype: int, tables: PolicyTables) -> Verdict:
-        canary = self._canary_of(key, tables)
-        if canary is not None:
-            return canary
-        verdict = Judgement(self._subject(key), tables, self.catalogue, self.version).decide().verdict
-        return self._rewritten(key, qtype, verdict, tables)
+    def _weigh(self, key: str, tables: PolicyTables) -> Verdict:
+        return Judgement(self._subject(key), tables, self.catalogue, self.version).decide().verdict
+
+    def _finish(self, key: str, qtype: int, verdict: Verdict, tables: PolicyTables) -> Verdict:
+        """What depends on the name itself and on the type: canaries before everything, safe search after it."""
+        return self._canary_of(key, tables) or self._rewritten(key, qtype, verdict, tables)
 
     def _canary_of(self, key: str, tables: PolicyTables) -> Local | None:
         if not tables.base.canaries:

@@ -254,15 +254,13 @@ class Judgement:
 
     def _opinions(self, level: Level, code: str) -> Iterator[Opinion]:
         """Everything one level says about the name in one category, in the order of line 5; the first is its opinion."""
-        rules = self._base.levels.get(level)
+        rules = self._base.levels[level]
         own = self._own_of(level)
         yield from self._timed(level, rules, own, code)
-        if rules is not None and rules.offline is not None and not self._subject.is_target:
+        if rules.offline is not None and not self._subject.is_target:
             yield Opinion(level, Place.OFFLINE, True, rules.offline)
         if own.leading is not None:
             yield own.leading
-        if rules is None:
-            return
         closed = rules.closed.get(code)
         if closed is not None:
             yield Opinion(level, Place.OVERLAY, True, closed)
@@ -277,19 +275,18 @@ class Judgement:
         if switch is not None:
             yield Opinion(level, Place.CATEGORY, switch[0], switch[1], scope=frozenset((code,)))
 
-    def _timed(self, level: Level, rules: LevelRules | None, own: _Own, code: str) -> list[Opinion]:
+    def _timed(self, level: Level, rules: LevelRules, own: _Own, code: str) -> list[Opinion]:
         """Timed overrides that speak about the name in this category: the latest begun first, `off` first on a tie."""
         said: list[tuple[float, bool, Opinion]] = []
         if own.exception is not None:
             said.append((own.exception.start, False, Opinion(level, Place.OVERRIDE, False, own.exception.rule)))
-        if rules is not None:
-            for opening in rules.openings:
-                if any(service.id in opening.services for service in self._subject.services):
-                    said.append((opening.start, False, Opinion(level, Place.OVERRIDE, False, opening.rule)))
-                elif code in opening.categories and (not opening.delegated or self._catalogue.is_delegable(code)):
-                    said.append((opening.start, False, Opinion(level, Place.OVERRIDE, False, opening.rule, scope=frozenset((code,)))))
-            if rules.off is not None and not self._subject.is_target:
-                said.append((rules.off[0], True, Opinion(level, Place.OVERRIDE, True, rules.off[1])))
+        for opening in rules.openings:
+            if any(service.id in opening.services for service in self._subject.services):
+                said.append((opening.start, False, Opinion(level, Place.OVERRIDE, False, opening.rule)))
+            elif code in opening.categories and (not opening.delegated or self._catalogue.is_delegable(code)):
+                said.append((opening.start, False, Opinion(level, Place.OVERRIDE, False, opening.rule, scope=frozenset((code,)))))
+        if rules.off is not None and not self._subject.is_target:
+            said.append((rules.off[0], True, Opinion(level, Place.OVERRIDE, True, rules.off[1])))
         said.sort(key=lambda row: (row[0], row[1]), reverse=True)
         return [opinion for _, _, opinion in said]
 

@@ -136,11 +136,6 @@ class Resolver:
             names = self._interner.names[names_key] = _names(layers, now)
         base_id = self._interner.id_of(("base", *base.identity, orders.identity))
         policy_id = self._interner.id_of(("policy", base_id, match.tenant, profile.id, names_key))
-        provenance = {"operator": ("operator", self._operators[0].version if self._operators else "")}
-        if tenant is not None:
-            provenance["profile"] = (f"profile {profile.id}", tenant.version)
-        if school is not None and school_tenant is not None:
-            provenance["site"] = (f"site {school.id}", school_tenant.version)
         levels = names.values()
         return EffectivePolicy(
             id=policy_id,
@@ -156,7 +151,7 @@ class Resolver:
             has_regex=any(table.expressions for level in levels for table in (level.rules, level.exceptions)),
             valid_until=min(orders.valid_until, *(_layer_boundary(layer, now) for layer in layers), NEVER),
             client_ttl_max=TTL_DEFAULT,
-            tables=PolicyTables(base, names, orders, provenance),
+            tables=PolicyTables(base, names, orders, (school_tenant.policy.tenant, school.id) if school and school_tenant else None),
         )
 
     def _school(
@@ -367,10 +362,8 @@ def _names(layers: Sequence[_Layer], now: float) -> Mapping[Level, LevelNames]:
     exceptions: dict[Level, list[Named]] = {}
     for layer in layers:
         origin = RuleOrigin(layer.level)
-        for blocked, word, texts in ((False, "allow", layer.rules.allow), (True, "deny", layer.rules.deny)):
-            rules.setdefault(layer.level, []).extend(
-                Named(parse_name_rule(text), blocked, Rule(origin, Reason.NAME, f"{word} {text}", "", layer.source)) for text in texts
-            )
+        for blocked, texts in ((False, layer.rules.allow), (True, layer.rules.deny)):
+            rules.setdefault(layer.level, []).extend(Named(parse_name_rule(text), blocked, origin, layer.source) for text in texts)
         for override in _excepting(layer, now):
             exceptions.setdefault(layer.level, []).extend(_excepted(override, origin, layer.source))
     return {
@@ -382,9 +375,9 @@ def _names(layers: Sequence[_Layer], now: float) -> Mapping[Level, LevelNames]:
 
 def _excepted(override: Override, origin: RuleOrigin, source: str) -> Iterable[Named]:
     start = -NEVER if override.start is None else override.start
+    word, basis = f"{override.kind} {override.id}", f"until {_iso(override.until)}"
     for text in override.names:
-        rule = Rule(origin, Reason.OVERRIDE, f"{override.kind} {override.id} {text}", f"until {_iso(override.until)}", source)
-        yield Named(parse_name_rule(text), False, rule, start)
+        yield Named(parse_name_rule(text), False, origin, source, Reason.OVERRIDE, word, basis, start)
 
 
 def _table(rows: Iterable[Named]) -> NameTable:

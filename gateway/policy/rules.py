@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.policy.catalogue import Cell
-from gateway.policy.model import Band, BlockSettings, Level, Place, Rewrite, Rule, Verdict
+from gateway.policy.model import Band, BlockSettings, Level, Place, Reason, Rewrite, Rule, RuleOrigin, Verdict
 from gateway.policy.names import Coverage, NameRule, matches
 from gateway.policy.overlay import OrderView
 from gateway.policy.rpz import Trigger
@@ -44,12 +44,26 @@ class LevelRules:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """One rule by name of a level. For a timed exception `start` is when it began (unix seconds)."""
+    """One rule by name of a level: allow or deny, or a timed exception that began at `start` (unix seconds).
+
+    There may be a hundred thousand of them, so what `explain` says is made when it is asked for.
+    """
 
     name: NameRule
     blocked: bool
-    rule: Rule
+    origin: RuleOrigin
+    source: str
+    kind: Reason = Reason.NAME
+    word: str = ""
+    basis: str = ""
     start: float = 0.0
+
+    @property
+    def rule(self) -> Rule:
+        """The rule in the words of its owner."""
+        return Rule(
+            self.origin, self.kind, f"{self.word or ('deny' if self.blocked else 'allow')} {self.name.text}", self.basis, self.source
+        )
 
     def rank(self) -> tuple[int, int]:
         """Its specificity; the lowest is the most specific."""
@@ -115,14 +129,12 @@ class PolicyBase:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PolicyTables:
-    """What an effective policy carries for the engine. `provenance` gives the rule sources `profile`, `site` and `operator` their name
-    and version, which the shared base does not know.
-    """
+    """What an effective policy carries for the engine. `school` is the tenant and the site whose rules are the school's."""
 
     base: PolicyBase
     names: Mapping[Level, LevelNames]
     orders: OrderView
-    provenance: Mapping[str, tuple[str, str]]
+    school: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

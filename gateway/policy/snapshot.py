@@ -106,22 +106,35 @@ class Snapshot:
     def explain(self, key: str, qtype: int, policy: EffectivePolicy) -> Decision:
         """The verdict of `judge` with every rule in full and the rules that lost."""
         decision = self._engine.explain(key, qtype, policy)
-        tables = policy.tables
-        assert isinstance(tables, PolicyTables)
+        known = self._provenance(policy)
         verdict = decision.verdict
         if verdict.rule is not None:
-            verdict = replace(verdict, rule=_named(verdict.rule, tables))
-        return Decision(verdict, tuple(_named(rule, tables) for rule in decision.lost), decision.categories)
+            verdict = replace(verdict, rule=_named(verdict.rule, known))
+        return Decision(verdict, tuple(_named(rule, known) for rule in decision.lost), decision.categories)
+
+    def _provenance(self, policy: EffectivePolicy) -> dict[str, tuple[str, str]]:
+        """The name and version of the files that the rule sources `operator`, `profile` and `site` stand for, for one policy."""
+        tables = policy.tables
+        assert isinstance(tables, PolicyTables)
+        known: dict[str, tuple[str, str]] = {}
+        for tenant in self._tenants.values():
+            if tenant.policy.kind == "operator":
+                known.setdefault("operator", ("operator", tenant.version))
+        if (own := self._tenants.get(policy.tenant)) is not None:
+            known["profile"] = (f"profile {policy.profile_id}", own.version)
+        if tables.school is not None and (school := self._tenants.get(tables.school[0])) is not None:
+            known["site"] = (f"site {tables.school[1]}", school.version)
+        return known
 
     def next_boundary(self, now: float) -> float:
         """The first moment after `now` at which an order begins or ends or a policy handed out so far must be resolved again."""
         return self._resolver.next_boundary(now)
 
 
-def _named(rule: Rule, tables: PolicyTables) -> Rule:
+def _named(rule: Rule, known: Mapping[str, tuple[str, str]]) -> Rule:
     """A rule of the shared base with the name and version of the file it stands in for this client."""
-    known = tables.provenance.get(rule.source)
-    return rule if known is None else replace(rule, source=known[0], version=known[1])
+    found = known.get(rule.source)
+    return rule if found is None else replace(rule, source=found[0], version=found[1])
 
 
 def _load_engine(state_dir: Path, manifest: Manifest, previous: Snapshot | None) -> Engine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.policy.model import Reason, Rule, RuleOrigin
+from gateway.policy.model import RuleOrigin
 from gateway.policy.names import parse_name_rule
 from gateway.policy.rules import NO_NAMES, Named, NameTable
 from gateway.wire.name import key_from_text
@@ -15,7 +15,7 @@ from tests.support.strategies import hosts
 
 def named(text: str) -> Named:
     """A denied name."""
-    return Named(parse_name_rule(text), True, Rule(RuleOrigin.PARENT, Reason.NAME, text))
+    return Named(parse_name_rule(text), True, RuleOrigin.PARENT, "profile")
 
 
 def table(*texts: str) -> NameTable:
@@ -54,3 +54,8 @@ def test_rank_is_exact_then_longer_then_expression() -> None:
         "example",
         "/a/",
     ]
+
+
+def test_rule_is_told_in_the_words_of_its_owner() -> None:
+    """What a person wrote, with the word that says what it does."""
+    assert [named("=a.example").rule.text, named("/a/").rule.origin] == ["deny =a.example", "parent"]
