@@ -1,14 +1,11 @@
 """The cache of upstream answers of one worker. The pipeline and the worker's control requests import this module.
 
 Answers are kept with their facts under lower-case name, type, class, DO, CD and upstream group, so that nothing a client may vary splits
-an entry and
-no route's answer reaches another route. NXDOMAIN holds for every type of its name (RFC 2308 §5). Beside them stand failures (RFC 9520): a
-question
-that just failed is not asked again for a moment.
+an entry and no route's answer reaches another route. NXDOMAIN holds for every type of its name (RFC 2308 §5). Beside them stand failures
+(RFC 9520): a question that just failed is not asked again for a moment.
 
 Bounds: entries and bytes; the oldest entry that was not used since it was last looked at goes first, a few per insertion, so that no
-insertion is slow.
-All times are seconds on the monotonic clock and are given by the caller; a jump of the wall clock changes nothing here.
+insertion is slow. All times are seconds on the monotonic clock and are given by the caller; a jump of the wall clock changes nothing here.
 
 RFC 1035, 2181, 2308 (negative answers), 8767 (stale answers), 9520 (failures).
 """

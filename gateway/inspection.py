@@ -1,8 +1,7 @@
 """What an upstream's answer must not contain: private addresses under public names, and an upstream's own block passed off as data.
 
 Pure functions over the facts of an answer; the pipeline calls them once per upstream answer, before it is stored. What the answer means
-for a
-client's policy (targets, listed addresses) is `policy`'s business.
+for a client's policy (targets, listed addresses) is `policy`'s business.
 
 * Loopback and unspecified addresses (127/8, 0.0.0.0, ::, ::1) under a public name are how filtering resolvers block: `UpstreamBlock`,
 never counted

@@ -1,7 +1,7 @@
 """Settings of the data plane, resolved: nothing is left on "auto", every path is absolute, every address is parsed.
 
-What a person writes is in `written.py`; `configuration.py` reads the file and turns the one into the other. Parts of the
-gateway receive these values in their constructors and never look at the file. Any package may import this module.
+What a person writes is in `written.py`; `configuration.py` reads the file and turns the one into the other. Parts of the gateway receive
+these values in their constructors and never look at the file. Any package may import this module.
 
 Units: seconds for times, bytes for sizes, queries per second for rates, unless a name says otherwise.
 """
@@ -70,8 +70,7 @@ class ProxyProtocolSettings:
 @dataclass(frozen=True, slots=True)
 class UpstreamAddress:
     """One upstream resolver. `name` is what a certificate is checked against and what a person reads; `address` is the IP to connect to,
-    empty
-    for an encrypted server that is to be found through the plain ones. `path` is that of DoH, or the pin of a `tls` server's key.
+    empty for an encrypted server that is to be found through the plain ones. `path` is that of DoH, or the pin of a `tls` server's key.
     """
 
     scheme: Scheme
@@ -90,8 +89,8 @@ class UpstreamAddress:
 class UpstreamSettings:
     """Who is asked when nothing is known here.
 
-    `routes` maps the key of a suffix (`gateway.wire.name.key_from_text`) to the servers for it and everything below.
-    `timeout` bounds one attempt. `origin` says who chose the servers: the file, the system's own resolver, or the fallback.
+    `routes` maps the key of a suffix (`gateway.wire.name.key_from_text`) to the servers for it and everything below. `timeout` bounds one
+    attempt. `origin` says who chose the servers: the file, the system's own resolver, or the fallback.
     """
 
     servers: tuple[UpstreamAddress, ...]
@@ -160,8 +159,8 @@ class Limits:
 class GatewaySettings:
     """Everything the data plane is told.
 
-    `policy` is the local policy file (tenant `local`) in the form `gateway.policy.tenant` validates; `source` is the file the
-    settings were read from, None for settings built in memory.
+    `policy` is the local policy file (tenant `local`) in the form `gateway.policy.tenant` validates; `source` is the file the settings
+    were read from, None for settings built in memory.
     """
 
     state_dir: Path

@@ -1,12 +1,9 @@
 """Resolvers that are asked what is not known here: what every way of reaching one has in common.
 
 An upstream is one server over one transport (`udp`, `stream` for TCP and TLS, `doh`). It sends exchanges, matches what comes back and
-reports
-to its observer; it knows nothing of clients, policy or other upstreams. `selector.Resolver` owns the upstreams of all groups: it joins
-identical
-questions, chooses who is asked, counts attempts and calls back. The pipeline imports `selector`; nobody else in `gateway` imports this
-package,
-`metrics` reads `Tally`.
+reports to its observer; it knows nothing of clients, policy or other upstreams. `selector.Resolver` owns the upstreams of all groups: it
+joins identical questions, chooses who is asked, counts attempts and calls back. The pipeline imports `selector`; nobody else in `gateway`
+imports this package, `metrics` reads `Tally`.
 
 To add one more transport: a file with a class that satisfies `Upstream`, and its scheme in `selector.Resolver._open`.
 
@@ -145,8 +142,8 @@ class Health:
     clock.
 
     A strike is an attempt that ended with nothing at all having come from the server since it was sent; forged, broken or refused replies
-    are no
-    strikes. A server with `DOWN_AFTER` strikes in a row is down: it is asked at most once a second until any well-formed answer comes.
+    are no strikes. A server with `DOWN_AFTER` strikes in a row is down: it is asked at most once a second until any well-formed answer
+    comes.
     """
 
     __slots__ = ("_backed_off_at", "fault", "is_down", "last_good", "last_reply", "penalty", "probed_at", "refused", "rto", "rto_max",

@@ -1,9 +1,8 @@
 """Finding the address of an encrypted upstream that is configured by name only, through the plain upstreams. Imported by `selector` and
 settings.
 
-The answer needs no trust: whoever forges it gets a connection that fails, because the certificate or the pinned key is checked. An
-address once found
-is kept until a newer one is known, so that a gateway whose plain upstreams are gone still reaches its encrypted ones.
+The answer needs no trust: whoever forges it gets a connection that fails, because the certificate or the pinned key is checked. An address
+once found is kept until a newer one is known, so that a gateway whose plain upstreams are gone still reaches its encrypted ones.
 """
 
 from __future__ import annotations

@@ -12,8 +12,7 @@ def conclude(exchange: Exchange, upstreams: Iterable[Upstream], now: float) -> U
     """The failure of an exchange; `upstreams` is its group, whose state tells why a question was never sent.
 
     What a server said outranks what a message looked like, and that outranks the network: a refusal by one and silence of another is a
-    failure of
-    the servers, not of the network.
+    failure of the servers, not of the network.
     """
     evidence = tuple(exchange.evidence)
     if not evidence:

@@ -1,7 +1,7 @@
 """Sending and receiving many datagrams with one system call, on connected sockets. Imported by `udp` only.
 
-One `DatagramRing` serves all upstream sockets of a worker: its buffers are used within one call and never across turns of the loop.
-Off Linux, `PlainRing` has the same face with one system call per datagram.
+One `DatagramRing` serves all upstream sockets of a worker: its buffers are used within one call and never across turns of the loop. Off
+Linux, `PlainRing` has the same face with one system call per datagram.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Upstreams over kept connections: what TCP, TLS and HTTPS have in common. Imported by `stream` and `doh` only.
 
 A small pool of connections per upstream, questions pipelined on each. Questions of one turn of the loop leave in one write (over TLS: one
-record). A
-connection that says nothing while questions wait is given up, and the next question opens a fresh one. One task per connection that is
-being opened,
-none per question.
+record). A connection that says nothing while questions wait is given up, and the next question opens a fresh one. One task per connection
+that is being opened, none per question.
 """
 
 from __future__ import annotations

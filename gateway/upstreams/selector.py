@@ -75,10 +75,9 @@ class Resolver:
     """Asks upstreams and calls back, exactly once per question. Belongs to one worker and its loop.
 
     `on_recovered()` is called when an upstream comes back, `on_late(key, answer)` when an answer comes after its question was given up.
-    `trusted` names the encrypted upstreams whose AD bit is passed on. `group_of(key)` is the upstream group for a name, given by its
-    index key:
-    0 is the default one, the others are routes (longest suffix wins).
-    `authorities` is a PEM file that encrypted upstreams are checked against instead of the system's.
+    `trusted` names the encrypted upstreams whose AD bit is passed on. `group_of(key)` is the upstream group for a name, given by its index
+    key: 0 is the default one, the others are routes (longest suffix wins). `authorities` is a PEM file that encrypted upstreams are
+    checked against instead of the system's.
     """
 
     def __init__(
@@ -124,9 +123,8 @@ class Resolver:
     def ask(self, query: Query, group: int, on_done: OnDone, on_slow: OnSlow | None = None) -> None:
         """Ask the upstreams of `group`. `on_done` is called exactly once, never before this returns.
 
-        `on_slow` is called at most once before it: after 1.8 s without an answer, or at once when every upstream of the group is down;
-        the moment to
-        give a stale answer (RFC 8767). Questions with the same key share one exchange.
+        `on_slow` is called at most once before it: after 1.8 s without an answer, or at once when every upstream of the group is down; the
+        moment to give a stale answer (RFC 8767). Questions with the same key share one exchange.
         """
         edns = query.edns
         key = (query.qname, query.qtype, query.qclass, edns is not None and edns.do, query.flags & 0x10 != 0, group)

@@ -39,8 +39,7 @@ def read_pin(path: str) -> bytes:
 
 def make_context(address: UpstreamAddress, authorities: str | None = None) -> ssl.SSLContext:
     """The context for one upstream: its certificate must be valid for its name, or its key pinned. `authorities` is a PEM file instead of
-    the
-    system's."""
+    the system's."""
     context = ssl.create_default_context(cafile=authorities)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols([_ALPN[address.scheme]])

@@ -1,12 +1,9 @@
 """An upstream over UDP: many short-lived connected sockets, ids from a cryptographic source, strict matching.
 
-Questions of one turn of the loop leave together through one socket, chosen at random among `LANES`; a socket serves at most
-`LANE_QUERIES` questions
-and `LANE_SECONDS` seconds, then a fresh one with a fresh port takes its place. A reply counts only on the socket, with the id and with
-the exact
-question that was sent, letter case included; anything else is looked at and forgotten, and the wait for the good one goes on (RFC 5452,
-and the
-lesson of TuDoor). Nothing but silence is held against an upstream. Imported by `selector` only.
+Questions of one turn of the loop leave together through one socket, chosen at random among `LANES`; a socket serves at most `LANE_QUERIES`
+questions and `LANE_SECONDS` seconds, then a fresh one with a fresh port takes its place. A reply counts only on the socket, with the id
+and with the exact question that was sent, letter case included; anything else is looked at and forgotten, and the wait for the good one
+goes on (RFC 5452, and the lesson of TuDoor). Nothing but silence is held against an upstream. Imported by `selector` only.
 """
 
 from __future__ import annotations
