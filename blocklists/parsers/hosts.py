@@ -12,7 +12,7 @@ from typing import Final
 
 from blocklists.normalize import plain_key
 from blocklists.parsers import PLAIN, Action, Bucket, Harvest, Options
-from blocklists.parsers.names import is_comment, note_fact, take_name, without_comment
+from blocklists.parsers.names import LOCAL_KEYS, is_comment, note_fact, take_name, without_comment
 from blocklists.rejections import Reason
 
 REWRITE_TTL: Final = 60
@@ -29,7 +29,7 @@ def parse(lines: Iterable[str], harvest: Harvest, options: Options) -> None:
         address, _, rest = line.partition(" ")
         if address in _SINKS:
             key = plain_key(rest.strip())
-            if key is not None:
+            if key is not None and key not in LOCAL_KEYS:
                 add(key)
                 continue
         line = line.strip()

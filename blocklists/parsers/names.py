@@ -16,6 +16,9 @@ _LOCAL: Final = frozenset(
         *("0.0.0.0", "127.0.0.1", "::1", "255.255.255.255"),
     }
 )
+LOCAL_KEYS: Final = frozenset({"localdomain.localhost."})
+"""Keys of local names that look like names of the network."""
+
 _COMMENT: Final = ("#", "!", ";", "//")
 _INLINE: Final = re.compile(r"#.*|\s(?:!|;|//).*", re.S)
 _FACT: Final = re.compile(r"[#!;/\s]*(title|version|licen[cs]e|homepage|last modified)\s*:\s*(\S.*)", re.I)
@@ -25,7 +28,7 @@ _FACT_LINES: Final = 40
 def take_name(harvest: Harvest, number: int, text: str, bucket: Bucket = PLAIN) -> None:
     """Put the name in `text` into a bucket, or count why it is none. A list's `*.x` means the name and all below (review of syntax)."""
     key = plain_key(text)
-    if key is None:
+    if key is None or key in LOCAL_KEYS:
         host = normalize_host(text)
         if isinstance(host, Rejection):
             reason = Reason.LOCAL_NAME if text.strip().lower() in _LOCAL else host.reason

@@ -18,13 +18,14 @@ def _parse(text: str, options: Options | None = None) -> Harvest:
 def test_hosts_lines_with_sink_addresses_give_names() -> None:
     """Every address that stands for no host blocks the names behind it; several names and comments may follow."""
     harvest = _parse(
-        "# Title: A list\n127.0.0.1 localhost\n::1 localhost ip6-localhost\n0.0.0.0 a.example\n127.0.0.1\tb.example c.example # inline\n"
+        "# Title: A list\n127.0.0.1 localhost localhost.localdomain\n127.0.0.1 localhost.localdomain\n"
+        "::1 localhost ip6-localhost\n0.0.0.0 a.example\n127.0.0.1\tb.example c.example # inline\n"
         "0.0.0.0   D.Example\n:: e.example\n::1 f.example\n0 g.example\n0.0.0.0 0.0.0.0\n0.0.0.0 tiền.vn\n"
         "! comment\n; comment\n// comment\n"
     )
     names = ["example.a.", "example.b.", "example.c.", "example.d.", "example.e.", "example.f.", "example.g.", "vn.xn--tin-hkz."]
     assert {PLAIN: names} == harvest.buckets
-    assert harvest.rejected == {Reason.LOCAL_NAME: 4}
+    assert harvest.rejected == {Reason.LOCAL_NAME: 6}
     assert harvest.errors == 0 and harvest.facts == {"title": "A list"}
 
 
