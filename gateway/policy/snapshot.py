@@ -72,6 +72,11 @@ class Snapshot:
         """The policy of every tenant, by its id."""
         return {name: tenant.policy for name, tenant in self._tenants.items()}
 
+    @property
+    def has_address_triggers(self) -> bool:
+        """Whether `judge_answer` looks at addresses at all."""
+        return bool(self._engine.index.addresses)
+
     def identify(self, address: bytes, local: bytes | None = None, mac: str | None = None, token: str | None = None) -> Match:
         """Who asks from `address` at our address `local` (None where the listener cannot tell)."""
         here = None if local is None else unmapped(local)

@@ -173,6 +173,17 @@ def test_line_4_timed_exception_reopens_what_its_owner_denied(tmp_path: Path) ->
     assert desk.ask("good.example", at="2026-03-04T13:00:00+07:00") == "block name"
 
 
+def test_line_4_name_allowed_above_undoes_the_name_that_closes(tmp_path: Path) -> None:
+    """What the province allows by name stays open against a parent's deny, in a good list as elsewhere."""
+    desk = make_desk(
+        tmp_path,
+        lists={"g": good("edu", "good.example")},
+        rules={"allow": ["=good.example"]},
+        profile=profile("TH", deny=["good.example"]),
+    )
+    assert [desk.ask("good.example"), desk.ask("www.good.example")] == ["pass good", "block name"]
+
+
 def test_line_4_configured_list_of_a_good_category_is_its_owners_allow(tmp_path: Path) -> None:
     """Good categories come from the signed catalogue; a configured list opens only what its owner may open (review 6)."""
     lists = {
@@ -273,6 +284,8 @@ def test_line_5_service_switch_follows_the_longest_host(tmp_path: Path) -> None:
     ]
     desk = make_desk(tmp_path / "b", profile=profile("PT", services={"talk": "block", "songs": "allow"}))
     assert [desk.ask(name) for name in ("songs.shared.example", "shared.example")] == ["pass service", "block service"]
+    desk = make_desk(tmp_path / "c", profile=profile("PT", services={"talk": "block"}))
+    assert [desk.ask(name) for name in ("songs.shared.example", "shared.example")] == ["pass default", "block service"]
 
 
 def test_line_5_only_closes_everything_else_but_names_and_good_lists(tmp_path: Path) -> None:
