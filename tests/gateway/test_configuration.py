@@ -115,10 +115,7 @@ block: {mode: page}
 @pytest.mark.parametrize("name", NOT_BUILT)
 def test_part_that_is_missing_is_refused_with_one_sentence(name: str) -> None:
     """A key of a part not built yet is recognised, never ignored."""
-    values = {
-        "tls": "{certificate: a, key: b}",
-        "proxy_protocol": "{from: [127.0.0.1/32]}",
-    }
+    values = {"proxy_protocol": "{from: [127.0.0.1/32]}"}
     listen = '{listen: ["127.0.0.1:8853"]}'
     found = messages(f"{name}: {values.get(name, listen)}")
     assert len(found) == 1
@@ -164,3 +161,11 @@ def test_document_without_a_file_starts_at_the_working_directory() -> None:
     assert settings is not None
     assert Path.cwd() / "var" == settings.state_dir
     assert None is settings.source
+
+
+def test_sections_of_later_parts_are_read_once_they_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is refused today resolves as soon as its part is there."""
+    monkeypatch.setattr("gateway.configuration.NOT_BUILT", {})
+    assert resolve("proxy_protocol: {from: [127.0.0.1/32]}").proxy_protocol is not None
+    found = messages('doq: {listen: ["127.0.0.1:8853"]}')
+    assert "text:1: doq: doq needs a certificate" in found[0]
