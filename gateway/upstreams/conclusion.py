@@ -14,7 +14,7 @@ def conclude(exchange: Exchange, upstreams: Iterable[Upstream], now: float) -> U
     What a server said outranks what a message looked like, and that outranks the network: a refusal by one and silence of another is a
     failure of the servers, not of the network.
     """
-    evidence = tuple(exchange.evidence)
+    evidence = exchange.evidence
     if not evidence:
         evidence = tuple(Evidence(upstream.label, upstream.health.fault, "down") for upstream in upstreams if upstream.health.is_down)
     faults = {item.fault for item in evidence}

@@ -57,9 +57,9 @@ class Exchange:
         self.is_parked = False
         self.is_wanted = False
         self.errors: tuple[tuple[int, str], ...] = ()
-        self.tried: list[Upstream] = []
-        self.decliners: list[Upstream] = []
-        self.evidence: list[Evidence] = []
+        self.tried: tuple[Upstream, ...] = ()
+        self.decliners: tuple[Upstream, ...] = ()
+        self.evidence: tuple[Evidence, ...] = ()
 
     def fold(self) -> None:
         """Write the next attempt in lower case."""
@@ -91,6 +91,4 @@ class Exchange:
         self.waiters = None
         self.slow = None
         self.tail = b""
-        self.tried = []
-        self.decliners = []
-        self.evidence = []
+        self.tried = self.decliners = self.evidence = ()

@@ -235,7 +235,7 @@ class Resolver:
     def _send(self, exchange: Exchange, upstream: Upstream, now: float) -> None:
         exchange.sends += 1
         exchange.open += 1
-        exchange.tried.append(upstream)
+        exchange.tried += (upstream,)
         upstream.send(exchange)
 
     def _advance(self, exchange: Exchange, upstream: Upstream, fault: Fault, now: float, may_repeat: bool) -> None:
@@ -297,7 +297,8 @@ class Resolver:
             if not exchange.is_finished:
                 self._declined(exchange, upstream, answer, now)
             return
-        health.was_good(now)
+        if health.last_good != now:
+            health.was_good(now)
         if answer.ad and upstream.address not in self._trusted:
             answer = answer._replace(ad=False)
         if exchange.is_finished:
@@ -322,8 +323,8 @@ class Resolver:
             upstream.health.refused += 1
         if answer.ede and not exchange.errors:
             exchange.errors = answer.ede
-        exchange.evidence.append(Evidence(upstream.label, fault, f"rcode {rcode}"))
-        exchange.decliners.append(upstream)
+        exchange.evidence += (Evidence(upstream.label, fault, f"rcode {rcode}"),)
+        exchange.decliners += (upstream,)
         self._advance(exchange, upstream, fault, now, False)
 
     def was_truncated(self, exchange: Exchange, upstream: Upstream, now: float) -> None:
@@ -347,7 +348,7 @@ class Resolver:
         """The attempt came to nothing, or is worth another one."""
         if exchange.group < 0:
             return
-        exchange.evidence.append(Evidence(upstream.label, fault, detail))
+        exchange.evidence += (Evidence(upstream.label, fault, detail),)
         if upstream.is_stream and fault is not Fault.TIMEOUT:
             exchange.open -= 1
         self._advance(exchange, upstream, fault, now, may_repeat)

@@ -17,7 +17,7 @@ def exchange_with(*faults: Fault) -> Exchange:
     """An exchange whose attempts ended like this."""
     query = make_query("www.example")
     exchange = Exchange((query.qname, 1, 1, False, False, 0), query, 0.0, None)
-    exchange.evidence = [Evidence("udp://192.0.2.53:53", fault) for fault in faults]
+    exchange.evidence = tuple(Evidence("udp://192.0.2.53:53", fault) for fault in faults)
     return exchange
 
 
