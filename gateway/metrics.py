@@ -209,6 +209,7 @@ class Counters:
 
     def __init__(self) -> None:
         self._cells: dict[tuple[str, tuple[str, ...]], Cell] = {}
+        self._new: list[tuple[str, tuple[str, ...]]] = []
         self._gauges: dict[tuple[str, tuple[str, ...]], float] = {}
         self._buckets: dict[tuple[str, tuple[str, ...]], list[float]] = {}
         self._fold = LabelFold().fold
@@ -219,7 +220,10 @@ class Counters:
         cell = self._cells.get(key)
         if cell is None:
             key = (metric.name, self._fold(metric, labels))
-            cell = self._cells.setdefault(key, Cell())
+            cell = self._cells.get(key)
+            if cell is None:
+                cell = self._cells[key] = Cell()
+                self._new.append(key)
         return cell
 
     def blocked(self, category: str, band: str, site_class: str, source: str) -> Cell:
@@ -259,8 +263,12 @@ class Counters:
         self._gauges[metric.name, self._fold(metric, labels)] = value
 
     def harvest(self) -> list[Row]:
-        """Counts since the last harvest and gauges as they are, ready for JSON; counts start again at zero."""
-        rows: list[Row] = []
+        """Counts since the last harvest and gauges as they are, ready for JSON; counts start again at zero.
+
+        A new cell is told even at zero: an increase can only be seen from a number that was there before.
+        """
+        rows: list[Row] = [[name, list(labels), 0] for name, labels in self._new if not self._cells[name, labels].n]
+        self._new.clear()
         for (name, labels), cell in self._cells.items():
             if cell.n:
                 rows.append([name, list(labels), cell.n])

@@ -5,9 +5,10 @@ The document holds numbers, addresses of our own and of upstreams, ids of lists 
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -40,8 +41,6 @@ class Standing:
     started: float
     phase: Literal["starting", "running", "stopping"] = "starting"
     notes: tuple[str, ...] = ()
-    updated: Mapping[str, float] = field(default_factory=dict)
-    """When each list was last fetched or read (unix seconds), by id, as `prepare` told."""
 
     def state(self) -> State:
         """`ready` when every worker serves the generation in force."""
@@ -98,13 +97,12 @@ class Standing:
         }
 
     def lists(self) -> list[Document]:
-        """One row per list of the index: when it was last read is what `prepare` told, else when the index was last built."""
+        """One row per list of the index, with what its preparation wrote about it."""
         target = self.generations.target
         if target is None:
             return []
-        snapshot, now = target.snapshot, time.time()
-        built = _built(target.settings.state_dir, getattr(getattr(snapshot, "manifest", None), "index_dir", ""))
-        return [list_row(source, self.updated.get(str(source.id), built), now) for source in snapshot.sources]
+        known = list_states(target.settings.state_dir)
+        return [list_row(source, known.get(str(source.id), {}), self.clock.now()) for source in target.snapshot.sources]
 
     def refresh_gauges(self) -> None:
         """Bring the gauges up to date, just before somebody reads them."""
@@ -129,24 +127,29 @@ class Standing:
         weigh(self.totals, processes)
 
 
-def list_row(source: Any, updated: float | None, now: float) -> Document:  # Any: a metadata row of the snapshot
-    """One list of the index: id, category, entries, when it was last read (unix seconds, None when unknown) and its age in seconds."""
+def list_row(source: Any, state: Document, now: float) -> Document:  # Any: a metadata row of the snapshot
+    """One list of the index. `updated`: when its newest copy was last found good (unix seconds), None for lists that are part of the
+    program; `age` in seconds; `state` and `problem` as its preparation wrote them."""
+    updated = int(state.get("checked_at" if state.get("state") == "fresh" else "fetched_at") or 0)
     return {
         "id": str(source.id),
         "category": source.category,
         "title": str(getattr(source, "title", "")),
         "entries": int(source.entries),
-        "updated": None if updated is None else int(updated),
-        "age": None if updated is None else max(0, round(now - updated)),
+        "state": state.get("state"),
+        "problem": state.get("problem"),
+        "updated": updated or None,
+        "age": max(0, round(now - updated)) if updated else None,
     }
 
 
-def _built(state_dir: Path, index: str) -> float | None:
-    """When an index was last built: the same content built again renews the time of its folder."""
+def list_states(state_dir: Path) -> dict[str, Document]:
+    """What the last preparation wrote about each configured list (`lists/status.json`), by id; empty when there is nothing to read."""
     try:
-        return (state_dir / "index" / index).stat().st_mtime if index else None
-    except OSError:
-        return None
+        document = json.loads((state_dir / "lists" / "status.json").read_bytes())
+        return {str(row["id"]): dict(row) for row in document["lists"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def merge_upstreams(reports: Iterable[Iterable[Document]]) -> list[Document]:

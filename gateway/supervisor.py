@@ -26,7 +26,7 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,8 +74,6 @@ class Prepared:
     changes: Mapping[str, Any] | None = None  # Any: the parts of a change, checked when it is committed
     settings: GatewaySettings | None = None
     notes: tuple[str, ...] = ()
-    updated: Mapping[str, float] = field(default_factory=dict)
-    """When each list was last fetched or read successfully (unix seconds), by id; for the age of lists in metrics and status."""
 
 
 Prepare = Callable[[Occasion], Awaitable[Prepared]]
@@ -207,7 +205,6 @@ class Supervisor:
                 number = await self._generations.apply(self._crew, prepared.changes, settings)
                 self._settings = settings
                 self._standing.notes = (*prepared.notes, *late)
-                self._standing.updated = prepared.updated or self._standing.updated
                 return {"generation": number, "notes": list(self._standing.notes)}
             finally:
                 self._notifier.ready(self._summary())
@@ -221,7 +218,6 @@ class Supervisor:
             raise StartError(f"no usable generation in {settings.state_dir}: {error}: run `lachan lists compile` to build one") from None
         self._settings = settings
         self._standing.notes = (*prepared.notes, *late)
-        self._standing.updated = prepared.updated
         self._in_background(self._tick())
         await self._crew.start(target)
         self._standing.phase = "running"

@@ -72,6 +72,8 @@ class Totals(Collector):
         for metric in METRICS.values():
             if metric.kind == "counter":
                 self._counters[metric.name] = dict.fromkeys(_every_label(metric), 0.0)
+            elif metric.kind == "histogram" and not metric.labels:
+                self._histograms[metric.name] = {(): [0.0] * (len(metric.buckets) + 2)}
 
     def take(self, worker: int, rows: Iterable[object]) -> None:
         """Add one harvest of a worker; rows that fit no metric are ignored (a worker of another version)."""

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 EX_TEMPFAIL = 75  # the exit status of a worker that cannot follow the shared word
 STANDBY_SECONDS = 0.005
 HARVEST_SECONDS = 1.0
-HAND_OVER_SECONDS = 10.0
+HAND_OVER_SECONDS = 5.0
 MOST_DEVICES_TOLD = 20_000
 STAGING_SWITCH_INTERVAL = 0.001  # the loading thread gives way to queries this often (seconds)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.standing import list_row, merge_upstreams
+from gateway.standing import list_row, list_states, merge_upstreams
 from tests.support.echogateway import EchoGateway, free_port
 
 
@@ -21,11 +21,29 @@ class Row:
     title: str = "Danh sách"
 
 
-@pytest.mark.parametrize(("updated", "age"), [(None, None), (90.0, 10), (200.0, 0)])
-def test_list_row_has_an_age_when_it_can_be_known(updated: float | None, age: int | None) -> None:
-    """Unknown stays unknown; a clock that went back makes no negative age."""
-    row = list_row(Row("ads", None, 5), updated, 100.0)
+@pytest.mark.parametrize(
+    ("state", "age"),
+    [
+        ({}, None),
+        ({"state": "fresh", "checked_at": 90, "fetched_at": 50}, 10),
+        ({"state": "kept", "checked_at": 90, "fetched_at": 50}, 50),
+        ({"state": "missing", "checked_at": 90, "fetched_at": 0}, None),
+        ({"state": "fresh", "checked_at": 200, "fetched_at": 0}, 0),
+    ],
+)
+def test_age_of_a_list_counts_from_its_last_good_copy(state: dict[str, object], age: int | None) -> None:
+    """A copy that could not be renewed grows older; unknown stays unknown; a clock that went back makes no negative age."""
+    row = list_row(Row("ads", None, 5), state, 100.0)
     assert (row["id"], row["entries"], row["age"]) == ("ads", 5, age)
+
+
+def test_states_of_lists_that_cannot_be_read_are_unknown(tmp_path: Path) -> None:
+    """A missing or broken file hides nothing but the ages."""
+    assert list_states(tmp_path) == {}
+    (tmp_path / "lists").mkdir()
+    for text in ("", "[]", '{"lists": [{}]}', '{"lists": 5}'):
+        (tmp_path / "lists" / "status.json").write_text(text)
+        assert list_states(tmp_path) == {}
 
 
 def test_upstreams_of_all_workers_become_one_row() -> None:
@@ -45,7 +63,7 @@ def test_document_and_gauges_of_a_running_gateway(tmp_path: Path) -> None:
         document = gateway.status()
         assert [row["generation"] for row in document["workers"]] == [1, 1]
         assert document["lists"][0]["id"] == "gambling-vn"
-        assert document["lists"][0]["age"] < 60
+        assert document["lists"][0]["entries"] == 3
         assert document["upstreams"][0]["up"] is True
         json.dumps(document)
         text = gateway.page("/metrics")[1]
