@@ -24,6 +24,8 @@ from gateway.wire.message import parse_answer
 LANES: Final = 64
 LANE_QUERIES: Final = 500
 LANE_SECONDS: Final = 30.0
+MAX_SPENT: Final = 256
+"""Sockets past their use that are kept open for late answers; beyond it the oldest are closed."""
 RECEIVE_BUFFER: Final = 1 << 20
 """Bytes asked for per socket, so that a burst of forgeries does not push the good answer out; the system may grant less."""
 LATE: Final = 6.0
@@ -244,6 +246,8 @@ class UdpUpstream:
         if self._spent:
             for lane in self._spent:
                 self._expire_lane(lane, limit, late, now)
+            while len(self._spent) > MAX_SPENT:
+                self._give_up(self._spent.pop(0), now)
             self._spent = [lane for lane in self._spent if lane.pending or lane.overdue or self._close(lane)]
 
     def _expire_lane(self, lane: _Lane, limit: float, late: float, now: float) -> None:
@@ -262,6 +266,11 @@ class UdpUpstream:
             if overdue[number][0] > late:
                 break
             del overdue[number]
+
+    def _give_up(self, lane: _Lane, now: float) -> None:
+        for sent_at, exchange, _ in lane.pending.values():
+            self._miss(exchange, sent_at, now, Fault.TIMEOUT, "")
+        self._close(lane)
 
     def _miss(self, exchange: Exchange, sent_at: float, now: float, fault: Fault, detail: str) -> None:
         if self.health.missed(sent_at, now, fault):

@@ -171,6 +171,28 @@ async def test_spent_sockets_are_closed(open_resolver: OpenResolver, monkeypatch
         assert lanes.is_idle
 
 
+async def test_sockets_kept_for_late_answers_are_bounded(open_resolver: OpenResolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many answers are missing, only so many spent sockets stay open, and every question still ends."""
+    monkeypatch.setattr(udp, "LANE_QUERIES", 1)
+    monkeypatch.setattr(udp, "MAX_SPENT", 20)
+
+    class Partial(ScriptedUpstream):
+        def handle(self, asked: Asked) -> Script:
+            return None if asked.qname.startswith("dead") else super().handle(asked)
+
+    async with Partial(RECORDS) as upstream:
+        asker = open_resolver(upstream)
+        waiting = []
+        for number in range(300):
+            waiting.append(asker.begin(f"dead{number}.example"))
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.1)
+        lanes = asker.resolver._groups[0].upstreams[0]
+        assert isinstance(lanes, udp.UdpUpstream)
+        assert len(lanes._spent) <= 20
+        assert {type(outcome) for outcome in await asyncio.gather(*waiting)} == {Timeout}
+
+
 async def test_silence_is_asked_three_times_and_then_reported(open_resolver: OpenResolver) -> None:
     """A silent upstream gets at most three messages; within two seconds the client hears Timeout with EDE 22, with evidence."""
     async with ScriptedUpstream() as upstream:
