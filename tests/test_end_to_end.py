@@ -267,6 +267,81 @@ def test_killed_worker_costs_no_client_more_than_one_retry(own: Gateway) -> None
     assert [worker["restarts"] for worker in own.status()["workers"]] == [1, 1]
 
 
+def test_reload_under_load_loses_nothing_and_never_goes_back(own: Gateway) -> None:
+    """Lists and records change again and again; every question is answered, and no client sees an older version after a newer one."""
+    stop, lost, seen = threading.Event(), [], []
+    base = own.path.read_text(encoding="utf-8")
+
+    def client() -> None:
+        last = 0
+        while not stop.is_set():
+            try:
+                reply = own.ask("version.home.arpa", source=ADULT, seconds=2)
+                blocked = own.addresses("bet.example", source=CHILD)
+            except dns.exception.Timeout:
+                lost.append(1)
+                continue
+            version = int(str(reply.answer[0][0]).rpartition(".")[2]) if reply.answer else 0
+            seen.append((last, version, blocked))
+            last = version
+
+    threads = [threading.Thread(target=client) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for version in range(1, 6):
+        names = "".join(f"name{index}.v{version}.example\n" for index in range(20_000))
+        (own.folder / "games.txt").write_text(f"game.example\n{names}")
+        own.path.write_text(base + f"records: [{{name: version.home.arpa, data: 10.0.0.{version}, ttl: 0}}]\n", encoding="utf-8")
+        if version == 3:
+            os.kill(own.pid, signal.SIGHUP)
+            end = time.monotonic() + 20
+            while own.addresses("version.home.arpa") != ["10.0.0.3"] and time.monotonic() < end:
+                time.sleep(0.05)
+        else:
+            done = own.command("reload")
+            assert done.returncode == 0, done.stderr
+        assert own.addresses("version.home.arpa") == [f"10.0.0.{version}"]
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert lost == []
+    assert len(seen) > 100
+    assert [row for row in seen if row[1] < row[0]] == []
+    assert {tuple(row[2]) for row in seen} == {("0.0.0.0",)}
+    assert own.addresses("name7.v5.example", source=CHILD) == ["0.0.0.0"]
+
+
+def test_missing_list_at_a_start_means_the_last_good_generation(upstream: RunningUpstream, tmp_path: Path) -> None:
+    """A disk that is not there yet must not leave a school without names, nor without protection."""
+    prepare(tmp_path)
+    with Gateway(tmp_path, SETTINGS, upstream=upstream.port) as running:
+        assert running.addresses("bet.example", source=CHILD) == ["0.0.0.0"]
+    (tmp_path / "bets.hosts.txt").unlink()
+    with Gateway(tmp_path, SETTINGS, upstream=upstream.port) as again:
+        assert again.addresses("bet.example", source=CHILD) == ["0.0.0.0"]
+        assert "bets.hosts.txt" in again.command("status").stdout
+
+
+def test_first_start_with_a_missing_list_is_refused(upstream: RunningUpstream, tmp_path: Path) -> None:
+    """Without anything to fall back to, the gateway says what is missing instead of filtering less than asked."""
+    prepare(tmp_path)
+    (tmp_path / "bets.hosts.txt").unlink()
+    refused = Gateway(tmp_path, SETTINGS, upstream=upstream.port).command("run")
+    assert refused.returncode == 1
+    assert "lists[1].path: there is no file" in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_both_families_are_served(upstream: RunningUpstream, tmp_path: Path) -> None:
+    """IPv6 clients are judged like the others."""
+    prepare(tmp_path)
+    text = SETTINGS.replace('["127.0.0.1:0"]', '["127.0.0.1:0", "[::1]:0"]').replace("match: [127.0.0.1]", 'match: [127.0.0.1, "::1"]')
+    with Gateway(tmp_path, text, upstream=upstream.port) as running:
+        addresses = [row["address"] for row in running.status()["listen"] if row["transport"] == "udp"]
+        port = int(next(address for address in addresses if address.startswith("[::1]")).rpartition(":")[2])
+        reply = dns.query.udp(dns.message.make_query("facebook.com", "A", use_edns=0), "::1", 5, port)
+        assert ede_codes(reply) == [17]
+
+
 def test_two_addresses_walk_through_a_school_day(upstream: RunningUpstream, tmp_path: Path) -> None:
     """From breakfast to bedtime: lessons, the afternoon, sleep; the adult is never concerned."""
     prepare(tmp_path)
