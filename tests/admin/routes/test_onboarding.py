@@ -1,0 +1,102 @@
+"""A phone gets its sheet; the page on the phone needs no account; a token that was taken away opens nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from starlette.types import ASGIApp
+
+from admin.dependencies import Services
+from admin.setup import ensure_token
+from tests.support.controlsocket import ScriptedGateway
+from tests.support.visitor import Visitor
+
+PASSWORD = "mùa thu lá bay"
+
+
+@pytest.fixture
+async def parent(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> Visitor:
+    """A parent with one child, signed in."""
+    await visitor.get(f"/setup/{ensure_token(services.settings.state_dir)}")
+    await visitor.submit("/setup", {"place": "home"}, ("go", "1"))
+    await visitor.submit("/setup", {"label": "Bi", "band": "TH"}, ("go", "1"))
+    await visitor.submit("/setup", {}, ("go", "1"))
+    await visitor.submit("/setup", {"sign_in": "MeLan", "password": PASSWORD, "again": PASSWORD}, ("go", "1"))
+    await visitor.get("/")
+    return visitor
+
+
+@pytest.fixture
+async def stranger(app: ASGIApp) -> AsyncIterator[Visitor]:
+    """Somebody with the sheet and no account."""
+    browser = Visitor(app, address="192.168.1.77")
+    yield browser
+    await browser.close()
+
+
+def enforced_tokens(services: Services, gateway: ScriptedGateway) -> set[str]:
+    """The tokens in the policy files in force."""
+    found: set[str] = set()
+    for name in gateway.policies.values():
+        if name:
+            document = json.loads((services.settings.state_dir / "files" / name).read_text(encoding="utf-8"))
+            found |= {match[6:] for client in document["clients"] for match in client["match"] if match.startswith("token:")}
+    return found
+
+
+async def make_phone(parent: Visitor) -> str:
+    """Make a phone for the first child; returns the path of the phone's own page."""
+    profile = next(link for link in parent.links if re.fullmatch(r"/profiles/[a-z0-9]{24}", link))
+    await parent.get(f"{profile}/phones/new")
+    await parent.submit(f"{profile}/phones", {"label": "máy xanh"})
+    found = re.search(r"/phone/[a-z0-9-]+", parent.text)
+    assert found, parent.text
+    return found.group()
+
+
+async def test_sheet_opens_the_steps_without_an_account(
+    parent: Visitor, stranger: Visitor, services: Services, gateway: ScriptedGateway
+) -> None:
+    """From the sheet's address to the steps, by somebody who has only the sheet; the token is in force on the gateway."""
+    page = await make_phone(parent)
+    assert enforced_tokens(services, gateway) == {page.removeprefix("/phone/")}
+    assert (await stranger.get(page)).status_code == 200
+    assert parent.has_form(f"{parent.response.url.path}/remove")
+    picture = await parent.get(f"{parent.response.url.path}/qr.svg")
+    assert picture.headers["content-type"].startswith("image/svg+xml")
+
+
+async def test_renewed_or_removed_phone_ends_the_old_sheet(
+    parent: Visitor, stranger: Visitor, services: Services, gateway: ScriptedGateway
+) -> None:
+    """A new sheet makes the old one worthless at once; a phone taken away has none."""
+    old = await make_phone(parent)
+    sheet = str(parent.response.url.path)
+    await parent.submit(f"{sheet}/renew")
+    (token,) = enforced_tokens(services, gateway)
+    assert f"/phone/{token}" != old
+    assert (await stranger.get(old)).status_code == 404
+    assert (await stranger.get(f"/phone/{token}")).status_code == 200
+    await parent.get(sheet)
+    await parent.submit(f"{sheet}/remove")
+    assert enforced_tokens(services, gateway) == set()
+    assert (await stranger.get(f"/phone/{token}")).status_code == 404
+
+
+async def test_guessing_tokens_is_limited(stranger: Visitor) -> None:
+    """Somebody who tries token after token is slowed down; nothing tells a near guess from a far one."""
+    codes = [
+        (await stranger.get(f"/phone/aaaaa-bbbbb-{number:05d}".replace("0", "c").replace("1", "d"))).status_code for number in range(40)
+    ]
+    assert set(codes[:20]) == {404}
+    assert 429 in codes
+
+
+async def test_other_family_cannot_open_the_sheet(parent: Visitor, stranger: Visitor) -> None:
+    """The sheet itself is for its own family: somebody without a session is asked to sign in and is told nothing."""
+    page = await make_phone(parent)
+    assert (await stranger.get(str(parent.response.url.path))).status_code == 401
+    assert page not in stranger.response.text
