@@ -13,6 +13,7 @@ import asyncio
 import dataclasses
 import importlib.util
 import json
+import logging
 import os
 import pwd
 import socket
@@ -78,6 +79,8 @@ def run_admin(config: Path | None) -> int:
         raise StartError("the admin pages are not part of this version yet: lachan gateway runs the data plane")
     from admin.process import serve
 
+    set_up_logs()
+    give_state_dir(configuration.gateway)
     return int(serve(configuration.admin) or 0)
 
 
@@ -97,9 +100,9 @@ def _first_file(config: Path | None) -> Path:
 
 
 def _supervise(configuration: Configuration, overrides: Overrides, *, with_admin: bool) -> int:
-    from gateway import logs, supervisor
+    from gateway import supervisor
 
-    logs.set_up()
+    set_up_logs()
     give_state_dir(configuration.gateway)
     extra = [*_refresh_process(configuration), *(_admin_process(configuration) if with_admin else [])]
     return supervisor.run(configuration.gateway, Preparer(configuration, overrides), extra)
@@ -133,7 +136,15 @@ def _admin_process(configuration: Configuration) -> list[ExtraProcess]:
         return int(process.serve(settings, sockets) or 0)
 
     listen = (settings.listen, settings.block_page) if settings.block_page else (settings.listen,)
-    return [ExtraProcess("admin", serve, listen)]
+    return [ExtraProcess("admin", serve, listen, setting="admin.listen")]
+
+
+def set_up_logs() -> None:
+    """Logs of the whole program; of the migrations only what goes wrong."""
+    from gateway import logs
+
+    logs.set_up()
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def give_state_dir(settings: GatewaySettings) -> None:
