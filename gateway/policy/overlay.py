@@ -13,12 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from gateway.errors import GenerationError
 from gateway.policy.model import CHILD_BANDS, NEVER, Band
 from gateway.policy.names import Coverage
-from gateway.policy.schedule import DEFAULT_ZONE
+from gateway.policy.schedule import DEFAULT_ZONE, zone_of
 
 _FORMAT: Final = 1
 
@@ -160,7 +159,7 @@ def _read_order(row: Mapping[str, Any]) -> Order:
 def _moment(text: str, *, last: bool) -> float:
     if len(text) == 10:
         day = date.fromisoformat(text) + timedelta(days=1 if last else 0)
-        return datetime.combine(day, time(), ZoneInfo(DEFAULT_ZONE)).timestamp()
+        return datetime.combine(day, time(), zone_of(DEFAULT_ZONE)).timestamp()
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} does not say its time zone")

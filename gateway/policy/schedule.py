@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Final, Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.policy.model import NEVER
 from gateway.policy.reading import Reading
@@ -57,7 +57,7 @@ class Window:
 
     def is_active(self, now: float, default_zone: str = DEFAULT_ZONE) -> bool:
         """Whether the window is in force at `now` (unix seconds)."""
-        local = datetime.fromtimestamp(now, _zone(self.zone or default_zone))
+        local = datetime.fromtimestamp(now, zone_of(self.zone or default_zone))
         minutes = local.hour * 60 + local.minute
         if self.start <= minutes < self.end and self.owns(local.date()):
             return True
@@ -76,7 +76,7 @@ def next_boundary(windows: Sequence[Window], now: float, default_zone: str = DEF
     for window in windows:
         edges.setdefault(window.zone or default_zone, {0}).update((window.start % DAY_MINUTES, window.end % DAY_MINUTES))
     for name, minutes in edges.items():
-        nearest = min(nearest, _next_edge(_zone(name), minutes, now))
+        nearest = min(nearest, _next_edge(zone_of(name), minutes, now))
     return nearest
 
 
@@ -131,7 +131,7 @@ def parse_effect(value: object, path: str, reading: Reading, codes: frozenset[st
 def is_zone(name: str) -> bool:
     """Whether this is the name of a time zone we know."""
     try:
-        _zone(name)
+        zone_of(name)
     except (KeyError, ValueError, OSError):
         return False
     return True
@@ -141,11 +141,17 @@ _KEYS: Final = frozenset({"name", "days", "dates", "from", "to", "time_zone", "e
 
 
 @lru_cache(maxsize=64)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
+def zone_of(name: str) -> tzinfo:
+    """The time zone of this name. Viet Nam has no daylight saving time, so its zone needs no zone database. Raises as ZoneInfo does."""
+    try:
+        return ZoneInfo(name)
+    except ZoneInfoNotFoundError:
+        if name == DEFAULT_ZONE:
+            return timezone(timedelta(hours=7), DEFAULT_ZONE)
+        raise
 
 
-def _next_edge(zone: ZoneInfo, minutes: set[int], now: float) -> float:
+def _next_edge(zone: tzinfo, minutes: set[int], now: float) -> float:
     here = datetime.fromtimestamp(now, zone)
     nearest = NEVER
     for ahead in (0, 1, 2):  # today's edges, tomorrow's, and one more day where a day is longer than its clock
@@ -160,7 +166,7 @@ def _next_edge(zone: ZoneInfo, minutes: set[int], now: float) -> float:
     return _offset_change(zone, here.utcoffset(), now, nearest)
 
 
-def _offset_change(zone: ZoneInfo, offset: timedelta | None, now: float, limit: float) -> float:
+def _offset_change(zone: tzinfo, offset: timedelta | None, now: float, limit: float) -> float:
     """The moment in (now, limit] at which the offset of the zone changes, else `limit`: the wall clock jumps there."""
     if datetime.fromtimestamp(limit, zone).utcoffset() == offset:
         return limit

@@ -238,3 +238,61 @@ def test_replace_file_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypat
         release.replace_file(target, b"new")
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_read_file_that_is_not_json_is_refused(tmp_path: Path) -> None:
+    """Bytes under their own digest that are no JSON are an error of the generation, nothing else."""
+    data = b"{"
+    name = f"{hashlib.sha256(data).hexdigest()}.json"
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / name).write_bytes(data)
+    with pytest.raises(GenerationError, match="is not JSON"):
+        release.read_file(tmp_path, name)
+
+
+@pytest.mark.parametrize("name", ["", "..", "abc", "0" * 31 + "/"])
+def test_index_with_a_foreign_name_is_refused(tmp_path: Path, name: str) -> None:
+    """Only content-addressed folders are opened."""
+    with pytest.raises(GenerationError, match="folder name"):
+        release.verify_index(tmp_path, name)
+
+
+@pytest.mark.parametrize("part", ["names.marisa", "records.bin", "index.json"])
+def test_index_with_a_missing_part_is_refused(tmp_path: Path, part: str) -> None:
+    """A part that is gone is named."""
+    name = put_index(tmp_path)
+    (tmp_path / "index" / name / part).unlink()
+    with pytest.raises(GenerationError, match="No such file") as caught:
+        release.verify_index(tmp_path, name)
+    assert caught.value.where.endswith(part)
+
+
+def test_current_number_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    """A folder in its place, or bytes that are no text, are faults to report."""
+    (tmp_path / "current").write_bytes(b"\xff")
+    with pytest.raises(GenerationError, match="cannot be read"):
+        release.current_number(tmp_path)
+    (tmp_path / "current").unlink()
+    (tmp_path / "current").mkdir()
+    with pytest.raises(GenerationError, match="cannot be read"):
+        release.current_number(tmp_path)
+
+
+def test_prune_with_a_broken_generation_in_force_removes_nothing_it_may_need(tmp_path: Path) -> None:
+    """When what is in force cannot be read, nothing is thrown away."""
+    changes = first_changes(tmp_path)
+    release.commit_generation(tmp_path, changes, NOW)
+    (tmp_path / "generations" / "1.json").write_text("{}")
+    with pytest.raises(GenerationError):
+        release.prune(tmp_path, NOW + 1e9)
+    assert (tmp_path / "index" / changes["index"]).is_dir()
+    assert (tmp_path / "files" / changes["catalogue"]).is_file()
+
+
+def test_prune_before_the_first_generation_keeps_what_is_new(tmp_path: Path) -> None:
+    """An empty state and files that were just put in place are left alone."""
+    assert release.prune(tmp_path, NOW) == 0
+    name = release.write_file(tmp_path, {"a": 1})
+    os.utime(tmp_path / "files" / name, (NOW, NOW))
+    assert release.prune(tmp_path, NOW + 10) == 0
+    assert (tmp_path / "files" / name).is_file()

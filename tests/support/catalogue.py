@@ -30,11 +30,11 @@ game12                            X x S S o x
 game16                            X X x P o x
 game18                            X X X x o X
 game                              x x S S o x
-social                            X x P o o x
+social                            X x P P o x
 short                             X x P S o x
 live                              X x x S o x
 video                             F F F F o F
-chat                              X P o o o x
+chat                              X P P o o x
 aichat                            X x P o o x
 shop                              x x o o o x
 ads cheat                         x x x x o x

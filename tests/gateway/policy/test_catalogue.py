@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from blocklists.catalogue import load
 from gateway.errors import GenerationError
 from gateway.policy.catalogue import CLOSED, OPEN, BandDefaults, Catalogue, Cell, read_catalogue
 from gateway.policy.model import Band
@@ -102,3 +103,16 @@ def test_catalogue_that_is_none_is_refused_with_its_path(document: object) -> No
     with pytest.raises(GenerationError) as caught:
         read_catalogue(document, "files/x.json", "v1")
     assert caught.value.where == "files/x.json"
+
+
+def test_catalogue_of_these_tests_has_the_shipped_matrix() -> None:
+    """Defaults and locks of every cell are those of the product, and the product's catalogue is read without fault."""
+    shipped = read_catalogue(load(), "shipped", "v1")
+    found = read()
+    assert shipped.codes == found.codes
+    for code in (*found.codes, "uncategorised"):
+        for band in Band:
+            ours, theirs = found.cell(code, band), shipped.cell(code, band)
+            assert (ours.blocked, ours.locked, ours.safe) == (theirs.blocked, theirs.locked, theirs.safe), (code, band)
+    assert {code: shipped.tier(code) for code in shipped.codes} == tiers()
+    assert dict(shipped.defaults) == dict(found.defaults)

@@ -275,16 +275,16 @@ def test_line_5_teachers_window_opens_delegable_categories_only(tmp_path: Path) 
 
 def test_line_5_service_switch_follows_the_longest_host(tmp_path: Path) -> None:
     """A service below the domain of another is switched by itself; blocking one does not break the other."""
-    desk = make_desk(tmp_path / "a", profile=profile("PT", services={"songs": "block"}))
+    desk = make_desk(tmp_path / "a", profile=profile("NL", services={"songs": "block"}))
     assert [desk.ask(name) for name in ("songs.example", "cdn.songs.shared.example", "shared.example", "talk.example")] == [
         "block service",
         "block service",
         "pass default",
         "pass default",
     ]
-    desk = make_desk(tmp_path / "b", profile=profile("PT", services={"talk": "block", "songs": "allow"}))
+    desk = make_desk(tmp_path / "b", profile=profile("NL", services={"talk": "block", "songs": "allow"}))
     assert [desk.ask(name) for name in ("songs.shared.example", "shared.example")] == ["pass service", "block service"]
-    desk = make_desk(tmp_path / "c", profile=profile("PT", services={"talk": "block"}))
+    desk = make_desk(tmp_path / "c", profile=profile("NL", services={"talk": "block"}))
     assert [desk.ask(name) for name in ("songs.shared.example", "shared.example")] == ["pass default", "block service"]
 
 

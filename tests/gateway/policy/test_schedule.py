@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.policy.model import NEVER
 from gateway.policy.reading import Reading
-from gateway.policy.schedule import DEFAULT_ZONE, Effect, Window, active, inactive_from, is_zone, next_boundary, parse_window
+from gateway.policy.schedule import DEFAULT_ZONE, Effect, Window, active, inactive_from, is_zone, next_boundary, parse_window, zone_of
 from tests.support import reference
 from tests.support.strategies import moments, windows
 
@@ -193,3 +194,20 @@ def test_zone_names() -> None:
         False,
         False,
     ]
+
+
+def test_viet_nams_zone_needs_no_zone_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine without zone files windows still hold at their hour in Viet Nam; other zones are then unknown."""
+
+    def missing(name: str) -> None:
+        raise ZoneInfoNotFoundError(name)
+
+    zone_of.cache_clear()
+    monkeypatch.setattr("gateway.policy.schedule.ZoneInfo", missing)
+    try:
+        night = window(**{"from": "21:00", "to": "06:00"})
+        assert [night.is_active(at(moment)) for moment in ("2026-03-04T20:59:00", "2026-03-04T21:00:00")] == [False, True]
+        assert next_boundary([night], at("2026-03-04T12:00:00")) == at("2026-03-04T21:00:00")
+        assert not is_zone("Europe/Paris")
+    finally:
+        zone_of.cache_clear()
