@@ -99,7 +99,7 @@ class Entry:
         cached = self.cached
         if cached is not None:
             answer = cached.answer
-            age = int(second - cached.stored)
+            age = second - int(cached.stored)
             reply = bytearray(self.reply)
             start = self.body_at
             ttl_max = self.ttl_max

@@ -48,7 +48,7 @@ from gateway.outcomes import REBINDING, REBINDING_TTL, UPSTREAM_BLOCK, Outcome, 
 from gateway.ownname import OwnAnswers
 from gateway.policy.model import Block, Drop, Local, Pass, Rewrite, TcpOnly, Verdict
 from gateway.policy.snapshot import Snapshot
-from gateway.query import NO_FACTS, STREAMS, Answer, Origin, Query, Reject, Transport
+from gateway.query import STREAMS, Answer, Origin, Query, Reject, Transport
 from gateway.ratelimit import RateLimiter
 from gateway.replies import Replies
 from gateway.resolution import Resolution, Unasked
@@ -78,7 +78,7 @@ class Pipeline:
     """Everything one worker does with a query. Belongs to the worker's event loop; implements `listeners.Front`."""
 
     def __init__(self, settings: GatewaySettings, snapshot: Snapshot, resolution: Resolution, around: Surroundings) -> None:
-        self._snapshot = snapshot
+        self._use(snapshot)
         self._resolution = resolution
         self._counters = counters = around.counters
         self._activity = around.activity
@@ -105,6 +105,10 @@ class Pipeline:
         self._swept_at = self._now
         self._is_sweeping = False
         self._timer: asyncio.TimerHandle | None = None
+
+    def _use(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._judges_addresses = snapshot.has_address_triggers
 
     def _adopt(self, settings: GatewaySettings) -> None:
         """Take over what is made from settings and may change while the worker runs."""
@@ -137,7 +141,7 @@ class Pipeline:
 
         What is under way is judged again when it arrives. Limits, `allow_from` and trusted forwarders stay as they were at the start.
         """
-        self._snapshot = snapshot
+        self._use(snapshot)
         if resolution is not None:
             self._resolution = resolution
         if settings is not None and settings != self._settings:
@@ -344,31 +348,42 @@ class Pipeline:
 
     def _finish(self, ask: Ask, cached: Cached, is_stale: bool = False) -> bytes | None:
         """Judge an upstream's answer for this client, and reply with it."""
-        query, transport, policy = ask.query, ask.origin.transport, ask.record.policy
+        query = ask.query
+        transport = ask.origin.transport
+        policy = ask.record.policy
+        verdict = ask.verdict
         answer = cached.answer
         expires = int(cached.expires)
-        if answer.ede is UPSTREAM_BLOCK:
-            return self._reply(ask, self._outcomes.upstream_block(query, transport, REBINDING_TTL, expires=expires))
-        if answer.ede is REBINDING:
-            return self._reply(ask, self._outcomes.rebinding(query, transport, policy, expires))
-        verdict = ask.verdict
-        if answer.facts is not NO_FACTS:
-            judged = self._snapshot.judge_answer(answer.facts, verdict, policy, query.key)
+        errors = answer.ede
+        if errors:
+            if errors is UPSTREAM_BLOCK:
+                return self._reply(ask, self._outcomes.upstream_block(query, transport, REBINDING_TTL, expires=expires))
+            if errors is REBINDING:
+                return self._reply(ask, self._outcomes.rebinding(query, transport, policy, expires))
+        facts = answer.facts
+        if facts.targets or (self._judges_addresses and facts.addresses):
+            judged = self._snapshot.judge_answer(facts, verdict, policy, query.key)
             if isinstance(judged, Block):
                 return self._reply(ask, self._outcomes.block(query, transport, judged, policy, expires))
         if isinstance(verdict, Rewrite):
             return self._finish_rewrite(ask, verdict, cached, is_stale)
-        errors = answer.ede
-        ttl_max = min(verdict.ttl_max, self._ttl_max, policy.client_ttl_max)
+        ttl_max = verdict.ttl_max
+        if self._ttl_max < ttl_max:
+            ttl_max = self._ttl_max
+        if policy.client_ttl_max < ttl_max:
+            ttl_max = policy.client_ttl_max
+        body = answer.body
         if is_stale:
             errors = (*errors, _STALE_NXDOMAIN if answer.rcode == Rcode.NXDOMAIN else _STALE)
             body = fix_ttl(answer, STALE_TTL)
             ask.is_plain = False
-        else:
-            body = age_body(answer, int(self._now - cached.stored), ttl_max)
+        elif body:
+            age = int(self._now) - int(cached.stored)
+            if age or max(answer.ttls) > ttl_max:
+                body = age_body(answer, age, ttl_max)
         note = Note("visited", verdict.category, text_of(query.key)) if policy.activity == "history" else None
         tally = self._tallies.plain(transport, query.qtype, answer.rcode)
-        return self._reply(ask, Outcome(answer, tally, errors, note, expires, cached, ttl_max), body)
+        return self._replies.reply(ask, Outcome(answer, tally, errors, note, expires, cached, ttl_max), int(self._now), body)
 
     def _finish_rewrite(self, ask: Ask, verdict: Rewrite, cached: Cached, is_stale: bool) -> bytes | None:
         """The addresses of a rewrite's target, under the alias."""

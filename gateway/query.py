@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class Transport(enum.Enum):
     """How a query reached us."""
 
+    __hash__ = object.__hash__  # members are singletons; the hash of an enumeration is a call in Python, too slow for the path of a query
+
     UDP = "udp"
     TCP = "tcp"
     DOT = "dot"

@@ -23,6 +23,7 @@ from gateway.query import Transport
 
 SILENCE = -1
 """The rcode of no reply."""
+_MOST_REMEMBERED = 1024
 
 
 class Tallies:
@@ -30,11 +31,17 @@ class Tallies:
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
+        self._plain: dict[tuple[Transport, int, int], Tally] = {}
         self._tallies: dict[tuple[Transport, str, int, Cell | None], Tally] = {}
 
     def plain(self, transport: Transport, qtype: int, rcode: int) -> Tally:
         """An answer, an error, or a reply that was never sent (`SILENCE`)."""
-        return self._tally(transport, qtype, rcode, None)
+        known = self._plain.get((transport, qtype, rcode))
+        if known is None:
+            known = self._tally(transport, qtype, rcode, None)
+            if len(self._plain) < _MOST_REMEMBERED:
+                self._plain[transport, qtype, rcode] = known
+        return known
 
     def blocked(self, transport: Transport, qtype: int, rcode: int, block: Block, policy: EffectivePolicy) -> Tally:
         """A block of ours."""

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from gateway.clients import Record, Scope
 
 SLOTS: Final = 64
-ROUNDS: Final = 4
-"""Batches read in one turn of the loop while they come full."""
+ROUNDS: Final = 8
+"""Batches read in one turn of the loop while there is a lot to read."""
+ENOUGH: Final = 4
+"""After so many datagrams in one batch more have probably come meanwhile: looking costs less than a turn of the loop."""
 CAPACITY: Final = 2048
 """Octets of a slot; a longer datagram arrives cut and is malformed."""
 MOST_LATE: Final = 4096
@@ -199,7 +201,7 @@ class BatchListener:
                 return
             self._dirty = count
             self._serve(count)
-            if count < SLOTS:
+            if count < ENOUGH:
                 return
 
     def _serve(self, count: int) -> None:

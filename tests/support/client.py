@@ -6,6 +6,7 @@ reply = await ask(("127.0.0.1", port), "www.example.com", "AAAA", transport="tcp
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +26,7 @@ async def ask(
     *,
     transport: str = "udp",
     source: str | None = None,
-    timeout: float = 5.0,
+    seconds: float = 5.0,
     rd: bool = True,
     **edns: Any,
 ) -> dns.message.Message:
@@ -33,16 +34,16 @@ async def ask(
     query = dns.message.make_query(name, qtype, **edns)
     if not rd:
         query.flags &= ~dns.flags.RD
-    reply = dns.message.from_wire(await exchange(server, query.to_wire(), transport=transport, source=source, timeout=timeout))
+    reply = dns.message.from_wire(await exchange(server, query.to_wire(), transport=transport, source=source, seconds=seconds))
     assert query.is_response(reply), "not the reply to this query"
     return reply
 
 
 async def exchange(
-    server: Address, wire: bytes, *, transport: str = "udp", source: str | None = None, timeout: float = 5.0
+    server: Address, wire: bytes, *, transport: str = "udp", source: str | None = None, seconds: float = 5.0
 ) -> bytes:  # the octets of the reply
     """Send octets and return the octets that come back. Raises TimeoutError when none do."""
-    async with asyncio.timeout(timeout):
+    async with asyncio.timeout(seconds):
         if transport == "udp":
             async with Datagrams(server, source) as client:
                 client.send(wire)
@@ -55,7 +56,7 @@ async def exchange(
 async def is_silent(server: Address, wire: bytes, *, transport: str = "udp", seconds: float = 0.2) -> bool:
     """Whether nothing comes back for these octets within a moment."""
     try:
-        await exchange(server, wire, transport=transport, timeout=seconds)
+        await exchange(server, wire, transport=transport, seconds=seconds)
     except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
         return True
     return False
@@ -128,10 +129,8 @@ class Stream:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.writer.close()
-        try:
+        with contextlib.suppress(ConnectionError, TimeoutError):
             await self.writer.wait_closed()
-        except (ConnectionError, TimeoutError):
-            pass
 
 
 def answers(reply: dns.message.Message, qtype: str = "") -> list[str]:

@@ -71,6 +71,7 @@ class OneWorker:
         profiles: Iterable[Json] = (),
         clients: Iterable[Json] = (),
         orders: Iterable[Json] | None = None,
+        catalogue: Json | None = None,
         host: str = "127.0.0.1",
         allow_from: Iterable[str] = LOOPBACK,
         rate_limit: RateLimit | None = None,
@@ -88,7 +89,7 @@ class OneWorker:
             clients=list(clients) or [{"id": "everybody", "profile": profiles[0]["id"], "match": list(LOOPBACK)}],
             **policy_members,
         )
-        self.state_dir = make_generation(folder, lists=lists, policy=document, orders=orders)
+        self.state_dir = make_generation(folder, lists=lists, policy=document, orders=orders, catalogue=catalogue)
         self.host = host
         self.port = port
         servers = (_address(upstream),) if upstream is not None else (UpstreamAddress("udp", "127.0.0.1", 9, "", "127.0.0.1"),)
