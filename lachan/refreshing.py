@@ -22,12 +22,31 @@ log = logging.getLogger(__name__)
 SHORTEST = 10.0
 LONGEST = 3600.0
 AFTER_FAILURE = 300.0
+LOOK = 5.0
+"""Seconds between two looks at the configuration file."""
 
 
 def refresh_for_ever(path: Path) -> int:
-    """Fetch what is due, sleep until the next is. Returns only by a signal."""
+    """Fetch what is due, sleep until the next is or until the configuration file changes. Ends only by a signal."""
     while True:
-        time.sleep(wait_after(refresh_once(path), path))
+        seen = version_of(path)
+        sleep_until_due(path, seen, wait_after(refresh_once(path), path))
+
+
+def sleep_until_due(path: Path, seen: tuple[int, int], seconds: float) -> None:
+    """Sleep, but wake soon after the configuration file has another version than the one seen: a new list wants to be fetched."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and version_of(path) == seen:
+        time.sleep(min(left, LOOK))
+
+
+def version_of(path: Path) -> tuple[int, int]:
+    """What changes when a file is written: its time and size; zeros while it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
 
 
 def refresh_once(path: Path) -> bool:

@@ -186,8 +186,11 @@ class Preparer:
         report = await self._run_child()
         if not report.get("ok"):
             raise _error_of(report)
-        settings = self._overrides.apply(load(self._path).gateway) if occasion == "reload" else None
-        return Prepared(report.get("changes") or None, settings, tuple(report.get("notes", ())))
+        settings, notes = None, tuple(report.get("notes", ()))
+        if occasion == "reload":
+            now = load(self._path)
+            settings, notes = self._overrides.apply(now.gateway), (*notes, *late_changes(self._configuration, now))
+        return Prepared(report.get("changes") or None, settings, notes)
 
     async def _run_child(self) -> Mapping[str, Any]:  # Any: JSON written by our own child
         command = [sys.executable, "-m", "lachan", "prepare", "--report", "-c", str(self._path)]
@@ -205,6 +208,19 @@ class Preparer:
         if not isinstance(report, dict):
             raise StartError("preparing the lists gave no report")
         return report
+
+
+def late_changes(before: Configuration, after: Configuration) -> list[str]:
+    """A sentence for each change outside the data plane that waits for a restart."""
+    notes = []
+    one, two = (each.admin and dataclasses.replace(each.admin, gateway=before.gateway) for each in (before, after))
+    if one != two:
+        notes.append("admin đã thay đổi: có hiệu lực sau khi khởi động lại / admin has changed: it takes effect after a restart")
+    if any(item.url for item in after.lists.lists) and not any(item.url for item in before.lists.lists):
+        notes.append(
+            "danh sách tải về sẽ được tải sau khi khởi động lại / subscriptions are fetched after a restart: or run lachan lists update"
+        )
+    return notes
 
 
 def _error_of(report: Mapping[str, Any]) -> LachanError:  # Any: JSON written by our own child

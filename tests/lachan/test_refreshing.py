@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from gateway import release
-from lachan.refreshing import AFTER_FAILURE, LONGEST, SHORTEST, refresh_once, wait_after
+from lachan import refreshing
+from lachan.refreshing import AFTER_FAILURE, LONGEST, SHORTEST, refresh_once, sleep_until_due, version_of, wait_after
 
 
 class Publisher(BaseHTTPRequestHandler):
@@ -71,3 +73,18 @@ def test_list_never_fetched_is_due_at_once(tmp_path: Path) -> None:
     path = tmp_path / "lachan.yaml"
     path.write_text('state_dir: var\nlists: [{id: a, category: ads, url: "https://lists.example/a.txt"}]\n')
     assert wait_after(True, path) == SHORTEST
+
+
+def test_changed_configuration_wakes_the_sleeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that was just added is not fetched an hour later."""
+    monkeypatch.setattr(refreshing, "LOOK", 0.02)
+    path = tmp_path / "lachan.yaml"
+    assert version_of(path) == (0, 0)
+    seen = version_of(path)
+    writer = threading.Timer(0.1, path.write_text, ["lists: []\n"])
+    writer.start()
+    started = time.monotonic()
+    sleep_until_due(path, seen, 30)
+    assert time.monotonic() - started < 5
+    sleep_until_due(path, version_of(path), 0.05)
+    writer.join()

@@ -10,7 +10,7 @@ import pytest
 from gateway.errors import SettingsError, StartError
 from gateway.settings import Endpoint
 from lachan.configuration import Configuration, load
-from lachan.run import Overrides, Preparer, _error_of, _refresh_process, give_state_dir
+from lachan.run import Overrides, Preparer, _error_of, _refresh_process, give_state_dir, late_changes
 
 
 def test_lan_address_is_added_to_those_of_the_file(configuration: Configuration) -> None:
@@ -76,3 +76,15 @@ def test_state_directory_is_made_and_unknown_users_are_told(configuration: Confi
     (tmp_path / "file").touch()
     with pytest.raises(StartError, match="cannot be used"):
         give_state_dir(load(path).gateway)
+
+
+def test_changes_that_wait_for_a_restart_are_told(tmp_path: Path) -> None:
+    """The admin section, and the first subscription; anything else is silent."""
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text('state_dir: var\nadmin: {listen: "127.0.0.1:8080"}\n')
+    second.write_text('state_dir: var\nlists: [{id: a, category: ads, url: "https://lists.example/a.txt"}]\n')
+    notes = late_changes(load(first), load(second))
+    assert len(notes) == 2
+    assert "admin has changed" in notes[0] and "lachan lists update" in notes[1]
+    second.write_text(first.read_text() + "cache: {entries: 7}\n")
+    assert late_changes(load(first), load(second)) == []
