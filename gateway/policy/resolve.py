@@ -215,7 +215,6 @@ class Resolver:
             cells, cell_rules = self._cells_of(profile, strictest)
             found = self._interner.bases[identity] = PolicyBase(
                 identity=identity,
-                version=catalogue.version,
                 band=profile.band,
                 bands=frozenset({profile.band} if strictest is None else {profile.band, strictest}),
                 cells=cells,

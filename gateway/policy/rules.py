@@ -113,7 +113,6 @@ class PolicyBase:
     """
 
     identity: tuple[object, ...]
-    version: str
     band: Band
     bands: frozenset[Band]
     cells: Mapping[str, Cell]

@@ -102,7 +102,7 @@ class World:
     def weigh(self, labels: Labels, who: Who, now: float, opened: list[tuple[str, str, str | None]] | None) -> set[Outcome]:
         """Lines 5 to 7. `opened` is None for a query name; for a target, the Allows of the query name (level, place, category or None)."""
         blocked: set[Outcome] = set()
-        for code in self.categories(labels) or [None]:
+        for code in self.codes(labels):
             opinions: dict[str, Opinion] = {}
             for level in LEVELS:
                 said = self.opinion(labels, code, level, who, now, is_target=opened is not None)
@@ -178,7 +178,8 @@ class World:
                         found.append((specificity(rule), word == "deny", Opinion(word == "allow", "name", "name")))
         if level in self.list_levels(who):
             for row in self.lists.values():
-                word = "allow" if row["kind"] == "category" and self.tiers[row["category"]] == "G" else row.get("action")
+                is_good = row["kind"] == "category" and self.tiers[row["category"]] == "G"
+                word = "allow" if is_good else str(row.get("action") or "")
                 if word and row["level"] == level and not undone(row, labels):
                     for rule in row["names"]:
                         if covers(rule, labels):
@@ -223,7 +224,7 @@ class World:
             return {("block", "name")} if self.closes_good(labels, who, now) else {("pass",)}
         opened = []
         for level in LEVELS:
-            for code in self.categories(asked) or [None]:
+            for code in self.codes(asked):
                 said = self.opinion(asked, code, level, who, now, is_target=False)
                 if said is not None and said.allows:
                     opened.append((level, said.place, code if self.is_about_category(said, asked, code, level, who, now) else None))
@@ -271,6 +272,10 @@ class World:
                     codes.update(service["categories"])
             found = self.seen[labels] = sorted(code for code in codes if code not in ("order", "dist") and self.tiers[code] != "G")
         return found
+
+    def codes(self, labels: Labels) -> list[str | None]:
+        """The categories to be judged one by one; None stands for a name in no category."""
+        return list(self.categories(labels)) or [None]
 
     def services(self, labels: Labels) -> list[str]:
         """The services of the longest host name that covers the name."""
@@ -329,13 +334,13 @@ class World:
             if not hits:
                 continue
             _, said = min(hits, key=lambda hit: (hit[0].startswith("*."), -len(split(hit[0]))))
-            kind, data = (said, None) if isinstance(said, str) else said
+            kind, data = (said, "") if isinstance(said, str) else said
             if row["rpz"]["policy"] != "given":
                 kind, data = row["rpz"]["policy"], row["rpz"]["target"]
             if kind == "passthru":
                 return None
             if kind == "cname":
-                return ("rewrite", ".".join(labels) + data[1:] if data.startswith("*.") else data)
+                return ("rewrite", ".".join(labels) + str(data)[1:] if data.startswith("*.") else str(data))
             return {"drop": ("drop",), "local": ("local", "rpz"), "tcp-only": ("tcp-only",)}.get(kind, ("block", "rpz"))
         return None
 

@@ -200,7 +200,7 @@ def random_world(random: Random) -> Json:
 
 def orders(random: Random) -> list[Json]:
     """Order segments: dates, bands, exact and below, an order replaced and entries lifted."""
-    segments = []
+    segments: list[Json] = []
     for number in range(random.randint(0, 3)):
         rows = [
             order(
