@@ -37,6 +37,14 @@ MISTAKES: Mapping[str, str] = {
     "label_name": _("This looks like a full name with a class. A nickname is enough."),
     "no_child": _("Please name at least one child."),
     "locked": _("This is locked for this age."),
+    "code_unknown": _("No request has this code. Look at the letters once more."),
+    "symbol_form": _("Please write the number and symbol as on the document, such as 531/KH-UBND. A blank number is written /KH-UBND."),
+    "date_form": _("Please write a date such as 05/08/2026."),
+    "end_passed": _("This day has passed."),
+    "no_end_number": _("Only a document with a number may have no end."),
+    "no_address": _("No address of a site was found in it."),
+    "file_unreadable": _("This file cannot be read."),
+    "personal_data": _("Please leave out names, classes, phone numbers and mail addresses."),
 }
 
 #: What to say for a whole request that could not be done: a headline and what to do.

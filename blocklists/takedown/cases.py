@@ -56,6 +56,8 @@ class NewReport:
     category: str = ""
     note: str = ""
     site_digest: str | None = None
+    directive_id: str | None = None
+    routed_to: str = ""
 
 
 async def receive_report(connection: AsyncConnection, office: Office, report: NewReport, now: datetime) -> str:
@@ -76,7 +78,7 @@ async def receive_report(connection: AsyncConnection, office: Office, report: Ne
         insert(table).values(
             id=report_id, tenant_id=office.tenant, code=code, received_at=now, channel=report.channel, category=report.category,
             host=report.host, kind=report.kind, reporter_kind=report.reporter_kind, site_digest=report.site_digest,
-            note=report.note.strip(), state=State.RECEIVED.value,
+            note=report.note.strip(), directive_id=report.directive_id, routed_to=report.routed_to, state=State.RECEIVED.value,
         )
     )  # fmt: skip
     await record(connection, office, SYSTEM, "receive", Kind.REPORT, report_id, now, after=State.RECEIVED.value)

@@ -1,0 +1,131 @@
+"""The form of a document: what an officer corrected after the letter was read → a new order."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+
+from admin.forms import Form
+from admin.officeintake import Unsealed
+from blocklists.takedown.deadlines import VIET_NAM
+from blocklists.takedown.documents import PartialDate, Symbol, SymbolError, parse_date, parse_symbol
+from blocklists.takedown.letters import Letter
+from blocklists.takedown.store import NewOrder
+
+CATEGORIES = ("order", "csam", "scam", "gamb", "porn", "groom", "self", "drug", "gore", "terror", "malware", "dist")
+EVERYBODY = ("MN", "TH", "CS", "PT", "NL", "KH")
+MOST_BASIS = 20
+_LAW = re.compile(r"/QH\d+|/NĐ-CP|\bLuật\b|/PL-UBTVQH")
+_BLANK_DAY = re.compile(r"^[\s.…_-]*/(\d{1,2})/(\d{4})$")
+
+
+def first_values(letter: Letter, now: datetime) -> dict[str, str]:
+    """What the form is filled in with."""
+    issued = letter.issued_on
+    today = now.astimezone(VIET_NAM).date()
+    until = letter.until
+    if until is None and letter.days is not None:
+        until = today + timedelta(days=letter.days)
+    return {
+        "symbol": letter.symbol,
+        "issued_on": _shown(issued) if issued else "",
+        "issuer": letter.issuer,
+        "capacity": letter.capacity,
+        "subject": letter.subject,
+        "basis": "\n".join(symbol for symbol, _ in letter.basis),
+        "valid_from": today.isoformat(),
+        "valid_until": until.isoformat() if until else "",
+        "appeal": "",
+        "scope": "children",
+        "urgent": "1" if letter.urgent else "",
+        "no_end": "",
+    }
+
+
+def values_of(form: Form) -> dict[str, str]:
+    """The fields as they came, for showing them again beside their mistakes."""
+    return {name: form.raw(name) for name in first_values(Letter(), datetime.now(UTC))}
+
+
+def read_order_form(form: Form, sealed: Unsealed, now: datetime) -> NewOrder:
+    """The document as the officer stands by it. Raises InvalidInput with every mistake."""
+    symbol = _symbol(form)
+    issued = _issued(form)
+    from_day, until_day = _day(form, "valid_from"), _day(form, "valid_until")
+    no_end = form.has("no_end")
+    starts = _midnight(from_day) if from_day else now
+    ends = None if no_end or until_day is None else _midnight(until_day + timedelta(days=1))
+    if ends is not None and ends <= max(starts, now):
+        form.mistake("valid_until", "end_passed")
+    if no_end and symbol is not None and not symbol.is_numbered:
+        form.mistake("no_end", "no_end_number")
+    category = form.one_of("category", CATEGORIES)
+    issuer = form.text("issuer", 200)
+    capacity, subject = form.text("capacity", 120, required=False), form.text("subject", 300, required=False)
+    appeal = form.text("appeal", 300, required=False)
+    basis = form.lines("basis", 160, MOST_BASIS)
+    form.check()
+    assert symbol is not None
+    return NewOrder(
+        symbol=symbol,
+        issuer=issuer,
+        valid_from=starts,
+        valid_until=ends,
+        no_end=no_end,
+        category=category,
+        bands=EVERYBODY if form.raw("scope") == "everybody" else (),
+        capacity=capacity,
+        subject=subject,
+        issued_on=issued,
+        basis=tuple((line, bool(_LAW.search(line))) for line in basis),
+        urgent=form.has("urgent"),
+        appeal=appeal,
+        file_digest=sealed.file_digest,
+        file_bytes=sealed.file_bytes,
+        held=sealed.held,
+        items=sealed.items,
+    )
+
+
+def _symbol(form: Form) -> Symbol | None:
+    try:
+        return parse_symbol(form.raw("symbol"))
+    except SymbolError:
+        form.mistake("symbol", "symbol_form" if form.raw("symbol") else "required")
+        return None
+
+
+def _issued(form: Form) -> PartialDate | None:
+    """05/08/2026, or /8/2026 while the clerk has not put the day."""
+    text = form.raw("issued_on")
+    if not text:
+        return None
+    blank = _BLANK_DAY.match(text)
+    found = PartialDate(int(blank[2]), int(blank[1]), None) if blank else parse_date(text)
+    if found is None or (found.month is not None and not 1 <= found.month <= 12):
+        form.mistake("issued_on", "date_form")
+        return None
+    return found
+
+
+def _day(form: Form, name: str) -> date | None:
+    text = form.raw(name)
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        found = parse_date(text)
+        day = found.complete if found else None
+        if day is None:
+            form.mistake(name, "date_form")
+        return day
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(0), VIET_NAM).astimezone(UTC)
+
+
+def _shown(issued: PartialDate) -> str:
+    day = f"{issued.day:02d}" if issued.day else ""
+    return f"{day}/{issued.month:02d}/{issued.year}" if issued.month else f"//{issued.year}"

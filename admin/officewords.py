@@ -1,0 +1,153 @@
+"""Words for the office's states, steps and verdicts: message ids for the catalogues, chosen by the stable codes of the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from admin.pages.words import Words
+from admin.pages.words import mark as _
+from blocklists.rejections import Reason
+from blocklists.takedown.workflow import TransitionRefused
+
+STATES: Mapping[str, str] = {
+    "registered": _("registered"),
+    "parsed": _("to be verified"),
+    "verified": _("to be approved"),
+    "awaiting_second": _("second approver needed"),
+    "urgent": _("in force, to be confirmed"),
+    "approved": _("approved"),
+    "rejected": _("rejected"),
+    "closed": _("closed"),
+    "publishing": _("being published"),
+    "partial": _("in force on some gateways"),
+    "active": _("in force"),
+    "suspended": _("suspended"),
+    "expired": _("expired"),
+    "lifted": _("lifted"),
+    "received": _("received"),
+    "reviewing": _("being looked at"),
+    "upheld": _("upheld"),
+    "overturned": _("overturned"),
+    "triaged": _("classified"),
+    "verifying": _("being verified"),
+    "proposed": _("proposed"),
+    "referred": _("referred"),
+    "merged": _("merged"),
+}
+
+#: Colour of a state's chip.
+TONES: Mapping[str, str] = {
+    "parsed": "amber", "verified": "amber", "awaiting_second": "amber", "urgent": "rose", "approved": "leaf", "active": "leaf",
+    "publishing": "sky", "partial": "amber", "suspended": "amber", "received": "amber", "reviewing": "sky", "proposed": "amber",
+}  # fmt: skip
+
+VERDICTS: Mapping[str, str] = {
+    "yes": _("DNS can block it"),
+    "needs_decision": _("needs a decision"),
+    "url_path": _("one page of a site"),
+    "shared_platform": _("on a shared platform"),
+    "ip_only": _("an address, not a name"),
+    "public_suffix": _("a whole ending"),
+    "protected": _("protected"),
+    "invalid": _("cannot be read"),
+}
+
+VERBS: Mapping[str, str] = {
+    "register": _("registered"),
+    "verify": _("verified"),
+    "approve": _("approved"),
+    "approve_urgent": _("approved as urgent"),
+    "second": _("approved as the second"),
+    "confirm": _("confirmed"),
+    "reject": _("rejected"),
+    "send_back": _("sent back"),
+    "release": _("agreed to the many new names"),
+    "item_block": _("decided: block the whole site"),
+    "item_leave": _("decided: leave it"),
+    "forwarded": _("sent to the platform"),
+    "opened": _("opened a masked name"),
+    "lapse": _("lapsed without confirmation"),
+    "close": _("closed"),
+    "lift": _("lifted"),
+    "expire": _("expired"),
+    "suspend": _("suspended"),
+    "escalated": _("escalated"),
+    "receive": _("received"),
+    "take": _("taken"),
+    "uphold": _("upheld"),
+    "overturn": _("overturned"),
+    "triage": _("classified"),
+    "start": _("verification begun"),
+    "propose": _("proposed"),
+    "refer": _("referred"),
+    "merge": _("merged"),
+}
+
+ROLES: Mapping[str, str] = {
+    "verifier": _("verifier"),
+    "approver": _("approver"),
+    "system": _("the clock"),
+    "machine": _("the machine"),
+    "public": _("somebody without an account"),
+    "visitor": _("somebody without an account"),
+}
+
+REVIEW_REASONS: Mapping[str, str] = {
+    "lesson": _("needed for a lesson"),
+    "mistake": _("blocked by mistake"),
+    "new_owner": _("the site has a new owner"),
+    "other": _("something else"),
+}
+
+PLATFORM_KINDS: Mapping[str, str] = {
+    "group": _("a group"),
+    "post": _("a post"),
+    "video": _("a video"),
+    "page": _("a page or account"),
+    "place": _("the platform itself"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OfficeWords:
+    """The words of one reader; unknown codes come back as they are."""
+
+    words: Words
+    category: Callable[[str], str]
+
+    def state(self, code: str) -> str:
+        return self._of(STATES, code)
+
+    def tone(self, code: str) -> str:
+        return TONES.get(code, "plain")
+
+    def verdict(self, code: str) -> str:
+        return self._of(VERDICTS, code)
+
+    def verb(self, code: str) -> str:
+        return self._of(VERBS, code)
+
+    def role(self, code: str) -> str:
+        return self._of(ROLES, code)
+
+    def review_reason(self, code: str) -> str:
+        return self._of(REVIEW_REASONS, code)
+
+    def platform_kind(self, code: str) -> str:
+        return self._of(PLATFORM_KINDS, code)
+
+    def reason(self, code: str) -> str:
+        """Why a row has its verdict; empty without a reason."""
+        try:
+            reason = Reason(code)
+        except ValueError:
+            return ""
+        return reason.vi if self.words.language == "vi" else reason.en
+
+    def refusal(self, error: TransitionRefused) -> str:
+        """What the transition table says."""
+        return error.vi if self.words.language == "vi" else error.en
+
+    def _of(self, table: Mapping[str, str], code: str) -> str:
+        return self.words.gettext(table[code]) if code in table else code

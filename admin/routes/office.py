@@ -1,0 +1,229 @@
+"""The list office's inbox, entries, reviews, reports, releases and gateways."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from sqlalchemy.exc import IntegrityError
+from starlette.responses import Response
+
+from admin.dependencies import Visit, need
+from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
+from admin.office import masked, open_office
+from admin.officecases import read_report, read_review
+from admin.officedirectives import add_directive, directives_in_force, officers
+from admin.officereads import (
+    find_entries,
+    read_difference,
+    read_entry,
+    read_inbox,
+    read_receipts,
+    read_versions,
+)
+from admin.permissions import Permission
+from admin.routes.officeparts import actor_for, actors_of, words_of
+from blocklists.takedown import cases, store
+from blocklists.takedown.documents import SymbolError
+from blocklists.takedown.workflow import TransitionRefused
+
+router = APIRouter()
+
+Read = Annotated[Visit, Depends(need(Permission.OFFICE_READ))]
+Lift = Annotated[Visit, Depends(need(Permission.ENTRY_LIFT))]
+Take = Annotated[Visit, Depends(need(Permission.REVIEW_TAKE))]
+Decide = Annotated[Visit, Depends(need(Permission.REVIEW_DECIDE))]
+Work = Annotated[Visit, Depends(need(Permission.REPORT_WORK))]
+Releases = Annotated[Visit, Depends(need(Permission.RELEASE_READ))]
+
+Act = Callable[[store.Office, Any], Awaitable[object]]  # Any: the write transaction
+Again = Callable[[str, int], Awaitable[Response]]
+
+
+@router.get("/office")
+async def inbox(visit: Read) -> Response:
+    """What waits, with its age and clock."""
+    async with visit.services.database.read() as connection:
+        office = await open_office(connection, visit.tenant_id)
+        found = await read_inbox(connection, office, visit.now)
+    return visit.page("office/inbox.html", {"inbox": found, "say": words_of(visit), "masked": masked, **_standing(visit)})
+
+
+@router.get("/office/entries")
+async def entries(visit: Read, q: str = "", state: str = "") -> Response:
+    """Entries by name or document; those in force first."""
+    async with visit.services.database.read() as connection:
+        office = await open_office(connection, visit.tenant_id)
+        found = await find_entries(connection, office, q[:253], "in_force" if state == "in_force" else "")
+    context = {"rows": found, "q": q[:253], "state": state, "say": words_of(visit), "masked": masked}
+    return visit.page("office/entries.html", context)
+
+
+@router.get("/office/entries/{entry_id}")
+async def entry(visit: Read, entry_id: str) -> Response:
+    """One entry: basis, dates, people, history."""
+    return await _entry(visit, entry_id)
+
+
+@router.post("/office/entries/{entry_id}/lift")
+async def lift(visit: Lift, entry_id: str) -> Response:
+    """Take an entry out of force, with a reason; it leaves as fast as it came."""
+    reason = visit.form.raw("reason")[:300]
+
+    async def act(office: store.Office, connection: Any) -> None:  # Any: the write transaction
+        await store.move_entry(connection, office, entry_id, "lift", actor_for(visit), visit.now, reason)
+
+    return await _act(visit, act, f"/office/entries/{entry_id}", lambda fault, status: _entry(visit, entry_id, fault, status), True)
+
+
+@router.get("/office/reviews/{review_id}")
+async def review(visit: Read, review_id: str) -> Response:
+    """A request to look again, and the entry it asks about."""
+    return await _review(visit, review_id)
+
+
+@router.post("/office/reviews/{review_id}/take")
+async def take(visit: Take, review_id: str) -> Response:
+    """Somebody who decided nothing before takes it on."""
+    return await _move_review(visit, review_id, "take")
+
+
+@router.post("/office/reviews/{review_id}/decide")
+async def decide(visit: Decide, review_id: str) -> Response:
+    """Uphold or overturn, with a reason; overturned, the entry leaves at once."""
+    step = visit.form.raw("step")
+    if step not in ("uphold", "overturn"):
+        raise NotFound
+    return await _move_review(visit, review_id, step)
+
+
+@router.get("/office/reports/{report_id}")
+async def report(visit: Read, report_id: str) -> Response:
+    """What somebody told, and where the directive sends it."""
+    return await _report(visit, report_id)
+
+
+@router.post("/office/reports/{report_id}")
+async def move_report(visit: Work, report_id: str) -> Response:
+    """Classify, refer, merge, reject: one step of a report."""
+    form = visit.form
+
+    async def act(office: store.Office, connection: Any) -> None:  # Any: the write transaction
+        await cases.move_report(
+            connection, office, report_id, form.raw("step"), actor_for(visit), visit.now,
+            reason=form.raw("reason")[:300], referred_to=form.raw("referred_to")[:160],
+        )  # fmt: skip
+
+    return await _act(visit, act, f"/office/reports/{report_id}", lambda fault, status: _report(visit, report_id, fault, status))
+
+
+@router.get("/office/releases")
+async def releases(visit: Releases) -> Response:
+    """Versions with their differences in numbers, and what each gateway enforces."""
+    async with visit.services.database.read() as connection:
+        office = await open_office(connection, visit.tenant_id)
+        versions = await read_versions(connection, office)
+        receipts = await read_receipts(connection)
+    context = {"versions": versions, "receipts": receipts, "say": words_of(visit), **_standing(visit)}
+    return visit.page("office/releases.html", context)
+
+
+@router.get("/office/releases/{serial}")
+async def release(visit: Releases, serial: int) -> Response:
+    """What one version brought and took away."""
+    async with visit.services.database.read() as connection:
+        office = await open_office(connection, visit.tenant_id)
+        version = next((row for row in await read_versions(connection, office, 10_000) if row["serial"] == serial), None)
+        if version is None:
+            raise NotFound
+        came, left = await read_difference(connection, office, serial)
+    context = {"version": version, "came": came, "left": left, "say": words_of(visit), "masked": masked}
+    return visit.page("office/release.html", context)
+
+
+async def _entry(visit: Visit, entry_id: str, fault: str = "", status: int = 200) -> Response:
+    async with visit.services.database.read() as connection:
+        office = await open_office(connection, visit.tenant_id)
+        try:
+            page = await read_entry(connection, office, entry_id, actors_of(visit), visit.now)
+        except store.NotFound as error:
+            raise NotFound from error
+    context = {"page": page, "entry": page.row, "say": words_of(visit), "fault": fault, **_standing(visit)}
+    return visit.page("office/entry.html", context, status)
+
+
+async def _review(visit: Visit, review_id: str, fault: str = "", status: int = 200) -> Response:
+    async with visit.services.database.read() as connection:
+        office = await open_office(connection, visit.tenant_id)
+        page = await read_review(connection, office, review_id, actors_of(visit), visit.now)
+    if page is None:
+        raise NotFound
+    return visit.page("office/review.html", {"page": page, "say": words_of(visit), "fault": fault, **_standing(visit)}, status)
+
+
+async def _report(visit: Visit, report_id: str, fault: str = "", status: int = 200) -> Response:
+    async with visit.services.database.read() as connection:
+        office = await open_office(connection, visit.tenant_id)
+        page = await read_report(connection, office, report_id, actors_of(visit), visit.now)
+    if page is None:
+        raise NotFound
+    return visit.page("office/report.html", {"page": page, "say": words_of(visit), "fault": fault}, status)
+
+
+async def _move_review(visit: Visit, review_id: str, verb: str) -> Response:
+    async def act(office: store.Office, connection: Any) -> None:  # Any: the write transaction
+        await cases.move_review(connection, office, review_id, verb, actor_for(visit), visit.now, visit.form.raw("reason")[:300])
+
+    return await _act(visit, act, f"/office/reviews/{review_id}", lambda fault, status: _review(visit, review_id, fault, status), True)
+
+
+async def _act(visit: Visit, act: Act, path: str, again: Again, publishes: bool = False) -> Response:
+    """Do it in one transaction and show the page; a refusal stands on the page in words."""
+    try:
+        async with visit.services.database.write() as connection:
+            await act(await open_office(connection, visit.tenant_id), connection)
+    except TransitionRefused as refused:
+        return await again(words_of(visit).refusal(refused), 409)
+    except store.NotFound as error:
+        raise NotFound from error
+    except IntegrityError as error:  # the database's own refusal of a decision by one who took part
+        raise Conflict from error
+    if publishes:
+        await visit.services.office.duty.settle()
+    return visit.go(path)
+
+
+def _standing(visit: Visit) -> dict[str, Any]:
+    return {"standing": visit.services.office.duty.standing}
+
+
+@router.get("/office/more")
+async def more(visit: Read) -> Response:
+    """Officers, where reports go, and the pages of the public."""
+    return await _more(visit)
+
+
+@router.post("/office/directives")
+async def directive(visit: Annotated[Visit, Depends(need(Permission.ORDER_APPROVE))]) -> Response:
+    """A document that names the lead and the focal point of reports."""
+    form = visit.form
+    symbol, title, lead, focal_point = (form.text(name, 200) for name in ("symbol", "title", "lead", "focal_point"))
+    form.check()
+    try:
+        async with visit.services.database.write() as connection:
+            office = await open_office(connection, visit.tenant_id)
+            await add_directive(
+                connection, office, actor_for(visit), visit.now, symbol=symbol, title=title, lead=lead, focal_point=focal_point
+            )
+    except SymbolError as error:
+        raise InvalidInput(FieldMistake("symbol", "symbol_form")) from error
+    return visit.go("/office/more")
+
+
+async def _more(visit: Visit) -> Response:
+    async with visit.services.database.read() as connection:
+        office = await open_office(connection, visit.tenant_id)
+        rows = await directives_in_force(connection, office, visit.now)
+        people = await officers(connection, visit.tenant_id, visit.now)
+    return visit.page("office/more.html", {"directives": rows, "people": people, "say": words_of(visit)})

@@ -1,0 +1,224 @@
+"""Documents of the list office: read a letter, register it, verify it, approve it; every step asks the transition table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from sqlalchemy.exc import IntegrityError
+from starlette.datastructures import UploadFile
+from starlette.responses import Response
+
+from admin.dependencies import Visit, need
+from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
+from admin.office import MASKED, open_office
+from admin.officeactions import forward_item, open_item
+from admin.officeform import CATEGORIES, first_values, read_order_form, values_of
+from admin.officeintake import Intake, Upload, read_intake, seal, tally, unseal
+from admin.officepreview import Preview, preview
+from admin.officereads import known_keys, read_order, taken_hosts
+from admin.permissions import Permission
+from admin.routes.officeparts import actor_for, actors_of, words_of
+from blocklists.takedown import store
+from blocklists.takedown.model import Enforceability
+from blocklists.takedown.officefiles import UnreadableFile
+from blocklists.takedown.workflow import TransitionRefused
+
+router = APIRouter()
+
+SHOWN_ROWS = 300
+
+Read = Annotated[Visit, Depends(need(Permission.OFFICE_READ))]
+Register = Annotated[Visit, Depends(need(Permission.ORDER_REGISTER))]
+Verify = Annotated[Visit, Depends(need(Permission.ORDER_VERIFY))]
+Approve = Annotated[Visit, Depends(need(Permission.ORDER_APPROVE))]
+
+
+@router.get("/office/orders/new")
+async def begin(visit: Register) -> Response:
+    """Paste the letter, or choose its file."""
+    return _new(visit)
+
+
+@router.post("/office/orders/read")
+async def read(visit: Annotated[Visit, Depends(need(Permission.ORDER_REGISTER, files=1))]) -> Response:
+    """What the letter says, for a person to check. Nothing is stored: the file is gone when this answer is."""
+    text, category = visit.form.raw("text"), visit.form.raw("category")
+    upload = await _upload(visit)
+    if category not in CATEGORIES or (not text.strip() and upload is None):
+        return _new(visit, text=text, category=category, mistakes=(FieldMistake("text", "required"),), status=422)
+    async with visit.services.database.read() as connection:
+        office = await open_office(connection, visit.tenant_id)
+        known = await known_keys(connection, office)
+    guard = await asyncio.to_thread(visit.services.office.guard.current)
+    try:
+        intake = await asyncio.to_thread(read_intake, text, upload, guard, office, known)
+    except UnreadableFile as error:
+        fault = error.vi if words_of(visit).words.language == "vi" else error.en
+        return _new(visit, text=text, category=category, fault=fault, status=422)
+    if not intake.found.rows:
+        return _new(visit, text=text, category=category, mistakes=(FieldMistake("text", "no_address"),), status=422)
+    return _check(visit, first_values(intake.letter, visit.now), category, seal(office, intake), intake=intake)
+
+
+@router.post("/office/orders")
+async def register(visit: Register) -> Response:
+    """Store the document as the officer stands by it."""
+    async with visit.services.database.read() as connection:
+        office = await open_office(connection, visit.tenant_id)
+    sealed_text = visit.form.raw("sealed")
+    sealed = unseal(office, sealed_text)
+    try:
+        order = read_order_form(visit.form, sealed, visit.now)
+    except InvalidInput as error:
+        return _check(
+            visit, values_of(visit.form), visit.form.raw("category"), sealed_text, counts=tally(sealed.items), mistakes=error.mistakes
+        )
+    async with visit.services.database.write() as connection:
+        order_id = await store.register(connection, office, order, actor_for(visit), visit.now)
+    return visit.go(f"/office/orders/{order_id}")
+
+
+@router.get("/office/orders/{order_id}")
+async def show(visit: Read, order_id: str) -> Response:
+    """The document with its rows, and beside it what an approval would touch."""
+    return await show_order(visit, order_id)
+
+
+@router.post("/office/orders/{order_id}/verify")
+async def verify(visit: Verify, order_id: str) -> Response:
+    """The first person stands by the rows."""
+    return await _step(visit, order_id, "verify")
+
+
+@router.post("/office/orders/{order_id}/release")
+async def release(visit: Approve, order_id: str) -> Response:
+    """A person agrees to very many new names at once."""
+
+    async def act(office: store.Office, connection: Any) -> None:  # Any: the write transaction
+        await store.release_held(connection, office, order_id, visit.form.raw("reason"), actor_for(visit), visit.now)
+
+    return await _act(visit, order_id, act)
+
+
+@router.post("/office/orders/{order_id}/approve")
+async def approve(visit: Approve, order_id: str) -> Response:
+    """The second person approves; the entries go out at once. `step` may also be the second approval, the urgent road, a refusal."""
+    step = visit.form.raw("step")
+    if step not in ("approve", "second", "approve_urgent", "confirm", "reject", "send_back"):
+        raise NotFound
+    return await _step(visit, order_id, step)
+
+
+@router.post("/office/orders/{order_id}/items/{item_id}")
+async def decide(visit: Verify, order_id: str, item_id: str) -> Response:
+    """A row that needs a decision: block the whole site, saying why, or leave it."""
+    decision = "block" if visit.form.raw("decision") == "block" else "leave"
+
+    async def act(office: store.Office, connection: Any) -> None:  # Any: the write transaction
+        reason = visit.form.raw("reason")[:300]
+        await store.decide_item(connection, office, item_id, decision, reason, actor_for(visit), visit.now)
+
+    return await _act(visit, order_id, act)
+
+
+@router.post("/office/orders/{order_id}/items/{item_id}/forward")
+async def forward(visit: Annotated[Visit, Depends(need(Permission.REPORT_WORK))], order_id: str, item_id: str) -> Response:
+    """Note to whom an address on a platform was sent, or what came of it."""
+
+    async def act(office: store.Office, connection: Any) -> None:  # Any: the write transaction
+        form = visit.form
+        await forward_item(
+            connection, office, order_id, item_id, form.raw("sent_to")[:120], form.raw("outcome"), actor_for(visit), visit.now
+        )
+
+    return await _act(visit, order_id, act)
+
+
+@router.post("/office/orders/{order_id}/items/{item_id}/open")
+async def open_name(visit: Annotated[Visit, Depends(need(Permission.NAME_OPEN))], order_id: str, item_id: str) -> Response:
+    """Show one masked name once, in this answer only; the journal says who looked."""
+    async with visit.services.database.write() as connection:
+        office = await open_office(connection, visit.tenant_id)
+        try:
+            name = await open_item(connection, office, order_id, item_id, actor_for(visit), visit.now)
+        except TransitionRefused as refused:
+            return await show_order(visit, order_id, fault=words_of(visit).refusal(refused), status=409)
+    return await show_order(visit, order_id, opened=(item_id, name))
+
+
+async def _step(visit: Visit, order_id: str, verb: str) -> Response:
+    async def act(office: store.Office, connection: Any) -> None:  # Any: the write transaction
+        reason = visit.form.raw("reason")[:300]
+        await store.move_order(connection, office, order_id, verb, actor_for(visit), visit.now, reason)
+
+    return await _act(visit, order_id, act, publishes=True)
+
+
+async def _act(visit: Visit, order_id: str, act: Callable[[store.Office, Any], Awaitable[None]], *, publishes: bool = False) -> Response:
+    """Do something with a document and show it again; a refusal stands on the page in words."""
+    try:
+        async with visit.services.database.write() as connection:
+            await act(await open_office(connection, visit.tenant_id), connection)
+    except TransitionRefused as refused:
+        return await show_order(visit, order_id, fault=words_of(visit).refusal(refused), status=409)
+    except store.NotFound as error:
+        raise NotFound from error
+    except IntegrityError as error:  # the database's own refusal of two steps by one person
+        raise Conflict from error
+    if publishes:
+        await visit.services.office.duty.settle()
+    return visit.go(f"/office/orders/{order_id}")
+
+
+async def show_order(visit: Visit, order_id: str, *, fault: str = "", status: int = 200, opened: tuple[str, str] | None = None) -> Response:
+    """The page of a document."""
+    try:
+        async with visit.services.database.read() as connection:
+            office = await open_office(connection, visit.tenant_id)
+            page = await read_order(connection, office, order_id, actors_of(visit), visit.now)
+            hosts = await taken_hosts(connection, office, order_id)
+    except store.NotFound as error:
+        raise NotFound from error
+    reach: Preview | None = None
+    if page.row["category"] != MASKED and page.row["state"] in ("parsed", "verified", "awaiting_second", "urgent"):
+        services = visit.services
+        reach = await asyncio.to_thread(lambda: preview(hosts, services.office.guard.document(), services.settings.state_dir))
+    context = {
+        "page": page, "order": page.row, "say": words_of(visit), "reach": reach, "fault": fault, "opened": opened,
+        "standing": visit.services.office.duty.standing, "will_block": len(hosts),
+    }  # fmt: skip
+    return visit.page("office/order.html", context, status)
+
+
+def _new(
+    visit: Visit, *, text: str = "", category: str = "order", mistakes: tuple[FieldMistake, ...] = (), fault: str = "", status: int = 200
+) -> Response:
+    context = {"text": text, "category": category, "categories": CATEGORIES, "say": words_of(visit), "mistakes": mistakes, "fault": fault}
+    return visit.page("office/new.html", context, status)
+
+
+def _check(
+    visit: Visit, values: dict[str, str], category: str, sealed: str, *, intake: Intake | None = None,
+    counts: list[tuple[str, int]] | None = None, mistakes: tuple[FieldMistake, ...] = (),
+) -> Response:  # fmt: skip
+    rows = list(intake.found.rows) if intake else []
+    asked = sorted(rows, key=lambda row: (row.verdict is not Enforceability.ASK, row.verdict is Enforceability.YES))
+    context = {
+        "values": values, "category": category, "categories": CATEGORIES, "sealed": sealed, "say": words_of(visit), "mistakes": mistakes,
+        "rows": asked[:SHOWN_ROWS], "more": max(0, len(rows) - SHOWN_ROWS), "counts": counts or tally(row.item for row in rows),
+        "intake": intake, "masked": category == MASKED,
+    }  # fmt: skip
+    return visit.page("office/check.html", context, 422 if mistakes else 200)
+
+
+async def _upload(visit: Visit) -> Upload | None:
+    """The file of the form, in memory; None when none was chosen."""
+    sent = (await visit.request.form()).get("file")
+    if not isinstance(sent, UploadFile) or not sent.filename:
+        return None
+    content = await sent.read()
+    await sent.close()
+    return Upload(sent.filename, content) if content else None

@@ -1,0 +1,221 @@
+"""The road of a document through the pages: from the text of a letter to a published segment, by two different people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+import pytest
+from starlette.types import ASGIApp
+
+from admin.settings import AdminSettings
+from blocklists.database import Database
+from tests.admin.conftest import Clock
+from tests.support.office import LETTER, OfficeGateway, Officers, make_officers, officer
+from tests.support.visitor import Visitor
+
+
+@pytest.fixture
+async def officers(database: Database, now: datetime) -> Officers:
+    return await make_officers(database, now)
+
+
+@pytest.fixture
+async def gateway(settings: AdminSettings) -> AsyncIterator[OfficeGateway]:
+    """A gateway that keeps the orders it is given."""
+    running = OfficeGateway(settings.state_dir)
+    await running.start()
+    yield running
+    await running.stop()
+
+
+@pytest.fixture
+async def one(app: ASGIApp, officers: Officers) -> AsyncIterator[Visitor]:
+    """The verifier."""
+    browser = await officer(app, "verifier")
+    yield browser
+    await browser.close()
+
+
+@pytest.fixture
+async def two(app: ASGIApp, officers: Officers) -> AsyncIterator[Visitor]:
+    """The approver."""
+    browser = await officer(app, "approver", "192.168.1.31")
+    yield browser
+    await browser.close()
+
+
+async def register(one: Visitor, text: str = LETTER, category: str = "order", **fields: str) -> str:
+    """Paste a letter, take the form as it was filled in, register; the path of the document."""
+    await one.get("/office/orders/new")
+    await one.submit("/office/orders/read", {"text": text, "category": category})
+    await one.submit("/office/orders", fields)
+    assert one.response.status_code == 200, one.text[:2000]
+    return one.response.url.path
+
+
+async def decide(one: Visitor, decision: str) -> None:
+    """Decide the one row that asks."""
+    form = next(form for form in one.forms if ("decision", decision) in form.buttons)
+    await one.submit(form.action, {"reason": "cả trang lừa đảo"}, ("decision", decision))
+
+
+async def test_a_letter_becomes_an_order_in_force(one: Visitor, two: Visitor, gateway: OfficeGateway) -> None:
+    """From the text of a letter to a published segment: read, registered, verified by one, approved by another, enforced."""
+    path = await register(one)
+    assert "412/QĐ-SVHTTDL" in one.text
+    await decide(one, "leave")
+    await one.submit(f"{path}/verify")
+    assert not one.has_form(f"{path}/approve")
+    await two.get(path)
+    await two.submit(f"{path}/approve", button=("step", "approve"))
+    assert "đã duyệt" in two.text
+    assert gateway.enforced() == {"example.qua-tang-hoc-sinh.", "example.game-doi-the."}
+    assert gateway.orders is not None
+    assert (gateway.orders.serial, gateway.orders.origin) == (1, "office")
+    await two.get("/office/entries?q=game-doi-the.example")
+    assert "đang có hiệu lực" in two.text
+
+
+async def test_the_form_is_filled_in_from_the_letter(one: Visitor) -> None:
+    """Symbol, day, issuer, subject, basis and end stand in the form before anybody types."""
+    await one.get("/office/orders/new")
+    await one.submit("/office/orders/read", {"text": LETTER, "category": "order"})
+    form = next(form for form in one.forms if form.action == "/office/orders")
+    found = dict(form.fields)
+    assert found["symbol"] == "412/QĐ-SVHTTDL"
+    assert found["issued_on"] == "05/10/2026"
+    assert found["valid_until"] == "2026-12-31"
+    assert found["basis"].strip() == "116/2025/QH15"
+    assert "SỞ VĂN HÓA" in found["issuer"]
+
+
+async def test_full_addresses_on_platforms_stand_in_one_answer_only(one: Visitor, database: Database) -> None:
+    """The download is made inside the answer to the very request; afterwards nothing of the path exists anywhere."""
+    await one.get("/office/orders/new")
+    await one.submit("/office/orders/read", {"text": LETTER, "category": "order"})
+    link = next(link for link in one.links if link.startswith("data:text/csv"))
+    import base64
+
+    content = base64.b64decode(link.partition("base64,")[2]).decode("utf-8-sig")
+    assert "https://www.facebook.com/groups/nhom-xau" in content
+    assert "nhom-xau" not in dict(next(form for form in one.forms if form.action == "/office/orders").fields)["sealed"]
+    await one.submit("/office/orders")
+    assert "nhom-xau" not in one.response.text
+    async with database.read() as connection:
+        from sqlalchemy import text
+
+        rows = (await connection.execute(text("SELECT * FROM takedown_items"))).all()
+    assert not any("nhom-xau" in str(row) or "bai-xau" in str(row) for row in rows)
+
+
+async def test_nobody_slips_in_a_row_that_the_guard_did_not_judge(one: Visitor) -> None:
+    """The rows travel sealed: a changed page is refused."""
+    await one.get("/office/orders/new")
+    await one.submit("/office/orders/read", {"text": LETTER, "category": "order"})
+    form = dict(next(form for form in one.forms if form.action == "/office/orders").fields)
+    sealed = form["sealed"]
+    response = await one.submit("/office/orders", {"sealed": sealed[:-4] + "AAAA"})
+    assert response.status_code == 422
+
+
+async def test_an_open_row_stops_verification(one: Visitor) -> None:
+    """A row that needs a decision is decided before anybody verifies."""
+    path = await register(one)
+    await one.post(f"{path}/verify", {"_form": dict(one.forms[0].fields)["_form"]})
+    assert one.response.status_code == 409
+    assert "Còn 1 dòng chưa có quyết định" in one.text
+
+
+async def test_approver_must_type_the_password_again_after_a_while(
+    one: Visitor, two: Visitor, clock: Clock, gateway: OfficeGateway
+) -> None:
+    """Approval is step-up: a page left open approves nothing."""
+    path = await register(one, "Số: 5/QĐ-UBND\nbad.example\n", issuer="UBND tỉnh")
+    await one.submit(f"{path}/verify")
+    clock.forward(minutes=15)
+    await two.get(path)
+    response = await two.submit(f"{path}/approve", button=("step", "approve"))
+    assert response.status_code == 401
+    assert gateway.orders is None
+    await two.submit(f"{path}/approve", {"_password": "mùa thu lá bay"})
+    assert gateway.enforced() == {"example.bad."}
+
+
+async def test_a_state_host_needs_a_second_approver_and_seven_days(
+    app: ASGIApp, one: Visitor, two: Visitor, gateway: OfficeGateway
+) -> None:
+    """A hacked host under gov.vn goes out only with two approvers, alone, and for seven days at most."""
+    text = "Số: 5/QĐ-UBND\nbi-hack.xa-thu.gov.vn\n"
+    path = await register(one, text, issuer="UBND tỉnh", valid_until="2026-10-18")
+    await one.submit(f"{path}/verify")
+    await two.get(path)
+    await two.submit(f"{path}/approve", button=("step", "approve"))
+    assert gateway.orders is None
+    third = await officer(app, "second", "192.168.1.32")
+    await third.get(path)
+    await third.submit(f"{path}/approve", button=("step", "second"))
+    await third.close()
+    assert gateway.enforced() == {"vn.gov.xa-thu.bi-hack."}
+
+
+async def test_urgent_road_goes_out_with_one_approval_for_a_day(
+    app: ASGIApp, one: Visitor, two: Visitor, clock: Clock, services, gateway: OfficeGateway
+) -> None:  # type: ignore[no-untyped-def]
+    """An urgent document is enforced at once; nobody confirms, and a day later it leaves by itself."""
+    path = await register(one, "KHẨN\nSố: 5/QĐ-UBND\nbad.example\n", issuer="UBND tỉnh", valid_until="2026-11-18")
+    await two.get(path)
+    await two.submit(f"{path}/approve", button=("step", "approve_urgent"))
+    assert gateway.enforced() == {"example.bad."}
+    clock.forward(hours=25)
+    await services.office.duty.settle()
+    assert gateway.enforced() == set()
+
+
+async def test_csam_names_are_masked_until_opened_one_by_one(one: Visitor, two: Visitor, app: ASGIApp) -> None:
+    """Names of that category are an opaque id; one verifier opens one name, written in the journal; a third person never does."""
+    await one.get("/office/orders/new")
+    await one.submit("/office/orders/read", {"text": "Số: 5/QĐ-UBND\nhidden-name.example\n", "category": "csam"})
+    assert "hidden-name" not in re.sub(r'value="[^"]*"', "", one.response.text)
+    await one.submit("/office/orders", {"issuer": "Công an tỉnh"})
+    assert "hidden-name" not in one.response.text
+    path = one.response.url.path
+    opening = next(form.action for form in one.forms if form.action.endswith("/open"))
+    await one.submit(opening)
+    assert "hidden-name.example" in one.text
+    await one.get(path)
+    assert "hidden-name" not in one.response.text
+    assert "xem tên được che" in one.text.lower() or "đã mở một tên" in one.text.lower()
+    await two.get(path)
+    await two.submit(opening)
+    assert "hidden-name.example" in two.text
+    third = await officer(app, "second", "192.168.1.32")
+    await third.get(path)
+    response = await third.submit(opening)
+    await third.close()
+    assert response.status_code == 409
+    assert "hidden-name" not in response.text
+
+
+async def test_preview_says_not_known_instead_of_no_effect(one: Visitor, gateway: OfficeGateway) -> None:
+    """Where there is no data the page says so."""
+    await register(one, "Số: 5/QĐ-UBND\nbad.example\n", issuer="UBND tỉnh")
+    assert "chưa biết" in one.text
+
+
+async def test_preview_names_the_service_that_loses_a_part(one: Visitor, gateway: OfficeGateway) -> None:
+    """A name that a service of the catalogue needs stands beside the rows before anybody approves."""
+    await register(one, "Số: 5/QĐ-UBND\nnordcdn.com\n", issuer="UBND tỉnh")
+    assert "NordVPN" in one.text
+
+
+async def test_a_family_sees_no_office(app: ASGIApp, database: Database, now: datetime, officers: Officers) -> None:
+    """The office's pages do not exist for other people."""
+    from tests.support.people import make_person
+
+    await make_person(database, now)
+    parent = await officer(app, "me")
+    response = await parent.get("/office")
+    await parent.close()
+    assert response.status_code in (403, 404)
