@@ -116,6 +116,7 @@ class Resolver:
         self._numbers = count()
         self._timer: asyncio.TimerHandle | None = None
         self._is_awake = False
+        self._is_closed = False
         self._last_ask = float("-inf")
 
     # What the pipeline calls
@@ -164,11 +165,15 @@ class Resolver:
 
     def close(self) -> None:
         """Close every socket and give up what is under way."""
+        self._is_closed = True
+        self._is_awake = False
         if self._timer is not None:
             self._timer.cancel()
-        self._is_awake = True
         for upstream in (*self._upstreams.values(), *self._streams.values()):
             upstream.close()
+        self._give_up()
+
+    def _give_up(self) -> None:
         for exchange in list(self._flying.values()):
             self._finish(exchange, Overload())
 
@@ -407,6 +412,9 @@ class Resolver:
     def _wake(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self._is_closed:
+            self._timer = self._loop.call_later(0, self._give_up)
+            return
         self._is_awake = True
         self._timer = self._loop.call_later(TICK, self._tick)
 

@@ -406,6 +406,7 @@ async def test_close_gives_up_what_is_under_way(open_resolver: OpenResolver) -> 
         await asyncio.sleep(0.05)
         asker.resolver.close()
         assert [given(await future) for future in waiting] == ["Overload"] * 5
+        assert given(await asker.ask("after.example")) == "Overload"
 
 
 async def test_same_server_in_two_groups_is_one_upstream(open_resolver: OpenResolver) -> None:
