@@ -1,0 +1,132 @@
+"""The real program on port 53 of a local network: a child known by the hardware address, an adult by the address, and strangers.
+
+Everything runs in network namespaces; who a client is comes from the real neighbour table of the gateway's machine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from gateway.control import ask_now
+from tests.support.namespaces import HousedGateway, HousedUpstream, Machine, Networks, require
+
+pytestmark = pytest.mark.full
+
+GATEWAY, CHILD, ADULT, GUEST, MOVED = "10.77.0.1", "10.77.0.20", "10.77.0.30", "10.77.0.40", "10.77.0.21"
+CHILD_MAC, GUEST_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
+SEEN_SECONDS = 8.0
+"""A change of the neighbour table is told at once; one missed is found by the next dump, within four seconds."""
+RECORDS = {
+    ("facebook.com", "A"): ["198.51.100.10"],
+    ("open.example", "A"): ["198.51.100.20"],
+    ("chess.example", "A"): ["198.51.100.30"],
+    ("vn-cop.vn", "A"): ["198.51.100.40"],
+}
+SETTINGS = """
+state_dir: var
+dns: {listen: ["10.77.0.1:53", "[fd00:77::1]:53"], workers: 2}
+upstreams: {servers: ["udp://127.0.0.1:{upstream}"]}
+metrics: {listen: "127.0.0.1:9153"}
+sites:
+  - {id: nha, class: home, bands: [MN, NL], networks: [10.77.0.0/24, "fd00:77::/64"]}
+profiles:
+  - {id: be-9-tuoi, band: TH, deny: [chess.example], uncategorised: allow}
+  - {id: nguoi-lon, band: NL}
+clients:
+  - {id: may-be, profile: be-9-tuoi, site: nha, match: ["mac:02:00:00:00:00:01"]}
+  - {id: may-me, profile: nguoi-lon, site: nha, match: [10.77.0.30, "fd00:77::30"]}
+"""
+
+
+@dataclass
+class Home:
+    """One home: the machine of the gateway, the child's tablet, and a computer with two addresses."""
+
+    gateway: HousedGateway
+    tablet: Machine
+    computer: Machine
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A gateway on port 53 and two machines at the same switch."""
+    require("dig")
+    with Networks() as networks:
+        lan = networks.switch("lan")
+        box = networks.machine("box", lan, f"{GATEWAY}/24", "fd00:77::1/64")
+        tablet = networks.machine("tablet", lan, f"{CHILD}/24", "fd00:77::20/64", mac=CHILD_MAC)
+        computer = networks.machine("computer", lan, f"{ADULT}/24", f"{GUEST}/24", "fd00:77::30/64", "fd00:77::40/64", mac=GUEST_MAC)
+        folder = tmp_path_factory.mktemp("home")
+        with HousedUpstream(box, RECORDS) as upstream, HousedGateway(box, folder, SETTINGS, upstream=upstream.port) as gateway:
+            yield Home(gateway, tablet, computer)
+
+
+def eventually(wanted: list[str], look: Callable[[], list[str]]) -> None:
+    """Look again until it is as wanted; a new device is nobody until its neighbour entry has been seen."""
+    end = time.monotonic() + SEEN_SECONDS
+    while (found := look()) != wanted and time.monotonic() < end:
+        time.sleep(0.2)
+    assert found == wanted
+
+
+def test_child_is_known_by_the_hardware_address(home: Home) -> None:
+    """The tablet is in no list of addresses; its MAC blocks what its profile blocks and opens what the strictest band would not."""
+    eventually(["198.51.100.20"], lambda: home.tablet.addresses("open.example"))
+    assert home.tablet.addresses("facebook.com") == ["0.0.0.0"]
+    assert home.tablet.addresses("chess.example") == ["0.0.0.0"]
+    assert home.tablet.addresses("facebook.com", "+tcp") == ["0.0.0.0"]
+
+
+def test_adult_is_known_by_the_address(home: Home) -> None:
+    """The same network and the same second: open for the adult, over UDP and TCP."""
+    for transport in ((), ("+tcp",)):
+        assert home.computer.addresses("facebook.com", *transport, source=ADULT) == ["198.51.100.10"]
+        assert home.computer.addresses("chess.example", *transport, source=ADULT) == ["198.51.100.30"]
+
+
+def test_unknown_device_gets_the_strictest_band_of_the_site(home: Home) -> None:
+    """A guest asks from the adult's own machine by another address: allow-list only, as for the smallest; help stays open."""
+    assert home.computer.addresses("open.example", source=GUEST) == ["0.0.0.0"]
+    assert home.computer.addresses("facebook.com", source=GUEST) == ["0.0.0.0"]
+    assert home.computer.addresses("vn-cop.vn", source=GUEST) == ["198.51.100.40"]
+
+
+def test_devices_are_told_apart_over_ipv6_too(home: Home) -> None:
+    """The neighbour table of IPv6 names the tablet; the adult is listed by address; the guest is nobody."""
+    server = "fd00:77::1"
+    eventually(["198.51.100.20"], lambda: home.tablet.addresses("open.example", server=server))
+    assert home.tablet.addresses("chess.example", server=server) == ["0.0.0.0"]
+    assert home.computer.addresses("chess.example", server=server, source="fd00:77::30") == ["198.51.100.30"]
+    assert home.computer.addresses("open.example", server=server, source="fd00:77::40") == ["0.0.0.0"]
+
+
+def test_profile_follows_the_device_to_another_address(home: Home) -> None:
+    """The router gives the tablet a new address; it is the same child, and whoever gets the old address is not."""
+    eventually(["198.51.100.20"], lambda: home.tablet.addresses("open.example"))
+    home.tablet.ip("address", "add", f"{MOVED}/24", "dev", "eth0")
+    home.tablet.ip("address", "del", f"{CHILD}/24", "dev", "eth0")
+    try:
+        eventually(["198.51.100.20"], lambda: home.tablet.addresses("open.example"))
+        assert home.tablet.addresses("chess.example") == ["0.0.0.0"]
+        home.computer.ip("address", "add", f"{CHILD}/24", "dev", "eth0")
+        home.computer.ip("neigh", "flush", "dev", "eth0")  # the next packet announces the new owner, as a device that joins does
+        eventually(["0.0.0.0"], lambda: home.computer.addresses("open.example", source=CHILD))
+        assert home.computer.addresses("vn-cop.vn", source=CHILD) == ["198.51.100.40"]
+    finally:
+        home.computer.run("ip", "address", "del", f"{CHILD}/24", "dev", "eth0", check=False)
+        home.tablet.ip("address", "add", f"{CHILD}/24", "dev", "eth0")
+        home.tablet.ip("address", "del", f"{MOVED}/24", "dev", "eth0")
+        home.tablet.ip("neigh", "flush", "dev", "eth0")
+
+
+def test_everybody_is_counted(home: Home) -> None:
+    """The devices the program tells of are those of this network, with hardware address and profile."""
+    eventually(["198.51.100.20"], lambda: home.tablet.addresses("open.example"))
+    devices = {row["address"]: row for row in ask_now(home.gateway.folder / "var", {"do": "devices"}, 10.0)["devices"]}
+    assert devices[CHILD]["mac"] == CHILD_MAC
+    assert (devices[CHILD]["client"], devices[CHILD]["profile"]) == ("may-be", "be-9-tuoi")
+    assert devices[ADULT]["client"] == "may-me"
