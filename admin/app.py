@@ -7,7 +7,7 @@ migrated) and makes everything the routes are given.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -24,13 +24,31 @@ from admin.edge.headers import Headers
 from admin.edge.limits import BodyLimit
 from admin.edge.origin import OwnOrigin
 from admin.errors import AdminError
+from admin.foresight import Foresight
+from admin.helplines import load_helplines
 from admin.link import GatewayLink
 from admin.migrate import migrate
 from admin.officedesk import make_desk
 from admin.pages.assets import Assets
 from admin.pages.render import Pages
 from admin.passwords import Passwords
-from admin.routes import check, setup, sign
+from admin.requests import Quota
+from admin.routes import (
+    check,
+    child,
+    devices,
+    home,
+    office,
+    officeorders,
+    officesetup,
+    onboarding,
+    profiles,
+    requests,
+    rules,
+    setup,
+    sign,
+    transparency,
+)
 from admin.settings import AdminSettings
 from admin.throttle import Throttle
 from blocklists.database import Database, open_database
@@ -60,6 +78,10 @@ def make_services(settings: AdminSettings, database: Database, wall: Callable[[]
         pages=pages,
         shelves=shelves,
         applier=Applier(database, link, shelves, settings.state_dir, page_addresses(settings), now),
+        foresight=Foresight(settings.state_dir),
+        quota=Quota(),
+        lookups=Quota(30, timedelta(minutes=10)),
+        helplines=load_helplines(),
         office=make_desk(settings, database, link, now),
     )
 
@@ -72,10 +94,24 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(kind, answer)
     for status in (404, 405):
         app.add_exception_handler(status, answer)
-    for room in (sign, setup, check):
+    for room in (sign, setup, check, home, profiles, rules, devices, requests, child, onboarding):
+        app.include_router(room.router, include_in_schema=False)
+    for room in (office, officeorders, officesetup, transparency):
         app.include_router(room.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])
     return at_the_edge(app, services, own_hosts(services.settings))
+
+
+def create_page_app(services: Services) -> ASGIApp:
+    """The application behind every blocked name: the explaining pages, and nothing else. Any Host header is answered."""
+    app = FastAPI(title="Lá Chắn", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.services = services
+    for kind in (AdminError, Exception):
+        app.add_exception_handler(kind, answer)
+    app.include_router(child.router, include_in_schema=False)
+    app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])
+    app.add_route("/{path:path}", child.show_blocked, ["GET", "HEAD", "POST"])
+    return at_the_edge(app, services, frozenset())
 
 
 def at_the_edge(app: FastAPI, services: Services, hosts: frozenset[str]) -> ASGIApp:

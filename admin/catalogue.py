@@ -7,16 +7,18 @@ that come with the product. Kept until the generation's catalogue changes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from blocklists.catalogue import load
+from blocklists.catalogue import load, shipped
 from gateway.errors import GenerationError
 from gateway.policy.catalogue import DELEGABLE_TIER, GOOD_TIER, Catalogue, Cell, Service, read_catalogue
 from gateway.policy.model import Band
-from gateway.release import current_number, read_file, read_manifest
+from gateway.release import current_number, read_file, read_index_header, read_manifest
+from gateway.yamlfile import read as read_yaml
 
 STUDY_CODES = ("edu", "gov", "health", "help")
 #: Order of tiers on the page: what a person may change first, what is locked last.
@@ -61,6 +63,9 @@ class Shelf:
     groups: tuple[Group, ...]
     starting: Mapping[Band, tuple[StartingHours, ...]]
     summers: tuple[tuple[date, date], ...]
+    partly: frozenset[str] = frozenset()
+    #: How many names the lists in force have for each category; services' names included.
+    entries: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def leisure(self) -> tuple[str, ...]:
@@ -74,7 +79,7 @@ class Shelf:
             if category.tier == GOOD_TIER or category.order_only:
                 continue
             cell = self.cell(code, band, strictest)
-            found.append(CategoryRow(code, category.vi, category.en, category.tier, cell, False))
+            found.append(CategoryRow(code, category.vi, category.en, category.tier, cell, code in self.partly))
         return sorted(found, key=lambda row: (row.cell.locked, _TIERS[row.tier]))
 
     def cell(self, code: str, band: Band, strictest: Band) -> Cell:
@@ -114,12 +119,24 @@ class Shelves:
         """The catalogue of the generation in force; the shipped one before there is any."""
         number = self._read_number()
         if self._shelf is None or number != self._number:
-            version = "shipped" if number is None else read_manifest(self.state_dir, number).catalogue
+            version, entries = self._read_generation(number)
             if self._shelf is None or version != self._version:
                 document = load() if number is None else read_file(self.state_dir, version)
                 self._shelf, self._version = read_shelf(document, version), version
+            self._shelf = replace(self._shelf, entries=_count(self._shelf.catalogue, entries), partly=_read_partly())
             self._number = number
         return self._shelf
+
+    def _read_generation(self, number: int | None) -> tuple[str, Mapping[str, int]]:
+        """The catalogue's version and the list entries of each category."""
+        if number is None:
+            return "shipped", {}
+        manifest = read_manifest(self.state_dir, number)
+        counts: dict[str, int] = {}
+        for source in read_index_header(self.state_dir, manifest.index_dir).get("sources", ()):
+            if source.get("category"):
+                counts[source["category"]] = counts.get(source["category"], 0) + int(source.get("entries", 0))
+        return manifest.catalogue, counts
 
     def _read_number(self) -> int | None:
         try:
@@ -151,3 +168,19 @@ def _word(named: Mapping[str, Mapping[str, str]], group: str, language: str) -> 
 
 def _starting(windows: Mapping[str, Sequence[Mapping[str, str]]]) -> Mapping[Band, tuple[StartingHours, ...]]:
     return {Band(band): tuple(StartingHours(row["from"], row["to"]) for row in rows) for band, rows in windows.items()}
+
+
+def _count(catalogue: Catalogue, entries: Mapping[str, int]) -> Mapping[str, int]:
+    counts = {code: entries.get(code, 0) for code in catalogue.codes}
+    for service in catalogue.services.values():
+        for code in service.categories:
+            counts[code] = counts.get(code, 0) + len(service.hosts)
+    return counts
+
+
+@cache
+def _read_partly() -> frozenset[str]:
+    """Categories that names reach only partly, because most of it lies inside big platforms."""
+    document = read_yaml(shipped() / "categories.yaml").value
+    rows = document.get("categories", ()) if isinstance(document, dict) else ()
+    return frozenset(str(row["code"]) for row in rows if row.get("dns") != "full")

@@ -26,13 +26,16 @@ from admin.catalogue import Shelves
 from admin.edge.cookies import BROWSER, LANGUAGE, SESSION, give_cookie, read_cookie
 from admin.edge.origin import SAFE
 from admin.errors import ForeignRequest, NotFound, NotSignedIn
+from admin.foresight import Foresight
 from admin.forms import PASSWORD_FIELD, TOKEN_FIELD, Form, read_form
+from admin.helplines import Helplines
 from admin.link import GatewayLink
 from admin.officedesk import OfficeDesk
 from admin.pages.formats import Formats
 from admin.pages.render import Pages
 from admin.pages.words import negotiate
 from admin.permissions import Permission, authorise
+from admin.requests import Quota
 from admin.sessions import SignedIn, Tenant, is_seen_due, load_session, touch_session
 from admin.settings import AdminSettings
 from blocklists.database import Database
@@ -53,6 +56,10 @@ class Services:
     pages: Pages
     shelves: Shelves
     applier: Applier
+    foresight: Foresight
+    quota: Quota
+    lookups: Quota
+    helplines: Helplines
     office: OfficeDesk
 
     def now(self) -> datetime:
@@ -81,6 +88,11 @@ class Visit:
     def tenant_id(self) -> OrganisationId:
         return self.tenant.id
 
+    @property
+    def language(self) -> str:
+        """The language of this visit's pages."""
+        return language_of(self.request, self.signed_in)
+
     def require(self, permission: Permission) -> By:
         """Ask for one more permission; the name under which the journal then notes the act."""
         role = authorise(self.signed_in.actor, permission, self.tenant.id, self.now)
@@ -92,7 +104,7 @@ class Visit:
 
     def page(self, template: str, context: Mapping[str, Any] | None = None, status: int = 200) -> HTMLResponse:
         """A page of this visit in its language."""
-        formats = Formats(self.services.pages.words[language_of(self.request, self.signed_in)], self.tenant.time_zone, self.now)
+        formats = Formats(self.services.pages.words[self.language], self.tenant.time_zone, self.now)
         base = {"visit": self, "form_token": form_token(self.signed_in), "path": self.request.url.path, "mistakes": ()}
         return self.services.pages.render(template, formats, {**base, **(context or {})}, status)
 

@@ -68,20 +68,22 @@ class Request:
 
 
 class Quota:
-    """How often one device may ask: three times a day, kept in memory only, never with a name."""
+    """How often one device may do something in a while; kept in memory only, never with a name."""
 
-    def __init__(self) -> None:
-        self._asked: OrderedDict[str, list[datetime]] = OrderedDict()
+    def __init__(self, most: int = A_DAY, span: timedelta = timedelta(days=1)) -> None:
+        self.most = most
+        self.span = span
+        self._taken: OrderedDict[str, list[datetime]] = OrderedDict()
 
     def take(self, address: str, now: datetime) -> None:
-        """Count one request of a device. Raises TooManyTries when it has asked three times in the last day."""
-        since = [at for at in self._asked.pop(address, []) if now - at < timedelta(days=1)]
-        if len(since) >= A_DAY:
-            self._asked[address] = since
-            raise TooManyTries((since[0] + timedelta(days=1) - now).total_seconds(), "asked_often")
-        self._asked[address] = [*since, now]
-        while len(self._asked) > 10_000:
-            self._asked.popitem(last=False)
+        """Count one act of a device. Raises TooManyTries when it has had its share."""
+        since = [at for at in self._taken.pop(address, []) if now - at < self.span]
+        if len(since) >= self.most:
+            self._taken[address] = since
+            raise TooManyTries((since[0] + self.span - now).total_seconds(), "asked_often")
+        self._taken[address] = [*since, now]
+        while len(self._taken) > 10_000:
+            self._taken.popitem(last=False)
 
 
 async def ask(connection: AsyncConnection, tenant: OrganisationId, asked: Asked, now: datetime) -> Request:

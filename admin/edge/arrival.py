@@ -36,7 +36,7 @@ class Arrival:
 
     def is_own(self, host: str) -> bool:
         """Whether a Host header names this machine: a bare address, or one of our names."""
-        name = _without_port(host)
+        name = host_of(host)
         if name in self.hosts or any(name.endswith(f".{own}") for own in self.hosts):
             return True
         return _is_address(name)
@@ -65,7 +65,8 @@ class Arrival:
         return any(parsed in network for network in self.trusted)
 
 
-def _without_port(host: str) -> str:
+def host_of(host: str) -> str:
+    """The name in a Host header: without port, brackets and final dot, lower case."""
     host = host.strip().lower()
     if host.startswith("["):
         return host[1:].partition("]")[0]

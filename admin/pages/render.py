@@ -51,6 +51,7 @@ class Pages:
         environment.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension
             words.gettext, words.ngettext, newstyle=True, pgettext=words.pgettext, npgettext=words.npgettext
         )
+        environment.filters["first_upper"] = _first_upper
         environment.globals.update(
             asset=self.assets.address,
             languages=[(one.language, one.name) for one in self.words.values()],
@@ -76,3 +77,8 @@ def _mistake_reader(words: Words) -> Any:  # Any: a function for templates
         return ""
 
     return mistake_of
+
+
+def _first_upper(text: str) -> str:
+    """A phrase at the beginning of a line; abbreviations inside it stay as they are."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,90 @@
+"""Who stands before a page without an account: the device that asked the gateway from this address, and whose it is.
+
+Nothing is kept. A device that is known alone may be told about its own last ten minutes; where an address stands for many, nothing is
+shown and the page asks. When the gateway does not answer, nobody is known, and help is shown all the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.catalogue import Shelf
+from admin.devices import Device
+from admin.hours import Hours
+from admin.link import SeenDevice
+from admin.moment import Moment, Standing, moment_of
+from admin.policyfile import TenantRows, has_policy, read_rows
+from admin.profiles import Profile, strictest_band
+from admin.values import ProfileKind
+from blocklists.tables import OrganisationId, OrganisationKind, organisations
+from gateway.policy.model import Band
+
+#: Categories that are never printed to the two youngest bands stand in the catalogue (`sensitive`); these are the bands.
+YOUNGEST = (Band.MN, Band.TH)
+
+
+@dataclass(frozen=True, slots=True)
+class Bystander:
+    """`tenant` None: nobody's. `is_alone`: this device stands for one machine that somebody named."""
+
+    address: str
+    tenant: OrganisationId | None
+    kind: OrganisationKind
+    tenant_name: str
+    zone: str
+    profile: Profile | None
+    band: Band
+    is_alone: bool
+    moment: Moment
+
+    @property
+    def is_small(self) -> bool:
+        """Whether sensitive things are not named to this reader."""
+        return self.band in YOUNGEST
+
+
+async def find_bystander(connection: AsyncConnection, seen: SeenDevice | None, address: str, shelf: Shelf, now: datetime) -> Bystander:
+    """The reader of a page at this address. Unknown readers are treated as primary-school children."""
+    if seen is None or seen.tenant is None:
+        return _nobody(address)
+    kind = await _read_kind(connection, OrganisationId(seen.tenant), now)
+    if kind is None or not has_policy(kind[0]):
+        return _nobody(address)
+    rows = await read_rows(connection, OrganisationId(seen.tenant), now)
+    device = next((one for one in rows.devices if one.id == seen.client), None)
+    profile = _profile_of(rows, seen, device)
+    band = profile.band if profile is not None else Band.KH
+    hours: tuple[Hours, ...] = tuple(rows.hours.get(profile.id, ())) if profile else ()
+    acts = [act for act in rows.overrides if profile is not None and act.profile_id == profile.id]
+    return Bystander(
+        address=address,
+        tenant=rows.tenant,
+        kind=rows.kind,
+        tenant_name=kind[1],
+        zone=rows.time_zone,
+        profile=profile,
+        band=strictest_band(list(rows.profiles)) if band is Band.KH else band,
+        is_alone=device is not None and device.is_single,
+        moment=moment_of(hours, acts, shelf, now, rows.time_zone),
+    )
+
+
+def _profile_of(rows: TenantRows, seen: SeenDevice, device: Device | None) -> Profile | None:
+    wanted = device.profile_id if device is not None else seen.profile
+    return next((one for one in rows.profiles if one.id == wanted and one.kind is not ProfileKind.GUEST), None)
+
+
+async def _read_kind(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> tuple[OrganisationKind, str] | None:
+    statement = select(organisations.c.kind, organisations.c.name).where(
+        organisations.c.id == tenant, organisations.c.valid_until.is_(None) | (organisations.c.valid_until > now)
+    )
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else (OrganisationKind(row.kind), row.name)
+
+
+def _nobody(address: str) -> Bystander:
+    return Bystander(address, None, OrganisationKind.FAMILY, "", "Asia/Ho_Chi_Minh", None, Band.TH, False, Moment(Standing.FREE))

@@ -1,0 +1,116 @@
+"""Which page explains a block: by the reader's band and by what blocked. Pure.
+
+Sensitive categories are never named to the two youngest bands; nothing here blames anybody. What blocked is judged by `admin.foresight`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from admin.bystander import Bystander
+from admin.catalogue import Shelf
+from admin.foresight import Verdict, is_locked
+from admin.moment import Standing
+from gateway.policy.model import Reason
+
+
+class Variant(StrEnum):
+    """The kinds of explanation; each has its words in every band's tone."""
+
+    ORDER = "order"
+    ABUSE = "abuse"
+    SELF = "self"
+    SCAM = "scam"
+    GAMBLING = "gambling"
+    OFFLINE = "offline"
+    NIGHT = "night"
+    CLASS_TIME = "class_time"
+    BREAK = "break"
+    OPEN = "open"
+    PLAIN = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a page says about one name.
+
+    `group` is empty where it must not be named; `opens_at` is when it opens by itself; `asks`: could a parent or teacher open it at all?
+    """
+
+    variant: Variant
+    host: str
+    group: str = ""
+    rule: str = ""
+    basis: str = ""
+    version: str = ""
+    order: str = ""
+    opens_at: datetime | None = None
+    asks: bool = True
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the page: 451 for an authority's order (RFC 7725), else 403; 200 where nothing blocks."""
+        return {Variant.ORDER: 451, Variant.OPEN: 200}.get(self.variant, 403)
+
+
+_BY_CATEGORY = {
+    "csam": Variant.ABUSE,
+    "groom": Variant.SELF,
+    "self": Variant.SELF,
+    "scam": Variant.SCAM,
+    "malware": Variant.SCAM,
+    "gamb": Variant.GAMBLING,
+    "order": Variant.ORDER,
+    "dist": Variant.ORDER,
+}
+_BY_CLOCK = frozenset({Reason.OVERRIDE, Reason.OFFLINE, Reason.SCHEDULE})
+#: Until these hours of the morning a rest is the night's.
+_MORNING = range(4, 9)
+
+
+def explain(verdict: Verdict | None, host: str, reader: Bystander, shelf: Shelf, language: str) -> Explanation:
+    """The explanation for `host`; without a verdict, the plain one: blocked to keep you safe."""
+    if verdict is None:
+        return Explanation(Variant.PLAIN, host)
+    if not verdict.blocked:
+        return Explanation(Variant.OPEN, host, asks=False)
+    asks = not is_locked(verdict, shelf, reader.band)
+    rule = verdict.rule
+    if verdict.reason in _BY_CLOCK:
+        timed = explain_clock(reader, host)
+        if timed is not None:
+            return timed
+    category = shelf.catalogue.categories.get(verdict.category)
+    is_hidden = category is not None and category.sensitive and reader.is_small
+    variant = Variant.ORDER if verdict.reason is Reason.ORDER else _BY_CATEGORY.get(verdict.category, Variant.PLAIN)
+    if is_hidden:  # the gentle page, not one that names what it was
+        variant = Variant.PLAIN
+    text = rule.text if rule is not None else ""
+    return Explanation(
+        variant,
+        host,
+        group="" if category is None or is_hidden else shelf.name_of(category.code, language),
+        rule=text,
+        basis=rule.basis if rule is not None else "",
+        version=rule.version if rule is not None else "",
+        order=text.removeprefix("order ") if verdict.reason is Reason.ORDER else "",
+        asks=asks,
+    )
+
+
+def explain_clock(reader: Bystander, host: str) -> Explanation | None:
+    """What rests by the clock for this reader, and when it opens again; None when nothing does."""
+    moment = reader.moment
+    match moment.standing:
+        case Standing.OFF | Standing.OFFLINE:
+            return Explanation(Variant.OFFLINE, host, opens_at=moment.until)
+        case Standing.STUDY:
+            return Explanation(Variant.CLASS_TIME, host, opens_at=moment.until)
+        case Standing.REST:
+            is_night = moment.until is not None and moment.until.astimezone(ZoneInfo(reader.zone)).hour in _MORNING
+            return Explanation(Variant.NIGHT if is_night else Variant.BREAK, host, opens_at=moment.until)
+        case Standing.FREE:
+            return None

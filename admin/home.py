@@ -1,0 +1,85 @@
+"""The home page's cards: what is on for each child now and until when, when it was seen, one total. Pure but for `read_cards`.
+
+Silence is "not known", never "protected" and never an accusation; without a consented history there are no categories and no hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.catalogue import Shelf
+from admin.devices import Device
+from admin.link import SeenDevice
+from admin.moment import Moment, moment_of
+from admin.policyfile import TenantRows, read_rows
+from admin.profiles import Profile
+from admin.totals import read_day
+from admin.values import ProfileKind
+from blocklists.tables import OrganisationId
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One child, class or group of adults. `seen_at` None: not known. `blocked` None: nothing counted today."""
+
+    profile: Profile
+    moment: Moment
+    devices: tuple[Device, ...]
+    seen_at: datetime | None
+    blocked: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """The home page."""
+
+    people: tuple[Card, ...]
+    others: tuple[Card, ...]
+    unnamed: tuple[SeenDevice, ...]
+
+
+async def read_cards(connection: AsyncConnection, tenant: OrganisationId, seen: Sequence[SeenDevice], shelf: Shelf, now: datetime) -> Cards:
+    """Everything the home page shows of one tenant."""
+    rows = await read_rows(connection, tenant, now)
+    today = now.astimezone(ZoneInfo(rows.time_zone)).date().isoformat()
+    totals = await read_day(connection, tenant, today)
+    cards = [make_card(profile, rows, seen, totals.get(profile.id), shelf, now) for profile in rows.profiles]
+    people = (ProfileKind.CHILD, ProfileKind.CLASS)
+    return Cards(
+        people=tuple(card for card in cards if card.profile.kind in people),
+        others=tuple(card for card in cards if card.profile.kind not in people),
+        unnamed=unnamed_devices(rows, seen),
+    )
+
+
+def make_card(
+    profile: Profile, rows: TenantRows, seen: Sequence[SeenDevice], total: tuple[int, int] | None, shelf: Shelf, now: datetime
+) -> Card:
+    """The card of one profile."""
+    own = tuple(device for device in rows.devices if device.profile_id == profile.id)
+    ids = {device.id for device in own}
+    times = [one.last_seen for one in seen if one.client in ids]
+    acts = [act for act in rows.overrides if act.profile_id == profile.id]
+    return Card(
+        profile=profile,
+        moment=moment_of(rows.hours.get(profile.id, ()), acts, shelf, now, rows.time_zone),
+        devices=own,
+        seen_at=max(times, default=None),
+        blocked=total[1] if total else None,
+    )
+
+
+def unnamed_devices(rows: TenantRows, seen: Sequence[SeenDevice]) -> tuple[SeenDevice, ...]:
+    """Devices that asked at this tenant's place and that nobody has named, last seen first."""
+    known = {device.id for device in rows.devices}
+    values = {match.value for device in rows.devices for match in device.matches}
+    return tuple(
+        one
+        for one in seen
+        if one.tenant == rows.tenant and one.client not in known and one.address not in values and (one.mac or "") not in values
+    )

@@ -1,0 +1,176 @@
+"""The process of the control plane: pages, API, the explaining page, and the loops that put changes in force.
+
+    serve(settings, sockets=()) -> exit status
+
+`sockets` are listening sockets that the supervisor bound with its rights: the first for the pages, the second for the explaining
+page; without them they are bound here. SIGTERM and SIGINT end it in order. Names keep resolving whatever happens here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from admin.app import create_app, create_page_app, open_services
+from admin.audit import keep_checkpoint
+from admin.dependencies import Services
+from admin.link import GatewayAway
+from admin.requests import forget_old
+from admin.settings import AdminSettings
+from admin.setup import drop_token, ensure_token, setup_link
+from admin.tenants import is_empty
+from admin.totals import collect
+from gateway.clock import POLL_SECONDS, WallClock
+from gateway.errors import StartError
+from gateway.settings import Endpoint
+
+log = logging.getLogger(__name__)
+
+COLLECT_SECONDS = 60.0
+STOP_SECONDS = 5
+
+
+def serve(settings: AdminSettings, sockets: Sequence[socket.socket] = ()) -> int:
+    """Run until told to stop; the exit status. Raises StartError with the remedy."""
+    try:
+        asyncio.run(_serve(settings, list(sockets)))
+    except StartError as error:
+        if not sockets:
+            raise
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+async def _serve(settings: AdminSettings, sockets: list[socket.socket]) -> None:
+    clock = WallClock.from_environment(os.environ)
+    services = await open_services(settings, clock.now)
+    if not sockets:
+        sockets = [bind(endpoint) for endpoint in (settings.listen, settings.block_page) if endpoint is not None]
+    apps: list[ASGIApp] = [create_app(services), create_page_app(services)]
+    servers = [_Server(_config(app, settings, main=place == 0)) for place, app in enumerate(apps[: len(sockets)])]
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with services_running(services, clock):
+        running = [asyncio.create_task(server.serve([one]), name="server") for server, one in zip(servers, sockets, strict=False)]
+        await _announce(services)
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait([stopping, *running], return_when=asyncio.FIRST_COMPLETED)
+        for server in servers:
+            server.should_exit = True
+        await asyncio.gather(*running)
+        stopping.cancel()
+
+
+@contextlib.asynccontextmanager
+async def services_running(services: Services, clock: WallClock) -> AsyncIterator[None]:
+    """The loops beside the pages; when they end, the journal's end is kept and the database is closed."""
+    loops = [
+        asyncio.create_task(services.applier.run(), name="apply"),
+        asyncio.create_task(_collect(services), name="collect"),
+        asyncio.create_task(services.office.duty.run(), name="office"),
+    ]
+    if clock.is_test:
+        loops.append(asyncio.create_task(_poll(clock), name="clock"))
+    try:
+        yield
+    finally:
+        for task in loops:
+            task.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+        await keep_checkpoint(services.database, services.settings.state_dir)
+        await services.database.close()
+
+
+def bind(endpoint: Endpoint) -> socket.socket:
+    """A listening socket. Raises StartError with the remedy."""
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((endpoint.host, endpoint.port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise StartError(f"admin: cannot listen on {endpoint} ({error.strerror}): choose another address or stop what uses it") from error
+    listener.setblocking(False)
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without signal handlers of its own: the process has one place that stops."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]  # uvicorn's own signature
+        yield
+
+
+def _config(app: ASGIApp, settings: AdminSettings, *, main: bool) -> uvicorn.Config:
+    tls = settings.tls if main else None
+    return uvicorn.Config(
+        app,
+        loop="none",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=20,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        limit_concurrency=200,
+        h11_max_incomplete_event_size=32 * 1024,
+        ssl_certfile=str(tls.certificate) if tls else None,
+        ssl_keyfile=str(tls.key) if tls else None,
+    )
+
+
+async def _announce(services: Services) -> None:
+    """Print the one-time link while nobody has an account; afterwards it is worth nothing."""
+    settings = services.settings
+    async with services.database.read() as connection:
+        empty = await is_empty(connection)
+    if not empty:
+        drop_token(settings.state_dir)
+        return
+    link = setup_link(settings, ensure_token(settings.state_dir))
+    sys.stdout.write(
+        "\nCài đặt lần đầu: mở liên kết này trong trình duyệt (dùng được một lần).\n"
+        f"First set-up: open this link in a browser (it works once).\n  {link}\n\n"
+    )
+    sys.stdout.flush()
+
+
+async def _collect(services: Services) -> None:
+    """Once a minute: fetch what was counted, and empty what people wrote long ago."""
+    while True:
+        await asyncio.sleep(COLLECT_SECONDS)
+        try:
+            now = services.now()
+            with contextlib.suppress(GatewayAway):
+                await collect(services.database, services.link, now)
+            async with services.database.write() as connection:
+                await forget_old(connection, now)
+        except Exception:
+            # Counting must never end the process; the next minute tries again.
+            log.exception("collecting failed", extra={"event": "collect.failed"})
+
+
+async def _poll(clock: WallClock) -> None:
+    while True:
+        await asyncio.sleep(POLL_SECONDS)
+        clock.poll()

@@ -1,0 +1,242 @@
+"""The pages for children, without an account: why something is blocked, asking for it, the answer, a short lesson, help.
+
+Served twice: on the explaining page's own listener, where every blocked name leads (the Host header says which), and beside the pages
+for adults under the same paths. No script is needed; nothing a page shows names a person; help comes before anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from admin.asking import hints_for, is_distressed
+from admin.bystander import Bystander, find_bystander
+from admin.dependencies import Services, address_of, language_of, services_of
+from admin.edge.arrival import host_of
+from admin.errors import FieldMistake, NotFound, TooManyTries
+from admin.explanation import Explanation, Variant, explain, explain_clock
+from admin.forms import read_form
+from admin.link import GatewayAway, RecentBlock, SeenDevice
+from admin.pages.formats import Formats
+from admin.requests import NOTE_LENGTH, Asked, ask, find_by_code, read_code
+from admin.values import RequestReason
+from blocklists.normalize import Host, normalize_host
+
+router = APIRouter()
+
+MOST_SHOWN = 8
+LESSONS = ("scam", "grooming", "betting", "help")
+_LESSON_OF = {Variant.SCAM: "scam", Variant.GAMBLING: "betting", Variant.SELF: "help", Variant.ABUSE: "grooming"}
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """One reader of these pages."""
+
+    request: Request
+    services: Services
+    reader: Bystander
+    language: str
+
+    def page(self, template: str, context: Mapping[str, Any] | None = None, status: int = 200) -> Response:
+        """A page in the reader's language and tone."""
+        words = self.services.pages.words[self.language]
+        formats = Formats(words, self.reader.zone, self.services.now())
+        base = {
+            "reader": self.reader,
+            "band": self.reader.band.value,
+            "helplines": self.services.helplines,
+            "home": own_address(self.services, self.request),
+            "other": next((code for code in self.services.pages.words if code != self.language), self.language),
+            "path": self.request.url.path,
+            "mistakes": (),
+            "lesson": "help",
+        }
+        return self.services.pages.render(template, formats, {**base, **(context or {})}, status)
+
+
+@router.get("/why")
+async def show_why(request: Request) -> Response:
+    """What was blocked in the last ten minutes for this device; where the address is shared, nothing is shown and the page asks."""
+    here = await arrive(request)
+    blocks = await _own_blocks(here)
+    shelf = here.services.shelves.current()
+    names = list(dict.fromkeys(block.name for block in blocks))[:MOST_SHOWN]
+    rows = [await _explain(here, name) for name in names]
+    shown = [row for row in rows if row.variant is not Variant.ABUSE]
+    clock = explain_clock(here.reader, "") if here.reader.profile else None
+    return here.page("child/why.html", {"rows": shown, "clock": clock, "shelf": shelf})
+
+
+@router.get("/ask")
+async def show_ask(request: Request, host: str = "") -> Response:
+    """The form: which site, why, and who will read it."""
+    here = await arrive(request)
+    if here.reader.tenant is None:
+        return here.page("child/nobody.html", status=404)
+    name = read_host(host)
+    if name:
+        explanation = await _explain(here, name)
+        if not explanation.asks:
+            return blocked_page(here, explanation)
+    return here.page("child/ask.html", _form(name or host[:200]))
+
+
+@router.post("/ask")
+async def send(request: Request) -> Response:
+    """Look at the note first: help before anything else, then what is better left out; then note the request."""
+    here = await arrive(request)
+    if here.reader.tenant is None:
+        return here.page("child/nobody.html", status=404)
+    form = await read_form(request)
+    host, reason, note = form.raw("host")[:300], form.raw("reason"), " ".join(form.raw("note").split())
+    name = read_host(host)
+    mistakes: list[FieldMistake] = []
+    if not name:
+        mistakes.append(FieldMistake("host", "not_a_name" if host else "required"))
+    if reason not in set(RequestReason):
+        mistakes.append(FieldMistake("reason", "required"))
+    if len(note) > NOTE_LENGTH:
+        mistakes.append(FieldMistake("note", "note_long"))
+    context = _form(name or host, reason, note)
+    if mistakes or name is None:
+        return here.page("child/ask.html", {**context, "mistakes": tuple(mistakes)}, 422)
+    if is_distressed(note) and not form.has("sure"):
+        return here.page("child/first.html", context)
+    hints = [hint.value for hint in hints_for(note)]
+    if hints and not form.has("sure"):
+        return here.page("child/ask.html", {**context, "hints": hints})
+    explanation = await _explain(here, name)
+    if not explanation.asks:
+        return blocked_page(here, explanation)
+    now = here.services.now()
+    try:
+        here.services.quota.take(here.reader.address, now)
+        profile = here.reader.profile.id if here.reader.profile is not None and here.reader.is_alone else None
+        asked = Asked(profile, name, RequestReason(reason), note, here.reader.band)
+        async with here.services.database.write() as connection:
+            made = await ask(connection, here.reader.tenant, asked, now)
+    except TooManyTries as error:
+        return here.page("child/enough.html", {}, error.status)
+    return RedirectResponse(f"/answer/{made.code}", 303)
+
+
+@router.get("/answer")
+async def show_code(request: Request, code: str = "") -> Response:
+    """A field for the code; a code that was typed leads to its answer."""
+    here = await arrive(request)
+    wanted = read_code(code)
+    if wanted:
+        return RedirectResponse(f"/answer/{wanted}", 303)
+    return here.page("child/code.html", {"typed": ""})
+
+
+@router.get("/answer/{code}")
+async def show_answer(request: Request, code: str) -> Response:
+    """The answer for the child who holds the code."""
+    here = await arrive(request)
+    wanted = read_code(code)
+    here.services.lookups.take(here.reader.address, here.services.now())
+    async with here.services.database.read() as connection:
+        found = await find_by_code(connection, wanted, here.services.now())
+    if found is None:
+        mistakes = (FieldMistake("code", "code_unknown"),)
+        return here.page("child/code.html", {"typed": wanted, "mistakes": mistakes}, 404)
+    return here.page("child/answer.html", {"asked": found})
+
+
+@router.get("/lesson/{topic}")
+async def show_lesson(request: Request, topic: str) -> Response:
+    """One short lesson in the reader's tone."""
+    if topic not in LESSONS:
+        raise NotFound
+    here = await arrive(request)
+    return here.page("child/lesson.html", {"topic": topic, "topics": LESSONS})
+
+
+@router.get("/help")
+async def show_help(request: Request) -> Response:
+    """Where help is."""
+    here = await arrive(request)
+    return here.page("child/help.html")
+
+
+async def show_blocked(request: Request) -> Response:
+    """Whatever path of whatever blocked name: the page that explains it. Only on the explaining page's own listener."""
+    here = await arrive(request)
+    host = host_of(request.headers.get("host", ""))
+    own = here.services.settings.gateway.dns.name
+    if host.startswith("check-") and host.endswith(f".{own}"):
+        return here.page("child/reached.html")
+    if host == own or host.endswith(f".{own}") or read_host(host) is None:
+        return RedirectResponse("/why", 303) if request.url.path == "/" else here.page("child/why.html", _EMPTY, 404)
+    return blocked_page(here, await _explain(here, host))
+
+
+_EMPTY: Mapping[str, Any] = {"rows": (), "clock": None}
+
+
+def blocked_page(here: Here, explanation: Explanation) -> Response:
+    """The page for one blocked name; an authority's order answers 451 and says on whose behalf (RFC 7725)."""
+    context = {"it": explanation, "variant": explanation.variant.value, "lesson": _LESSON_OF.get(explanation.variant, "help")}
+    page = here.page("child/blocked.html", context, explanation.status)
+    if explanation.variant is Variant.ORDER:
+        page.headers["Link"] = f'<{own_address(here.services, here.request)}/why>; rel="blocked-by"'
+    return page
+
+
+async def arrive(request: Request) -> Here:
+    """Who reads: by the address alone, from the gateway's memory."""
+    services = services_of(request)
+    address = address_of(request)
+    seen: SeenDevice | None = None
+    try:
+        seen = await services.link.find_device(address)
+    except GatewayAway:
+        seen = None
+    async with services.database.read() as connection:
+        reader = await find_bystander(connection, seen, address, services.shelves.current(), services.now())
+    language = request.query_params.get("lang", "")
+    return Here(request, services, reader, language if language in services.pages.words else language_of(request))
+
+
+def read_host(text: str) -> str | None:
+    """The name in what a child typed or a link carried; None when there is none."""
+    found = normalize_host(text[:500])
+    return found.name if isinstance(found, Host) else None
+
+
+def own_address(services: Services, request: Request) -> str:
+    """The short local name of these pages, for links out of a blocked site's page; empty where the page is its own."""
+    page = services.settings.block_page
+    own = services.settings.gateway.dns.name
+    host = host_of(request.headers.get("host", ""))
+    if page is None or host == own or read_host(host) is None:
+        return ""
+    return f"http://{own}" + ("" if page.port == 80 else f":{page.port}")
+
+
+async def _explain(here: Here, host: str) -> Explanation:
+    shelf = here.services.shelves.current()
+    if here.reader.tenant is None:
+        return Explanation(Variant.PLAIN, host, asks=False)
+    profile = here.reader.profile.id if here.reader.profile is not None else None
+    verdict = await here.services.foresight.judge(here.reader.tenant, profile, host, here.services.now())
+    return explain(verdict, host, here.reader, shelf, here.language)
+
+
+async def _own_blocks(here: Here) -> list[RecentBlock]:
+    if not here.reader.is_alone:
+        return []
+    try:
+        return await here.services.link.recent_blocks(here.reader.address)
+    except GatewayAway:
+        return []
+
+
+def _form(host: str, reason: str = "", note: str = "") -> dict[str, Any]:
+    return {"host": host, "reason": reason, "note": note, "hints": (), "note_length": NOTE_LENGTH}

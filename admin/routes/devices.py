@@ -1,0 +1,126 @@
+"""Devices: the new ones that wait for a name, and whose the others are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from admin.apply import read_enforcement
+from admin.dependencies import Visit, need
+from admin.devices import (
+    assign_device,
+    has_private_mac,
+    is_looser_owner,
+    load_device,
+    matches_of,
+    move_device,
+    read_match,
+    retire_device,
+)
+from admin.errors import AdminError, Conflict, FieldMistake, InvalidInput
+from admin.home import unnamed_devices
+from admin.permissions import Permission
+from admin.policyfile import has_policy, read_rows
+from admin.profiles import LABEL_LENGTH, load_profile
+from admin.routes.home import look_around, waiting_of
+from admin.routes.setup import gateway_addresses
+from admin.values import ProfileKind
+
+router = APIRouter()
+
+Reader = Annotated[Visit, Depends(need(Permission.DEVICE_READ))]
+Writer = Annotated[Visit, Depends(need(Permission.DEVICE_ASSIGN))]
+
+
+@router.get("/devices")
+async def show(visit: Reader, stored: bool = False) -> Response:
+    """New devices first, then everybody's."""
+    return await _page(visit, stored)
+
+
+@router.post("/devices")
+async def assign(visit: Writer) -> Response:
+    """Give a new device to somebody. Giving it to an adult frees it, so it asks for the password."""
+    try:
+        address, owner = visit.form.text("address", 60), visit.form.text("owner", 40)
+        label = visit.form.text("label", LABEL_LENGTH, required=False)
+        visit.form.check()
+        match = read_match(address)
+        if match is None:
+            raise InvalidInput(FieldMistake("address", "device_form"))
+        seen, _ = await look_around(visit)
+        known = next((one for one in seen if one.address == match.value), None)
+        matches = matches_of(known) if known is not None and visit.form.has("seen") else (match,)
+        async with visit.services.database.read() as connection:
+            profile = await load_profile(connection, visit.tenant_id, owner)
+        if is_looser_owner(None, profile):
+            visit.require(Permission.PROFILE_LOOSEN)
+        words = visit.services.pages.words[visit.language]
+        name = label or words.gettext("{name}’s device").format(name=profile.label)
+        async with visit.services.database.write() as connection:
+            await assign_device(connection, visit.act, profile.id, name[:LABEL_LENGTH], matches)
+    except (InvalidInput, Conflict) as error:
+        return await _page(visit, False, _mistakes(error))
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go("/devices?stored=1")
+
+
+@router.post("/devices/{device}")
+async def change(device: str, visit: Writer) -> Response:
+    """Give a device to somebody else, or rename it. A freer owner asks for the password."""
+    async with visit.services.database.read() as connection:
+        found = await load_device(connection, visit.tenant_id, device)
+        before = await load_profile(connection, visit.tenant_id, found.profile_id)
+        after = await load_profile(connection, visit.tenant_id, visit.form.raw("owner") or found.profile_id)
+    label = visit.form.text("label", LABEL_LENGTH)
+    if visit.form.mistakes or after.kind is ProfileKind.GUEST:
+        return await _page(visit, False, tuple(visit.form.mistakes) or (FieldMistake("owner", "unknown"),))
+    if is_looser_owner(before, after):
+        visit.require(Permission.PROFILE_LOOSEN)
+    async with visit.services.database.write() as connection:
+        await move_device(connection, visit.act, found, after.id, label)
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go("/devices?stored=1")
+
+
+@router.post("/devices/{device}/forget")
+async def forget(device: str, visit: Writer) -> Response:
+    """A forgotten device is new again, with the strictest rules."""
+    async with visit.services.database.write() as connection:
+        found = await load_device(connection, visit.tenant_id, device)
+        await retire_device(connection, visit.act, found)
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go("/devices?stored=1")
+
+
+async def _page(visit: Visit, stored: bool, mistakes: tuple[FieldMistake, ...] = ()) -> Response:
+    if not has_policy(visit.tenant.kind):
+        return visit.go("/more")
+    seen, away = await look_around(visit)
+    async with visit.services.database.read() as connection:
+        rows = await read_rows(connection, visit.tenant_id, visit.now)
+        enforcement = await read_enforcement(connection, visit.tenant_id)
+    people = [profile for profile in rows.profiles if profile.kind is not ProfileKind.GUEST]
+    last = {one.client: one.last_seen for one in reversed(seen) if one.client}
+    unnamed = unnamed_devices(rows, seen)
+    context = {
+        "unnamed": [(one, has_private_mac(one.mac)) for one in unnamed],
+        "owners": [(profile, [device for device in rows.devices if device.profile_id == profile.id]) for profile in people],
+        "people": people,
+        "last": last,
+        "away": away,
+        "only_one": len(seen) == 1 and len(rows.devices) > 1,
+        "gateway_addresses": gateway_addresses(visit.services, visit.request),
+        "enforcement": enforcement,
+        "stored": stored,
+        "mistakes": mistakes,
+        "waiting": await waiting_of(visit),
+        "may_assign": visit.may(Permission.DEVICE_ASSIGN),
+    }
+    return visit.page("devices/devices.html", context, 422 if mistakes else 200)
+
+
+def _mistakes(error: AdminError) -> tuple[FieldMistake, ...]:
+    return error.mistakes if isinstance(error, InvalidInput) else (FieldMistake(error.field or "address", error.code),)

@@ -1,0 +1,66 @@
+"""The home page, and what lies under "more"."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from admin.apply import read_enforcement
+from admin.audit import read_rows as read_journal
+from admin.dependencies import Visit, need
+from admin.home import read_cards
+from admin.link import GatewayAway, SeenDevice
+from admin.permissions import Permission
+from admin.policyfile import has_policy
+from admin.requests import count_waiting
+
+router = APIRouter()
+
+JOURNAL_PAGE = 50
+
+
+@router.get("/")
+async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ))]) -> Response:
+    """Every child as a card; for people without a family or school of their own, the page of more."""
+    if not visit.may(Permission.PROFILE_READ) or not has_policy(visit.tenant.kind):
+        return visit.go("/more")
+    seen, away = await look_around(visit)
+    async with visit.services.database.read() as connection:
+        cards = await read_cards(connection, visit.tenant_id, seen, visit.services.shelves.current(), visit.now)
+        waiting = await count_waiting(connection, visit.tenant_id, visit.now)
+        enforcement = await read_enforcement(connection, visit.tenant_id)
+    context = {"cards": cards, "waiting": waiting, "away": away, "enforcement": enforcement, "shelf": visit.services.shelves.current()}
+    return visit.page("home/home.html", context)
+
+
+@router.get("/more")
+async def show_more(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ))]) -> Response:
+    """The rest: check this device, the journal, signing out."""
+    return visit.page("more/more.html", {"waiting": await waiting_of(visit)})
+
+
+@router.get("/journal")
+async def show_journal(visit: Annotated[Visit, Depends(need(Permission.JOURNAL_READ))], before: int | None = None) -> Response:
+    """Who changed what: the rows that concern this tenant."""
+    async with visit.services.database.read() as connection:
+        rows = await read_journal(connection, visit.tenant_id, JOURNAL_PAGE + 1, before)
+    context = {"rows": rows[:JOURNAL_PAGE], "older": rows[JOURNAL_PAGE - 1].seq if len(rows) > JOURNAL_PAGE else None}
+    return visit.page("more/journal.html", {**context, "waiting": await waiting_of(visit)})
+
+
+async def look_around(visit: Visit) -> tuple[list[SeenDevice], bool]:
+    """The devices the gateway has seen, and whether it is away."""
+    try:
+        return await visit.services.link.devices(), False
+    except GatewayAway:
+        return [], True
+
+
+async def waiting_of(visit: Visit) -> int:
+    """The number on the tab of requests."""
+    if not visit.may(Permission.REQUEST_READ):
+        return 0
+    async with visit.services.database.read() as connection:
+        return await count_waiting(connection, visit.tenant_id, visit.now)

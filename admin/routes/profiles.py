@@ -1,0 +1,251 @@
+"""A child's page: what is on now, the two big buttons, and the way to everything else. Also new profiles and their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from admin.apply import Enforcement, read_enforcement
+from admin.dependencies import Visit, need
+from admin.errors import FieldMistake, InvalidInput, NotFound
+from admin.forms import Form, read_clock
+from admin.home import make_card
+from admin.hours import paint_week
+from admin.overrides import end_override, load_override, read_end, start_override
+from admin.pages.weekgrid import draw_week, monday_of
+from admin.permissions import Permission
+from admin.policyfile import read_rows
+from admin.profiles import (
+    LABEL_LENGTH,
+    NewProfile,
+    Profile,
+    change_profile,
+    create_profile,
+    is_looser,
+    load_profile,
+    looks_like_full_name,
+    retire_profile,
+)
+from admin.routes.home import look_around, waiting_of
+from admin.setup import band_of_class
+from admin.totals import read_day
+from admin.values import CHILD_BANDS, OverrideKind, ProfileKind, SwitchState, TargetKind
+from blocklists.tables import OrganisationKind
+from gateway.policy.model import Band
+
+router = APIRouter()
+
+Reader = Annotated[Visit, Depends(need(Permission.PROFILE_READ))]
+Writer = Annotated[Visit, Depends(need(Permission.PROFILE_TIGHTEN))]
+Loosener = Annotated[Visit, Depends(need(Permission.PROFILE_LOOSEN))]
+
+#: What "open more" offers: a word, its picture, and the categories behind it.
+TREATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "games": ("apps", ("game", "game00", "game12", "game16", "game18")),
+    "videos": ("eye", ("video", "short", "live")),
+    "social": ("people", ("social",)),
+    "chat": ("phone", ("chat",)),
+}
+ENDS = ("30m", "1h", "2h", "morning")
+
+
+@router.get("/profiles/new")
+async def show_new(visit: Writer) -> Response:
+    """A form for one more child or class."""
+    return visit.page("profile/new.html", {"waiting": await waiting_of(visit), "label": "", "band": "TH"})
+
+
+@router.post("/profiles")
+async def create(visit: Writer) -> Response:
+    """One more child or class, with the hours its band starts with."""
+    is_school = visit.tenant.kind is OrganisationKind.SCHOOL
+    label = visit.form.text("label", LABEL_LENGTH)
+    band = band_of_class(label) if is_school else None
+    if is_school and band is None and label:
+        visit.form.mistake("label", "class_form")
+    if not is_school:
+        band = visit.form.choice("band", Band, Band.TH)
+        if looks_like_full_name(label):
+            visit.form.mistake("label", "label_name")
+    if visit.form.mistakes or band not in CHILD_BANDS:
+        context = {"waiting": await waiting_of(visit), "label": label, "band": visit.form.raw("band")}
+        return visit.page("profile/new.html", {**context, "mistakes": tuple(visit.form.mistakes)}, 422)
+    kind = ProfileKind.CLASS if is_school else ProfileKind.CHILD
+    async with visit.services.database.write() as connection:
+        rows = await read_rows(connection, visit.tenant_id, visit.now)
+        new = NewProfile(kind, label, band)
+        profile = await create_profile(connection, visit.act, rows.sites[0].id, new, visit.services.shelves.current())
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go(f"/profiles/{profile}?stored=1")
+
+
+@router.get("/profiles/{profile}")
+async def show(profile: str, visit: Reader, stored: bool = False) -> Response:
+    """What is on for this child now, and the way to everything else."""
+    return await _overview(visit, profile, stored)
+
+
+@router.post("/profiles/{profile}/off")
+async def go_offline(profile: str, visit: Writer) -> Response:
+    """No internet until a moment; help stays open."""
+    return await _start(visit, profile, OverrideKind.OFF)
+
+
+@router.post("/profiles/{profile}/open")
+async def open_more(profile: str, visit: Loosener) -> Response:
+    """Some things opened until a moment; what is locked stays locked."""
+    return await _start(visit, profile, OverrideKind.OPEN)
+
+
+@router.post("/profiles/{profile}/acts/{act}/end")
+async def end_act(profile: str, act: str, visit: Writer) -> Response:
+    """End a timed act now. Ending an offline loosens."""
+    async with visit.services.database.read() as connection:
+        found = await load_override(connection, visit.tenant_id, act, visit.now)
+    if found.profile_id != profile:
+        raise NotFound
+    if found.kind is OverrideKind.OFF:
+        visit.require(Permission.PROFILE_LOOSEN)
+    async with visit.services.database.write() as connection:
+        await end_override(connection, visit.act, found)
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go(f"/profiles/{profile}?stored=1")
+
+
+@router.get("/profiles/{profile}/settings")
+async def show_settings(profile: str, visit: Writer, stored: bool = False) -> Response:
+    """Nickname, age, safe search, YouTube, unknown sites."""
+    async with visit.services.database.read() as connection:
+        found = await load_profile(connection, visit.tenant_id, profile)
+        enforcement = await read_enforcement(connection, visit.tenant_id)
+    return await _settings_page(visit, found, enforcement, stored)
+
+
+@router.post("/profiles/{profile}/settings")
+async def change_settings(profile: str, visit: Writer) -> Response:
+    """Change them; a change that opens anything asks for the password."""
+    async with visit.services.database.read() as connection:
+        before = await load_profile(connection, visit.tenant_id, profile)
+        enforcement = await read_enforcement(connection, visit.tenant_id)
+    try:
+        after = _read_settings(visit.form, before)
+    except InvalidInput as error:
+        return await _settings_page(visit, before, enforcement, False, error.mistakes)
+    if is_looser(before, after):
+        visit.require(Permission.PROFILE_LOOSEN)
+    async with visit.services.database.write() as connection:
+        await change_profile(connection, visit.act, before, after)
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go(f"/profiles/{profile}/settings?stored=1")
+
+
+@router.post("/profiles/{profile}/retire")
+async def retire(profile: str, visit: Writer) -> Response:
+    """Take a profile away; its devices are new again and get the strictest rules."""
+    async with visit.services.database.write() as connection:
+        found = await load_profile(connection, visit.tenant_id, profile)
+        if found.kind in (ProfileKind.GUEST, ProfileKind.ADULT):
+            raise NotFound
+        await retire_profile(connection, visit.act, found)
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go("/")
+
+
+async def _start(visit: Visit, profile: str, kind: OverrideKind) -> Response:
+    try:
+        ends_at = read_end(visit.form.raw("until"), read_clock(visit.form.raw("clock")), visit.now, visit.tenant.time_zone)
+        targets = _read_targets(visit) if kind is OverrideKind.OPEN else []
+    except InvalidInput as error:
+        return await _overview(visit, profile, False, error.mistakes, error.status)
+    async with visit.services.database.write() as connection:
+        found = await load_profile(connection, visit.tenant_id, profile)
+        await start_override(connection, visit.act, found.id, kind, ends_at, targets)
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go(f"/profiles/{profile}?stored=1")
+
+
+def _read_targets(visit: Visit) -> list[tuple[TargetKind, str]]:
+    """The things to open. Raises InvalidInput when nothing was chosen."""
+    known = visit.services.shelves.current().catalogue.codes
+    chosen = [name for name in visit.form.many("what") if name in TREATS]
+    codes = [code for name in chosen for code in TREATS[name][1] if code in known]
+    if not codes:
+        raise InvalidInput(FieldMistake("what", "required"))
+    return [(TargetKind.CATEGORY, code) for code in codes]
+
+
+async def _overview(visit: Visit, profile: str, stored: bool, mistakes: tuple[FieldMistake, ...] = (), status: int = 200) -> Response:
+    shelf = visit.services.shelves.current()
+    seen, away = await look_around(visit)
+    here = visit.now.astimezone(ZoneInfo(visit.tenant.time_zone))
+    async with visit.services.database.read() as connection:
+        found = await load_profile(connection, visit.tenant_id, profile)
+        rows = await read_rows(connection, visit.tenant_id, visit.now)
+        total = (await read_day(connection, visit.tenant_id, here.date().isoformat())).get(found.id)
+        enforcement = await read_enforcement(connection, visit.tenant_id)
+    own = rows.switches.get(found.id, {})
+    states = list(own.values())
+    context: dict[str, Any] = {
+        "profile": found,
+        "card": make_card(found, rows, seen, total, shelf, visit.now),
+        "away": away,
+        "shelf": shelf,
+        "week": draw_week(
+            paint_week(rows.hours.get(found.id, ()), shelf, monday_of(here.date())),
+            visit.services.pages.words[visit.language],
+            here,
+        ),
+        "hours": rows.hours.get(found.id, ()),
+        "treats": TREATS,
+        "ends": ENDS,
+        "opened": states.count(SwitchState.ALLOW),
+        "closed": states.count(SwitchState.BLOCK),
+        "names": rows.names.get(found.id, ()),
+        "enforcement": enforcement,
+        "stored": stored,
+        "mistakes": mistakes,
+        "waiting": await waiting_of(visit),
+    }
+    return visit.page("profile/overview.html", context, status)
+
+
+def _read_settings(form: Form, before: Profile) -> Profile:
+    label = form.text("label", LABEL_LENGTH)
+    if before.kind is ProfileKind.CHILD and looks_like_full_name(label):
+        form.mistake("label", "label_name")
+    band = before.band
+    if before.kind in (ProfileKind.CHILD, ProfileKind.CLASS):
+        band = form.choice("band", Band, before.band)
+        if band not in CHILD_BANDS:
+            form.mistake("band", "unknown")
+    safe = form.one_of("safe_search", ("default", "on", "off"))
+    youtube = form.one_of("youtube", ("default", "strict", "moderate", "off"))
+    uncategorised = form.one_of("uncategorised", ("default", "allow", "block"))
+    form.check()
+    return replace(
+        before,
+        label=label,
+        band=band,
+        safe_search={"on": True, "off": False}.get(safe),
+        youtube=None if youtube == "default" else youtube,
+        uncategorised=None if uncategorised == "default" else uncategorised,
+    )
+
+
+async def _settings_page(
+    visit: Visit, profile: Profile, enforcement: Enforcement, stored: bool, mistakes: tuple[FieldMistake, ...] = ()
+) -> Response:
+    context = {
+        "profile": profile,
+        "enforcement": enforcement,
+        "stored": stored,
+        "mistakes": mistakes,
+        "waiting": await waiting_of(visit),
+        "defaults": visit.services.shelves.current().catalogue.defaults[profile.band],
+    }
+    return visit.page("profile/settings.html", context, 422 if mistakes else 200)

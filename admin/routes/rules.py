@@ -1,0 +1,239 @@
+"""What holds for a profile: hours, apps, groups of content, names. Each has a page of its own; a change that opens anything asks for the
+password."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from admin.apply import read_enforcement
+from admin.dependencies import Visit, need
+from admin.errors import AdminError, Conflict, FieldMistake, InvalidInput
+from admin.forms import Form, read_clock
+from admin.hours import MOST_HOURS, Hours, is_looser, list_hours, paint_week, set_hours
+from admin.names import add_name, list_names, read_pattern, remove_name
+from admin.pages.weekgrid import draw_week, monday_of
+from admin.permissions import Permission
+from admin.profiles import Profile, list_profiles, load_profile, strictest_band
+from admin.routes.home import waiting_of
+from admin.switches import check_switch, is_loosening, is_open, list_switches, set_switch
+from admin.values import Days, HoursEffect, NameEffect, SwitchKind, SwitchState
+from gateway.policy.model import Band
+
+router = APIRouter()
+
+Reader = Annotated[Visit, Depends(need(Permission.PROFILE_READ))]
+Writer = Annotated[Visit, Depends(need(Permission.PROFILE_TIGHTEN))]
+
+#: Groups of services that a parent may want to open or close; the others stand under groups of content, where they are locked.
+SHOWN_GROUPS = ("short-video", "social", "video", "games", "chat", "ai", "music", "live", "shopping", "search", "dating", "crypto")
+
+
+@router.get("/profiles/{profile}/hours")
+async def show_hours(profile: str, visit: Reader, stored: bool = False) -> Response:
+    """The hours as rows of a form, and as a picture of the week."""
+    async with visit.services.database.read() as connection:
+        found = await load_profile(connection, visit.tenant_id, profile)
+        rows = await list_hours(connection, visit.tenant_id, found.id)
+    return await _hours_page(visit, found, rows, stored)
+
+
+@router.post("/profiles/{profile}/hours")
+async def change_hours(profile: str, visit: Writer) -> Response:
+    """Replace the hours; `add` only shows one more row."""
+    shelf = visit.services.shelves.current()
+    async with visit.services.database.read() as connection:
+        found = await load_profile(connection, visit.tenant_id, profile)
+        before = await list_hours(connection, visit.tenant_id, found.id)
+    rows, mistakes = _read_hours(visit.form)
+    if visit.form.has("add"):
+        return await _hours_page(visit, found, [*rows, Hours(Days.SCHOOL, "", "", HoursEffect.REST)], False)
+    rows = [row for row in rows if row.starts or row.ends]
+    if mistakes:
+        return await _hours_page(visit, found, rows, False, tuple(mistakes))
+    monday = monday_of(visit.now.astimezone(ZoneInfo(visit.tenant.time_zone)).date())
+    if is_looser(before, rows, shelf, monday):
+        visit.require(Permission.PROFILE_LOOSEN)
+    async with visit.services.database.write() as connection:
+        await set_hours(connection, visit.act, found.id, rows)
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go(f"/profiles/{profile}/hours?stored=1")
+
+
+@router.get("/profiles/{profile}/apps")
+async def show_apps(profile: str, visit: Reader, stored: bool = False) -> Response:
+    """Every service in its group, open or closed, with what is locked."""
+    shelf = visit.services.shelves.current()
+    found, strictest, own = await _switches_of(visit, profile)
+    groups: list[tuple[Any, list[tuple[Any, bool, bool]]]] = []
+    by_id = {group.id: group for group in shelf.groups}
+    for group in [by_id[one] for one in SHOWN_GROUPS if one in by_id]:
+        rows = [
+            (
+                service,
+                is_open(shelf, own, found, strictest, SwitchKind.SERVICE, service.id),
+                shelf.is_locked(service, found.band, strictest),
+            )
+            for service in group.services
+        ]
+        groups.append((group, rows))
+    context = {"groups": groups, "own": {code for kind, code in own if kind is SwitchKind.SERVICE}}
+    return await _page(visit, "profile/apps.html", found, stored, context)
+
+
+@router.get("/profiles/{profile}/groups")
+async def show_groups(profile: str, visit: Reader, stored: bool = False) -> Response:
+    """Every group of content, open or closed, with what is locked and why."""
+    shelf = visit.services.shelves.current()
+    found, strictest, own = await _switches_of(visit, profile)
+    rows = [(row, is_open(shelf, own, found, strictest, SwitchKind.CATEGORY, row.code)) for row in shelf.rows(found.band, strictest)]
+    context = {
+        "rows": [(row, opened) for row, opened in rows if not row.cell.locked],
+        "locked": [row for row, _ in rows if row.cell.locked],
+        "entries": shelf.entries,
+    }
+    return await _page(visit, "profile/groups.html", found, stored, context)
+
+
+@router.post("/profiles/{profile}/apps")
+async def switch_app(profile: str, visit: Writer) -> Response:
+    """Open or close one service."""
+    return await _switch(visit, profile, SwitchKind.SERVICE, "apps")
+
+
+@router.post("/profiles/{profile}/groups")
+async def switch_group(profile: str, visit: Writer) -> Response:
+    """Open or close one group of content."""
+    return await _switch(visit, profile, SwitchKind.CATEGORY, "groups")
+
+
+@router.get("/profiles/{profile}/names")
+async def show_names(profile: str, visit: Reader, stored: bool = False) -> Response:
+    """The listed names, and what would happen to one."""
+    async with visit.services.database.read() as connection:
+        found = await load_profile(connection, visit.tenant_id, profile)
+    return await _names_page(visit, found, stored)
+
+
+@router.post("/profiles/{profile}/names")
+async def change_names(profile: str, visit: Writer) -> Response:
+    """List a name as allowed or denied."""
+    effect = visit.form.choice("effect", NameEffect, NameEffect.DENY)
+    text = visit.form.text("name", 300)
+    async with visit.services.database.read() as connection:
+        found = await load_profile(connection, visit.tenant_id, profile)
+    try:
+        visit.form.check()
+        pattern = read_pattern(text, effect, visit.services.shelves.current().catalogue)
+        if effect is NameEffect.ALLOW:
+            visit.require(Permission.PROFILE_LOOSEN)
+        async with visit.services.database.write() as connection:
+            await add_name(connection, visit.act, found.id, effect, pattern)
+    except (InvalidInput, Conflict) as error:
+        return await _names_page(visit, found, False, _mistakes(error), text)
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go(f"/profiles/{profile}/names?stored=1")
+
+
+@router.post("/profiles/{profile}/names/{rule}/remove")
+async def take_off(profile: str, rule: str, visit: Writer) -> Response:
+    """Take a name off; taking off a denied one loosens."""
+    async with visit.services.database.read() as connection:
+        found = await load_profile(connection, visit.tenant_id, profile)
+        listed = await list_names(connection, visit.tenant_id, found.id)
+    if any(one.id == rule and one.effect is NameEffect.DENY for one in listed):
+        visit.require(Permission.PROFILE_LOOSEN)
+    async with visit.services.database.write() as connection:
+        await remove_name(connection, visit.act, found.id, rule)
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go(f"/profiles/{profile}/names?stored=1")
+
+
+async def _switch(visit: Visit, profile: str, kind: SwitchKind, page: str) -> Response:
+    shelf = visit.services.shelves.current()
+    found, strictest, own = await _switches_of(visit, profile)
+    code, _, wanted = visit.form.raw("set").rpartition(" ")
+    if wanted not in ("allow", "block"):
+        raise InvalidInput(FieldMistake("set", "unknown"))
+    state: SwitchState | None = SwitchState(wanted)
+    check_switch(shelf, found, strictest, kind, code, state)
+    without = {key: value for key, value in own.items() if key != (kind, code)}
+    if is_open(shelf, without, found, strictest, kind, code) == (state is SwitchState.ALLOW):
+        state = None  # what the band has anyway: no switch of one's own
+    if is_loosening(shelf, own, found, strictest, kind, code, state):
+        visit.require(Permission.PROFILE_LOOSEN)
+    async with visit.services.database.write() as connection:
+        await set_switch(connection, visit.act, found.id, kind, code, state)
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go(f"/profiles/{profile}/{page}?stored=1#{code}")
+
+
+async def _switches_of(visit: Visit, profile: str) -> tuple[Profile, Band, Any]:
+    async with visit.services.database.read() as connection:
+        found = await load_profile(connection, visit.tenant_id, profile)
+        strictest = strictest_band(await list_profiles(connection, visit.tenant_id))
+        return found, strictest, await list_switches(connection, visit.tenant_id, found.id)
+
+
+def _read_hours(form: Form) -> tuple[list[Hours], list[FieldMistake]]:
+    """The rows of the form; a row whose two times are empty is left out later."""
+    columns = [form.many(name, MOST_HOURS + 1) for name in ("days", "starts", "ends", "effect")]
+    removed = set(form.many("remove"))
+    rows: list[Hours] = []
+    mistakes: list[FieldMistake] = []
+    for place, (days, starts, ends, effect) in enumerate(zip(*columns, strict=False)):
+        if str(place) in removed or days not in set(Days) or effect not in set(HoursEffect):
+            continue
+        first, last = read_clock(starts), read_clock(ends)
+        if (starts or ends) and (first is None or last is None or first == "24:00"):
+            mistakes.append(FieldMistake("hours", "clock"))
+        elif first is not None and first == last:
+            mistakes.append(FieldMistake("hours", "same_clock"))
+        rows.append(Hours(Days(days), first or starts, last or ends, HoursEffect(effect)))
+    if len(rows) > MOST_HOURS:
+        mistakes.append(FieldMistake("hours", "too_many_hours"))
+    return rows, mistakes
+
+
+async def _hours_page(visit: Visit, profile: Profile, rows: list[Hours], stored: bool, mistakes: tuple[FieldMistake, ...] = ()) -> Response:
+    shelf = visit.services.shelves.current()
+    here = visit.now.astimezone(ZoneInfo(visit.tenant.time_zone))
+    whole = [row for row in rows if read_clock(row.starts) and read_clock(row.ends) and row.starts != row.ends]
+    week = draw_week(paint_week(whole, shelf, monday_of(here.date())), visit.services.pages.words[visit.language], here)
+    context = {"rows": rows, "week": week, "days": list(Days), "effects": list(HoursEffect), "summers": shelf.summers}
+    return await _page(visit, "profile/hours.html", profile, stored, context, mistakes)
+
+
+async def _names_page(visit: Visit, profile: Profile, stored: bool, mistakes: tuple[FieldMistake, ...] = (), typed: str = "") -> Response:
+    async with visit.services.database.read() as connection:
+        listed = await list_names(connection, visit.tenant_id, profile.id)
+    context = {
+        "allowed": [rule for rule in listed if rule.effect is NameEffect.ALLOW],
+        "denied": [rule for rule in listed if rule.effect is NameEffect.DENY],
+        "typed": typed,
+    }
+    return await _page(visit, "profile/names.html", profile, stored, context, mistakes)
+
+
+async def _page(
+    visit: Visit, template: str, profile: Profile, stored: bool, context: dict[str, Any], mistakes: tuple[FieldMistake, ...] = ()
+) -> Response:
+    async with visit.services.database.read() as connection:
+        enforcement = await read_enforcement(connection, visit.tenant_id)
+    base = {
+        "profile": profile,
+        "stored": stored,
+        "enforcement": enforcement,
+        "mistakes": mistakes,
+        "waiting": await waiting_of(visit),
+        "shelf": visit.services.shelves.current(),
+        "may_change": visit.may(Permission.PROFILE_TIGHTEN),
+    }
+    return visit.page(template, {**base, **context}, 422 if mistakes else 200)
+
+
+def _mistakes(error: AdminError) -> tuple[FieldMistake, ...]:
+    return error.mistakes if isinstance(error, InvalidInput) else (FieldMistake(error.field or "name", error.code),)
