@@ -140,11 +140,12 @@ def _admin_process(configuration: Configuration) -> list[ExtraProcess]:
 
 
 def set_up_logs() -> None:
-    """Logs of the whole program; of the migrations only what goes wrong."""
+    """Logs of the whole program; of migrations and the web server only what goes wrong."""
     from gateway import logs
 
     logs.set_up()
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for name in ("alembic", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def give_state_dir(settings: GatewaySettings) -> None:

@@ -79,6 +79,8 @@ def describe(reply: Reply) -> list[str]:
         lines.append(f"  tiến trình / worker {worker['index']}: pid {worker['pid']}, bản / generation {worker['generation']}{restarts}")
     for upstream in reply.get("upstreams", ()):
         word = f"{upstream['rtt']} ms" if upstream.get("up") else "không trả lời / does not answer"
+        if not upstream.get("asked"):
+            word = "chưa được hỏi / not asked yet"
         lines.append(f"  máy chủ DNS ngoài / upstream {upstream['upstream']}: {word}")
     entries = sum(int(row["entries"]) for row in reply.get("lists", ()))
     lines.append(f"  danh sách / lists: {len(reply.get('lists', ()))}, {entries} tên / names")

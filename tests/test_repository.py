@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -186,3 +187,30 @@ def test_full_check_ends_with_the_written_tests() -> None:
     commands = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     assert commands[-1].startswith("make test")
     assert "LACHAN_FULL=1" in path.read_text(encoding="utf-8")
+
+
+def test_full_run_allows_no_skip(tmp_path: Path) -> None:
+    """With LACHAN_FULL=1 a skipped test is a failure; without it, it is a skip. Expected failures stay what they are."""
+    (tmp_path / "test_sample.py").write_text(
+        "import pytest\n\ndef test_a():\n    pytest.skip('no dig')\n\n@pytest.mark.xfail\ndef test_b():\n    assert False\n\n"
+        "def test_c():\n    import socket\n    with pytest.raises(AssertionError):\n        socket.socket().connect(('198.51.100.1', 53))\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.conftest",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        "/dev/null",
+        "--rootdir",
+        str(tmp_path),
+    ]
+    for full, expected in (("0", "1 passed, 1 skipped, 1 xfailed"), ("1", "1 failed, 1 passed, 1 xfailed")):
+        environment = {**os.environ, "LACHAN_FULL": full, "PYTHONPATH": str(ROOT)}
+        result = subprocess.run(
+            [*command, str(tmp_path)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert expected in result.stdout, result.stdout

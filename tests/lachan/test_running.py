@@ -81,7 +81,7 @@ def test_description_names_what_is_wrong() -> None:
             {
                 "state": "degraded",
                 "faults": ["worker 1 does not answer"],
-                "upstreams": [{"upstream": "udp://192.0.2.1:53", "up": False, "rtt": 0.0}],
+                "upstreams": [{"upstream": "udp://192.0.2.1:53", "up": False, "rtt": 0.0, "asked": 3}],
                 "clock": {"test": True},
                 "last_change": {"error": "broken", "where": "files/x"},
                 "notes": ["a note"],
