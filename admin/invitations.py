@@ -1,7 +1,8 @@
 """Invitations: a one-time link by which an appointed person makes their own account. Nobody else ever knows the password.
 
-The link carries 256 random bits and ends after seven days; the database holds its hash. Whoever invites names the role and the document
-that appoints the person. A new link for the same place withdraws the old one.
+The first officers of an office are invited at its set-up; every later one is proposed by an officer and agreed to by another. The link
+carries 256 random bits and ends after seven days; the database holds its hash. Whoever invites names the role and the document that
+appoints the person. A new link for the same place withdraws the old one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, By, by_account, record
-from admin.errors import NotFound
+from admin.errors import Conflict, NotFound
 from admin.officetables import invitations
 from admin.sessions import hash_secret, new_secret
 from admin.tenants import create_account, grant_role
@@ -48,6 +49,35 @@ async def invite(connection: AsyncConnection, act: Act, role: Role, basis: str) 
     return secret
 
 
+async def propose(connection: AsyncConnection, act: Act, role: Role, basis: str) -> str:
+    """An officer proposes a further one; there is no link until another officer agrees. Returns the place's id."""
+    invitation = new_id()
+    await connection.execute(
+        insert(invitations).values(
+            id=invitation, tenant_id=act.tenant, secret_hash=hash_secret(new_secret()), role=role.value, basis=basis,
+            created_by=act.by.account_id, created_at=act.now, ends_at=act.now + HOLDS,
+        )
+    )  # fmt: skip
+    await record(connection, act, Action.ROLE_OFFERED, invitation, after={"role": role.value, "proposed": True}, basis=basis)
+    return invitation
+
+
+async def second(connection: AsyncConnection, act: Act, invitation: str) -> str:
+    """Another officer agrees; returns the secret of the link. Raises NotFound for a place that is not open, Conflict for one's own."""
+    table = invitations
+    where = (table.c.id == invitation, table.c.tenant_id == act.tenant, table.c.accepted_at.is_(None), table.c.withdrawn_at.is_(None))
+    row = (await connection.execute(select(table).where(*where, table.c.created_by.isnot(None)))).mappings().first()
+    if row is None:
+        raise NotFound
+    if row["created_by"] == act.by.account_id:
+        raise Conflict("same_person")
+    secret = new_secret()
+    values = {"seconded_by": act.by.account_id, "secret_hash": hash_secret(secret), "ends_at": act.now + HOLDS}
+    await connection.execute(update(table).where(*where).values(**values))
+    await record(connection, act, Action.ROLE_OFFERED, invitation, after={"role": row["role"], "seconded": True}, basis=row["basis"])
+    return secret
+
+
 async def find_invitation(connection: AsyncConnection, secret: str, now: datetime) -> Invitation:
     """The open place of a link. Raises NotFound for a link that is unknown, used, withdrawn or too old."""
     found = await connection.execute(
@@ -58,6 +88,7 @@ async def find_invitation(connection: AsyncConnection, secret: str, now: datetim
             invitations.c.accepted_at.is_(None),
             invitations.c.withdrawn_at.is_(None),
             invitations.c.ends_at > now,
+            invitations.c.created_by.is_(None) | invitations.c.seconded_by.isnot(None),
         )
     )
     row = found.mappings().first()

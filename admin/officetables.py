@@ -20,11 +20,14 @@ invitations = Table(
     # The document that appoints the person.
     Column("basis", Text, nullable=False),
     Column("created_by", Text, ForeignKey("accounts.id")),
+    # Where officers exist already, a second one must agree before there is a link.
+    Column("seconded_by", Text, ForeignKey("accounts.id")),
     Column("created_at", Instant, nullable=False),
     Column("ends_at", Instant, nullable=False),
     Column("accepted_at", Instant),
     Column("account_id", Text, ForeignKey("accounts.id")),
     Column("withdrawn_at", Instant),
     one_of("role", Role),
+    CheckConstraint("seconded_by IS NULL OR created_by <> seconded_by", name="two_officers"),
     CheckConstraint("(accepted_at IS NULL) = (account_id IS NULL)", name="accepted_by_somebody"),
 )

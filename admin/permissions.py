@@ -40,6 +40,7 @@ class Permission(StrEnum):
     REVIEW_TAKE = "review.take"
     REVIEW_DECIDE = "review.decide"
     NAME_OPEN = "name.open"
+    OFFICER_APPOINT = "officer.appoint"
 
 
 class Scope(StrEnum):
@@ -76,6 +77,7 @@ _OFFICE = frozenset(
         Permission.REPORT_WORK,
         Permission.REVIEW_TAKE,
         Permission.NAME_OPEN,
+        Permission.OFFICER_APPOINT,
     }
 )
 
@@ -100,6 +102,7 @@ CONFIRMED = frozenset(
         Permission.ENTRY_LIFT,
         Permission.REVIEW_DECIDE,
         Permission.NAME_OPEN,
+        Permission.OFFICER_APPOINT,
     }
 )
 CONFIRMATION_HOLDS = timedelta(minutes=10)
@@ -108,7 +111,7 @@ SCOPES: Mapping[Scope, frozenset[Permission]] = {
     Scope.READ: _LOOK | {Permission.OFFICE_READ, Permission.RELEASE_READ},
     Scope.POLICY: frozenset({Permission.PROFILE_TIGHTEN, Permission.PROFILE_LOOSEN, Permission.DEVICE_ASSIGN, Permission.REQUEST_ANSWER}),
     Scope.TENANT: frozenset({Permission.TOKEN_MANAGE}),
-    # Opening a masked name is not here: only a person at the page may.
+    # Opening a masked name and appointing an officer are not here: only a person at the page may.
     Scope.LIST: frozenset(
         {
             Permission.ORDER_REGISTER,

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from admin.dependencies import Visit, need
 from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
+from admin.invitations import open_places, propose, second
 from admin.office import masked, open_office
 from admin.officecases import read_report, read_review
 from admin.officedirectives import add_directive, directives_in_force, officers
@@ -24,6 +25,8 @@ from admin.officereads import (
 )
 from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, actors_of, words_of
+from admin.setup import public_url
+from blocklists.tables import Role
 from blocklists.takedown import cases, store
 from blocklists.takedown.documents import SymbolError
 from blocklists.takedown.workflow import TransitionRefused
@@ -36,6 +39,8 @@ Take = Annotated[Visit, Depends(need(Permission.REVIEW_TAKE))]
 Decide = Annotated[Visit, Depends(need(Permission.REVIEW_DECIDE))]
 Work = Annotated[Visit, Depends(need(Permission.REPORT_WORK))]
 Releases = Annotated[Visit, Depends(need(Permission.RELEASE_READ))]
+
+Appoint = Annotated[Visit, Depends(need(Permission.OFFICER_APPOINT))]
 
 Act = Callable[[store.Office, Any], Awaitable[object]]  # Any: the write transaction
 Again = Callable[[str, int], Awaitable[Response]]
@@ -221,9 +226,33 @@ async def directive(visit: Annotated[Visit, Depends(need(Permission.ORDER_APPROV
     return visit.go("/office/more")
 
 
-async def _more(visit: Visit) -> Response:
+@router.post("/office/officers")
+async def propose_officer(visit: Appoint) -> Response:
+    """Propose a further officer, appointed by a document; another officer must agree."""
+    role = visit.form.one_of("role", (Role.VERIFIER.value, Role.APPROVER.value))
+    basis = visit.form.text("basis", 160)
+    visit.form.check()
+    async with visit.services.database.write() as connection:
+        await propose(connection, visit.act, Role(role), basis)
+    return visit.go("/office/more")
+
+
+@router.post("/office/officers/{invitation}")
+async def second_officer(visit: Appoint, invitation: str) -> Response:
+    """Another officer agrees: the link stands in this answer only."""
+    async with visit.services.database.write() as connection:
+        secret = await second(connection, visit.act, invitation)
+    return await _more(visit, f"{public_url(visit.services.settings)}/join/{secret}")
+
+
+async def _more(visit: Visit, link: str = "") -> Response:
     async with visit.services.database.read() as connection:
         office = await open_office(connection, visit.tenant_id)
         rows = await directives_in_force(connection, office, visit.now)
         people = await officers(connection, visit.tenant_id, visit.now)
-    return visit.page("office/more.html", {"directives": rows, "people": people, "say": words_of(visit)})
+        places = await open_places(connection, visit.tenant_id)
+    context = {
+        "directives": rows, "people": people, "places": places, "link": link, "say": words_of(visit),
+        "me": visit.signed_in.actor.account_id,
+    }  # fmt: skip
+    return visit.page("office/more.html", context)

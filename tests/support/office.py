@@ -11,8 +11,8 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from admin.audit import MACHINE, Act
-from admin.tenants import create_account, create_organisation, grant_role
 from admin.passwords import Passwords
+from admin.tenants import create_account, create_organisation, grant_role
 from blocklists.catalogue import load
 from blocklists.database import Database
 from blocklists.tables import AccountId, OrganisationId, OrganisationKind, Role

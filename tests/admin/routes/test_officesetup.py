@@ -1,0 +1,97 @@
+"""Making a list office: two officers by a document, each with a link of their own; later ones by two officers."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from starlette.types import ASGIApp
+
+from admin.settings import AdminSettings
+from admin.setup import ensure_token, read_token
+from blocklists.database import Database
+from tests.admin.conftest import Clock
+from tests.support.office import make_officers, officer
+from tests.support.people import PASSWORD
+from tests.support.visitor import Visitor
+
+
+async def make_office(visitor: Visitor, settings: AdminSettings) -> list[str]:
+    """Take the set-up link and make the office; the paths of the two links."""
+    token = ensure_token(settings.state_dir)
+    await visitor.get(f"/setup/{token}")
+    await visitor.get("/setup-office")
+    await visitor.submit("/setup-office", {"name": "Sở Văn hóa", "basis": "15/QĐ-SVHTTDL"})
+    return re.findall(r"/join/[\w-]+", visitor.response.text)
+
+
+async def come(app: ASGIApp, link: str, sign_in: str) -> Visitor:
+    """An officer opens their link and makes their account."""
+    browser = Visitor(app, "192.168.1.40")
+    await browser.get(link)
+    fields = {"name": f"Cán bộ {sign_in}", "sign_in": sign_in, "password": PASSWORD, "again": PASSWORD}
+    await browser.submit("/join", fields)
+    return browser
+
+
+async def test_two_officers_come_by_their_links(app: ASGIApp, visitor: Visitor, settings: AdminSettings) -> None:
+    """There is no default password: each officer opens a link once and chooses their own; then the set-up link is closed."""
+    links = await make_office(visitor, settings)
+    assert len(links) == 2
+    for link, name in zip(links, ("mot", "hai"), strict=True):
+        browser = await come(app, link, name)
+        await browser.sign_in(name, PASSWORD)
+        await browser.get("/office")
+        assert browser.response.status_code == 200
+        await browser.close()
+    assert read_token(settings.state_dir) is None
+    again = Visitor(app)
+    assert (await again.get(links[0])).status_code == 404
+    await again.close()
+
+
+async def test_a_lost_link_is_replaced_and_the_old_one_dies(app: ASGIApp, visitor: Visitor, settings: AdminSettings) -> None:
+    """Whoever holds the set-up link can make new links until both officers have come."""
+    old = await make_office(visitor, settings)
+    await visitor.get("/setup-office")
+    await visitor.submit("/setup-office", button=("renew", "1"))
+    fresh = re.findall(r"/join/[\w-]+", visitor.response.text)
+    assert len(fresh) == 2
+    assert not set(fresh) & set(old)
+    stranger = Visitor(app)
+    assert (await stranger.get(old[0])).status_code == 404
+    assert (await stranger.get(fresh[0])).status_code == 200
+    await stranger.close()
+
+
+async def test_links_end_after_seven_days(app: ASGIApp, visitor: Visitor, settings: AdminSettings, clock: Clock) -> None:
+    """A link that lay in a drawer opens nothing."""
+    links = await make_office(visitor, settings)
+    clock.forward(days=8)
+    assert (await visitor.get(links[0])).status_code == 404
+
+
+async def test_set_up_needs_the_one_time_link(visitor: Visitor) -> None:
+    """A stranger cannot make an office."""
+    assert (await visitor.get("/setup-office")).status_code == 404
+
+
+async def test_a_further_officer_needs_two_officers(app: ASGIApp, database: Database, now: datetime) -> None:
+    """One officer proposes, another agrees; whoever proposed cannot make the link alone."""
+    await make_officers(database, now)
+    one, two = await officer(app, "verifier"), await officer(app, "approver")
+    await one.get("/office/more")
+    await one.submit("/office/officers", {"role": "approver", "basis": "20/QĐ-SVHTTDL"})
+    assert not [form for form in one.forms if form.action.startswith("/office/officers/")]
+    await two.get("/office/more")
+    action = next(form.action for form in two.forms if form.action.startswith("/office/officers/"))
+    token = dict(one.forms[0].fields)["_form"]
+    assert (await one.post(action, {"_form": token})).status_code == 409
+    await two.submit(action)
+    (link,) = re.findall(r"/join/[\w-]+", two.response.text)
+    new = await come(app, link, "moi")
+    await new.sign_in("moi", PASSWORD)
+    await new.get("/office")
+    assert new.response.status_code == 200
+    for browser in (one, two, new):
+        await browser.close()
