@@ -17,7 +17,7 @@ from tests.support.judging import make_desk, word
 from tests.support.reference import Json, Outcome, Who, World
 
 FULL = os.environ.get("LACHAN_FULL") == "1"
-WORLDS, NAMES, MOMENTS = (140, 20, 4) if FULL else (8, 10, 2)
+WORLDS, NAMES, MOMENTS = (100, 28, 4) if FULL else (8, 10, 2)
 """Worlds of 18 clients each: 201,600 decisions in the full run, 2,880 otherwise."""
 
 
@@ -69,7 +69,8 @@ def test_engine_agrees_with_the_reference_model(tmp_path: Path, seed: int) -> No
                 assert outcome_of(verdict) in reference.judge(name, qtype, who, now), where
                 if qtype == 28:
                     assert snapshot.explain(key_from_text(name), qtype, policy).verdict.reason == verdict.reason, where
-                compare_target(snapshot, reference, policy, who, now, (name, verdict), strategies.names(random, 1)[0])
+                if qtype in (1, 65):
+                    compare_target(snapshot, reference, policy, who, now, (name, verdict), strategies.names(random, 1)[0])
 
 
 def compare_target(

@@ -36,7 +36,7 @@ def listed(index: ListIndex, name: str) -> list[str]:
 WRITTEN = st.lists(st.tuples(st.sampled_from(["", "=", "*.", "@@", "@@=", "@@*."]), hosts).map("".join), min_size=1, max_size=12)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.tuples(WRITTEN, WRITTEN), st.lists(hosts, min_size=1, max_size=6), st.data())
 def test_lookup_agrees_with_a_plain_set_of_names(
     tmp_path: Path, written: tuple[list[str], list[str]], others: list[str], data: st.DataObject

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidName
@@ -43,6 +43,7 @@ def test_name_rule_that_is_none_is_refused(text: str) -> None:
     assert caught.value.reason
 
 
+@settings(deadline=None)
 @given(hosts, st.sampled_from(["", "=", "*."]), hosts)
 def test_coverage_agrees_with_a_plain_reading(listed: str, mark: str, name: str) -> None:
     """A rule covers a name exactly when comparing labels says so."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.policy.model import RuleOrigin
@@ -30,6 +30,7 @@ def table(*texts: str) -> NameTable:
     return NameTable(by_key, tuple(expressions))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["", "=", "*."]), hosts).map("".join), max_size=8, unique=True), hosts, hosts)
 def test_find_agrees_with_a_plain_reading(texts: list[str], name: str, other: str) -> None:
     """The rules found are those whose labels cover the name."""

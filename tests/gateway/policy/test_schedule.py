@@ -82,7 +82,7 @@ def test_window_over_an_hour_that_is_skipped_never_shows() -> None:
     assert [skipped.is_active(before), skipped.is_active(after)] == [False, False]
 
 
-@settings(max_examples=150)
+@settings(deadline=None, max_examples=150)
 @given(windows(), moments)
 def test_window_agrees_with_an_oracle_minute_by_minute(row: dict[str, Any], start: float) -> None:
     """For any window and any half day, every minute is on or off as the wall clock says."""
@@ -92,7 +92,7 @@ def test_window_agrees_with_an_oracle_minute_by_minute(row: dict[str, Any], star
         assert found.is_active(now) is reference.is_on(row, now, DEFAULT_ZONE)
 
 
-@settings(max_examples=150)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(windows(), min_size=1, max_size=3), moments)
 def test_next_boundary_lets_no_change_pass(rows: list[dict[str, Any]], start: float) -> None:
     """From a moment to its next boundary nothing begins or ends; boundaries move on and are at most about a day ahead."""
@@ -111,7 +111,7 @@ def test_next_boundary_lets_no_change_pass(rows: list[dict[str, Any]], start: fl
         now = boundary
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(windows())
 def test_next_boundary_around_clock_changes_lets_no_change_pass(row: dict[str, Any]) -> None:
     """The same on the days when clocks change, minute by minute."""

@@ -165,7 +165,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(JSON)
 def test_any_json_is_read_or_refused_never_raised(document: object) -> None:
     """Whatever a file holds, reading it gives a policy or mistakes with a path."""
