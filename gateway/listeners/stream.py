@@ -142,19 +142,24 @@ class StreamListener:
     async def _serve(self, accepted: socket.socket, peer: bytes, port: int, client: bytes) -> None:
         """Turn an accepted socket into a connection; with TLS after the handshake."""
         local = socket.inet_pton(accepted.family, accepted.getsockname()[0].partition("%")[0])
+        connection = self.connection_class(self, peer, port, local, client)
         try:
             await self.loop.connect_accepted_socket(
-                lambda: self.connection_class(self, peer, port, local, client),
+                lambda: connection,
                 accepted,
                 ssl=self._tls,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls is not None else None,
             )
         except (OSError, asyncio.CancelledError):  # ssl.SSLError is an OSError
             accepted.close()
-            self.forget(client)
+            self.forget(connection)
 
-    def forget(self, client: bytes) -> None:
-        """A connection is gone: free its place."""
+    def forget(self, connection: Connection) -> None:
+        """A connection is gone, or never came to be: free its place, once."""
+        client = connection.client
+        if client is None:
+            return
+        connection.client = None
         left = self._per_client[client] - 1
         if left:
             self._per_client[client] = left
@@ -179,7 +184,8 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, listener: StreamListener, peer: bytes, port: int, local: bytes, client: bytes) -> None:
         self._listener = listener
-        self._client = client
+        self.client: bytes | None = client
+        """Whose place this connection takes; None once it is free again."""
         self._origin = Origin(listener.scope.transport, peer, port, listener.scope, peer + local, local, None, self._send_late)
         self._transport: asyncio.Transport
         self._buffer = bytearray()
@@ -217,7 +223,7 @@ class Connection(asyncio.Protocol):
         """asyncio's callback."""
         self._is_lost = True
         self._listener.connections.discard(self)
-        self._listener.forget(self._client)
+        self._listener.forget(self)
         self._buffer.clear()
 
     def data_received(self, data: bytes) -> None:

@@ -1,0 +1,276 @@
+"""TCP and TLS: pipelining, answers out of order, and every way a client can behave badly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import dns.message
+import dns.rcode
+import pytest
+
+from gateway.listeners.stream import StreamListener
+from gateway.query import Transport
+from gateway.settings import Limits
+from tests.support.certificates import Authority
+from tests.support.client import Stream, answers, ask
+from tests.support.generation import category, profile
+from tests.support.oneworker import OneWorker
+from tests.support.upstream import Asked, Say, ScriptedUpstream, addresses
+
+OPEN = {("www.example.com", "A"): ["198.51.100.1"], ("big.example.com", "TXT"): [f'"{number:03}{"x" * 240}"' for number in range(60)]}
+PROMPT = Limits(tcp_idle=0.4, tcp_query=0.5)
+
+
+def query(name: str = "www.example.com", qtype: str = "A", number: int = 1) -> bytes:
+    """A query as octets."""
+    return dns.message.make_query(name, qtype, id=number).to_wire()
+
+
+class Slow(ScriptedUpstream):
+    """Answers names that begin with `late` after a while, and `never` not at all."""
+
+    def handle(self, asked: Asked) -> Any:
+        """The delayed reply."""
+        if asked.is_probe or asked.qname.startswith("www"):
+            return super().handle(asked)
+        if asked.qname.startswith("never"):
+            return None
+        return [Say(addresses(asked, "198.51.100.7"), after=0.15 if asked.qname.startswith("late") else 0.0)]
+
+
+async def test_answers_leave_as_they_come(tmp_path: Path) -> None:
+    """Several queries on one connection are answered in the order their answers are ready (RFC 7766 §6.2.1.1)."""
+    async with Slow(OPEN) as upstream, OneWorker(tmp_path, upstream) as worker, Stream(worker.server) as stream:
+        for number, name in enumerate(("late.example.com", "a.example.com", "localhost")):
+            stream.send(query(name, number=number))
+        order = [dns.message.from_wire(await stream.receive()).id for _ in range(3)]
+        assert order == [2, 1, 0]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+async def test_query_that_arrives_in_pieces(tmp_path: Path, size: int) -> None:
+    """Octet by octet or in any other pieces: the query is answered, and so are the two behind it."""
+    async with ScriptedUpstream(OPEN) as upstream, OneWorker(tmp_path, upstream) as worker, Stream(worker.server) as stream:
+        octets = b"".join(len(data).to_bytes(2, "big") + data for data in (query(number=number) for number in range(3)))
+        for start in range(0, len(octets), size):
+            stream.writer.write(octets[start : start + size])
+            await asyncio.sleep(0.001)
+        assert sorted([dns.message.from_wire(await stream.receive()).id for _ in range(3)]) == [0, 1, 2]
+
+
+async def test_reply_leaves_in_one_piece_with_its_length(tmp_path: Path) -> None:
+    """Length and reply leave together (RFC 7766 §8)."""
+    async with OneWorker(tmp_path) as worker:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as client:
+            client.setblocking(False)
+            await loop.sock_connect(client, worker.server)
+            data = query("localhost")
+            await loop.sock_sendall(client, len(data).to_bytes(2, "big") + data)
+            received = await loop.sock_recv(client, 65535)
+        assert len(received) == 2 + int.from_bytes(received[:2], "big")
+
+
+@pytest.mark.parametrize("size", [0, 1, 11])
+async def test_length_too_short_for_a_header_ends_the_connection(tmp_path: Path, size: int) -> None:
+    """What has no room for a header is no DNS; the connection is closed at once."""
+    async with OneWorker(tmp_path) as worker, Stream(worker.server) as stream:
+        stream.writer.write(size.to_bytes(2, "big") + bytes(size))
+        assert await stream.is_closed(2.0)
+        assert worker.metric("lachan_malformed", "dropped") == 1
+
+
+async def test_client_that_has_said_everything_still_gets_its_answers(tmp_path: Path) -> None:
+    """A half-closed connection receives what was asked before, then ends."""
+    async with Slow(OPEN) as upstream, OneWorker(tmp_path, upstream) as worker, Stream(worker.server) as stream:
+        stream.send(query("late.example.com", number=5))
+        stream.send(query("www.example.com", number=6))
+        stream.writer.write_eof()
+        assert {dns.message.from_wire(await stream.receive()).id for _ in range(2)} == {5, 6}
+        assert await stream.is_closed(1.0)
+
+
+async def test_cut_message_ends_quietly(tmp_path: Path) -> None:
+    """A client that leaves in the middle of a message takes nothing with it."""
+    async with ScriptedUpstream(OPEN) as upstream, OneWorker(tmp_path, upstream) as worker:
+        async with Stream(worker.server) as stream:
+            stream.writer.write(b"\0\x40" + query()[:10])
+            await asyncio.sleep(0.02)
+        assert answers(await ask(worker.server, "www.example.com", transport="tcp")) == ["198.51.100.1"]
+        await asyncio.sleep(0.05)
+        assert worker.streams.is_idle
+
+
+async def test_idle_connection_is_closed(tmp_path: Path) -> None:
+    """A connection without queries ends after its idle time; one that asks stays."""
+    async with OneWorker(tmp_path, limits=PROMPT) as worker, Stream(worker.server) as stream, Stream(worker.server) as busy:
+        stream.send(query("localhost"))
+        await stream.receive()
+        begun = asyncio.get_running_loop().time()
+        for _ in range(4):
+            busy.send(query("localhost"))
+            await busy.receive()
+            await asyncio.sleep(0.25)
+        assert await stream.is_closed(0.1)
+        assert asyncio.get_running_loop().time() - begun > 0.9
+        busy.send(query("localhost"))
+        await busy.receive()
+
+
+@pytest.mark.parametrize("octets", [b"", b"\0", b"\0\x30" + bytes(20)])
+async def test_slow_query_is_cut_off(tmp_path: Path, octets: bytes) -> None:
+    """No octet, one octet or half a query: after the time a query may take the connection is closed."""
+    async with OneWorker(tmp_path, limits=PROMPT) as worker, Stream(worker.server) as stream:
+        stream.writer.write(octets)
+        assert await stream.is_closed(2.0)
+
+
+async def test_query_in_too_many_pieces_is_cut_off(tmp_path: Path) -> None:
+    """A client that sends a long message octet by octet is slow on purpose."""
+    async with OneWorker(tmp_path) as worker, Stream(worker.server) as stream:
+        with contextlib.suppress(ConnectionError):
+            stream.writer.write(b"\x10\0")
+            for _ in range(400):
+                stream.writer.write(b"\0")
+                await stream.writer.drain()
+                await asyncio.sleep(0.001)
+        assert await stream.is_closed(2.0)
+        assert worker.metric("lachan_connections_refused", "tcp", "slow") == 1
+
+
+async def test_one_client_cannot_take_all_connections(tmp_path: Path) -> None:
+    """Beyond its share a client's connections are closed at once; another client connects and is answered."""
+    async with OneWorker(tmp_path, limits=Limits(tcp_per_client=5)) as worker:
+        async with contextlib.AsyncExitStack() as stack:
+            streams = [await stack.enter_async_context(Stream(worker.server, "127.0.0.2")) for _ in range(12)]
+            await asyncio.sleep(0.05)
+            closed = [await stream.is_closed(0.02) for stream in streams]
+            assert closed == [False] * 5 + [True] * 7
+            assert (await ask(worker.server, "localhost", transport="tcp", source="127.0.0.3")).rcode() == 0
+            assert worker.metric("lachan_connections_refused", "tcp", "client") == 7
+        await asyncio.sleep(0.1)
+        assert (await ask(worker.server, "localhost", transport="tcp", source="127.0.0.2")).rcode() == 0
+
+
+async def test_idle_time_shrinks_as_places_run_out(tmp_path: Path) -> None:
+    """With most places taken, idle connections end within a second, so that newcomers find one."""
+    limits = Limits(tcp_connections=10, tcp_per_client=10, tcp_idle=30.0)
+    async with OneWorker(tmp_path, limits=limits) as worker, contextlib.AsyncExitStack() as stack:
+        streams = [await stack.enter_async_context(Stream(worker.server, "127.0.0.2")) for _ in range(9)]
+        for stream in streams:
+            stream.send(query("localhost"))
+            await stream.receive()
+        assert all(await asyncio.gather(*(stream.is_closed(2.0) for stream in streams)))
+        assert (await ask(worker.server, "localhost", transport="tcp", source="127.0.0.3")).rcode() == 0
+
+
+async def test_queries_under_way_are_bounded_per_connection(tmp_path: Path) -> None:
+    """A connection has at most its share of unanswered queries; the rest waits unread and is answered later."""
+    async with (
+        Slow(OPEN) as upstream,
+        OneWorker(tmp_path, upstream, limits=Limits(tcp_in_flight=10)) as worker,
+        Stream(worker.server) as stream,
+    ):
+        for number in range(40):
+            stream.send(query(f"late{number}.example.com", number=number))
+        await asyncio.sleep(0.08)
+        assert len(upstream.questions) == 10
+        got = {dns.message.from_wire(await stream.receive()).id for _ in range(40)}
+        assert got == set(range(40))
+
+
+async def test_ten_thousand_queries_and_gone(tmp_path: Path) -> None:
+    """A client that sends ten thousand queries and leaves does not hold up others for long."""
+    async with ScriptedUpstream(OPEN) as upstream, OneWorker(tmp_path, upstream) as worker:
+        await ask(worker.server, "www.example.com")
+        async with Stream(worker.server, "127.0.0.2") as flood:
+            data = query()
+            flood.writer.write((len(data).to_bytes(2, "big") + data) * 10_000)
+            begun = asyncio.get_running_loop().time()
+            assert answers(await ask(worker.server, "www.example.com", source="127.0.0.3")) == ["198.51.100.1"]
+            assert asyncio.get_running_loop().time() - begun < 1.0
+        assert answers(await ask(worker.server, "www.example.com", source="127.0.0.3")) == ["198.51.100.1"]
+
+
+async def test_client_that_never_reads_is_stopped(tmp_path: Path) -> None:
+    """Replies nobody reads are bounded: the client is not read from any more, then its connection ends; others notice nothing."""
+    limits = Limits(tcp_write_bytes=64 * 1024)
+    async with ScriptedUpstream(OPEN) as upstream, OneWorker(tmp_path, upstream, limits=limits) as worker:
+        await ask(worker.server, "big.example.com", "TXT", transport="tcp")
+        loop = asyncio.get_running_loop()
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.setblocking(False)
+            await loop.sock_connect(client, worker.server)
+            data = query("big.example.com", "TXT")
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                async with asyncio.timeout(1.0):
+                    await loop.sock_sendall(client, (len(data).to_bytes(2, "big") + data) * 20_000)
+                    await asyncio.sleep(1.0)
+            connection = next(iter(worker.streams.connections))
+            assert connection._transport.get_write_buffer_size() < 64 * 1024 + 64 * 20_000
+            assert answers(await ask(worker.server, "www.example.com")) == ["198.51.100.1"]
+            connection._stalled_at -= 10
+            await asyncio.sleep(0.4)
+            assert worker.streams.is_idle
+        assert worker.metric("lachan_connections_refused", "tcp", "slow") == 1
+
+
+async def test_table_answers_streams_too(tmp_path: Path) -> None:
+    """The second query for a name over TCP is finished from the table, and blocked names are counted there as well."""
+    lists = {"bets": category("gamb", "bet.example")}
+    async with OneWorker(tmp_path, lists=lists, profiles=[profile("TH", "kid")]) as worker, Stream(worker.server) as stream:
+        for number in range(5):
+            stream.send(query("bet.example", number=number))
+            assert answers(dns.message.from_wire(await stream.receive())) == ["0.0.0.0"]
+        assert worker.metric("lachan_queries", "tcp", "A") == 5
+
+
+async def test_stop_lets_connections_finish(tmp_path: Path) -> None:
+    """After `stop` nobody new is accepted; who waits for an answer gets it, then the connection ends."""
+    async with Slow(OPEN) as upstream, OneWorker(tmp_path, upstream) as worker:
+        async with Stream(worker.server) as waiting, Stream(worker.server) as idle:
+            waiting.send(query("late.example.com", number=9))
+            await asyncio.sleep(0.05)
+            worker.streams.stop()
+            assert await idle.is_closed(1.0)
+            assert dns.message.from_wire(await waiting.receive()).id == 9
+            assert await waiting.is_closed(1.0)
+        await asyncio.sleep(0.05)
+        assert worker.streams.is_idle
+
+
+async def test_tls_by_the_same_class(tmp_path: Path) -> None:
+    """With a context every connection is encrypted; a handshake that fails or never ends costs one place for a while."""
+    authority = Authority(tmp_path)
+    context = authority.vouch("dns.example", "127.0.0.1").context("dot")
+    async with ScriptedUpstream(OPEN) as upstream, OneWorker(tmp_path / "state", upstream) as worker:
+        listening = socket.socket()
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.setblocking(False)
+        scope = worker.pipeline.open_scope("dot", Transport.DOT, bytes((127, 0, 0, 1)))
+        limits = Limits(tcp_idle=0.4)
+        listener = StreamListener(
+            listening, scope, worker.pipeline, worker.counters, limits, asyncio.get_running_loop(), context, lambda tls: None
+        )
+        listener.open()
+        server = listening.getsockname()
+        trust = ssl.create_default_context(cafile=str(authority.file))
+        async with Stream(server, ssl=trust, server_hostname="dns.example") as stream:
+            for number in range(3):
+                stream.send(query(number=number))
+                assert answers(dns.message.from_wire(await stream.receive())) == ["198.51.100.1"]
+        async with Stream(server) as plain:
+            plain.writer.write(b"GET / HTTP/1.1\r\n\r\n" * 5)
+            assert await plain.is_closed(2.0)
+        assert worker.metric("lachan_queries", "dot", "A") == 3
+        await asyncio.sleep(0.05)
+        assert listener.is_idle
+        listener.close()
+        listening.close()
