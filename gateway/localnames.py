@@ -64,9 +64,8 @@ _LOCALHOST_POINTER: Final = Local(
 
 
 class OwnName(NamedTuple):
-    """A name below our own one. `kind` is `page` (the name itself), `health`, `probe` (argument: the nonce), `serial` (argument: the list)
-    or
-    `unknown`."""
+    """A name that speaks of the gateway itself. `kind` is `page` (its own name), `health`, `probe` (argument: the nonce), `serial`
+    (argument: the list), `resolver` (`resolver.arpa`; argument: what stands below it, as index key) or `unknown`."""
 
     kind: str
     argument: str = ""
@@ -90,7 +89,8 @@ class LocalNames:
         """Our own names, which win over everything."""
         own = self._own
         if not key.startswith(own):
-            return None
+            # Never asked of anybody, whatever the routes say: the answer would speak of another resolver (RFC 9462 §6.1).
+            return OwnName("resolver", key[len(_RESOLVER) :]) if key.startswith(_RESOLVER) else None
         rest = key[len(own) :]
         if not rest:
             return OwnName("page")
@@ -116,8 +116,6 @@ class LocalNames:
         """The special-use names; None for every other one."""
         if key.startswith(_LOCALHOST):
             return _LOCALHOST_RECORDS
-        if key.startswith(_RESOLVER):
-            return _NODATA
         end = key.find(".") + 1
         while end:
             part = key[:end]

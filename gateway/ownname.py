@@ -1,10 +1,12 @@
-"""What the gateway answers about itself: the name of its block page, its health, probes of the set-up page, serials. Imported by the
-pipeline.
+"""What the gateway answers about itself: the name of its block page, its health, probes of the set-up page, serials, its encrypted
+listeners. Imported by the pipeline.
 
     <name>                  A, AAAA   the address of the block page, or the one of ours that was asked
     health.<name>           TXT "ok", A, AAAA as above
     check-<nonce>.<name>    the same; that it was asked, by whom and how, is remembered for five minutes (activity.probe)
     serial.<list>.<name>    TXT       the version of the takedown orders (`orders`) or of a list that is in force here
+    _dns.resolver.arpa      SVCB      where we can be asked encrypted (`discovery`); everything else below resolver.arpa has no data
+    resolver.arpa           RESINFO   what kind of resolver this is
 
 Answers depend on who asks and where, so they are never kept.
 """
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.activity import Activity
 from gateway.asks import Ask
+from gateway.discovery import Discovery, describe
 from gateway.localnames import OWN_TTL, LocalNames
 from gateway.policy.model import Local, LocalRecord, Reason
 from gateway.wire.constants import Qtype, Rcode
@@ -26,14 +29,16 @@ if TYPE_CHECKING:
 _UNKNOWN: Final = Local((), Reason.OWN_NAME, None, Rcode.NXDOMAIN, OWN_TTL)
 _ORDERS: Final = "orders"
 _MOST_NONCE: Final = 63
+_DESIGNATED: Final = "_dns."
 
 
 class OwnAnswers:
-    """Answers for the names that `names` knows as our own."""
+    """Answers for the names that `names` knows as our own. Without a `discovery` no encrypted listener is offered."""
 
-    def __init__(self, names: LocalNames, activity: Activity) -> None:
+    def __init__(self, names: LocalNames, activity: Activity, discovery: Discovery | None = None) -> None:
         self._names = names
         self._activity = activity
+        self._discovery = discovery
 
     def answer(self, ask: Ask, snapshot: Snapshot, wall: float) -> Local | None:
         """What an own name is answered with, None when the name is not ours. `wall` in unix seconds."""
@@ -51,8 +56,19 @@ class OwnAnswers:
             case "serial":
                 serial = _serial(own.argument, snapshot)
                 return _UNKNOWN if serial is None else _local((_text(serial, OWN_TTL),))
+            case "resolver":
+                return _local(self._resolver(own.argument, ask))
             case _:
                 return _UNKNOWN
+
+    def _resolver(self, below: str, ask: Ask) -> tuple[LocalRecord, ...]:
+        if not below:
+            return describe()
+        if below != _DESIGNATED or self._discovery is None:
+            return ()
+        origin = ask.origin
+        token = origin.token if ask.record.match.by == "token" else None
+        return self._discovery.designate(origin.local or origin.scope.local, token)
 
     def _remember(self, nonce: str, ask: Ask, snapshot: Snapshot, wall: float) -> None:
         record, origin = ask.record, ask.origin

@@ -38,6 +38,7 @@ from gateway.answers import AnswerTables, Entry, Note
 from gateway.asks import Ask, canonical_query
 from gateway.cache import Entry as Cached
 from gateway.clients import Clients, Record, Scope
+from gateway.discovery import Discovery
 from gateway.errors import InvalidName
 from gateway.inspection import inspect_failure
 from gateway.listeners import PENDING, Pending
@@ -97,6 +98,7 @@ class Pipeline:
         self._clients = Clients(snapshot, self._tables, limiter, allowed, most, around.neighbours, self._notice)
         trusted = settings.proxy_protocol.sources if settings.proxy_protocol is not None else ()
         self._admission = Admission(self._clients, limiter, around.cookies, self._tallies, counters, trusted, around.real_time)
+        self._discovery: Discovery | None = None
         self._adopt(settings)
         self._silent = counters.cell(MALFORMED, "dropped")
         self._exhausted_stale = counters.cell(UNANSWERED, "stale")
@@ -113,7 +115,7 @@ class Pipeline:
     def _adopt(self, settings: GatewaySettings) -> None:
         """Take over what is made from settings and may change while the worker runs."""
         self._names = LocalNames(settings.dns.name, settings.records)
-        self._own = OwnAnswers(self._names, self._activity)
+        self._own = OwnAnswers(self._names, self._activity, self._discovery)
         servers = settings.upstreams.servers
         self._outcomes = Outcomes(settings.dns.name, self._tallies, str(servers[0]) if len(servers) == 1 else "several")
         self._ttl_max = settings.cache.client_ttl_max
@@ -148,6 +150,11 @@ class Pipeline:
             self._adopt(settings)
             self._tables.flush(None)
         self._clients.swap(snapshot)
+
+    def designate(self, discovery: Discovery) -> None:
+        """Offer these encrypted listeners to clients that look for some."""
+        self._discovery = discovery
+        self._own = OwnAnswers(self._names, self._activity, discovery)
 
     def clock_moved(self) -> None:
         """The wall clock was set: every policy is resolved anew."""

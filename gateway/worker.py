@@ -17,6 +17,7 @@ from gateway.activity import Activity
 from gateway.cache import AnswerCache
 from gateway.channel import Fields
 from gateway.crew import WorkerStart
+from gateway.discovery import Discovery, Offer, read_certificate
 from gateway.errors import StartError
 from gateway.listeners.batch import BatchListener, is_supported
 from gateway.listeners.doh import DohListener
@@ -76,6 +77,7 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         self._listeners: list[Listener] = []
         self._certificates: list[ServerContext] = []
+        self._offers: list[Offer] = []
         self._told: dict[str, Tally] = {}
         self._cache = AnswerCache(self._settings.cache)
         self._resolver = self._open_resolver(self._settings)
@@ -103,6 +105,7 @@ class Gateway:
             if listener is not None:
                 self._listeners.append(listener)
                 listener.open()
+        self._designate()
 
     def load(self, number: int, settings: GatewaySettings) -> object:
         """A generation ready to be put in force under these settings. Runs in a thread. Raises GenerationError."""
@@ -197,6 +200,8 @@ class Gateway:
         """A DoT or DoH listener with a context of its own, whose certificate is looked at again and again."""
         transport = Transport(each.kind)
         scope = self._pipeline.open_scope(str(each.endpoint), transport, local)
+        here = local or bytes(4 if each.socket.family == socket.AF_INET else 16)
+        self._offers.append(Offer("dot" if transport is Transport.DOT else "doh", here, each.endpoint.port))
         server = ServerContext(tls, DOT_PROTOCOLS if transport is Transport.DOT else DOH_PROTOCOLS)
         self._certificates.append(server)
         front, counters, limits, loop = self._pipeline, self._counters, self._settings.limits, self._loop
@@ -207,13 +212,30 @@ class Gateway:
 
     def _look_at_certificates(self) -> None:
         """Take over certificates that were renewed; a broken one is told and the old one stays."""
+        is_renewed = False
         for server in self._certificates:
             try:
                 if server.reload_if_changed():
+                    is_renewed = True
                     log.info("certificate renewed", extra={"event": "tls.renewed"})
             except StartError as error:
                 log.error("certificate not usable, the old one stays", extra={"event": "tls.broken", "reason": str(error)})
+        if is_renewed:
+            self._designate()
         self._loop.call_later(CERTIFICATE_SECONDS, self._look_at_certificates)
+
+    def _designate(self) -> None:
+        """Tell the pipeline which encrypted listeners the certificate allows to be found."""
+        tls = self._settings.tls
+        if tls is None or tls.name is None or not self._offers:
+            return
+        try:
+            covered = read_certificate(tls.certificate)
+        except StartError as error:
+            log.error("certificate not readable, discovery stays as it was", extra={"event": "tls.unread", "reason": str(error)})
+            return
+        path = self._settings.doh.path if self._settings.doh is not None else "/dns-query"
+        self._pipeline.designate(Discovery(tls.name, covered, self._offers, path))
 
     def _open_resolver(self, settings: GatewaySettings) -> Resolver:
         most = settings.limits.misses
