@@ -7,8 +7,10 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -167,6 +169,32 @@ def test_packages_import_in_one_direction_only() -> None:
         pytest.skip("import-linter is not installed")
     result = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stdout[-3000:]
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level packages that a file imports, at its head or inside a function."""
+    names: set[str] = set()
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names}
+
+
+def test_every_import_is_declared() -> None:
+    """What the product imports by itself is named in pyproject.toml, not only brought along by something else."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    optional = [requirement for name, extra in project["optional-dependencies"].items() if name != "test" for requirement in extra]
+    declared = {re.split(r"[\[<>=!~; ]", text)[0].lower().replace("_", "-") for text in [*project["dependencies"], *optional]}
+    providers = packages_distributions()
+    undeclared: dict[str, str] = {}
+    for path in [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]:
+        for name in imported(path) - set(PACKAGES) - sys.stdlib_module_names:
+            known = {distribution.lower().replace("_", "-") for distribution in providers.get(name, [name])}
+            if not known & declared:
+                undeclared.setdefault(name, named(path))
+    assert undeclared == {}
 
 
 def test_data_files_of_the_packages_are_shipped() -> None:
