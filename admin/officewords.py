@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from admin.pages.words import Words
 from admin.pages.words import mark as _
@@ -144,6 +145,10 @@ class OfficeWords:
         except ValueError:
             return ""
         return reason.vi if self.words.language == "vi" else reason.en
+
+    def last(self, end: datetime) -> datetime:
+        """The last second before an end: a document in force until the end of a day says that day, not the next midnight."""
+        return end - timedelta(seconds=1)
 
     def refusal(self, error: TransitionRefused) -> str:
         """What the transition table says."""

@@ -1,0 +1,164 @@
+"""The full road in a real browser by different people, on a phone and at a desk: nothing overflows, every button is reachable."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.conftest import SCREENSHOTS
+from tests.support.echogateway import free_port
+from tests.support.gateway import Gateway, RunningUpstream, ede_codes
+from tests.support.office import LETTER
+from tests.support.people import PASSWORD
+from tests.test_office_road import RECORDS, SETTINGS
+
+pytestmark = pytest.mark.full
+
+
+class Desk:
+    """One person's browser: a context of its own, at one size."""
+
+    def __init__(self, browser: Browser, origin: str, width: int, height: int) -> None:
+        self.context = browser.new_context(viewport={"width": width, "height": height}, locale="vi-VN", java_script_enabled=False)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(15_000)
+        self.origin = origin
+        self.width = width
+        self.faults: list[str] = []
+        self.page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
+
+    def open(self, path: str) -> None:
+        self.page.goto(self.origin + path)
+
+    def look(self, name: str) -> None:
+        """Keep a picture; nothing is wider than the screen."""
+        self.page.screenshot(path=SCREENSHOTS / f"office-{name}-{self.width}.png", full_page=True)
+        wide = self.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= self.width, f"{name} is {wide} px wide on a screen of {self.width}"
+
+    def press(self, words: str) -> None:
+        self.page.get_by_role("button", name=words).first.click()
+
+    def sign_in(self, name: str) -> None:
+        self.open("/sign-in")
+        self.page.fill("#sign_in", name)
+        self.page.fill("#password", PASSWORD)
+        self.press("Đăng nhập")
+        self.page.wait_for_load_state()
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[tuple[Gateway, str]]:
+    """The program with its admin pages, and their address."""
+    port = free_port()
+    records = {**RECORDS, ("game-doi-the.example", "A"): ["192.0.2.40"]}
+    with RunningUpstream(records) as upstream, Gateway(tmp_path, SETTINGS, upstream=upstream.port, admin=port) as gateway:
+        yield gateway, f"http://127.0.0.1:{port}"
+
+
+def wait_for_link(gateway: Gateway) -> str:
+    """The secret of the set-up link, once the pages answer."""
+    path = gateway.folder / "var" / "setup.token"
+    for _ in range(400):
+        if path.exists() and path.read_text():
+            return path.read_text().strip()
+        time.sleep(0.05)
+    raise AssertionError("the pages made no set-up link")
+
+
+def join(desk: Desk, link: str, sign_in: str) -> None:
+    desk.page.goto(link)
+    desk.look("join")
+    for field, value in (("name", f"Cán bộ {sign_in}"), ("sign_in", sign_in), ("password", PASSWORD), ("again", PASSWORD)):
+        desk.page.fill(f"#{field}", value)
+    desk.press("Tạo tài khoản của tôi")
+    desk.sign_in(sign_in)
+    desk.open("/office")
+
+
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (1280, 800)])
+def test_from_a_letter_to_an_answer_and_back(running: tuple[Gateway, str], chromium: Browser, width: int, height: int) -> None:
+    """Two officers take a letter to enforcement, a third opens it again after somebody without an account asked."""
+    gateway, origin = running
+    owner, one, two, three, stranger = (Desk(chromium, origin, width, height) for _ in range(5))
+    token = wait_for_link(gateway)
+    owner.open(f"/setup/{token}")
+    owner.open("/setup-office")
+    owner.look("setup")
+    owner.page.fill("#name", "Sở Văn hóa, Thể thao và Du lịch tỉnh Lai Châu")
+    owner.page.fill("#basis", "15/QĐ-SVHTTDL")
+    owner.press("Lập đơn vị và hai đường dẫn")
+    owner.look("links")
+    links = re.findall(r"http://[^\s<]+/join/[\w-]+", owner.page.content())
+    join(one, links[0], "mot")
+    join(two, links[1], "hai")
+    two.open("/office/more")
+    two.page.get_by_text("Đề xuất cán bộ").click()
+    two.page.fill("#basis", "16/QĐ-SVHTTDL")
+    two.press("Đề xuất")
+    one.open("/office/more")
+    one.look("more")
+    one.press("Đồng ý và tạo đường dẫn")
+    join(three, re.findall(r"http://[^\s<]+/join/[\w-]+", one.page.content())[0], "ba")
+
+    one.open("/office/orders/new")
+    one.page.fill("#text", LETTER)
+    one.look("new")
+    one.press("Đọc")
+    one.look("check")
+    assert one.page.input_value("#symbol") == "412/QĐ-SVHTTDL"
+    with one.page.expect_download() as download:
+        one.page.get_by_text("Tải các địa chỉ đầy đủ").click()
+    assert "nhom-xau" in Path(download.value.path()).read_text(encoding="utf-8-sig")
+    one.page.fill("#appeal", "Thanh tra tỉnh Lai Châu")
+    one.press("Tiếp nhận")
+    one.look("order-new")
+    one.press("Không chặn")
+    one.press("Xác minh")
+    one.look("order-verified")
+    two.open("/office")
+    two.look("inbox")
+    two.page.get_by_text("412/QĐ-SVHTTDL").click()
+    two.look("order-approve")
+    two.press("Duyệt và phát hành")
+    two.page.get_by_text("đã duyệt").first.wait_for()
+    two.look("order-approved")
+    reply = gateway.ask("game-doi-the.example")
+    assert ede_codes(reply) == [16]
+
+    stranger.open("/transparency")
+    stranger.look("transparency")
+    stranger.open("/transparency/lookup")
+    stranger.page.fill("#name", "game-doi-the.example")
+    stranger.press("Tra cứu")
+    stranger.look("lookup")
+    stranger.press("Đề nghị xem lại")
+    stranger.look("code")
+    code = stranger.page.locator(".figure").inner_text()
+    three.open("/office")
+    three.look("inbox-review")
+    three.page.get_by_text("game-doi-the.example").click()
+    three.press("Nhận việc")
+    three.look("review")
+    three.page.fill("#reason", "Trang đã đổi nội dung.")
+    three.press("Mở lại")
+    three.page.get_by_text("đã mở lại").first.wait_for()
+    assert [str(rdata) for rrset in gateway.ask("game-doi-the.example").answer for rdata in rrset] == ["192.0.2.40"]
+    stranger.open(f"/transparency/answer?code={code}")
+    stranger.look("answer")
+    stranger.open("/report")
+    stranger.look("kind")
+    stranger.page.get_by_text("Một em nhỏ đang gặp nguy hiểm").click()
+    stranger.look("danger")
+    two.open("/office/entries")
+    two.look("entries")
+    two.page.get_by_text("game-doi-the.example").click()
+    two.look("entry")
+    two.open("/office/releases")
+    two.look("releases")
+    assert [desk.faults for desk in (owner, one, two, three, stranger)] == [[]] * 5
