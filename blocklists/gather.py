@@ -18,6 +18,7 @@ from blocklists.rejections import Reason
 from blocklists.sources import Source, origin_of
 
 _BLOCKING = frozenset({"nxdomain", "nodata", "drop"})
+_OPENING = frozenset({"passthru", "tcp-only", "disabled"})
 
 
 @dataclass(slots=True)
@@ -70,7 +71,7 @@ def gather(source: Source, harvest: Harvest, guard: Guard, catalogue: Json) -> G
         batches = groups.pop((category, group))
         for shape in list(batches):
             kept = _distinct(batches.pop(shape), shape, source, rejected)
-            part.batches[shape] = kept if source.kind == "good" else _guarded(kept, shape, origin, guard, refusals)
+            part.batches[shape] = kept if source.kind == "good" else _guarded(kept, shape, origin, guard, refusals, source)
         _punch_holes(part, origin, guard)
         parts.append(part)
     if not parts:
@@ -133,8 +134,8 @@ def _distinct(keys: list[str], shape: Shape, source: Source, rejected: Counter[R
     return kept
 
 
-def _guarded(keys: list[str], shape: Shape, origin: Origin, guard: Guard, refusals: list[Refusal]) -> list[str]:
-    blocks = origin.blocks and not shape.exception and (shape.action is None or shape.action.kind not in ("passthru", "tcp-only"))
+def _guarded(keys: list[str], shape: Shape, origin: Origin, guard: Guard, refusals: list[Refusal], source: Source) -> list[str]:
+    blocks = origin.blocks and not shape.exception and (shape.action is None or _meaning(shape.action, source) not in _OPENING)
     judged = origin if blocks or not origin.blocks else Origin(origin.name, blocks=False)
     found = guard.sweep(keys, shape.match, judged)
     if not found:
@@ -142,6 +143,12 @@ def _guarded(keys: list[str], shape: Shape, origin: Origin, guard: Guard, refusa
     refusals += found
     refused = {refusal.key for refusal in found}
     return [key for key in keys if key not in refused]
+
+
+def _meaning(action: Action, source: Source) -> str:
+    """What an action comes to under the override of its zone: a zone overridden with NXDOMAIN closes what it would let through."""
+    override = str((source.rpz or {}).get("policy", "given"))
+    return action.kind if override in ("given", "disabled") else override
 
 
 def _punch_holes(part: Part, origin: Origin, guard: Guard) -> None:

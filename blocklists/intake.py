@@ -2,7 +2,7 @@
 
 A subscription is judged as a whole before it replaces anything: too many mistakes refuse it, a sudden change holds it for a person. A
 file of the operator's own is used as it is, unless it cannot be read, is mostly mistakes, or was cut to nothing; then the copy kept from
-the last time stays in force.
+the last time stays in force. A policy zone is held to the share of mistakes of a subscription and must have its SOA record.
 """
 
 from __future__ import annotations
@@ -141,10 +141,11 @@ class Intake:
             reason = error.strerror or type(error).__name__
             problem = Problem(f"không đọc được tệp {path}: {reason}", f"the file {path} cannot be read: {reason}")
             return self._from_good(source, copies, about, "kept", problem) if kept else self._nothing(source, "missing", problem, about)
-        refusal = self._too_many_errors(read, self.errors.own) or _cut_to_nothing(path, about)
+        share = self.errors.fetched if source.kind == "rpz" else self.errors.own
+        refusal = self._too_many_errors(read, share) or _cut_to_nothing(path, about) or _no_zone(source, read)
         if refusal is not None and kept and digest != about.digest:
             return self._from_good(source, copies, about, "kept", Problem(refusal.vi, refusal.en))
-        odd = Problem(refusal.vi, refusal.en) if refusal else None
+        odd = Problem(refusal.vi, refusal.en) if refusal else _skipped(source, read)
         if digest == about.digest and kept:
             return self._taken(source, read, "fresh", odd, about)
         taken = self._accept(source, copies, path, read, replace(about, origin=str(path)), digest)
@@ -239,6 +240,25 @@ def _cut_to_nothing(path: Path, about: About) -> Refused | None:
     if about.entries > 0 and path.stat().st_size == 0:
         return Refused("tệp trở thành rỗng, giữ bản trước", "the file became empty; the copy before it stays")
     return None
+
+
+def _no_zone(source: Source, read: _Read) -> Refused | None:
+    """A policy zone without its SOA record is another file, or one that was cut off at its head."""
+    if source.kind != "rpz" or "serial" in read.facts:
+        return None
+    return Refused(
+        "tệp không phải là một vùng: thiếu bản ghi SOA, nên bản mới không được dùng",
+        "the file is no zone: its SOA record is missing, so the new copy is not used",
+    )
+
+
+def _skipped(source: Source, read: _Read) -> Problem | None:
+    """Rules of a policy zone are few and written on purpose: even one that is skipped is said."""
+    if source.kind != "rpz" or not read.errors:
+        return None
+    return Problem(
+        f"{read.errors} bản ghi của vùng không đọc được và bị bỏ qua", f"{read.errors} records of the zone cannot be read and are skipped"
+    )
 
 
 def _counts(rejected: Mapping[Reason, int]) -> dict[str, int]:

@@ -15,14 +15,17 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator
 
-from gateway.errors import Mistake
+from gateway.errors import InvalidName, Mistake
 from gateway.sections import Identifier, NameText, Seconds, Section, Size, Text, check, key, nearest
+from gateway.wire.name import key_from_text, text_of
 from gateway.yamlfile import Document, Keys
 
 Level = Literal["province", "school", "parent"]
 Action = Literal["block", "allow"]
 ListFormat = Literal["auto", "hosts", "domains", "adblock", "rpz", "csv"]
-RpzPolicy = Literal["given", "nxdomain", "nodata", "passthru", "drop", "tcp-only", "disabled"]
+RPZ_POLICIES = ("given", "disabled", "passthru", "drop", "tcp-only", "nxdomain", "nodata")
+"""What a policy zone's actions may be overridden with, besides `cname:NAME`; `given` keeps them."""
+
 ORDER_ONLY = frozenset({"order", "dist"})
 """Categories that only numbered orders fill (never a list)."""
 
@@ -47,12 +50,17 @@ class ListSettings:
 
 @dataclass(frozen=True, slots=True)
 class RpzSettings:
-    """One response policy zone; the order of the zones is their precedence. `policy` other than `given` overrides its actions."""
+    """One response policy zone; the order of the zones is their precedence.
+
+    `policy` is one of `RPZ_POLICIES` or `cname`, which leads every name of the zone to `target`. `groups` are those of the clients it is
+    for (none: all).
+    """
 
     name: str
     file: Path
-    policy: RpzPolicy = "given"
+    policy: str = "given"
     groups: tuple[str, ...] = ()
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,20 @@ def _url(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", text):
         raise ValueError(f"'{text[:60]}' is not an address such as https://example.net/list.txt (no user name or password)")
     return text
+
+
+def _rpz_policy(text: str) -> str:
+    word, colon, target = text.partition(":")
+    if word == "cname" and colon:
+        try:
+            key = key_from_text(target.strip().removeprefix("*."))
+        except InvalidName as error:
+            raise ValueError(f"'{target[:60]}' is not a name to lead to: {error}") from None
+        if key:
+            return f"cname:{'*.' if target.strip().startswith('*.') else ''}{text_of(key)}"
+    if text in RPZ_POLICIES:
+        return text
+    raise ValueError(f"'{text[:60]}' is not one of {', '.join(RPZ_POLICIES)}, cname:NAME")
 
 
 class ListFile(Section):
@@ -114,8 +136,11 @@ class RpzFile(Section):
     primary: dict[str, Any] | None = key(  # Any: refused before it is read
         None, "Máy chủ chính để nhận vùng (AXFR/IXFR).", "Primary to transfer it from (AXFR/IXFR).", '{address: "127.0.0.1:5399"}'
     )
-    policy: RpzPolicy = key(
-        "given", "Dùng hành động của vùng (given) hoặc thay tất cả.", "The zone's own actions (given), or one for all.", "given"
+    policy: Annotated[Text, AfterValidator(_rpz_policy)] = key(
+        "given",
+        "Dùng hành động của vùng (given) hoặc thay tất cả: disabled, passthru, drop, tcp-only, nxdomain, nodata, cname:TÊN.",
+        "The zone's own actions (given), or one for all: disabled, passthru, drop, tcp-only, nxdomain, nodata, cname:NAME.",
+        "cname:walled.example",
     )
     groups: list[Text] = key(
         [], "Chỉ cho các nhóm thiết bị này; bỏ trống là mọi nhóm.", "Only for these groups of clients; left out, all.", "[school]"
@@ -236,7 +261,8 @@ class _Judge:
             self._mistake(keys, "a zone needs its file", "write file: rpz.zone")
         else:
             path = self.file(item.file, (*keys, "file"))
-        return RpzSettings(item.name, path, item.policy, tuple(item.groups))
+        policy, _, target = item.policy.partition(":")
+        return RpzSettings(item.name, path, policy, tuple(item.groups), target)
 
     def file(self, text: str, keys: Keys) -> Path:
         path = (self.folder / text).absolute()

@@ -117,7 +117,12 @@ def _from_zone(item: RpzSettings) -> Source:
         format="rpz",
         path=item.file,
         options=Options(zone=item.name),
-        rpz={"zone": item.name, "policy": item.policy, "groups": list(item.groups)},
+        rpz={
+            "zone": item.name,
+            "policy": item.policy,
+            "groups": list(item.groups),
+            **({"target": item.target} if item.policy == "cname" else {}),
+        },
     )
 
 
