@@ -43,10 +43,7 @@ OTHER_SECTIONS = ("lists", "lists_fetch", "takedown", "rpz", "admin", "block_pag
 """Sections of the packages above this one."""
 POLICY_SECTIONS = frozenset({"rules", "sites", "profiles", "clients", "default_profile"})
 """Sections that only make sense together; they become the local policy file."""
-NOT_BUILT = {
-    "doq": "DNS over QUIC for clients (doq)",
-    "proxy_protocol": "PROXY protocol from a front end (proxy_protocol)",
-}
+NOT_BUILT = {"doq": "DNS over QUIC for clients (doq)"}
 
 
 def load(path: Path) -> GatewaySettings:

@@ -21,12 +21,14 @@ from gateway.discovery import Discovery, Offer, read_certificate
 from gateway.errors import StartError
 from gateway.listeners.batch import BatchListener, is_supported
 from gateway.listeners.doh import DohListener
+from gateway.listeners.proxied import ProxiedBatchListener, ProxiedDatagramListener, ProxiedDohListener, ProxiedStreamListener
 from gateway.listeners.stream import StreamListener
 from gateway.listeners.udp import DatagramListener
 from gateway.metrics import UPSTREAM_BLOCKS, UPSTREAM_FAILURES, UPSTREAM_SECONDS, UPSTREAM_UP, Counters
 from gateway.neighbours import NeighbourTable
 from gateway.pipeline import Pipeline
 from gateway.policy.snapshot import Snapshot
+from gateway.proxyprotocol import FrontEnds
 from gateway.query import Answer, Transport
 from gateway.resolution import Resolution
 from gateway.settings import GatewaySettings, TlsSettings
@@ -78,6 +80,8 @@ class Gateway:
         self._listeners: list[Listener] = []
         self._certificates: list[ServerContext] = []
         self._offers: list[Offer] = []
+        proxy, tls = self._settings.proxy_protocol, self._settings.tls
+        self._front_ends = FrontEnds(proxy.sources, tls.name if tls is not None else None) if proxy is not None else None
         self._told: dict[str, Tally] = {}
         self._cache = AnswerCache(self._settings.cache)
         self._resolver = self._open_resolver(self._settings)
@@ -185,18 +189,29 @@ class Gateway:
     def _listener(self, each: Listening) -> Listener | None:
         host = each.endpoint.host
         local = None if host in _WILDCARDS else socket.inet_pton(each.socket.family, host.partition("%")[0])
+        front_ends = self._front_ends
         if each.kind == "udp":
             scope = self._pipeline.open_scope(str(each.endpoint), Transport.UDP, local)
+            if front_ends is not None:
+                behind = ProxiedBatchListener if is_supported() else ProxiedDatagramListener
+                return behind(front_ends, each.socket, scope, self._pipeline, self._counters, self._loop)
             kind = BatchListener if is_supported() else DatagramListener
             return kind(each.socket, scope, self._pipeline, self._counters, self._loop)
         if each.kind == "tcp":
             scope = self._pipeline.open_scope(str(each.endpoint), Transport.TCP, local)
-            return StreamListener(each.socket, scope, self._pipeline, self._counters, self._settings.limits, self._loop)
+            stream = StreamListener if front_ends is None else ProxiedStreamListener
+            return self._trusting(stream(each.socket, scope, self._pipeline, self._counters, self._settings.limits, self._loop))
         if each.kind in ("dot", "doh") and self._settings.tls is not None:
-            return self._encrypted(each, local, self._settings.tls)
+            return self._trusting(self._encrypted(each, local, self._settings.tls))
         return None
 
-    def _encrypted(self, each: Listening, local: bytes | None, tls: TlsSettings) -> Listener:
+    def _trusting(self, listener: StreamListener) -> StreamListener:
+        """The listener, told of the front ends if there are any."""
+        if isinstance(listener, ProxiedStreamListener) and self._front_ends is not None:
+            listener.trust(self._front_ends)
+        return listener
+
+    def _encrypted(self, each: Listening, local: bytes | None, tls: TlsSettings) -> StreamListener:
         """A DoT or DoH listener with a context of its own, whose certificate is looked at again and again."""
         transport = Transport(each.kind)
         scope = self._pipeline.open_scope(str(each.endpoint), transport, local)
@@ -205,10 +220,13 @@ class Gateway:
         server = ServerContext(tls, DOT_PROTOCOLS if transport is Transport.DOT else DOH_PROTOCOLS)
         self._certificates.append(server)
         front, counters, limits, loop = self._pipeline, self._counters, self._settings.limits, self._loop
+        is_behind = self._front_ends is not None
         if transport is Transport.DOT:
-            return StreamListener(each.socket, scope, front, counters, limits, loop, server.context, server.token_of)
+            stream = ProxiedStreamListener if is_behind else StreamListener
+            return stream(each.socket, scope, front, counters, limits, loop, server.context, server.token_of)
         path = self._settings.doh.path if self._settings.doh is not None else "/dns-query"
-        return DohListener(each.socket, scope, front, counters, limits, loop, server.context, server.token_of, path)
+        web = ProxiedDohListener if is_behind else DohListener
+        return web(each.socket, scope, front, counters, limits, loop, server.context, server.token_of, path)
 
     def _look_at_certificates(self) -> None:
         """Take over certificates that were renewed; a broken one is told and the old one stays."""

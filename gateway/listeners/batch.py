@@ -40,7 +40,7 @@ MOST_LATE: Final = 4096
 """Replies waiting for their turn of the loop."""
 _STRIDE: Final = CAPACITY + 192
 """Slots do not start at multiples of a page, or all of them would fight for the same lines of the processor's cache."""
-_ADDRESS_STRIDE: Final = 128
+ADDRESS_STRIDE: Final = 128
 _DONTWAIT: Final = 0x40
 _IP_PKTINFO: Final = 8
 _IPV6_RECVPKTINFO: Final = 49
@@ -93,11 +93,11 @@ class _Ring:
         control_at = 32 if is_v6 else 16
         iovecs = SLOTS * _HEADER * 2
         addresses = iovecs + SLOTS * _IOVEC
-        octets = addresses + SLOTS * _ADDRESS_STRIDE
+        octets = addresses + SLOTS * ADDRESS_STRIDE
         self.memory = mmap.mmap(-1, octets + SLOTS * _STRIDE)
         start = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
         self.bases = [octets + slot * _STRIDE for slot in range(SLOTS)]
-        self.names = [slice(at, at + self.name_size) for at in range(addresses, octets, _ADDRESS_STRIDE)]
+        self.names = [slice(at, at + self.name_size) for at in range(addresses, octets, ADDRESS_STRIDE)]
         self.controls = [slice(name.start + control_at, name.start + control_at + self.control_size) for name in self.names]
         self.headers = [slice(slot * _HEADER, slot * _HEADER + _HEADER) for slot in range(SLOTS)]
         self.pointer = ctypes.c_void_p(start)
@@ -123,11 +123,11 @@ class _Ring:
         self.sizes = view[iovecs:addresses].cast(_WORD_FORMAT)[_Iovec.length.offset // _WORD :: _IOVEC // _WORD]
         shorts = view[addresses:octets].cast("H")
         words = view[addresses:octets].cast("I")
-        self.ports = shorts[1 :: _ADDRESS_STRIDE // 2]
+        self.ports = shorts[1 :: ADDRESS_STRIDE // 2]
         # Behind a control header of 16 octets: in_pktinfo has the interface first, in6_pktinfo has it last.
         link = control_at + 16 + (16 if is_v6 else 0)
-        self.links = words[link // 4 :: _ADDRESS_STRIDE // 4]
-        self.locals = shorts[(control_at + 16) // 2 :: _ADDRESS_STRIDE // 2]
+        self.links = words[link // 4 :: ADDRESS_STRIDE // 4]
+        self.locals = shorts[(control_at + 16) // 2 :: ADDRESS_STRIDE // 2]
         self.zeros = memoryview(bytes(4 * SLOTS)).cast("I")
         self.address = (8, 24) if is_v6 else (4, 8)
         self.local = (control_at + 16, control_at + 32) if is_v6 else (control_at + 20, control_at + 24)
@@ -282,7 +282,7 @@ class BatchListener:
         if reply is None:
             return 0
         if reply is PENDING:
-            origin.handle = memory[at : at + _ADDRESS_STRIDE]
+            origin.handle = memory[at : at + ADDRESS_STRIDE]
             self._waiting += 1
             return 0
         size = len(reply)
@@ -346,7 +346,7 @@ class BatchListener:
             part = late[start : start + SLOTS]
             for slot, ((origin, reply), base) in enumerate(zip(part, ring.bases, strict=False)):
                 at = ring.names[slot].start
-                memory[at : at + _ADDRESS_STRIDE] = origin.handle
+                memory[at : at + ADDRESS_STRIDE] = origin.handle
                 size = len(reply)
                 memory[base : base + size] = reply
                 sizes[slot] = size

@@ -122,9 +122,9 @@ class StreamListener:
                 return
             peer = socket.inet_pton(accepted.family, address[0].partition("%")[0])
             client = peer[:8] if len(peer) == 16 else peer
-            here = self._per_client.get(client, 0)
-            if self._open >= self.limits.tcp_connections or here >= self.limits.tcp_per_client or not address[1]:
-                self.refuse("client" if here >= self.limits.tcp_per_client else "all")
+            here, most = self._per_client.get(client, 0), self._allowance(peer)
+            if self._open >= self.limits.tcp_connections or here >= most or not address[1]:
+                self.refuse("client" if here >= most else "all")
                 accepted.close()
                 continue
             accepted.setblocking(False)
@@ -144,6 +144,7 @@ class StreamListener:
         local = socket.inet_pton(accepted.family, accepted.getsockname()[0].partition("%")[0])
         connection = self.connection_class(self, peer, port, local, client)
         try:
+            await self._meet(connection, accepted)
             await self.loop.connect_accepted_socket(
                 lambda: connection,
                 accepted,
@@ -153,6 +154,13 @@ class StreamListener:
         except (OSError, asyncio.CancelledError):  # ssl.SSLError is an OSError
             accepted.close()
             self.forget(connection)
+
+    def _allowance(self, peer: bytes) -> int:
+        """How many connections this address may have."""
+        return self.limits.tcp_per_client
+
+    async def _meet(self, connection: Connection, accepted: socket.socket) -> None:
+        """What comes before TLS: nothing here. Raises OSError when the connection has to go."""
 
     def forget(self, connection: Connection) -> None:
         """A connection is gone, or never came to be: free its place, once."""
@@ -211,13 +219,24 @@ class Connection(asyncio.Protocol):
                 # Who it is cannot be told for certain; nobody is answered as somebody else.
                 transport.abort()
             elif token is not None:
-                origin = self._origin
-                origin.token = token
-                origin.source += b"\0" + token.encode("ascii", "replace")
+                self._know(token)
         listener.connections.add(self)
         self._since = listener.loop.time()
         if listener.is_stopping:
             self.finish()
+
+    def _know(self, token: str) -> None:
+        """The client has this token."""
+        self._origin.token = token
+        self._origin.source += b"\0" + token.encode("ascii", "replace")
+
+    def stand_for(self, peer: bytes, port: int, local: bytes, token: str | None) -> None:
+        """Serve somebody else from now on: a front end said who asks, and where."""
+        origin = self._origin
+        origin.peer, origin.port, origin.local, origin.token = peer, port, local, None
+        origin.source = peer + local
+        if token is not None:
+            self._know(token)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio's callback."""

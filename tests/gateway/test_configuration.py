@@ -115,9 +115,7 @@ block: {mode: page}
 @pytest.mark.parametrize("name", NOT_BUILT)
 def test_part_that_is_missing_is_refused_with_one_sentence(name: str) -> None:
     """A key of a part not built yet is recognised, never ignored."""
-    values = {"proxy_protocol": "{from: [127.0.0.1/32]}"}
-    listen = '{listen: ["127.0.0.1:8853"]}'
-    found = messages(f"{name}: {values.get(name, listen)}")
+    found = messages(f'{name}: {{listen: ["127.0.0.1:8853"]}}')
     assert len(found) == 1
     assert "is not part of this version yet" in found[0]
 
@@ -166,6 +164,12 @@ def test_document_without_a_file_starts_at_the_working_directory() -> None:
 def test_sections_of_later_parts_are_read_once_they_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is refused today resolves as soon as its part is there."""
     monkeypatch.setattr("gateway.configuration.NOT_BUILT", {})
-    assert resolve("proxy_protocol: {from: [127.0.0.1/32]}").proxy_protocol is not None
     found = messages('doq: {listen: ["127.0.0.1:8853"]}')
     assert "text:1: doq: doq needs a certificate" in found[0]
+
+
+def test_front_ends_are_read_as_networks() -> None:
+    """Addresses and networks whose PROXY header is believed."""
+    settings = resolve("proxy_protocol: {from: [127.0.0.1/32, 10.0.0.0/24]}")
+    assert settings.proxy_protocol is not None
+    assert [str(network) for network in settings.proxy_protocol.sources] == ["127.0.0.1/32", "10.0.0.0/24"]

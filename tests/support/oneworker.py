@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -59,7 +59,7 @@ class OneWorker:
 
     `lists`, `profiles`, `clients`, `rules`, `orders` make generation 1; without clients everybody on loopback is an adult. `routes` maps
     suffix keys to
-    scripted upstreams. `datagrams` is the class of the UDP listener.
+    scripted upstreams. `datagrams` and `streams` make the listeners.
     """
 
     def __init__(
@@ -80,7 +80,8 @@ class OneWorker:
         routes: Mapping[str, ScriptedUpstream] | None = None,
         changes: Mapping[str, Any] | None = None,
         port: int = 0,
-        datagrams: type[Any] = BatchListener,  # Any: listeners share a face, not a constructor type
+        datagrams: Callable[..., Any] = BatchListener,  # Any: listeners share a face, not a constructor type
+        streams: Callable[..., Any] = StreamListener,
         **policy_members: Any,
     ) -> None:
         profiles = list(profiles) or [profile("NL", "adult")]
@@ -111,6 +112,7 @@ class OneWorker:
         self.word = SharedWord(1)
         self.staged: Snapshot | None = None
         self._datagrams = datagrams
+        self._streams = streams
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -133,7 +135,7 @@ class OneWorker:
         here = local if any(local) else None
         name = f"{self.host}:{self.port}"
         self.datagrams = self._datagrams(self.udp, self.pipeline.open_scope(name, Transport.UDP, here), self.pipeline, self.counters, loop)
-        self.streams = StreamListener(
+        self.streams = self._streams(
             self.tcp, self.pipeline.open_scope(name, Transport.TCP, here), self.pipeline, self.counters, self.settings.limits, loop
         )
         self.pipeline.start()

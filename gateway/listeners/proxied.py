@@ -1,0 +1,252 @@
+"""Listeners behind front ends that speak the PROXY protocol: the same as the others, with a header read first from those on the list.
+
+The worker opens these instead of the plain ones when `proxy_protocol` is set; without it nothing here runs and nothing costs anything. What
+a listed front end sends without a header is its own question; a header that cannot be read ends the datagram or the connection.
+
+On TLS listeners the header may stand before the handshake (a balancer that does not look inside) or as the first octets inside it.
+Connections of a front end are counted for the clients behind it, each with its own share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.listeners import PENDING, Front, Pending
+from gateway.listeners.batch import ADDRESS_STRIDE, BatchListener
+from gateway.listeners.doh import DohConnection, DohListener
+from gateway.listeners.stream import Connection, StreamListener
+from gateway.listeners.udp import DatagramListener
+from gateway.metrics import MALFORMED, Counters
+from gateway.proxyprotocol import FIXED, MOST, SIGNATURE, FrontEnds, Header, header_size, parse_header
+from gateway.query import Origin, Transport
+
+if TYPE_CHECKING:
+    from gateway.clients import Scope
+
+_PARTIAL_SECONDS: Final = 0.005
+_MARK: Final = b"PROXY"
+"""In front of the key of a source that a front end told: no address of a datagram is as long or begins so."""
+
+
+class ProxiedBatchListener(BatchListener):
+    """Datagrams by the batch. Only the slow path is another: a front end has no answer table of its own."""
+
+    def __init__(
+        self, front_ends: FrontEnds, sock: socket.socket, scope: Scope, front: Front, counters: Counters, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__(sock, scope, front, counters, loop)
+        self._front_ends = front_ends
+        self._broken = counters.cell(MALFORMED, "dropped")
+
+    def _answer(self, slot: int, base: int, length: int, record: Any) -> int:  # Any: a Record, passed on
+        ring = self._ring
+        memory = ring.memory
+        at = ring.names[slot].start
+        first, last = ring.address
+        if memory[base : base + 12] != SIGNATURE or not self._front_ends.holds(memory[at + first : at + last]):
+            return super()._answer(slot, base, length, record)
+        data = memory[base : base + length]
+        header = parse_header(data)
+        if header is None:
+            self._broken.n += 1
+            return 0
+        if header.peer is None or header.local is None:
+            memory[base : base + length - header.size] = data[header.size :]
+            return super()._answer(slot, base, length - header.size, record)
+        origin = _origin(header, self._scope, self._front_ends, self._send_late)
+        reply = _look_up(data[header.size :], origin, self._front, int(self._loop.time()))
+        if reply is None:
+            return 0
+        if reply is PENDING:
+            origin.handle = memory[at : at + ADDRESS_STRIDE]
+            self._waiting += 1
+            return 0
+        memory[base : base + len(reply)] = reply
+        return len(reply)
+
+
+class ProxiedDatagramListener(DatagramListener):
+    """Datagrams one by one."""
+
+    def __init__(
+        self, front_ends: FrontEnds, sock: socket.socket, scope: Scope, front: Front, counters: Counters, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__(sock, scope, front, counters, loop)
+        self._front_ends = front_ends
+        self._broken = counters.cell(MALFORMED, "dropped")
+
+    def _serve(self, data: bytes, address: Any) -> None:  # Any: an address as the socket module has it
+        peer = socket.inet_pton(self._sock.family, address[0].partition("%")[0])
+        if not data.startswith(SIGNATURE) or not self._front_ends.holds(peer):
+            super()._serve(data, address)
+            return
+        header = parse_header(data)
+        if header is None:
+            self._broken.n += 1
+        elif header.peer is None or header.local is None:
+            super()._serve(data[header.size :], address)
+        else:
+            second = self._front.begin()
+            origin = _origin(header, self._scope, self._front_ends, self._send_late)
+            origin.handle = address
+            reply = _look_up(data[header.size :], origin, self._front, second)
+            if reply is PENDING:
+                self._waiting += 1
+            elif reply is not None:
+                self._send(reply, address)
+
+
+def _origin(header: Header, scope: Scope, front_ends: FrontEnds, send: Any) -> Origin:  # Any: the listener's own method
+    """Where a datagram comes from according to its header."""
+    assert header.peer is not None and header.local is not None
+    token = front_ends.token_of(header)
+    source = _MARK + header.peer + header.local + (b"\0" + token.encode("ascii") if token is not None else b"")
+    return Origin(Transport.UDP, header.peer, header.port, scope, source, header.local, token, send)
+
+
+def _look_up(data: bytes, origin: Origin, front: Front, second: int) -> bytes | Pending | None:
+    """The reply to one message from the answer table of its client, else what the front says."""
+    if len(data) < 12:
+        return None
+    record = origin.scope.records.get(origin.source)
+    if record is not None and record.left > 0:
+        record.left -= 1
+        raw = data[2:]
+        entry = record.view.answers.get(raw)
+        if entry is not None:
+            tail = entry.reply if entry.second == second else front.touch(record, entry, raw, second)
+            if tail is not None:
+                entry.tally.n += 1
+                return data[:2] + tail
+        origin.record = record
+    return front.answer_now(data, origin)
+
+
+class ProxiedStreamListener(StreamListener):
+    """TCP and DoT. Call `trust` before `open`."""
+
+    front_ends: FrontEnds
+
+    def trust(self, front_ends: FrontEnds) -> None:
+        """Believe headers from these."""
+        self.front_ends = front_ends
+        self.connection_class = IntroducedConnection
+
+    def introduce(self, connection: Connection, data: bytes) -> bool:
+        """Let a connection stand for the client of a whole header; False when it has to go."""
+        header = parse_header(data)
+        if header is None:
+            self.malformed.n += 1
+            return False
+        if header.peer is None or header.local is None:
+            return True
+        client = header.peer[:8] if len(header.peer) == 16 else header.peer
+        here = self._per_client.get(client, 0)
+        if here >= self.limits.tcp_per_client:
+            self.refuse("client")
+            return False
+        if connection.client is not None:
+            self._per_client[connection.client] -= 1
+            if not self._per_client[connection.client]:
+                del self._per_client[connection.client]
+            self._per_client[client] = self._per_client.get(client, 0) + 1
+            connection.client = client
+        connection.stand_for(header.peer, header.port, header.local, self.front_ends.token_of(header))
+        return True
+
+    def _allowance(self, peer: bytes) -> int:
+        return self.limits.tcp_connections if self.front_ends.holds(peer) else super()._allowance(peer)
+
+    async def _meet(self, connection: Connection, accepted: socket.socket) -> None:
+        """A header before TLS. Octets are looked at without taking them, for without a header they belong to the handshake."""
+        if not isinstance(connection, Introduced) or not connection.awaits_header or self._tls is None:
+            return
+        async with asyncio.timeout(self.limits.tcp_query):
+            seen = await _peek(self.loop, accepted, 12)
+            if not SIGNATURE.startswith(seen[:12]):
+                return
+            seen = await _peek(self.loop, accepted, FIXED)
+            size = header_size(seen)
+            if size is not None:
+                await _peek(self.loop, accepted, size)
+            data = accepted.recv(size or FIXED)
+        connection.awaits_header = False
+        if not self.introduce(connection, data):
+            raise ConnectionRefusedError
+
+
+class ProxiedDohListener(ProxiedStreamListener, DohListener):
+    """DoH. Call `trust` before `open`."""
+
+    def trust(self, front_ends: FrontEnds) -> None:
+        """Believe headers from these."""
+        super().trust(front_ends)
+        self.connection_class = IntroducedDohConnection
+
+
+class Introduced(Connection):
+    """A connection that may begin with a header, when it comes from a front end."""
+
+    def __init__(self, listener: StreamListener, peer: bytes, port: int, local: bytes, client: bytes) -> None:
+        super().__init__(listener, peer, port, local, client)
+        assert isinstance(listener, ProxiedStreamListener)
+        self._head = b""
+        self.awaits_header = listener.front_ends.holds(peer)
+        """Until the first octets have shown whether there is one."""
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio's callback."""
+        if not self.awaits_header:
+            super().data_received(data)
+            return
+        head = self._head = self._head + data
+        if SIGNATURE.startswith(head[:12]):
+            size = header_size(head) if len(head) >= FIXED else MOST
+            if size is not None and len(head) < size:
+                return
+            listener = self._listener
+            assert isinstance(listener, ProxiedStreamListener)
+            if size is None or not listener.introduce(self, head[:size]):
+                self._transport.abort()
+                return
+            head = head[size:]
+        self.awaits_header = False
+        self._head = b""
+        if head:
+            super().data_received(head)
+
+
+class IntroducedConnection(Introduced):
+    """TCP or DoT."""
+
+
+class IntroducedDohConnection(Introduced, DohConnection):
+    """DoH."""
+
+
+async def _peek(loop: asyncio.AbstractEventLoop, sock: socket.socket, size: int) -> bytes:
+    """At least `size` octets of what waits to be read, without taking them; fewer when they already are no header. Raises OSError at the
+    end of the connection."""
+    before = 0
+    while True:
+        readable = loop.create_future()
+        loop.add_reader(sock.fileno(), _wake, readable)
+        try:
+            await readable
+        finally:
+            loop.remove_reader(sock.fileno())
+        data = sock.recv(MOST, socket.MSG_PEEK)
+        if len(data) >= size or (data and not SIGNATURE.startswith(data[:12])):
+            return data
+        if not data:
+            raise ConnectionResetError
+        if len(data) == before:
+            await asyncio.sleep(_PARTIAL_SECONDS)  # what is there stays readable: the rest has to come first
+        before = len(data)
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
