@@ -14,6 +14,10 @@ from blocklists.takedown.store import NewOrder
 
 CATEGORIES = ("order", "csam", "scam", "gamb", "porn", "groom", "self", "drug", "gore", "terror", "malware", "dist")
 EVERYBODY = ("MN", "TH", "CS", "PT", "NL", "KH")
+FIELDS = (
+    "symbol", "issued_on", "issuer", "capacity", "subject", "basis", "valid_from", "valid_until", "appeal", "scope", "urgent", "no_end",
+)  # fmt: skip
+"""The fields of a document's form."""
 MOST_BASIS = 20
 _LAW = re.compile(r"/QH\d+|/NĐ-CP|\bLuật\b|/PL-UBTVQH")
 _BLANK_DAY = re.compile(r"^[\s.…_-]*/(\d{1,2})/(\d{4})$")
@@ -44,7 +48,7 @@ def first_values(letter: Letter, now: datetime) -> dict[str, str]:
 
 def values_of(form: Form) -> dict[str, str]:
     """The fields as they came, for showing them again beside their mistakes."""
-    return {name: form.raw(name) for name in first_values(Letter(), datetime.now(UTC))}
+    return {name: form.raw(name) for name in FIELDS}
 
 
 def read_order_form(form: Form, sealed: Unsealed, now: datetime) -> NewOrder:

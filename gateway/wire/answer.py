@@ -1,7 +1,7 @@
 """Reading what an upstream answered. Imported through `wire.message`, and by tests.
 
 `parse_answer` raises UpstreamError only. The work per message is bounded by the counts below whatever the message says.
-RFC 1035 §4, 2181 §5.2, 2308, 3597 §4, 4035 §3.1, 6672, 8767 §4, 8914, 9267, 9460.
+RFC 1035 §4, 2181 §5.2, 2308, 3597 §4, 4035 §3.1, 6672, 8767 §4, 8914, 9267.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from gateway.errors import UpstreamError
 from gateway.query import NO_FACTS, Answer, AnswerFacts
 from gateway.wire.constants import Flag, Option, Qclass, Qtype, Rcode
 from gateway.wire.name import MALFORMED, is_subdomain, key_of, read_name, skip_name
+from gateway.wire.service import read_service
 
 MAX_TTL: Final = 604800
 """RFC 8767 §4; a TTL with the top bit set is a large one."""
@@ -22,8 +23,6 @@ MAX_RECORDS: Final = 400
 MAX_ALIASES: Final = 16
 MAX_EXPANDED: Final = 16384
 """Octets of names, decompressed, that one message may hold."""
-MAX_PARAMETERS: Final = 32
-"""SVCB parameters per record."""
 MAX_ERRORS: Final = 3
 MAX_ERROR_TEXT: Final = 64
 """Extended errors kept from an upstream, and the octets of text of each."""
@@ -295,41 +294,10 @@ def _read_facts(data: bytes, records: list[_Record]) -> tuple[tuple[bytes, ...],
                 raise UpstreamError("an address of the wrong length")
             addresses.append(value)
         elif (rtype == Qtype.SVCB or rtype == Qtype.HTTPS) and record.in_answer:
-            _read_service(data, record, addresses, targets)
+            target = read_service(data, record.rdata, record.end, addresses)
+            if len(target) > 1 and target != record.owner:
+                targets.append(key_of(target))
     return tuple(addresses), targets
-
-
-def _read_service(data: bytes, record: _Record, addresses: list[bytes], targets: list[str]) -> None:
-    """RFC 9460 §2.2: priority, an uncompressed target, parameters in ascending order."""
-    pos = record.rdata + 2
-    end = record.end
-    if pos >= end:
-        raise UpstreamError("a malformed SVCB record")
-    target, pos = read_name(data, pos)
-    if pos == MALFORMED or pos - record.rdata - 2 != len(target) or pos > end:
-        raise UpstreamError("a malformed SVCB record")
-    if len(target) > 1 and target != record.owner:
-        targets.append(key_of(target))
-    last = -1
-    for _ in range(MAX_PARAMETERS):
-        if pos == end:
-            return
-        if pos + 4 > end:
-            break
-        key, length = _PAIR.unpack_from(data, pos)
-        pos += 4
-        stop = pos + length
-        width = 4 if key == 4 else 16 if key == 6 else 0
-        if key <= last or stop > end or (width and (not length or length % width)):
-            break
-        if width:
-            addresses.extend(data[at : at + width] for at in range(pos, stop, width))
-        last = key
-        pos = stop
-    else:
-        if pos == end:
-            return
-    raise UpstreamError("a malformed SVCB record")
 
 
 def _read_opt(reader: _Reader, pos: int, count: int) -> tuple[int, tuple[tuple[int, str], ...]]:

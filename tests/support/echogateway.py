@@ -82,7 +82,7 @@ class EchoPlane:
 
     def __init__(self, start: WorkerStart, counters: Counters, activity: Activity, follow: Any) -> None:
         self._start = start
-        self._snapshot = start.target.snapshot
+        self._snapshot: Any = start.target.snapshot
         self._settings = start.target.settings
         self._counters = counters
         self._activity = activity
@@ -153,9 +153,10 @@ class EchoPlane:
 
 def body(start: WorkerStart) -> int:
     """The life of a worker."""
-    if start.target.snapshot.document.get("worker", {}).get(str(start.index)) == "fail":  # type: ignore[attr-defined]
+    snapshot: Any = start.target.snapshot
+    if snapshot.document.get("worker", {}).get(str(start.index)) == "fail":
         return 1
-    loop = WorkerLoop(start, EchoPlane)  # type: ignore[arg-type]
+    loop = WorkerLoop(start, EchoPlane)
     return asyncio.run(loop.main())
 
 
@@ -188,7 +189,7 @@ def main(options: Any) -> int:
     wanted = settings.state_dir.parent / "next.json"
 
     async def prepare(occasion: str) -> Prepared:
-        document = json.loads(wanted.read_text()) if wanted.exists() else {"text": "first"}
+        document: Any = json.loads(wanted.read_text()) if wanted.exists() else {"text": "first"}
         if "mistake" in document:
             raise SettingsError([Mistake("dns.listen", document["mistake"])])
         new = None

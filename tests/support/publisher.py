@@ -46,7 +46,7 @@ class Publisher:
 
     def content(self, serial: int, *hosts: str) -> dict[str, Any]:
         """A list with these hosts."""
-        order = {
+        order: dict[str, Any] = {
             "id": "o1",
             "number": "12/QĐ-STTTT",
             "issuer": "Sở",
