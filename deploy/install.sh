@@ -3,6 +3,7 @@
 #
 #   sudo sh deploy/install.sh                  cài, hoặc nâng cấp nếu đã có / install, or upgrade what is there
 #   sudo sh deploy/install.sh --config FILE    dùng cấu hình này khi cài lần đầu / first installation with this configuration
+#   sudo sh deploy/install.sh --wheel FILE     cài từ tệp phát hành thay vì mã nguồn / from a release file instead of the source tree
 #   sudo sh deploy/install.sh --remove         gỡ chương trình, giữ cấu hình và dữ liệu / remove the program, keep configuration and state
 #   sudo sh deploy/install.sh --purge          gỡ tất cả / remove everything
 #
@@ -22,16 +23,18 @@ READY_SECONDS=600
 say() { printf '%s\n' "$*"; }
 fail() { printf 'lỗi / error: %s\n' "$*" >&2; exit 1; }
 
-usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,11s/^# \{0,1\}//p' "$0"; }
 
 main() {
     action=install
     config=""
+    wheel=""
     while [ $# -gt 0 ]; do
         case "$1" in
             --remove) action=remove ;;
             --purge) action=purge ;;
             --config) shift; config="${1:-}"; [ -r "$config" ] || fail "không đọc được / cannot read: $config" ;;
+            --wheel) shift; wheel="${1:-}"; [ -r "$wheel" ] || fail "không đọc được / cannot read: $wheel" ;;
             -h | --help) usage; exit 0 ;;
             *) usage >&2; exit 2 ;;
         esac
@@ -70,7 +73,7 @@ install_program() {
     ln -sfn "$APP/current/bin/lachan" "$COMMAND"
     systemctl daemon-reload
     if listens_on_53; then
-        systemctl enable --quiet --now lachan.socket
+        systemctl enable --quiet --now lachan.socket || fail "cổng 53 bị chiếm / port 53 is taken: ss -lnptu 'sport = :53' cho biết bởi ai / says by whom"
     else
         systemctl disable --quiet --now lachan.socket 2>/dev/null || true
     fi
@@ -118,14 +121,15 @@ build_release() {
     say "Cài đặt / installing: $3"
     build=$(mktemp -d)
     trap 'rm -rf "$build"' EXIT
-    (cd "$2" && cp -R gateway blocklists admin lachan pyproject.toml README.md LICENSE "$build/")
-    find "$build" -name __pycache__ -type d -prune -exec rm -rf {} +
     old_umask=$(umask)
     umask 022
+    if [ -z "$wheel" ]; then
+        (cd "$2" && cp -R gateway blocklists admin lachan pyproject.toml README.md LICENSE "$build/")
+        find "$build" -name __pycache__ -type d -prune -exec rm -rf {} +
+    fi
     "$1" -m venv "$3"
     # shellcheck disable=SC2086 # a list of options
-    "$3/bin/pip" install --quiet --disable-pip-version-check ${LACHAN_PIP_OPTIONS:-} "$build"
-    "$3/bin/python" -m compileall -q "$3/lib" || true
+    "$3/bin/pip" install --quiet --disable-pip-version-check ${LACHAN_PIP_OPTIONS:-} "${wheel:-$build}"
     install -d "$3/share/deploy"
     cp "$2/README.md" "$2/LICENSE" "$3/share/"
     cp -R "$2/deploy/." "$3/share/deploy/"

@@ -12,6 +12,8 @@ import time
 from collections.abc import MutableMapping
 
 FIRST_PASSED = 3
+PATIENCE_SECONDS = 0.5
+ALIVE = ("WATCHDOG=1",)
 
 
 class ServiceNotifier:
@@ -27,11 +29,13 @@ class ServiceNotifier:
         return bool(self._path)
 
     def send(self, *lines: str) -> None:
-        """Send state lines such as `READY=1`; errors are ignored, the service manager is not our business."""
+        """Send state lines such as `READY=1`. Errors are ignored and a manager that does not read is not waited for for long: it must
+        never hold up the gateway."""
         if not self._path:
             return
         address = "\0" + self._path[1:] if self._path.startswith("@") else self._path
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
+            line.settimeout(0.0 if lines == ALIVE else PATIENCE_SECONDS)
             line.sendto("\n".join(lines).encode(), address)
 
     def ready(self, status: str) -> None:
@@ -48,7 +52,7 @@ class ServiceNotifier:
 
     def alive(self) -> None:
         """Feed the watchdog."""
-        self.send("WATCHDOG=1")
+        self.send(*ALIVE)
 
 
 def passed_sockets(environment: MutableMapping[str, str], pid: int) -> list[socket.socket]:

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,17 @@ def test_notifier_reads_the_watchdog_interval_and_takes_the_variables_out(manage
     assert notifier.watchdog_seconds == 3.0
     notifier.reloading()
     assert manager.hear().startswith("RELOADING=1\nMONOTONIC_USEC=")
+    manager.socket.close()
+
+
+def test_manager_that_does_not_read_holds_up_nothing(manager: Manager) -> None:
+    """A full queue at the other end costs a moment, not the gateway."""
+    notifier = ServiceNotifier({"NOTIFY_SOCKET": str(manager.path)})
+    started = time.monotonic()
+    for _ in range(2000):
+        notifier.alive()
+    notifier.ready("full")
+    assert time.monotonic() - started < 5
     manager.socket.close()
 
 
