@@ -25,6 +25,8 @@ config_app = typer.Typer(help="cấu hình / the configuration", no_args_is_help
 lists_app = typer.Typer(help="danh sách / the lists", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(lists_app, name="lists")
+zone_app = typer.Typer(help="vùng RPZ / policy zones", no_args_is_help=True)
+app.add_typer(zone_app, name="zone")
 
 ConfigFile = Annotated[Path | None, typer.Option("-c", "--config", metavar="FILE", help="tệp cấu hình / configuration file")]
 
@@ -97,6 +99,19 @@ def lists_show(config: ConfigFile = None) -> None:
     from lachan import lists
 
     lists.show(config)
+
+
+@zone_app.command("pull")
+def zone_pull(
+    source: Annotated[str, typer.Option("--from", metavar="HOST:PORT", help="máy chủ chính / the primary")],
+    zone: Annotated[str, typer.Option("--zone", metavar="NAME", help="tên vùng / name of the zone")],
+    target: Annotated[Path, typer.Option("--to", metavar="FILE", help="tệp vùng được ghi / the zone file to write")],
+    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="tệp khóa TSIG, do tsig-keygen viết / TSIG key file")] = None,
+) -> None:
+    """Nhận vùng RPZ vào một tệp; có lỗi thì giữ tệp cũ / bring a policy zone into a file; on error the old file stays."""
+    from lachan import zones
+
+    zones.pull_zone(source, zone, key, target)
 
 
 @app.command()

@@ -1,0 +1,146 @@
+"""A zone pulled into a file: whole, by difference, signed; whatever goes wrong, the file stays."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import dns.name
+import dns.tsig
+import dns.zone
+import pytest
+
+from blocklists.policyzone import PolicyZone
+from blocklists.secondary import PullError, pull, read_key
+from blocklists.xfr import Feed, TransferServer
+from gateway.settings import Endpoint
+
+ZONE = "rpz.lachan.test"
+ORIGIN = dns.name.from_text(ZONE)
+KEY = dns.tsig.Key("follower", "c2VjcmV0IG9mIHR3ZW50eS1mb3VyIQ==", "hmac-sha256")
+WRONG = dns.tsig.Key("follower", "YW5vdGhlciBzZWNyZXQgYWx0b2dldGhlcg==", "hmac-sha256")
+
+
+@pytest.fixture
+async def primary() -> AsyncIterator[tuple[PolicyZone, Endpoint]]:
+    """A list of two thousand names that wants the key."""
+    zone = PolicyZone(ZONE, 10, [(f"example.n{n}.", 0) for n in range(2000)])
+    server = TransferServer(Feed({ORIGIN: zone}, {KEY.name: KEY}))
+    port = await server.start("127.0.0.1", 0)
+    yield zone, Endpoint("127.0.0.1", port)
+    await server.stop()
+
+
+async def test_file_follows_the_list(primary: tuple[PolicyZone, Endpoint], tmp_path: Path) -> None:
+    """The first pull writes the whole zone with the SOA first, the next one what changed, one without news nothing."""
+    zone, source = primary
+    target = tmp_path / "deep" / "rpz.zone"
+    first = await asyncio.to_thread(pull, source, ZONE, target, KEY)
+    assert (first.serial, first.records, first.changed) == (10, 4000, True)
+    assert " SOA " in target.read_text().splitlines()[0]
+    zone.advance(11, [("example.n5.", 0)], [("example.new.", 1)])
+    second = await asyncio.to_thread(pull, source, ZONE, target, KEY)
+    assert (second.serial, second.records, second.changed) == (11, 3999, True)
+    copy = dns.zone.from_file(str(target), ORIGIN, relativize=False)
+    assert copy.get_node(dns.name.from_text("new.example", ORIGIN)) is not None
+    assert copy.get_node(dns.name.from_text("n5.example", ORIGIN)) is None
+    written = target.stat().st_mtime_ns
+    assert not (await asyncio.to_thread(pull, source, ZONE, target, KEY)).changed
+    assert target.stat().st_mtime_ns == written
+    assert [path.name for path in target.parent.iterdir()] == ["rpz.zone"]
+
+
+async def test_damaged_copy_is_fetched_again(primary: tuple[PolicyZone, Endpoint], tmp_path: Path) -> None:
+    """A file cut by hand or by a full disk is no reason to stop following."""
+    _, source = primary
+    target = tmp_path / "rpz.zone"
+    target.write_bytes(b"\xff rpz.lachan.test. 60 IN SO")
+    assert (await asyncio.to_thread(pull, source, ZONE, target, KEY)).records == 4000
+
+
+@pytest.mark.parametrize("key", [None, WRONG])
+async def test_refusal_leaves_the_file(primary: tuple[PolicyZone, Endpoint], tmp_path: Path, key: dns.tsig.Key | None) -> None:
+    """Without the right key nothing comes and the old file stays."""
+    _, source = primary
+    target = tmp_path / "rpz.zone"
+    target.write_text("old")
+    with pytest.raises(PullError):
+        await asyncio.to_thread(pull, source, ZONE, target, key)
+    assert target.read_text() == "old"
+
+
+async def test_older_serial_is_refused(primary: tuple[PolicyZone, Endpoint], tmp_path: Path) -> None:
+    """A primary put back from a backup does not open names; the sentence says how to go back on purpose."""
+    _, source = primary
+    target = tmp_path / "rpz.zone"
+    target.write_text(f"{ZONE}. 60 IN SOA a. b. 99 1 1 1 1\n{ZONE}. 60 IN NS localhost.\nbad.{ZONE}. 60 IN CNAME .\n")
+    before = target.read_bytes()
+    with pytest.raises(PullError, match="older serial than 99"):
+        await asyncio.to_thread(pull, source, ZONE, target, KEY)
+    assert target.read_bytes() == before
+
+
+async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Close in the middle of a message."""
+    await reader.read(512)
+    writer.write(b"\x40\x00half")
+    writer.close()
+
+
+async def test_cut_transfer_and_nobody_there_leave_the_file(tmp_path: Path) -> None:
+    """A transfer that ends too early, or never begins, changes nothing."""
+    target = tmp_path / "rpz.zone"
+    target.write_text("old")
+    server = await asyncio.start_server(cut, "127.0.0.1", 0)
+    source = Endpoint("127.0.0.1", server.sockets[0].getsockname()[1])
+    with pytest.raises(PullError, match="failed"):
+        await asyncio.to_thread(pull, source, ZONE, target, KEY, 5)
+    server.close()
+    await server.wait_closed()
+    with pytest.raises(PullError, match="failed"):
+        await asyncio.to_thread(pull, source, ZONE, target, KEY, 5)
+    assert target.read_text() == "old"
+
+
+async def test_unwritable_place_and_wrong_name_are_told(tmp_path: Path) -> None:
+    """A sentence, not a traceback."""
+    zone = PolicyZone(ZONE, 1, [("example.bad.", 0)])
+    server = TransferServer(Feed({ORIGIN: zone}, open_to=[ipaddress.ip_network("127.0.0.1/32")]))
+    source = Endpoint("127.0.0.1", await server.start("127.0.0.1", 0))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PullError, match="cannot be written"):
+        await asyncio.to_thread(pull, source, ZONE, tmp_path / "file" / "rpz.zone")
+    with pytest.raises(PullError, match="not a zone name"):
+        await asyncio.to_thread(pull, source, "a..b", tmp_path / "rpz.zone")
+    await server.stop()
+
+
+def test_key_as_tsig_keygen_writes_it(tmp_path: Path) -> None:
+    """Name, algorithm and secret are read; the secret is in no message."""
+    path = tmp_path / "follower.key"
+    path.write_text('key "follower" {\n\talgorithm hmac-sha256;\n\tsecret "c2VjcmV0IG9mIHR3ZW50eS1mb3VyIQ==";\n};\n')
+    assert read_key(path) == KEY
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "key follower {};",
+        'key "f" { algorithm hmac-sha256; };',
+        'key "f" { algorithm rot13; secret "c2VjcmV0"; };',
+        'key "f" { algorithm hmac-sha256; secret "c2VjcmV0c"; };',
+        'key "a..b" { algorithm hmac-sha256; secret "c2VjcmV0"; };',
+    ],
+)
+def test_unusable_key_is_told_without_its_secret(tmp_path: Path, text: str) -> None:
+    """What is wrong with the file, and never what is in it."""
+    path = tmp_path / "follower.key"
+    path.write_text(text)
+    with pytest.raises(PullError) as refused:
+        read_key(path)
+    assert "c2VjcmV0" not in str(refused.value)
+    with pytest.raises(PullError):
+        read_key(tmp_path / "missing.key")
