@@ -47,8 +47,10 @@ from admin.routes import (
     rules,
     setup,
     sign,
+    tokens,
     transparency,
 )
+from admin.routes.api import create_api
 from admin.settings import AdminSettings
 from admin.throttle import Throttle
 from blocklists.database import Database, open_database
@@ -94,11 +96,12 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(kind, answer)
     for status in (404, 405):
         app.add_exception_handler(status, answer)
-    for room in (sign, setup, check, home, profiles, rules, devices, requests, child, onboarding):
+    for room in (sign, setup, check, home, profiles, rules, devices, requests, tokens, child, onboarding):
         app.include_router(room.router, include_in_schema=False)
     for room in (office, officeorders, officesetup, transparency):
         app.include_router(room.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])
+    app.mount("/api/v1", create_api(services))
     return at_the_edge(app, services, own_hosts(services.settings))
 
 

@@ -27,7 +27,7 @@ from admin.link import GatewayAway, GatewayLink
 from admin.policyfile import cut, has_policy, read_rows
 from admin.tables import policies
 from blocklists.database import Database
-from blocklists.tables import OrganisationId, OrganisationKind, organisations
+from blocklists.tables import EVERY_TENANT, OrganisationId, OrganisationKind, organisations
 from gateway.errors import ControlError, GenerationError, PolicyFileError
 from gateway.policy.tenant import parse_policy_file
 from gateway.release import read_manifest, write_file
@@ -144,6 +144,7 @@ class Applier:
                     .join(organisations, organisations.c.id == policies.c.tenant_id)
                     .where(organisations.c.valid_until.is_(None) | (organisations.c.valid_until > self.now()))
                     .order_by(policies.c.changed_at)
+                    .execution_options(**EVERY_TENANT)
                 )
             ).all()
         return [

@@ -17,7 +17,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.permissions import Actor, Assignment, Scope
 from admin.tables import api_token_scopes, api_tokens, known_browsers, sessions
 from admin.values import SessionId
-from blocklists.tables import AccountId, OrganisationId, OrganisationKind, Role, accounts, new_id, organisations, role_assignments
+from blocklists.tables import (
+    EVERY_TENANT,
+    AccountId,
+    OrganisationId,
+    OrganisationKind,
+    Role,
+    accounts,
+    new_id,
+    organisations,
+    role_assignments,
+)
 
 IDLE = timedelta(minutes=30)
 ABSOLUTE = timedelta(hours=12)
@@ -226,6 +236,7 @@ async def load_token(connection: AsyncConnection, secret: str, now: datetime) ->
             select(api_tokens, accounts.c.name, accounts.c.locale)
             .join(accounts, accounts.c.id == api_tokens.c.account_id)
             .where(api_tokens.c.secret_hash == hash_secret(secret), api_tokens.c.revoked_at.is_(None), accounts.c.disabled_at.is_(None))
+            .execution_options(**EVERY_TENANT)
         )
     ).one_or_none()
     if row is None or row.ends_at <= now:

@@ -84,6 +84,17 @@ api_token_scopes = Table(
     Column("scope", Text, primary_key=True),
 )
 
+creations = Table(
+    "creations",
+    metadata,
+    # A create that a program repeats with the same key is the same create: what it made, kept for a day.
+    tenant_column(),
+    Column("key_hash", LargeBinary(32), primary_key=True),
+    Column("object_kind", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
 tenant_keys = Table(
     "tenant_keys",
     metadata,

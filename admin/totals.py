@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.link import GatewayLink
 from admin.tables import daily_totals, handovers, profiles
 from blocklists.database import Database
-from blocklists.tables import OrganisationId, organisations
+from blocklists.tables import EVERY_TENANT, OrganisationId, organisations
 
 SOURCE = "gateway"
 KEEP = timedelta(days=400)
@@ -38,8 +38,7 @@ async def collect(database: Database, link: GatewayLink, now: datetime) -> int:
         await _store(connection, batches)
         await _write_serial(connection, max(int(batch["serial"]) for batch in batches))
         oldest = (now - KEEP).date().isoformat()
-        tenants = select(organisations.c.id)
-        await connection.execute(delete(daily_totals).where(daily_totals.c.tenant_id.in_(tenants), daily_totals.c.day < oldest))
+        await connection.execute(delete(daily_totals).where(daily_totals.c.day < oldest).execution_options(**EVERY_TENANT))
     return len(batches)
 
 

@@ -11,8 +11,10 @@ May be imported by `blocklists`, `admin` and `lachan`. Rooms add tables to the s
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NewType
 
 from sqlalchemy import (
@@ -82,6 +84,11 @@ def id_column() -> Column[str]:
 def tenant_column() -> Column[str]:
     """The organisation that owns the row. Every statement on such a table names it."""
     return Column("tenant_id", Text, ForeignKey("organisations.id"), nullable=False, index=True, info={"tenant": True})
+
+
+#: Execution options of the few statements that are about every tenant on purpose (loops of the machine, look-ups by a secret). Any other
+#: statement on a table with a tenant names it; tests watch each one that runs.
+EVERY_TENANT: Mapping[str, bool] = MappingProxyType({"every_tenant": True})
 
 
 def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from admin.apply import read_enforcement
 from admin.dependencies import Visit, need
 from admin.errors import AdminError, Conflict, FieldMistake, InvalidInput
+from admin.foresight import foresee
 from admin.forms import Form, read_clock
 from admin.hours import MOST_HOURS, Hours, is_looser, list_hours, paint_week, set_hours
 from admin.names import add_name, list_names, read_pattern, remove_name
@@ -111,11 +112,11 @@ async def switch_group(profile: str, visit: Writer) -> Response:
 
 
 @router.get("/profiles/{profile}/names")
-async def show_names(profile: str, visit: Reader, stored: bool = False) -> Response:
-    """The listed names, and what would happen to one."""
+async def show_names(profile: str, visit: Reader, stored: bool = False, name: str = "") -> Response:
+    """The listed names; for a name that was typed, what happens to it now and what either list would change."""
     async with visit.services.database.read() as connection:
         found = await load_profile(connection, visit.tenant_id, profile)
-    return await _names_page(visit, found, stored)
+    return await _names_page(visit, found, stored, (), name[:300])
 
 
 @router.post("/profiles/{profile}/names")
@@ -208,13 +209,32 @@ async def _hours_page(visit: Visit, profile: Profile, rows: list[Hours], stored:
 
 
 async def _names_page(visit: Visit, profile: Profile, stored: bool, mistakes: tuple[FieldMistake, ...] = (), typed: str = "") -> Response:
+    shelf = visit.services.shelves.current()
     async with visit.services.database.read() as connection:
         listed = await list_names(connection, visit.tenant_id, profile.id)
-    context = {
+        strictest = strictest_band(await list_profiles(connection, visit.tenant_id))
+    context: dict[str, Any] = {
         "allowed": [rule for rule in listed if rule.effect is NameEffect.ALLOW],
         "denied": [rule for rule in listed if rule.effect is NameEffect.DENY],
         "typed": typed,
+        "pattern": "",
+        "verdict": None,
+        "outcomes": {},
+        "groups": [],
     }
+    if typed and not mistakes:
+        try:
+            context["pattern"] = pattern = read_pattern(typed, NameEffect.ALLOW, shelf.catalogue)
+        except InvalidInput as error:
+            mistakes = error.mistakes
+        else:
+            host = pattern.removeprefix("=").removeprefix("*.")
+            verdict = await visit.services.foresight.judge(visit.tenant_id, profile.id, host, visit.now)
+            context["verdict"] = verdict
+            if verdict is not None:
+                band = strictest if profile.band is Band.KH else profile.band
+                context["outcomes"] = {effect.value: foresee(verdict, host, effect, shelf, band).value for effect in NameEffect}
+                context["groups"] = [shelf.name_of(code, visit.language) for code in verdict.categories]
     return await _page(visit, "profile/names.html", profile, stored, context, mistakes)
 
 

@@ -21,6 +21,7 @@ from admin.settings import AdminSettings
 from blocklists.database import Database, open_database
 from gateway.settings import DnsSettings, Endpoint, GatewaySettings, UpstreamSettings
 from tests.support.controlsocket import ScriptedGateway
+from tests.support.tenantwatch import tenants_watched
 from tests.support.visitor import Visitor
 
 #: A fixed moment: Monday 12 October 2026, 19:30 in Viet Nam.
@@ -51,8 +52,10 @@ async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Databas
     path = tmp_path / "lachan.db"
     shutil.copy(migrated_file, path)
     opened = await open_database(f"sqlite+aiosqlite:///{path}")
-    yield opened
+    with tenants_watched(opened) as forgotten:
+        yield opened
     await opened.close()
+    assert not forgotten, f"statements without their tenant: {forgotten}"
 
 
 class Clock:

@@ -13,7 +13,7 @@ from admin.sessions import read_assignments
 from admin.tables import policies, tenant_keys
 from admin.tenants import create_account, create_organisation, fold_sign_in, grant_role, is_empty, mark_changed
 from blocklists.database import Database
-from blocklists.tables import OrganisationKind, Role
+from blocklists.tables import EVERY_TENANT, OrganisationKind, Role
 from tests.support.people import make_person
 
 
@@ -75,6 +75,6 @@ async def test_mark_changed_raises_the_revision_of_one_tenant(database: Database
     async with database.write() as connection:
         await mark_changed(connection, Act(one.tenant, MACHINE, now))
     async with database.read() as connection:
-        rows = (await connection.execute(select(policies.c.tenant_id, policies.c.revision))).all()
+        rows = (await connection.execute(select(policies.c.tenant_id, policies.c.revision).execution_options(**EVERY_TENANT))).all()
     revisions = {row.tenant_id: row.revision for row in rows}
     assert (revisions[one.tenant], revisions[other.tenant]) == (2, 1)

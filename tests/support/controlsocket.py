@@ -5,12 +5,14 @@ It speaks through the product's own server, so that framing, limits and refusals
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from gateway.control import ControlServer, Request
 from gateway.errors import ControlError
+from gateway.release import commit_generation, current_number
 
 Fields = dict[str, Any]  # Any: JSON values
 
@@ -75,7 +77,10 @@ class ScriptedGateway:
         if self.refuse is not None:
             raise self.refuse
         self.policies.update(fields["changes"].get("policies", {}))
-        self.generation += 1
+        if current_number(self.state_dir) is None:
+            self.generation += 1
+        else:  # a real state directory: put it in force as the supervisor does
+            self.generation = commit_generation(self.state_dir, fields["changes"], time.time())
         return {"generation": self.generation}
 
     async def _devices(self, fields: Fields) -> Fields:

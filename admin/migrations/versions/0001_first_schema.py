@@ -93,6 +93,17 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_api_tokens_tenant_id"), "api_tokens", ["tenant_id"], unique=False)
     op.create_table(
+        "creations",
+        sa.Column("tenant_id", sa.Text(), nullable=False),
+        sa.Column("key_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("object_kind", sa.Text(), nullable=False),
+        sa.Column("object_id", sa.Text(), nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.ForeignKeyConstraint(["tenant_id"], ["organisations.id"], name=op.f("fk_creations_tenant_id")),
+        sa.PrimaryKeyConstraint("key_hash", name=op.f("pk_creations")),
+    )
+    op.create_index(op.f("ix_creations_tenant_id"), "creations", ["tenant_id"], unique=False)
+    op.create_table(
         "known_browsers",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("secret_hash", sa.LargeBinary(length=32), nullable=False),

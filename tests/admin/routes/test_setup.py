@@ -14,7 +14,7 @@ from admin.dependencies import Services
 from admin.setup import TOKEN_FILE, ensure_token, read_token, setup_link
 from admin.tables import profiles
 from blocklists.database import Database
-from blocklists.tables import accounts
+from blocklists.tables import EVERY_TENANT, accounts
 from gateway.policy.tenant import parse_policy_file
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.visitor import Visitor
@@ -103,7 +103,7 @@ async def test_weak_and_differing_passwords_are_refused_with_words(visitor: Visi
         response = await visitor.submit("/setup", {"password": password, "again": again}, ("go", "1"))
         assert response.status_code == 422
     async with database.read() as connection:
-        assert (await connection.execute(select(func.count()).select_from(profiles))).scalar_one() == 0
+        assert (await connection.execute(select(func.count()).select_from(profiles).execution_options(**EVERY_TENANT))).scalar_one() == 0
     await visitor.submit("/setup", {"password": PASSWORD, "again": PASSWORD}, ("go", "1"))
     assert visitor.response.status_code == 200
 

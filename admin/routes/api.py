@@ -1,0 +1,220 @@
+"""The API under /api/v1: an application of its own with a published schema (/api/v1/openapi.json). Only API tokens open it, so no
+browser can be made to use it; answers are JSON, errors have a stable code and the field.
+
+Creates may carry `Idempotency-Key`: repeated with the same key within a day, they give what the first one made. Objects carry an
+`ETag`; a change with `If-Match` is refused (412) when somebody changed the object meanwhile. Lists are pages: `limit`, and `after`
+with the cursor the last page gave.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, FastAPI, Header, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.apply import read_enforcement
+from admin.audit import Act, by_account
+from admin.dependencies import Services, services_of
+from admin.edge.faults import answer
+from admin.errors import AdminError, Conflict, NotFound, NotSignedIn
+from admin.link import GatewayAway
+from admin.permissions import Permission, authorise
+from admin.schemas import EnforcementOut, FaultReply, StatusOut
+from admin.sessions import TOKEN_MARK, SignedIn, Tenant, hash_secret, load_token
+from admin.tables import api_tokens, creations
+from blocklists.tables import OrganisationId
+
+KEY_LIFE = timedelta(days=1)
+USED_STEP = timedelta(minutes=1)
+PAGE, MOST = 50, 200
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_bearer = HTTPBearer(auto_error=False, description="An API token, made on the page “Keys for programs”.")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One request of a program that may do what the route asked for."""
+
+    services: Services
+    signed_in: SignedIn
+    tenant: Tenant
+    act: Act
+
+    @property
+    def now(self) -> datetime:
+        return self.act.now
+
+    @property
+    def tenant_id(self) -> OrganisationId:
+        return self.tenant.id
+
+    def require(self, permission: Permission) -> None:
+        """Ask for one more permission."""
+        authorise(self.signed_in.actor, permission, self.tenant.id, self.now)
+
+
+class Changed(AdminError):
+    """`If-Match` names a state that is no longer the object's."""
+
+    status = 412
+    code = "changed"
+
+
+def caller(permission: Permission) -> Callable[..., Awaitable[Caller]]:
+    """The dependency of an API route: a caller whose token may do this."""
+
+    async def resolve(request: Request, credentials: Annotated[Any, Depends(_bearer)]) -> Caller:
+        services = services_of(request)
+        secret = credentials.credentials if credentials is not None else ""
+        if not secret.startswith(TOKEN_MARK):
+            raise NotSignedIn
+        now = services.now()
+        async with services.database.read() as connection:
+            live = await load_token(connection, secret, now)
+            if live is None or live.tenant is None:
+                raise NotSignedIn
+            due = await _is_use_due(connection, live.tenant.id, secret, now)
+        role = authorise(live.actor, permission, live.tenant.id, now)
+        if due:
+            async with services.database.write() as connection:
+                own = (api_tokens.c.tenant_id == live.tenant.id, api_tokens.c.secret_hash == hash_secret(secret))
+                await connection.execute(update(api_tokens).where(*own).values(used_at=now))
+        return Caller(services, live, live.tenant, Act(live.tenant.id, by_account(live.actor.account_id, role), now))
+
+    resolve.permission = permission  # type: ignore[attr-defined]  # read by the test that every route names one
+    return resolve
+
+
+def create_api(services: Services) -> FastAPI:
+    """The API application, to be mounted at /api/v1."""
+    from admin.routes import apidevices, apiprofiles
+
+    faults: dict[int | str, dict[str, Any]] = {status: {"model": FaultReply} for status in (401, 403, 404, 409, 412, 422, 429, 503)}
+    app = FastAPI(
+        title="Lá Chắn",
+        version="1",
+        description="Profiles, devices, requests and status of one family or school.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        responses=faults,
+    )
+    app.state.services = services
+    for kind in (AdminError, RequestValidationError, Exception):
+        app.add_exception_handler(kind, answer)
+    for status in (404, 405):
+        app.add_exception_handler(status, answer)
+    app.get("/status", response_model=StatusOut, tags=["status"])(show_status)
+    app.include_router(apiprofiles.router)
+    app.include_router(apidevices.router)
+    return app
+
+
+async def show_status(who: Annotated[Caller, Depends(caller(Permission.STATUS_READ))]) -> StatusOut:
+    """The tenant, the gateway, and whether what is stored is in force."""
+    try:
+        status = await who.services.link.status()
+        gateway, generation = str(status.get("state", "ready")), status.get("generation")
+    except GatewayAway:
+        gateway, generation = "away", None
+    async with who.services.database.read() as connection:
+        stands = await read_enforcement(connection, who.tenant_id)
+    enforcement = EnforcementOut(
+        revision=stands.revision,
+        applied_revision=stands.applied_revision,
+        pending=stands.is_pending,
+        changed_at=stands.changed_at,
+        applied_at=stands.applied_at,
+        generation=stands.generation,
+        error=stands.error,
+    )
+    return StatusOut.model_validate(
+        {
+            "tenant": who.tenant_id,
+            "kind": who.tenant.kind.value,
+            "gateway": gateway,
+            "generation": generation if isinstance(generation, int) else None,
+            "enforcement": enforcement,
+        }
+    )
+
+
+def tag_of(model: BaseModel) -> str:
+    """The ETag of an object: a digest of what the API says about it, without what changes by the clock alone."""
+    content = model.model_dump(mode="json", exclude={"now", "last_seen"})
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:20]}"'
+
+
+def give_tag(response: Response, model: _Model) -> _Model:
+    """The object with its ETag."""
+    response.headers["ETag"] = tag_of(model)
+    return model
+
+
+def check_match(if_match: str | None, model: BaseModel) -> None:
+    """Refuse a change to an object that somebody changed meanwhile."""
+    if if_match is not None and if_match.strip() not in ("*", tag_of(model)):
+        raise Changed
+
+
+IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=100)]
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
+
+
+async def made_before(connection: AsyncConnection, who: Caller, key: str | None, kind: str) -> str | None:
+    """The object that an earlier create with this key made; raises Conflict when the key was used for something else."""
+    if key is None:
+        return None
+    own = (creations.c.tenant_id == who.tenant_id, creations.c.key_hash == _key_hash(who, key), creations.c.created_at > who.now - KEY_LIFE)
+    row = (await connection.execute(select(creations.c.object_kind, creations.c.object_id).where(*own))).one_or_none()
+    if row is None:
+        return None
+    if row.object_kind != kind:
+        raise Conflict("key_used", "Idempotency-Key")
+    return str(row.object_id)
+
+
+async def note_made(connection: AsyncConnection, who: Caller, key: str | None, kind: str, made: str) -> None:
+    """Remember what a create with this key made; keys older than a day go."""
+    old = (creations.c.tenant_id == who.tenant_id, creations.c.created_at <= who.now - KEY_LIFE)
+    await connection.execute(delete(creations).where(*old))
+    if key is not None:
+        values = {"key_hash": _key_hash(who, key), "object_kind": kind, "object_id": made, "created_at": who.now}
+        await connection.execute(insert(creations).values(tenant_id=who.tenant_id, **values))
+
+
+_Item = TypeVar("_Item")
+
+
+def cut_page(items: Sequence[_Item], identity: Callable[[_Item], str], after: str | None, limit: int) -> tuple[list[_Item], str | None]:
+    """One page of a list in its order, and the cursor of the next. Raises NotFound for a cursor that is none."""
+    start = 0
+    if after is not None:
+        place = next((place for place, item in enumerate(items) if identity(item) == after), None)
+        if place is None:
+            raise NotFound("cursor_unknown", "after")
+        start = place + 1
+    page = list(items[start : start + limit])
+    return page, identity(page[-1]) if page and start + limit < len(items) else None
+
+
+def _key_hash(who: Caller, key: str) -> bytes:
+    return hashlib.sha256(f"{who.tenant_id}\n{key}".encode()).digest()
+
+
+async def _is_use_due(connection: AsyncConnection, tenant: OrganisationId, secret: str, now: datetime) -> bool:
+    own = (api_tokens.c.tenant_id == tenant, api_tokens.c.secret_hash == hash_secret(secret))
+    used = (await connection.execute(select(api_tokens.c.used_at).where(*own))).scalar_one_or_none()
+    return used is None or now - used >= USED_STEP

@@ -1,0 +1,160 @@
+"""The API's devices and requests."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from admin.devices import Device, assign_device, is_looser_owner, load_device, move_device, read_match, retire_device
+from admin.errors import FieldMistake, InvalidInput
+from admin.home import unnamed_devices
+from admin.link import GatewayAway, SeenDevice
+from admin.permissions import Permission
+from admin.policyfile import read_rows
+from admin.profiles import load_profile
+from admin.requests import Request, answer, list_requests, load_request
+from admin.routes.api import Caller, IdempotencyKey, IfMatch, caller, check_match, cut_page, give_tag, made_before, note_made
+from admin.routes.apiprofiles import After, Limit
+from admin.schemas import AnswerIn, DeviceChange, DeviceIn, DeviceOut, DevicePage, NewDeviceOut, RequestOut, RequestPage
+from admin.values import Decision, ProfileKind
+
+router = APIRouter()
+
+Reader = Annotated[Caller, Depends(caller(Permission.DEVICE_READ))]
+Writer = Annotated[Caller, Depends(caller(Permission.DEVICE_ASSIGN))]
+
+
+@router.get("/devices", tags=["devices"])
+async def list_all(who: Reader, limit: Limit = 50, after: After = None) -> DevicePage:
+    """Named devices, and on the first page those that wait for a name."""
+    seen = await _seen(who)
+    async with who.services.database.read() as connection:
+        rows = await read_rows(connection, who.tenant_id, who.now)
+    page, following = cut_page(list(rows.devices), lambda device: device.id, after, limit)
+    fresh = unnamed_devices(rows, seen) if after is None else ()
+    return DevicePage(
+        items=[_out(device, seen) for device in page],
+        new=[NewDeviceOut(address=one.address, mac=one.mac, first_seen=one.first_seen, last_seen=one.last_seen) for one in fresh],
+        next=following,
+    )
+
+
+@router.post("/devices", status_code=201, tags=["devices"])
+async def assign(who: Writer, new: DeviceIn, response: Response, key: IdempotencyKey = None) -> DeviceOut:
+    """Give a device to a profile. Giving it to an adult needs the right to loosen."""
+    match = read_match(new.match)
+    if match is None:
+        raise InvalidInput(FieldMistake("match", "device_form"))
+    async with who.services.database.write() as connection:
+        profile = await load_profile(connection, who.tenant_id, new.profile)
+        if profile.kind is ProfileKind.GUEST:
+            raise InvalidInput(FieldMistake("profile", "unknown"))
+        if is_looser_owner(None, profile):
+            who.require(Permission.PROFILE_LOOSEN)
+        made = await made_before(connection, who, key, "device")
+        if made is None:
+            made = await assign_device(connection, who.act, profile.id, new.label, [match])
+            await note_made(connection, who, key, "device", made)
+        device = await load_device(connection, who.tenant_id, made)
+    await who.services.applier.settle(who.tenant_id)
+    response.headers["Location"] = f"/api/v1/devices/{made}"
+    return give_tag(response, _out(device, await _seen(who)))
+
+
+@router.get("/devices/{device}", tags=["devices"])
+async def read(who: Reader, device: str, response: Response) -> DeviceOut:
+    """One device."""
+    return give_tag(response, _out(await _load(who, device), await _seen(who)))
+
+
+@router.patch("/devices/{device}", tags=["devices"])
+async def change(who: Writer, device: str, wanted: DeviceChange, response: Response, if_match: IfMatch = None) -> DeviceOut:
+    """Another owner or name. A freer owner needs the right to loosen."""
+    found = await _load(who, device)
+    check_match(if_match, _out(found, ()))
+    async with who.services.database.write() as connection:
+        before = await load_profile(connection, who.tenant_id, found.profile_id)
+        after = await load_profile(connection, who.tenant_id, wanted.profile or found.profile_id)
+        if after.kind is ProfileKind.GUEST:
+            raise InvalidInput(FieldMistake("profile", "unknown"))
+        if is_looser_owner(before, after):
+            who.require(Permission.PROFILE_LOOSEN)
+        await move_device(connection, who.act, found, after.id, wanted.label or found.label)
+    await who.services.applier.settle(who.tenant_id)
+    return give_tag(response, _out(await _load(who, device), await _seen(who)))
+
+
+@router.delete("/devices/{device}", status_code=204, tags=["devices"])
+async def forget(who: Writer, device: str) -> None:
+    """Forget a device: it is new again, with the strictest rules."""
+    async with who.services.database.write() as connection:
+        found = await load_device(connection, who.tenant_id, device)
+        await retire_device(connection, who.act, found)
+    await who.services.applier.settle(who.tenant_id)
+
+
+@router.get("/requests", tags=["requests"])
+async def list_asked(
+    who: Annotated[Caller, Depends(caller(Permission.REQUEST_READ))], limit: Limit = 50, after: After = None
+) -> RequestPage:
+    """Requests that wait, oldest first, then those answered lately."""
+    async with who.services.database.read() as connection:
+        waiting, answered = await list_requests(connection, who.tenant_id, who.now)
+    page, following = cut_page([*waiting, *answered], lambda one: one.id, after, limit)
+    return RequestPage(items=[_request_out(one) for one in page], next=following)
+
+
+@router.post("/requests/{request}/answer", tags=["requests"])
+async def decide(who: Annotated[Caller, Depends(caller(Permission.REQUEST_ANSWER))], request: str, given: AnswerIn) -> RequestOut:
+    """Answer once. Every answer but no needs the right to loosen, and a profile to open it for."""
+    if given.decision is not Decision.NO:
+        who.require(Permission.PROFILE_LOOSEN)
+    async with who.services.database.write() as connection:
+        found = await load_request(connection, who.tenant_id, request)
+        chosen = found.profile_id or given.profile
+        if chosen is None and given.decision is not Decision.NO:
+            raise InvalidInput(FieldMistake("profile", "required"))
+        profile = await load_profile(connection, who.tenant_id, chosen) if chosen else None
+        await answer(connection, who.act, found, given.decision, profile, who.tenant.time_zone)
+        done = await load_request(connection, who.tenant_id, request)
+    await who.services.applier.settle(who.tenant_id)
+    return _request_out(done)
+
+
+async def _seen(who: Caller) -> list[SeenDevice]:
+    try:
+        return await who.services.link.devices()
+    except GatewayAway:
+        return []
+
+
+async def _load(who: Caller, device: str) -> Device:
+    async with who.services.database.read() as connection:
+        return await load_device(connection, who.tenant_id, device)
+
+
+def _out(device: Device, seen: list[SeenDevice] | tuple[()]) -> DeviceOut:
+    times: list[datetime] = [one.last_seen for one in seen if one.client == device.id]
+    return DeviceOut(
+        id=device.id,
+        profile=device.profile_id,
+        label=device.label,
+        matches=[match.text() for match in device.matches],
+        last_seen=max(times, default=None),
+    )
+
+
+def _request_out(one: Request) -> RequestOut:
+    return RequestOut(
+        id=one.id,
+        profile=one.profile_id,
+        host=one.host,
+        reason=one.reason,
+        note=one.note,
+        state=one.state,
+        decision=one.decision,
+        open_until=one.open_until,
+        created_at=one.created_at,
+    )

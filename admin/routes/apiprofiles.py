@@ -1,0 +1,287 @@
+"""The API's profiles: make, read, change, switches, names, timed acts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from admin.errors import FieldMistake, InvalidInput, NotFound
+from admin.hours import Hours, set_hours
+from admin.hours import is_looser as are_hours_looser
+from admin.moment import moment_of
+from admin.names import add_name, list_names, read_pattern, remove_name
+from admin.overrides import LONGEST, Override, end_override, list_overrides, load_override, start_override
+from admin.pages.weekgrid import monday_of
+from admin.permissions import Permission
+from admin.policyfile import TenantRows, read_rows
+from admin.profiles import NewProfile, Profile, change_profile, create_profile, is_looser, retire_profile, strictest_band
+from admin.routes.api import MOST, PAGE, Caller, IdempotencyKey, IfMatch, caller, check_match, cut_page, give_tag, made_before, note_made
+from admin.schemas import (
+    HoursModel,
+    MomentOut,
+    NameIn,
+    NameOut,
+    OverrideIn,
+    OverrideOut,
+    ProfileChange,
+    ProfileIn,
+    ProfileOut,
+    ProfilePage,
+    SwitchIn,
+    TargetModel,
+)
+from admin.setup import band_of_class
+from admin.switches import check_switch, is_loosening, set_switch
+from admin.values import Days, HoursEffect, NameEffect, OverrideKind, ProfileKind, SwitchKind, TargetKind
+from blocklists.tables import OrganisationKind
+from gateway.policy.model import Band
+
+router = APIRouter(tags=["profiles"])
+
+Reader = Annotated[Caller, Depends(caller(Permission.PROFILE_READ))]
+Writer = Annotated[Caller, Depends(caller(Permission.PROFILE_TIGHTEN))]
+Limit = Annotated[int, Query(ge=1, le=MOST)]
+After = Annotated[str | None, Query(max_length=64)]
+
+
+@router.get("/profiles")
+async def list_all(who: Reader, limit: Limit = PAGE, after: After = None) -> ProfilePage:
+    """Every profile: children and classes, adults, guests."""
+    rows = await _rows(who)
+    page, following = cut_page(list(rows.profiles), lambda profile: profile.id, after, limit)
+    return ProfilePage(items=[_out(who, rows, profile) for profile in page], next=following)
+
+
+@router.post("/profiles", status_code=201)
+async def create(who: Writer, new: ProfileIn, response: Response, key: IdempotencyKey = None) -> ProfileOut:
+    """A child or a class, with the hours its band starts with. For a class the grade in its name must fit the band."""
+    is_school = who.tenant.kind is OrganisationKind.SCHOOL
+    if is_school and band_of_class(new.label) is not Band(new.band):
+        raise InvalidInput(FieldMistake("label", "class_form"))
+    kind = ProfileKind.CLASS if is_school else ProfileKind.CHILD
+    async with who.services.database.write() as connection:
+        made = await made_before(connection, who, key, "profile")
+        if made is None:
+            rows = await read_rows(connection, who.tenant_id, who.now)
+            shelf = who.services.shelves.current()
+            made = await create_profile(connection, who.act, rows.sites[0].id, NewProfile(kind, new.label, Band(new.band)), shelf)
+            await note_made(connection, who, key, "profile", made)
+    await who.services.applier.settle(who.tenant_id)
+    response.headers["Location"] = f"/api/v1/profiles/{made}"
+    return give_tag(response, await _one(who, made))
+
+
+@router.get("/profiles/{profile}")
+async def read(who: Reader, profile: str, response: Response) -> ProfileOut:
+    """One profile."""
+    return give_tag(response, await _one(who, profile))
+
+
+@router.patch("/profiles/{profile}")
+async def change(who: Writer, profile: str, wanted: ProfileChange, response: Response, if_match: IfMatch = None) -> ProfileOut:
+    """Change some fields. What opens anything needs the right to loosen."""
+    rows = await _rows(who)
+    before = _find(rows, profile)
+    check_match(if_match, _out(who, rows, before))
+    after = _changed(before, wanted)
+    old_hours = list(rows.hours.get(profile, ()))
+    new_hours = old_hours if wanted.hours is None else [_hours(row) for row in wanted.hours]
+    shelf = who.services.shelves.current()
+    monday = monday_of(who.now.astimezone(ZoneInfo(rows.time_zone)).date())
+    if is_looser(before, after) or are_hours_looser(old_hours, new_hours, shelf, monday):
+        who.require(Permission.PROFILE_LOOSEN)
+    async with who.services.database.write() as connection:
+        await change_profile(connection, who.act, before, after)
+        await set_hours(connection, who.act, before.id, new_hours)
+    await who.services.applier.settle(who.tenant_id)
+    return give_tag(response, await _one(who, profile))
+
+
+@router.delete("/profiles/{profile}", status_code=204)
+async def remove(who: Writer, profile: str) -> None:
+    """Take a child or class away; its devices become new again."""
+    found = _find(await _rows(who), profile)
+    if found.kind not in (ProfileKind.CHILD, ProfileKind.CLASS):
+        raise InvalidInput(FieldMistake("profile", "unknown"))
+    async with who.services.database.write() as connection:
+        await retire_profile(connection, who.act, found)
+    await who.services.applier.settle(who.tenant_id)
+
+
+@router.put("/profiles/{profile}/{kind}/{code}")
+async def switch(who: Writer, profile: str, kind: SwitchKind, code: str, wanted: SwitchIn, response: Response) -> ProfileOut:
+    """Open or close one category or service, or leave it to the band."""
+    rows = await _rows(who)
+    found, shelf = _find(rows, profile), who.services.shelves.current()
+    strictest = strictest_band(list(rows.profiles))
+    check_switch(shelf, found, strictest, kind, code, wanted.state)
+    if is_loosening(shelf, rows.switches.get(profile, {}), found, strictest, kind, code, wanted.state):
+        who.require(Permission.PROFILE_LOOSEN)
+    async with who.services.database.write() as connection:
+        await set_switch(connection, who.act, found.id, kind, code, wanted.state)
+    await who.services.applier.settle(who.tenant_id)
+    return give_tag(response, await _one(who, profile))
+
+
+@router.post("/profiles/{profile}/names", status_code=201)
+async def list_name(who: Writer, profile: str, new: NameIn) -> NameOut:
+    """List a name as allowed or denied."""
+    found = _find(await _rows(who), profile)
+    pattern = read_pattern(new.name, new.effect, who.services.shelves.current().catalogue)
+    if new.effect is NameEffect.ALLOW:
+        who.require(Permission.PROFILE_LOOSEN)
+    async with who.services.database.write() as connection:
+        await add_name(connection, who.act, found.id, new.effect, pattern)
+        listed = await list_names(connection, who.tenant_id, found.id)
+    await who.services.applier.settle(who.tenant_id)
+    made = next(rule for rule in listed if rule.pattern == pattern)
+    return NameOut(id=made.id, name=made.pattern, effect=made.effect)
+
+
+@router.delete("/profiles/{profile}/names/{rule}", status_code=204)
+async def take_off(who: Writer, profile: str, rule: str) -> None:
+    """Take a name off; taking off a denied one needs the right to loosen."""
+    rows = await _rows(who)
+    found = _find(rows, profile)
+    if any(one.id == rule and one.effect is NameEffect.DENY for one in rows.names.get(profile, ())):
+        who.require(Permission.PROFILE_LOOSEN)
+    async with who.services.database.write() as connection:
+        await remove_name(connection, who.act, found.id, rule)
+    await who.services.applier.settle(who.tenant_id)
+
+
+@router.get("/profiles/{profile}/overrides")
+async def list_acts(who: Reader, profile: str) -> list[OverrideOut]:
+    """The timed acts that have not ended."""
+    rows = await _rows(who)
+    found = _find(rows, profile)
+    return [_act_out(act) for act in rows.overrides if act.profile_id == found.id]
+
+
+@router.post("/profiles/{profile}/overrides", status_code=201)
+async def start(who: Writer, profile: str, new: OverrideIn, key: IdempotencyKey = None) -> OverrideOut:
+    """Off until a moment, or open some things until a moment. Opening needs the right to loosen."""
+    found = _find(await _rows(who), profile)
+    kind = OverrideKind(new.kind)
+    if new.until.tzinfo is None or new.until <= who.now:
+        raise InvalidInput(FieldMistake("until", "time_past"))
+    if new.until - who.now > LONGEST + timedelta(minutes=1):
+        raise InvalidInput(FieldMistake("until", "time_far"))
+    if kind is OverrideKind.OPEN:
+        who.require(Permission.PROFILE_LOOSEN)
+    targets = _targets(who, new.targets) if kind is OverrideKind.OPEN else []
+    if kind is OverrideKind.OPEN and not targets:
+        raise InvalidInput(FieldMistake("targets", "required"))
+    async with who.services.database.write() as connection:
+        made = await made_before(connection, who, key, "override")
+        if made is None:
+            made = await start_override(connection, who.act, found.id, kind, new.until, targets)
+            await note_made(connection, who, key, "override", made)
+        act = await load_override(connection, who.tenant_id, made, who.now)
+    await who.services.applier.settle(who.tenant_id)
+    return _act_out(act)
+
+
+@router.delete("/profiles/{profile}/overrides/{act}", status_code=204)
+async def end(who: Writer, profile: str, act: str) -> None:
+    """End an act now; ending an offline needs the right to loosen."""
+    async with who.services.database.read() as connection:
+        found = next((one for one in await list_overrides(connection, who.tenant_id, who.now) if one.id == act), None)
+    if found is None or found.profile_id != profile:
+        raise NotFound
+    if found.kind is OverrideKind.OFF:
+        who.require(Permission.PROFILE_LOOSEN)
+    async with who.services.database.write() as connection:
+        await end_override(connection, who.act, found)
+    await who.services.applier.settle(who.tenant_id)
+
+
+async def _rows(who: Caller) -> TenantRows:
+    async with who.services.database.read() as connection:
+        return await read_rows(connection, who.tenant_id, who.now)
+
+
+async def _one(who: Caller, profile: str) -> ProfileOut:
+    rows = await _rows(who)
+    return _out(who, rows, _find(rows, profile))
+
+
+def _find(rows: TenantRows, profile: str) -> Profile:
+    for found in rows.profiles:
+        if found.id == profile:
+            return found
+    raise NotFound
+
+
+def _out(who: Caller, rows: TenantRows, profile: Profile) -> ProfileOut:
+    own = rows.switches.get(profile.id, {})
+    hours = list(rows.hours.get(profile.id, ()))
+    acts = [act for act in rows.overrides if act.profile_id == profile.id]
+    moment = moment_of(hours, acts, who.services.shelves.current(), who.now, rows.time_zone)
+    return ProfileOut(
+        id=profile.id,
+        kind=profile.kind,
+        label=profile.label,
+        band=profile.band,
+        safe_search=profile.safe_search,
+        youtube=profile.youtube,
+        uncategorised=profile.uncategorised,
+        hours=[
+            HoursModel.model_validate({"days": row.days.value, "starts": row.starts, "ends": row.ends, "effect": row.effect.value})
+            for row in hours
+        ],
+        categories={code: state for (kind, code), state in own.items() if kind is SwitchKind.CATEGORY},
+        services={code: state for (kind, code), state in own.items() if kind is SwitchKind.SERVICE},
+        names=[NameOut(id=rule.id, name=rule.pattern, effect=rule.effect) for rule in rows.names.get(profile.id, ())],
+        now=MomentOut.model_validate({"standing": moment.standing.value, "until": moment.until}),
+    )
+
+
+def _changed(before: Profile, wanted: ProfileChange) -> Profile:
+    sent = wanted.model_fields_set
+    after = before
+    if "label" in sent and wanted.label is not None:
+        after = replace(after, label=wanted.label)
+    if "band" in sent and wanted.band is not None:
+        if before.kind not in (ProfileKind.CHILD, ProfileKind.CLASS):
+            raise InvalidInput(FieldMistake("band", "unknown"))
+        after = replace(after, band=Band(wanted.band))
+    if wanted.safe_search is not None:
+        after = replace(after, safe_search={"on": True, "off": False}.get(wanted.safe_search))
+    if wanted.youtube is not None:
+        after = replace(after, youtube=None if wanted.youtube == "default" else wanted.youtube)
+    if wanted.uncategorised is not None:
+        after = replace(after, uncategorised=None if wanted.uncategorised == "default" else wanted.uncategorised)
+    return after
+
+
+def _hours(row: HoursModel) -> Hours:
+    if row.starts == row.ends or row.starts == "24:00":
+        raise InvalidInput(FieldMistake("hours", "same_clock"))
+    return Hours(Days(row.days), row.starts, row.ends, HoursEffect(row.effect))
+
+
+def _targets(who: Caller, targets: list[TargetModel]) -> list[tuple[TargetKind, str]]:
+    catalogue = who.services.shelves.current().catalogue
+    known = {TargetKind.CATEGORY: catalogue.codes, TargetKind.SERVICE: catalogue.service_ids}
+    found: list[tuple[TargetKind, str]] = []
+    for target in targets:
+        if target.kind is TargetKind.NAME or target.value not in known[target.kind]:
+            raise InvalidInput(FieldMistake("targets", "unknown"))
+        found.append((target.kind, target.value))
+    return found
+
+
+def _act_out(act: Override) -> OverrideOut:
+    return OverrideOut(
+        id=act.id,
+        profile=act.profile_id,
+        kind=act.kind,
+        starts_at=act.starts_at,
+        until=act.ends_at,
+        targets=[TargetModel(kind=kind, value=value) for kind, value in act.targets],
+    )
