@@ -148,9 +148,14 @@ async def create_tenant(connection: AsyncConnection, plan: Plan, shelf: Shelf, n
     was quicker."""
     if not await is_empty(connection):
         raise Conflict("set_up_already")
+    return await make_tenant(connection, plan, shelf, now)
+
+
+async def make_tenant(connection: AsyncConnection, plan: Plan, shelf: Shelf, now: datetime, *, demo: bool = False) -> Made:
+    """One organisation with its people, profiles and devices. `demo` marks it as sample data on every page."""
     is_school = plan.kind is OrganisationKind.SCHOOL
     owner, words = plan.owner, plan.words
-    tenant = await create_organisation(connection, plan.kind, words.tenant, owner.locale, now)
+    tenant = await create_organisation(connection, plan.kind, words.tenant, owner.locale, now, demo=demo)
     account = await create_account(connection, owner.sign_in, owner.sign_in, owner.password_hash, owner.locale, now)
     role = Role.SCHOOL_ADMIN if is_school else Role.FIRST_PARENT
     act = Act(tenant, by_account(account, role), now)

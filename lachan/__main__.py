@@ -189,9 +189,9 @@ def prepare(
 @app.command()
 def demo(config: ConfigFile = None) -> None:
     """Đổ dữ liệu mẫu vào cơ sở dữ liệu trống / fill an empty database with samples."""
-    raise LachanError(
-        "lachan demo is not part of this version yet: make run has a child and an adult to try, and the admin pages start empty"
-    )
+    from lachan import sampling
+
+    raise typer.Exit(sampling.command(config))
 
 
 def main() -> None:
