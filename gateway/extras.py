@@ -41,6 +41,8 @@ class ExtraProcess:
     listen: tuple[Endpoint, ...] = ()
     stop_seconds: float = 10.0
     setting: str = "listen"
+    takes_quic: bool = False
+    """Whether it terminates QUIC: the datagram sockets of `doq.listen` follow those of `listen`."""
 
 
 @dataclass(slots=True)

@@ -103,7 +103,8 @@ def run(
             metrics = bind(settings.metrics, socket.SOCK_STREAM, "metrics.listen", share=False) if settings.metrics else None
             for process in extra_processes:
                 streams = [bind(each, socket.SOCK_STREAM, process.setting, share=False) for each in process.listen]
-                opened.append(Extra(process, streams))
+                datagrams = [each.socket for each in sockets.quic] if process.takes_quic else []
+                opened.append(Extra(process, [*streams, *datagrams]))
             give_up_rights()
             if os.geteuid() == 0:
                 log.warning("running as root: set dns.user", extra={"event": "start.root"})
@@ -198,7 +199,7 @@ class Supervisor:
             try:
                 try:
                     prepared = await self._prepare("reload")
-                except LachanError as error:
+                except Exception as error:
                     self._generations.refuse(error)
                     raise
                 settings, late = merge_settings(self._settings, prepared.settings)
@@ -229,13 +230,20 @@ class Supervisor:
 
     async def _prepare_start(self) -> Prepared:
         """What the composition prepared; when that fails and an older generation is there, that one (last good)."""
+        is_first = not (self._settings.state_dir / "current").exists()
         try:
             return await self._prepare("start")
-        except LachanError as error:
-            if not (self._settings.state_dir / "current").exists():
+        except (LachanError, OSError) as error:
+            if is_first:
                 raise StartError(str(error)) from None
             self._generations.refuse(error)
             return Prepared(notes=(str(error),))
+        except Exception as error:
+            log.exception("preparing failed", extra={"event": "prepare.failed"})
+            if is_first:
+                raise StartError(f"preparing failed ({type(error).__name__}: {error}): the log above says where") from None
+            self._generations.refuse(error)
+            return Prepared(notes=(f"{type(error).__name__}: {error}",))
 
     async def _tick(self) -> None:
         """The supervisor's own pulse."""
@@ -282,8 +290,12 @@ class Supervisor:
 
     async def _reload_by_signal(self) -> None:
         if self._standing.phase == "running":
-            with contextlib.suppress(LachanError, OSError):  # noted and logged where it happened
+            try:
                 await self.reload()
+            except (LachanError, OSError):
+                return  # noted and logged where it happened
+            except Exception:
+                log.exception("reload failed", extra={"event": "reload.failed"})
 
     def _in_background(self, work: Awaitable[object]) -> None:
         task = asyncio.ensure_future(work)
