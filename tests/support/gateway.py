@@ -212,13 +212,13 @@ class RunningUpstream:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(30)
         self._loop.close()
 
     def start(self) -> None:
         """Open the sockets (again)."""
-        asyncio.run_coroutine_threadsafe(self.script.start(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(self.script.start(), self._loop).result(30)
 
     def stop(self) -> None:
         """Close the sockets: the upstream is gone."""
-        asyncio.run_coroutine_threadsafe(self.script.stop(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(self.script.stop(), self._loop).result(30)
