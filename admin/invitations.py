@@ -90,6 +90,7 @@ async def find_invitation(connection: AsyncConnection, secret: str, now: datetim
             invitations.c.ends_at > now,
             invitations.c.created_by.is_(None) | invitations.c.seconded_by.isnot(None),
         )
+        .execution_options(every_tenant=True)  # the secret itself says whose it is
     )
     row = found.mappings().first()
     if row is None:

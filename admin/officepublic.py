@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -70,8 +70,8 @@ async def read_overview(connection: AsyncConnection, office: Office) -> Overview
             orders.c.id, orders.c.symbol, orders.c.issuer, orders.c.category, orders.c.issued_year, orders.c.issued_month,
             orders.c.issued_day, orders.c.approved_at, orders.c.valid_until, orders.c.no_end, func.count().label("count"),
         )
-        .join(entries, and_(entries.c.order_id == orders.c.id, own, live))
-        .where(orders.c.tenant_id == office.tenant)
+        .join(entries, entries.c.order_id == orders.c.id)
+        .where(orders.c.tenant_id == office.tenant, own, live)
         .group_by(orders.c.id)
         .order_by(orders.c.approved_at.desc())
         .limit(MOST_DOCUMENTS)
@@ -114,9 +114,10 @@ async def look_up(connection: AsyncConnection, office: Office, text: str) -> tup
             entries.c.id, entries.c.host, entries.c.match, entries.c.category, entries.c.valid_from, entries.c.valid_until,
             entries.c.no_end, entries.c.enforced_at, entries.c.order_id, orders.c.symbol, orders.c.issuer, orders.c.appeal,
         )
-        .outerjoin(orders, and_(orders.c.id == entries.c.order_id, orders.c.tenant_id == office.tenant))
+        .outerjoin(orders, orders.c.id == entries.c.order_id)
         .where(
-            entries.c.tenant_id == office.tenant, entries.c.host.in_(list(names)), entries.c.category != MASKED,
+            entries.c.tenant_id == office.tenant, orders.c.tenant_id.is_(None) | (orders.c.tenant_id == office.tenant),
+            entries.c.host.in_(list(names)), entries.c.category != MASKED,
             entries.c.state.in_([state.value for state in IN_FORCE]),
         )
         .order_by(func.length(entries.c.host).desc())

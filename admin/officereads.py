@@ -124,7 +124,7 @@ async def read_inbox(connection: AsyncConnection, office: Office, now: datetime)
         connection,
         select(reviews, entries.c.host, entries.c.category, entries.c.id.label("entry"))
         .join(entries, entries.c.id == reviews.c.entry_id)
-        .where(reviews.c.tenant_id == office.tenant, _is(reviews.c.state, OPEN_REVIEWS))
+        .where(reviews.c.tenant_id == office.tenant, entries.c.tenant_id == office.tenant, _is(reviews.c.state, OPEN_REVIEWS))
         .order_by(reviews.c.received_at)
         .limit(PAGE),
     )
@@ -268,8 +268,8 @@ async def find_entries(
     table, orders = tables.entries, tables.orders
     statement = (
         select(table, orders.c.symbol)
-        .outerjoin(orders, and_(orders.c.id == table.c.order_id, orders.c.tenant_id == office.tenant))
-        .where(table.c.tenant_id == office.tenant)
+        .outerjoin(orders, orders.c.id == table.c.order_id)
+        .where(table.c.tenant_id == office.tenant, orders.c.tenant_id.is_(None) | (orders.c.tenant_id == office.tenant))
         .order_by(table.c.approved_at.desc(), table.c.id)
         .limit(limit)
     )

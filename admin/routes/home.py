@@ -23,7 +23,9 @@ JOURNAL_PAGE = 50
 
 @router.get("/")
 async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ))]) -> Response:
-    """Every child as a card; for people without a family or school of their own, the page of more."""
+    """Every child as a card; an office's inbox; for people without either, the page of more."""
+    if visit.may(Permission.OFFICE_READ):
+        return visit.go("/office")
     if not visit.may(Permission.PROFILE_READ) or not has_policy(visit.tenant.kind):
         return visit.go("/more")
     seen, away = await look_around(visit)

@@ -88,7 +88,7 @@ def test_from_a_letter_to_an_answer_and_back(running: tuple[Gateway, str], chrom
     owner, one, two, three, stranger = (Desk(chromium, origin, width, height) for _ in range(5))
     token = wait_for_link(gateway)
     owner.open(f"/setup/{token}")
-    owner.open("/setup-office")
+    owner.page.get_by_text("Lập đơn vị tại đây").click()
     owner.look("setup")
     owner.page.fill("#name", "Sở Văn hóa, Thể thao và Du lịch tỉnh Lai Châu")
     owner.page.fill("#basis", "15/QĐ-SVHTTDL")

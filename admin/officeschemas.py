@@ -1,0 +1,171 @@
+"""What the API of the list office takes and gives. Names of the masked category are never in an answer."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from admin.schemas import In, Label
+
+Reason = Annotated[str, Field(max_length=300)]
+Line = Annotated[str, Field(max_length=300)]
+
+
+class OrderIn(In):
+    """A letter with its addresses. What is left out is read from the text; what cannot be read stays empty and must be given."""
+
+    text: Annotated[str, Field(min_length=1, max_length=8_000_000)]
+    category: Annotated[str, Field(max_length=20)] = "order"
+    symbol: Line | None = None
+    issuer: Line | None = None
+    subject: Line | None = None
+    valid_from: date | None = None
+    valid_until: date | None = None
+    no_end: bool = False
+    urgent: bool | None = None
+    appeal: Line = ""
+    everybody: bool = False
+
+
+class StepIn(In):
+    """One move of the transition table."""
+
+    step: Label
+    reason: Reason = ""
+
+
+class DecisionIn(In):
+    """What becomes of a row that needs a decision."""
+
+    decision: Literal["block", "leave"]
+    reason: Reason = ""
+
+
+class LiftIn(In):
+    """Why an entry leaves."""
+
+    reason: Reason
+
+
+class ItemOut(In):
+    """One row of a document. `name` is an opaque id where names are masked."""
+
+    id: str
+    name: str
+    match: str
+    verdict: str
+    reason: str
+    decision: str | None
+    platform: str | None
+    outcome: str | None
+
+
+class OrderOut(In):
+    """A document with its rows."""
+
+    id: str
+    symbol: str
+    issuer: str
+    category: str
+    state: str
+    urgent: bool
+    held: bool
+    received_at: datetime
+    due_at: datetime
+    overdue: bool
+    basis: list[str]
+    valid_from: datetime
+    valid_until: datetime | None
+    steps: list[str]
+    items: list[ItemOut]
+
+
+class OrderRow(In):
+    """A document in a list."""
+
+    id: str
+    symbol: str
+    issuer: str
+    state: str
+    due_at: datetime
+    overdue: bool
+
+
+class EntryOut(In):
+    """One entry."""
+
+    id: str
+    name: str
+    match: str
+    category: str
+    state: str
+    order: str | None
+    symbol: str | None
+    valid_from: datetime
+    valid_until: datetime | None
+    enforced_at: datetime | None
+    serial_in: int | None
+    serial_out: int | None
+
+
+class VersionOut(In):
+    """One published version."""
+
+    serial: int
+    created_at: datetime
+    entries: int
+    added: int
+    removed: int
+    digest: str
+    previous_digest: str
+    journal_seq: int
+    applied_at: datetime | None
+
+
+class ReviewOut(In):
+    """A request to look again."""
+
+    id: str
+    entry: str
+    name: str
+    reason: str
+    state: str
+    received_at: datetime
+    due_at: datetime
+    overdue: bool
+
+
+class StandingOut(In):
+    """Whether this gateway enforces the newest version."""
+
+    serial: int
+    in_force: int
+    problem: str
+
+
+class OrderPage(In):
+    """Documents, those that wait first."""
+
+    items: list[OrderRow]
+
+
+class EntryPage(In):
+    """Entries; `next` is the cursor of the following page."""
+
+    items: list[EntryOut]
+    next: str | None
+
+
+class VersionPage(In):
+    """Versions, newest first, and how the gateway stands."""
+
+    items: list[VersionOut]
+    gateway: StandingOut
+
+
+class ReviewPage(In):
+    """Requests that wait."""
+
+    items: list[ReviewOut]

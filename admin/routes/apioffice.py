@@ -1,0 +1,268 @@
+"""The API's list office: documents, rows, entries, versions, reviews, by the same functions as the pages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.audit import by_account
+from admin.errors import AdminError, FieldMistake, InvalidInput, NotFound
+from admin.office import actor_of, masked, open_office
+from admin.officeform import CATEGORIES, EVERYBODY
+from admin.officeintake import read_intake
+from admin.officereads import find_entries, known_keys, order_clock, read_inbox, read_order, read_versions
+from admin.officeschemas import (
+    DecisionIn,
+    EntryOut,
+    EntryPage,
+    ItemOut,
+    LiftIn,
+    OrderIn,
+    OrderOut,
+    OrderPage,
+    OrderRow,
+    ReviewOut,
+    ReviewPage,
+    StandingOut,
+    StepIn,
+    VersionOut,
+    VersionPage,
+)
+from admin.permissions import Permission, authorise
+from admin.routes.api import Caller, IdempotencyKey, caller, made_before, note_made
+from admin.routes.apiprofiles import After, Limit
+from blocklists.takedown import cases, store
+from blocklists.takedown.deadlines import VIET_NAM
+from blocklists.takedown.documents import SymbolError, parse_symbol
+from blocklists.takedown.model import Actor
+from blocklists.takedown.store import NewOrder, Office
+from blocklists.takedown.workflow import TransitionRefused
+
+router = APIRouter(prefix="/office", tags=["list office"])
+
+Reader = Annotated[Caller, Depends(caller(Permission.OFFICE_READ))]
+Registrar = Annotated[Caller, Depends(caller(Permission.ORDER_REGISTER))]
+Stepper = Annotated[Caller, Depends(caller(Permission.OFFICE_READ))]
+Verifier = Annotated[Caller, Depends(caller(Permission.ORDER_VERIFY))]
+Lifter = Annotated[Caller, Depends(caller(Permission.ENTRY_LIFT))]
+Releases = Annotated[Caller, Depends(caller(Permission.RELEASE_READ))]
+
+_STEPS = {"verify": Permission.ORDER_VERIFY} | dict.fromkeys(
+    ("approve", "second", "approve_urgent", "confirm", "reject", "send_back"), Permission.ORDER_APPROVE
+)
+_REVIEW_STEPS = {"take": Permission.REVIEW_TAKE, "uphold": Permission.REVIEW_DECIDE, "overturn": Permission.REVIEW_DECIDE}
+
+
+class Refused(AdminError):
+    """The transition table, or the database behind it, does not allow the move; the code says why."""
+
+    status = 409
+
+
+@router.post("/orders", status_code=201)
+async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> OrderOut:
+    """Read a letter, judge its rows and register it. Nothing of an address but its host is kept."""
+    if new.category not in CATEGORIES:
+        raise InvalidInput(FieldMistake("category", "unknown"))
+    async with who.services.database.read() as connection:
+        office = await open_office(connection, who.tenant_id)
+        known = await known_keys(connection, office)
+    guard = await asyncio.to_thread(who.services.office.guard.current)
+    intake = await asyncio.to_thread(read_intake, new.text, None, guard, office, known)
+    try:
+        symbol = parse_symbol(new.symbol or intake.letter.symbol)
+    except SymbolError as error:
+        raise InvalidInput(FieldMistake("symbol", "symbol_form")) from error
+    if not (new.issuer or intake.letter.issuer):
+        raise InvalidInput(FieldMistake("issuer", "required"))
+    if not intake.found.rows:
+        raise InvalidInput(FieldMistake("text", "no_address"))
+    until = new.valid_until or intake.letter.until
+    order = NewOrder(
+        symbol=symbol,
+        issuer=new.issuer or intake.letter.issuer,
+        valid_from=_midnight(new.valid_from) if new.valid_from else who.now,
+        valid_until=_midnight(until + timedelta(days=1)) if until and not new.no_end else None,
+        no_end=new.no_end,
+        category=new.category,
+        bands=EVERYBODY if new.everybody else (),
+        capacity=intake.letter.capacity,
+        subject=new.subject if new.subject is not None else intake.letter.subject,
+        issued_on=intake.letter.issued_on,
+        basis=intake.letter.basis,
+        urgent=intake.letter.urgent if new.urgent is None else new.urgent,
+        appeal=new.appeal,
+        held=intake.found.held,
+        items=[row.item for row in intake.found.rows],
+    )
+    async with who.services.database.write() as connection:
+        made = await made_before(connection, who, key, "takedown_order")
+        if made is None:
+            made = await store.register(connection, office, order, _actor(who), who.now)
+            await note_made(connection, who, key, "takedown_order", made)
+    return await _order(who, made)
+
+
+@router.get("/orders")
+async def list_orders(who: Reader) -> OrderPage:
+    """Documents that wait, the most urgent first, then the latest decided ones."""
+    async with _office(who) as (connection, office):
+        inbox = await read_inbox(connection, office, who.now)
+    return OrderPage(items=[_row(one.row, who.now) for one in inbox.orders] + [_row(row, who.now) for row in inbox.done])
+
+
+@router.get("/orders/{order_id}")
+async def show_order(who: Reader, order_id: str) -> OrderOut:
+    """One document with its rows and the steps that are open to this caller."""
+    return await _order(who, order_id)
+
+
+@router.post("/orders/{order_id}/steps")
+async def step(who: Stepper, order_id: str, wanted: StepIn) -> OrderOut:
+    """Verify, approve, reject: one move of the transition table. An approval is in force when the answer comes, if the gateway is there."""
+    actor = _actor_with(who, _STEPS, wanted.step)
+    async with _changing(who) as (connection, office):
+        await store.move_order(connection, office, order_id, wanted.step, actor, who.now, wanted.reason)
+    await who.services.office.duty.settle()
+    return await _order(who, order_id)
+
+
+@router.post("/orders/{order_id}/items/{item_id}")
+async def decide(who: Verifier, order_id: str, item_id: str, wanted: DecisionIn) -> OrderOut:
+    """Block the whole site of a row, or leave it."""
+    async with _changing(who) as (connection, office):
+        await store.decide_item(connection, office, item_id, wanted.decision, wanted.reason, _actor(who), who.now)
+    return await _order(who, order_id)
+
+
+@router.get("/entries")
+async def list_entries(who: Reader, q: str = "", state: str = "", limit: Limit = 50, after: After = None) -> EntryPage:
+    """Entries by name or document."""
+    async with _office(who) as (connection, office):
+        rows = await find_entries(connection, office, q[:253], state, limit + 1, after or "0")
+    following = rows[limit - 1]["id"] if len(rows) > limit else None
+    return EntryPage(items=[_entry(row) for row in rows[:limit]], next=following)
+
+
+@router.post("/entries/{entry_id}/lift")
+async def lift(who: Lifter, entry_id: str, wanted: LiftIn) -> EntryOut:
+    """Take an entry out of force."""
+    async with _changing(who) as (connection, office):
+        await store.move_entry(connection, office, entry_id, "lift", _actor(who), who.now, wanted.reason)
+    await who.services.office.duty.settle()
+    async with _office(who) as (connection, office):
+        return _entry(await store.entry_row(connection, office, entry_id))
+
+
+@router.get("/versions")
+async def list_versions(who: Releases) -> VersionPage:
+    """Published versions, and whether this gateway enforces the newest."""
+    async with _office(who) as (connection, office):
+        rows = await read_versions(connection, office)
+    stands = who.services.office.duty.standing
+    gateway = StandingOut(serial=stands.serial, in_force=stands.in_force, problem=stands.problem)
+    return VersionPage(items=[VersionOut(**{name: row[name] for name in VersionOut.model_fields}) for row in rows], gateway=gateway)
+
+
+@router.get("/reviews")
+async def list_reviews(who: Reader) -> ReviewPage:
+    """Requests to look again that wait for an answer."""
+    async with _office(who) as (connection, office):
+        inbox = await read_inbox(connection, office, who.now)
+    items = [
+        ReviewOut(
+            id=one.row["id"], entry=one.row["entry_id"], name=masked(one.row["host"], one.row["category"], one.row["entry_id"]),
+            reason=one.row["reason"], state=one.row["state"], received_at=one.row["received_at"], due_at=one.clock.due,
+            overdue=one.clock.overdue,
+        )
+        for one in inbox.reviews
+    ]  # fmt: skip
+    return ReviewPage(items=items)
+
+
+@router.post("/reviews/{review_id}/steps", status_code=204)
+async def review_step(who: Stepper, review_id: str, wanted: StepIn) -> None:
+    """Take, uphold or overturn."""
+    actor = _actor_with(who, _REVIEW_STEPS, wanted.step)
+    async with _changing(who) as (connection, office):
+        await cases.move_review(connection, office, review_id, wanted.step, actor, who.now, wanted.reason)
+    await who.services.office.duty.settle()
+
+
+@asynccontextmanager
+async def _office(who: Caller) -> AsyncIterator[tuple[AsyncConnection, Office]]:
+    try:
+        async with who.services.database.read() as connection:
+            yield connection, await open_office(connection, who.tenant_id)
+    except store.NotFound as error:
+        raise NotFound from error
+
+
+@asynccontextmanager
+async def _changing(who: Caller) -> AsyncIterator[tuple[AsyncConnection, Office]]:
+    """The write transaction; refusals of the transition table become an answer with their code."""
+    try:
+        async with who.services.database.write() as connection:
+            yield connection, await open_office(connection, who.tenant_id)
+    except TransitionRefused as refused:
+        raise Refused(refused.code) from refused
+    except store.NotFound as error:
+        raise NotFound from error
+
+
+def _actor(who: Caller) -> Actor:
+    return actor_of(who.act.by, who.tenant_id)
+
+
+def _actor_with(who: Caller, steps: dict[str, Permission], wanted: str) -> Actor:
+    """The caller in the capacity that this step needs. Raises Forbidden, NotFound for a step that does not exist."""
+    permission = steps.get(wanted)
+    if permission is None:
+        raise InvalidInput(FieldMistake("step", "unknown"))
+    role = authorise(who.signed_in.actor, permission, who.tenant_id, who.now)
+    return actor_of(by_account(who.signed_in.actor.account_id, role), who.tenant_id)
+
+
+async def _order(who: Caller, order_id: str) -> OrderOut:
+    async with _office(who) as (connection, office):
+        page = await read_order(connection, office, order_id, [_actor(who)], who.now)
+    row = page.row
+    items = [
+        ItemOut(
+            id=item.id, name=item.shown, match=item.match, verdict=item.verdict, reason=item.reason_code, decision=item.decision,
+            platform=item.platform, outcome=item.outcome,
+        )
+        for item in page.items
+    ]  # fmt: skip
+    return OrderOut(
+        id=row["id"], symbol=row["symbol"], issuer=row["issuer"], category=row["category"], state=row["state"], urgent=bool(row["urgent"]),
+        held=page.held, received_at=row["received_at"], due_at=page.clock.due, overdue=page.clock.overdue,
+        basis=[one["symbol"] for one in page.basis], valid_from=row["valid_from"], valid_until=row["valid_until"],
+        steps=sorted(page.verbs), items=items,
+    )  # fmt: skip
+
+
+def _row(row: RowMapping, now: datetime) -> OrderRow:
+    clock = order_clock(row, now)
+    late = clock.overdue and row["approved_at"] is None
+    return OrderRow(id=row["id"], symbol=row["symbol"], issuer=row["issuer"], state=row["state"], due_at=clock.due, overdue=late)
+
+
+def _entry(row: RowMapping) -> EntryOut:
+    return EntryOut(
+        id=row["id"], name=masked(row["host"], row["category"], row["id"]), match=row["match"],
+        category=row["category"], state=row["state"],
+        order=row["order_id"], symbol=row.get("symbol"), valid_from=row["valid_from"], valid_until=row["valid_until"],
+        enforced_at=row["enforced_at"], serial_in=row["serial_in"], serial_out=row["serial_out"],
+    )  # fmt: skip
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(0), VIET_NAM).astimezone(UTC)
