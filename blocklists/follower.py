@@ -17,12 +17,13 @@ from urllib.parse import urlsplit
 
 import urllib3
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, RepositoryError
+from tuf.api.metadata import Metadata, Root
 from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
 from blocklists.releases import TARGET
-from gateway.errors import LachanError
+from gateway.errors import LachanError, Mistake, SettingsError
 from gateway.policy.overlay import Overlay
 
 MAX_LIST = 512 * 1024 * 1024
@@ -100,6 +101,18 @@ def follow(folder: Path, url: str, root: bytes, enforced: int, fetcher: FetcherI
     if release.serial < enforced:
         raise FollowError("rollback", f"serial {release.serial} is older than {enforced}, which is in force")
     return release if release.serial > enforced else None
+
+
+def check_root(path: Path) -> None:
+    """Whether a file is a root that signed itself. Raises SettingsError; its age is not judged, because a newer root may follow it."""
+    try:
+        root = Metadata[Root].from_bytes(path.read_bytes())
+        is_root = root.signed.type == Root.type and bool(root.signed.get_verification_result(Root.type, root.signed_bytes, root.signatures))
+    except (RepositoryError, OSError, ValueError, AttributeError):
+        is_root = False
+    if not is_root:
+        remedy = "ask the office for its root.json"
+        raise SettingsError([Mistake("takedown.follow.root", f"{path} is not a root of trust", remedy)])
 
 
 def _read(path: Path) -> Release:

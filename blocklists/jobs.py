@@ -113,6 +113,8 @@ def prepare_orders(inputs: Inputs, guard: Guard, catalogue: Json, report: Report
     except GenerationError:
         current = None
     path = inputs.settings.orders_file
+    if inputs.settings.follow is not None:
+        return False  # what is in force stays until the office's first release takes its place
     if path is None:
         return None if current is not None and current.origin == "file" else False
     if current is not None and current.origin != "file":

@@ -106,6 +106,9 @@ def _serial(zone: dns.zone.Zone) -> int | None:
 
 def _write(target: Path, zone: dns.zone.Zone) -> None:
     """The SOA first, as readers of zone files expect, so that its line changes with every serial."""
+    assert zone.origin is not None
+    apex = zone.find_node(zone.origin)
+    apex.rdatasets = sorted(apex.rdatasets, key=lambda rdataset: rdataset.rdtype != dns.rdatatype.SOA)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         replace_file(target, zone.to_text(sorted=True, relativize=False).encode())

@@ -72,14 +72,24 @@ class FetchSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowSettings:
+    """The office whose signed releases this gateway enforces: where they are, and the file of the root that began the trust."""
+
+    url: str
+    root: Path
+
+
+@dataclass(frozen=True, slots=True)
 class BlocklistSettings:
-    """Everything list preparation is told. `orders_file` is the takedown file; `state_dir` holds fetched copies and what is compiled."""
+    """Everything list preparation is told. `orders_file` is the takedown file, or `follow` an office; `state_dir` holds fetched copies and
+    what is compiled."""
 
     state_dir: Path
     lists: tuple[ListSettings, ...] = ()
     rpz: tuple[RpzSettings, ...] = ()
     orders_file: Path | None = None
     fetch: FetchSettings = FetchSettings()
+    follow: FollowSettings | None = None
 
 
 def _url(text: str) -> str:
@@ -154,11 +164,28 @@ class FetchFile(Section):
     max_bytes: Size = key(64 * 1024 * 1024, "Kích thước tối đa một lần tải.", "Largest download.", "64MiB")
 
 
+class FollowFile(Section):
+    """takedown.follow:"""
+
+    url: Annotated[Text, AfterValidator(_url)] = key(
+        ..., "Nơi cơ quan công bố các bản có chữ ký.", "Where the office publishes its signed releases.", '"https://danhsach.example.vn/"'
+    )
+    root: Text = key(
+        ..., "Tệp gốc tin cậy do cơ quan trao (root.json).", "File of the root of trust, handed over by the office.", "root.json"
+    )
+
+
 class TakedownFile(Section):
     """takedown:"""
 
-    file: Text = key(
-        ..., "Tệp các quyết định gỡ chặn theo yêu cầu (một người, không ký).", "File of orders (one person, unsigned).", "orders.yaml"
+    file: Text | None = key(
+        None, "Tệp các quyết định gỡ chặn theo yêu cầu (một người, không ký).", "File of orders (one person, unsigned).", "orders.yaml"
+    )
+    follow: FollowFile | None = key(
+        None,
+        "Theo danh sách có chữ ký của một cơ quan (thay cho file); mất liên lạc thì giữ bản tốt gần nhất.",
+        "Follow the signed list of an office (instead of file); out of touch, the last good release stays in force.",
+        '{url: "https://danhsach.example.vn/", root: root.json}',
     )
 
 
@@ -196,10 +223,11 @@ def check_lists(
     rest, found = check(BlocklistsFile, {name: value.get(name) for name in ("lists_fetch", "takedown")}, document)
     judge.mistakes += found
     rest = rest or BlocklistsFile()
-    orders = judge.file(rest.takedown.file, ("takedown", "file")) if rest.takedown else None
+    orders, follow = judge.takedown(rest.takedown) if rest.takedown else (None, None)
     if judge.mistakes:
         return None, judge.mistakes
-    return BlocklistSettings(state_dir, lists, zones, orders, FetchSettings(rest.lists_fetch.allow_private, rest.lists_fetch.max_bytes)), []
+    fetch = FetchSettings(rest.lists_fetch.allow_private, rest.lists_fetch.max_bytes)
+    return BlocklistSettings(state_dir, lists, zones, orders, fetch, follow), []
 
 
 class _Judge:
@@ -263,6 +291,14 @@ class _Judge:
             path = self.file(item.file, (*keys, "file"))
         policy, _, target = item.policy.partition(":")
         return RpzSettings(item.name, path, policy, tuple(item.groups), target)
+
+    def takedown(self, written: TakedownFile) -> tuple[Path | None, FollowSettings | None]:
+        if (written.file is None) == (written.follow is None):
+            self._mistake(("takedown",), "orders come from a file or from an office", "write one of file: and follow:")
+        orders = self.file(written.file, ("takedown", "file")) if written.file is not None else None
+        if written.follow is None:
+            return orders, None
+        return orders, FollowSettings(written.follow.url, self.file(written.follow.root, ("takedown", "follow", "root")))
 
     def file(self, text: str, keys: Keys) -> Path:
         path = (self.folder / text).absolute()

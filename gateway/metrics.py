@@ -167,6 +167,15 @@ ORDER_SERIAL = Metric("lachan_order_serial", "gauge", "Serial of the takedown or
 ORDER_UPDATED = Metric(
     "lachan_order_updated_timestamp_seconds", "gauge", "When this gateway put the serial of the takedown orders in force."
 )
+RELEASE_CHECKED = Metric(
+    "lachan_release_checked_timestamp_seconds", "gauge", "When the list office's newest release was last found good; 0 before that."
+)
+RELEASE_FAILURE = Metric(
+    "lachan_release_failure",
+    "gauge",
+    "1 for the reason why the list office's newest release is not taken; the last good one stays in force.",
+    (_closed("code", "unreachable", "refused", "rollback", "shape", "root", "apply", "disk"),),
+)
 ACTIVE_DEVICES = Metric(
     "lachan_active_devices", "gauge", "Devices seen in the last day; classes under 30 are counted as small.", (_SITE_CLASS,)
 )

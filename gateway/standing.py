@@ -17,7 +17,17 @@ from typing import Any, Literal
 from gateway.clock import WallClock
 from gateway.crew import Crew
 from gateway.extras import Extras
-from gateway.metrics import GENERATION, LIST_ENTRIES, LIST_UPDATED, ORDER_SERIAL, WALL_TIME, WORKER_UP
+from gateway.following import CODES, describe, read_state
+from gateway.metrics import (
+    GENERATION,
+    LIST_ENTRIES,
+    LIST_UPDATED,
+    ORDER_SERIAL,
+    RELEASE_CHECKED,
+    RELEASE_FAILURE,
+    WALL_TIME,
+    WORKER_UP,
+)
 from gateway.sockets import ListeningSockets
 from gateway.switch import Generations
 from gateway.totals import Totals
@@ -71,6 +81,7 @@ class Standing:
             "generation": target.number if target else None,
             "generation_in_force_since": _iso(self.generations.switched_at) if target else None,
             "order_serial": target.snapshot.order_serial if target else None,
+            "follow": self.follow(),
             "pid": self.supervisor_pid,
             "uptime": round(time.monotonic() - self.started, 1),
             "clock": {"now": _iso(self.clock.now()), "test": self.clock.is_test},
@@ -95,6 +106,12 @@ class Standing:
             "notes": list(self.notes),
             "config": str(target.settings.source) if target and target.settings.source else None,
         }
+
+    def follow(self) -> Document | None:
+        """How the list office is followed; None when none is."""
+        target = self.generations.target
+        state = read_state(target.settings.state_dir) if target is not None else None
+        return describe(state, self.clock.now()) if state is not None else None
 
     def lists(self) -> list[Document]:
         """One row per list of the index, with what its preparation wrote about it."""
@@ -121,6 +138,9 @@ class Standing:
             updated: dict[tuple[str, ...], float] = {(row["id"], row["category"] or ""): row["updated"] for row in rows if row["updated"]}
             self.totals.replace(LIST_UPDATED, updated)
             self.totals.set(ORDER_SERIAL, (), target.snapshot.order_serial)
+            state = read_state(target.settings.state_dir)
+            self.totals.replace(RELEASE_CHECKED, {(): float(state.good_at)} if state is not None else {})
+            self.totals.replace(RELEASE_FAILURE, {(code,): float(code == state.code) for code in CODES} if state is not None else {})
         processes = {"supervisor": self.supervisor_pid}
         processes |= {f"worker {each.index}": each.pid for each in workers if each.pid}
         processes |= {each.process.name: each.pid for each in self.extras.extras if each.pid}

@@ -187,6 +187,18 @@ def prepare(
 
 
 @app.command()
+def follow(
+    config: ConfigFile = None,
+    commit: Annotated[bool, typer.Option("--commit/--no-commit", hidden=True)] = True,
+    report: Annotated[bool, typer.Option("--report", hidden=True)] = False,
+) -> None:
+    """Lấy ngay bản mới của cơ quan mà cổng lọc này theo / take the newest release of the office this gateway follows, now."""
+    from lachan import following
+
+    raise typer.Exit(following.command(config, commit=commit, report=report))
+
+
+@app.command()
 def demo(config: ConfigFile = None) -> None:
     """Đổ dữ liệu mẫu vào cơ sở dữ liệu trống / fill an empty database with samples."""
     from lachan import sampling

@@ -27,11 +27,15 @@ def check(config: Path | None) -> None:
 
 
 def check_orders(configuration: Configuration) -> None:
-    """Read the takedown file as a preparation would. Raises SettingsError with every mistake in it."""
+    """Read the takedown file as a preparation would, or the office's root. Raises SettingsError with every mistake in it."""
     from blocklists.catalogue import load as load_catalogue
     from blocklists.jobs import Inputs, guard_of
     from blocklists.orders import read_orders
 
+    if configuration.lists.follow is not None:
+        from blocklists.follower import check_root
+
+        check_root(configuration.lists.follow.root)
     if configuration.lists.orders_file is None:
         return
     catalogue = load_catalogue()
@@ -59,6 +63,8 @@ def effective(configuration: Configuration) -> dict[str, Any]:  # Any: plain YAM
     shown["rpz"] = _plain(configuration.lists.rpz)
     if configuration.lists.orders_file:
         shown["takedown"] = {"file": str(configuration.lists.orders_file)}
+    if configuration.lists.follow:
+        shown["takedown"] = {"follow": _plain(configuration.lists.follow)}
     if configuration.admin:
         admin = configuration.admin
         shown["admin"] = {

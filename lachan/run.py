@@ -2,6 +2,7 @@
 
     supervisor (this process) ── workers            answer names; forked from here
                               ├─ admin              the control plane, when the file has an `admin` section
+                              ├─ lists, follow      fetch subscriptions and the list office's releases, when the file names any
                               └─ lachan prepare     once at the start and for each reload: lists and local policy, then it ends
 
 The supervisor never parses a list: the child process hands it the names of finished files.
@@ -104,7 +105,7 @@ def _supervise(configuration: Configuration, overrides: Overrides, *, with_admin
 
     set_up_logs()
     give_state_dir(configuration.gateway)
-    extra = [*_refresh_process(configuration), *(_admin_process(configuration) if with_admin else [])]
+    extra = [*_refresh_process(configuration), *_follow_process(configuration), *(_admin_process(configuration) if with_admin else [])]
     return supervisor.run(configuration.gateway, Preparer(configuration, overrides), extra)
 
 
@@ -121,6 +122,23 @@ def _refresh_process(configuration: Configuration) -> list[ExtraProcess]:
         return refresh_for_ever(configuration.path)
 
     return [ExtraProcess("lists", refresh)]
+
+
+def _follow_process(configuration: Configuration) -> list[ExtraProcess]:
+    """The process that follows the list office, where there is one; else what following left is taken away."""
+    from gateway.following import forget_state
+    from gateway.supervisor import ExtraProcess
+
+    if configuration.lists.follow is None:
+        forget_state(configuration.gateway.state_dir)
+        return []
+
+    def follow(_: Sequence[socket.socket]) -> int:
+        from lachan.following import follow_for_ever
+
+        return follow_for_ever(configuration.path)
+
+    return [ExtraProcess("follow", follow)]
 
 
 def _admin_process(configuration: Configuration) -> list[ExtraProcess]:
@@ -180,10 +198,13 @@ class Preparer:
         from gateway.supervisor import Prepared
         from lachan.preparation import prepare_quickly
 
+        orders: Mapping[str, Any] = {}
         if occasion == "start":
             quick = prepare_quickly(self._configuration)
+            if self._configuration.lists.follow is not None:
+                orders = await self._catch_up()
             if quick is not None:
-                return Prepared(quick.changes or None, None, quick.notes)
+                return Prepared({**quick.changes, **orders} or None, None, quick.notes)
         report = await self._run_child()
         if not report.get("ok"):
             raise _error_of(report)
@@ -191,10 +212,22 @@ class Preparer:
         if occasion == "reload":
             now = load(self._path)
             settings, notes = self._overrides.apply(now.gateway), (*notes, *late_changes(self._configuration, now))
-        return Prepared(report.get("changes") or None, settings, notes)
+        return Prepared({**(report.get("changes") or {}), **orders} or None, settings, notes)
 
-    async def _run_child(self) -> Mapping[str, Any]:  # Any: JSON written by our own child
-        command = [sys.executable, "-m", "lachan", "prepare", "--report", "-c", str(self._path)]
+    async def _catch_up(self) -> Mapping[str, Any]:  # Any: JSON written by our own child
+        """The office's newest release, if it can be had soon; else the last good one answers, and the job goes on trying."""
+        from lachan.following import START_SECONDS
+
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                report = await self._run_child("follow", "--no-commit")
+        except (TimeoutError, StartError):
+            return {}
+        changes = report.get("changes")
+        return changes if isinstance(changes, dict) else {}
+
+    async def _run_child(self, *words: str) -> Mapping[str, Any]:  # Any: JSON written by our own child
+        command = [sys.executable, "-m", "lachan", *(words or ("prepare",)), "--report", "-c", str(self._path)]
         child = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE)
         try:
             output, _ = await child.communicate()
@@ -221,6 +254,8 @@ def late_changes(before: Configuration, after: Configuration) -> list[str]:
         notes.append(
             "danh sách tải về sẽ được tải sau khi khởi động lại / subscriptions are fetched after a restart: or run lachan lists update"
         )
+    if after.lists.follow is not None and before.lists.follow is None:
+        notes.append("cơ quan được theo sau khi khởi động lại / the office is followed after a restart")
     return notes
 
 

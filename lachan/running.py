@@ -84,6 +84,8 @@ def describe(reply: Reply) -> list[str]:
         lines.append(f"  máy chủ DNS ngoài / upstream {upstream['upstream']}: {word}")
     entries = sum(int(row["entries"]) for row in reply.get("lists", ()))
     lines.append(f"  danh sách / lists: {len(reply.get('lists', ()))}, {entries} tên / names")
+    if reply.get("follow"):
+        lines.append(_describe_follow(reply["follow"]))
     if (reply.get("clock") or {}).get("test"):
         lines.append("  CHÚ Ý: đồng hồ thử nghiệm đang bật. / NOTE: the test clock is on.")
     last = reply.get("last_change") or {}
@@ -92,3 +94,12 @@ def describe(reply: Reply) -> list[str]:
             f"  lần thay đổi gần nhất bị từ chối / the last change was refused: {last['error']} {last.get('where') or ''}".rstrip()
         )
     return lines + [f"  {note}" for note in reply.get("notes", ())]
+
+
+def _describe_follow(follow: Reply) -> str:
+    """The office's list in one line: its serial and, when it is not renewed, why and how old what is known of it is."""
+    line = f"  danh sách của cơ quan / the office's list: {follow['serial']}"
+    if not follow.get("code"):
+        return line
+    age = "chưa bao giờ / never" if follow.get("age") is None else f"{follow['age']} s"
+    return f"{line}, không nhận được bản mới / nothing newer is taken ({follow['code']}); lần tốt gần nhất / last good: {age}"

@@ -13,7 +13,7 @@ from blocklists.fetch import Fetcher, FetchLimits
 from blocklists.jobs import Inputs, Prepared, accept_held, next_due, prepare
 from blocklists.progress import Progress, silent
 from blocklists.rejections import Reason
-from blocklists.settings import BlocklistSettings, FetchSettings, ListSettings, RpzSettings
+from blocklists.settings import BlocklistSettings, FetchSettings, FollowSettings, ListSettings, RpzSettings
 from gateway import release
 from gateway.policy.index import ListIndex, Listing
 from tests.support.listserver import ListServer, Page
@@ -134,6 +134,14 @@ def test_takedown_file_is_refused_where_the_gateway_follows_an_office(tmp_path: 
     prepared = prepare(_inputs(settings, NOW))
     assert "orders" not in prepared.changes and prepared.report.orders_problem is not None
     assert "orders" not in prepare(_inputs(BlocklistSettings(tmp_path), NOW)).changes
+
+
+def test_file_orders_stay_until_the_first_release_of_the_office_to_follow(tmp_path: Path) -> None:
+    """Turning to an office opens nothing in between."""
+    first = prepare(_inputs(BlocklistSettings(tmp_path, orders_file=_write(tmp_path / "orders.yaml", ORDERS)), NOW))
+    release.commit_generation(tmp_path, first.changes, NOW)
+    follow = FollowSettings("https://office.example/", tmp_path / "root.json")
+    assert "orders" not in prepare(_inputs(BlocklistSettings(tmp_path, follow=follow), NOW)).changes
 
 
 def test_subscriptions_are_fetched_when_due_and_the_status_says_how_they_are(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blocklists.settings import BlocklistSettings, BlocklistsFile, check_lists
+from blocklists.settings import BlocklistSettings, BlocklistsFile, FollowSettings, check_lists
 from gateway.sections import KeyHelp, check, model_at, reference
 from gateway.yamlfile import parse
 
@@ -53,6 +53,14 @@ lists_fetch: {max_bytes: 1MiB}
     assert found.fetch.max_bytes == 1 << 20
 
 
+def test_followed_office_arrives(tmp_path: Path) -> None:
+    """Where its releases are, and the root beside the configuration; there is no takedown file then."""
+    (tmp_path / "root.json").touch()
+    found = settings_of('takedown: {follow: {url: "https://office.example/", root: root.json}}', tmp_path)
+    assert found.follow == FollowSettings("https://office.example/", tmp_path / "root.json")
+    assert found.orders_file is None
+
+
 def test_no_sections_mean_no_lists(tmp_path: Path) -> None:
     """The shipped lists do not need any."""
     assert BlocklistSettings(tmp_path / "var") == settings_of("", tmp_path)
@@ -80,7 +88,13 @@ def test_no_sections_mean_no_lists(tmp_path: Path) -> None:
         ("lists: {a: b}", "lists: must be a list"),
         ("rpz: [{name: a.example}]", "rpz[0]: a zone needs its file"),
         ("rpz: [{name: a.example, primary: {}}]", "rpz[0].primary: receiving a zone from a primary is not part of this version yet"),
-        ("takedown: {}", "takedown.file: this key is needed here"),
+        ("takedown: {}", "takedown: orders come from a file or from an office"),
+        (
+            "takedown: {file: o.yaml, follow: {url: 'https://o.example/', root: r.json}}",
+            "takedown: orders come from a file or from an office",
+        ),
+        ("takedown: {follow: {url: 'https://o.example/', root: r.json}}", "takedown.follow.root: there is no file"),
+        ("takedown: {follow: {url: 'o.example', root: r.json}}", "takedown.follow.url: 'o.example' is not an address such as"),
         ("lists_fetch: {max_bytes: much}", "lists_fetch.max_bytes: must be a size such as"),
     ],
 )

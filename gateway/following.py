@@ -1,0 +1,71 @@
+"""How this gateway follows its list office: the state that each round leaves for status, metrics and pages.
+
+The rounds are in `lachan`, in processes of their own; here is only the document they write (`state_dir/follow/status.json`) and what
+the supervisor makes of it. Any package may import this module.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.release import canonical_bytes, replace_file
+
+FILE: Final = "follow/status.json"
+CODES: Final = ("unreachable", "refused", "rollback", "shape", "root", "apply", "disk")
+"""Why a round failed; empty when it went well."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowState:
+    """The last round: the serial in force from the office, why it failed (`code`, empty when it did not), the sentence for people, and
+    when (unix seconds): the round, the last one that went well, and the first of the failures in a row (0 when there is none)."""
+
+    serial: int = 0
+    code: str = ""
+    problem: str = ""
+    checked_at: int = 0
+    good_at: int = 0
+    failing_since: int = 0
+
+    def after(self, serial: int, code: str, problem: str, now: float) -> FollowState:
+        """The state after one more round."""
+        at = int(now)
+        if not code:
+            return FollowState(serial, "", "", at, at, 0)
+        return FollowState(serial, code, problem[:500], at, self.good_at, self.failing_since or at)
+
+
+def read_state(state_dir: Path) -> FollowState | None:
+    """What the last round left; None when this gateway follows nobody, or nothing can be read."""
+    try:
+        document = json.loads((state_dir / FILE).read_bytes())
+        state = FollowState(**{name: kind(document[name]) for name, kind in _KINDS.items()})
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return state if state.code in ("", *CODES) else None
+
+
+def write_state(state_dir: Path, state: FollowState) -> None:
+    """Leave the state for others. Raises OSError."""
+    target = state_dir / FILE
+    target.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(target, canonical_bytes({"format": 1} | asdict(state)))
+
+
+def forget_state(state_dir: Path) -> None:
+    """Take the state away: this gateway follows nobody any more."""
+    (state_dir / FILE).unlink(missing_ok=True)
+
+
+def describe(state: FollowState, now: float) -> dict[str, Any]:  # Any: JSON values
+    """The state for people and programs. `age`: seconds since the office's release was last found good, None before the first time."""
+    age = max(0, int(now) - state.good_at) if state.good_at else None
+    return {"serial": state.serial, "code": state.code or None, "problem": state.problem or None, "age": age} | {
+        name: getattr(state, name) or None for name in ("checked_at", "good_at", "failing_since")
+    }
+
+
+_KINDS = {"serial": int, "code": str, "problem": str, "checked_at": int, "good_at": int, "failing_since": int}

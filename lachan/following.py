@@ -1,0 +1,120 @@
+"""Following a list office beside a running gateway: round after round, each in a child process. Only `lachan` imports this module.
+
+A round fetches and checks the office's newest release (`blocklists.follower`), puts its list into the state directory and asks the gateway
+to switch. Whatever goes wrong, what is in force stays, and `state_dir/follow/status.json` says why and since when. At a start the
+supervisor waits for one round, ten seconds at most; then the last good release answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import typer
+
+from gateway import release
+from gateway.clock import WallClock
+from gateway.errors import ControlError, GenerationError, LachanError
+from gateway.following import FollowState, read_state, write_state
+from lachan.configuration import Configuration, find_file, load
+from lachan.preparation import Changes, put_in_force
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 300.0
+FIRST = 5.0
+"""Seconds until the first round of the job; the start has just made one."""
+JITTER = 0.2
+LONGEST_ROUND = 900.0
+START_SECONDS = 10.0
+ORIGIN = "office"
+
+
+def follow_for_ever(path: Path) -> int:
+    """Round after round, five minutes apart, never many gateways at the same moment. Ends only by a signal."""
+    code = ""
+    wait = FIRST
+    while True:
+        time.sleep(wait * random.uniform(1 - JITTER, 1 + JITTER))
+        code = follow_once(path, code)
+        wait = INTERVAL
+
+
+def follow_once(path: Path, before: str) -> str:
+    """One round in a child process; why it failed (empty when it did not). Only a change is logged."""
+    command = [sys.executable, "-m", "lachan", "follow", "--report", "--commit", "-c", str(path)]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False, timeout=LONGEST_ROUND)
+        report = json.loads(done.stdout)
+        code, problem = str(report["code"]), str(report["problem"])
+    except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
+        code, problem = "disk", "the round gave no report"
+    if code and code != before:
+        log.warning("the office's release is not taken", extra={"event": "follow.failed", "code": code, "reason": problem})
+    elif before and not code:
+        log.info("the office's release is good again", extra={"event": "follow.restored"})
+    return code
+
+
+def command(config: Path | None, *, commit: bool, report: bool) -> int:
+    """`lachan follow`: one round. With `report` the outcome is one line of JSON; the changes are in it unless they were put in force."""
+    configuration = load(find_file(config), require_files=False)
+    state, changes = take_round(configuration, commit=commit)
+    if report:
+        sys.stdout.write(json.dumps({"code": state.code, "problem": state.problem, "changes": changes}) + "\n")
+        return 0
+    if state.code:
+        raise LachanError(f"{state.problem} ({state.code}); giữ nguyên bản {state.serial} / release {state.serial} stays in force")
+    typer.echo(f"Bản {state.serial} của cơ quan đang có hiệu lực. / The office's release {state.serial} is in force.")
+    return 0
+
+
+def take_round(configuration: Configuration, *, commit: bool) -> tuple[FollowState, Changes]:
+    """Follow once; the state that was written, and the changes still to be put in force. Raises LachanError where nobody is followed."""
+    from blocklists.copies import alone
+    from blocklists.follower import FollowError, follow
+
+    settings, state_dir = configuration.lists.follow, configuration.gateway.state_dir
+    if settings is None:
+        raise LachanError("takedown.follow is not set: this gateway follows no office")
+    changes: Changes = {}
+    code = problem = ""
+    with alone(state_dir, "follow", wait=True):
+        enforced = serial_in_force(state_dir)
+        try:
+            root = settings.root.read_bytes()
+            folder = state_dir / "follow" / hashlib.sha256(root).hexdigest()[:16]
+            newest = follow(folder, settings.url, root, enforced)
+            if newest is not None:
+                segment = release.write_file(state_dir, newest.segment)
+                changes = {"orders": {"serial": newest.serial, "segments": [segment], "origin": ORIGIN}}
+                if commit:
+                    put_in_force(state_dir, changes)
+                enforced, changes = newest.serial, {} if commit else changes
+        except FollowError as error:
+            code, problem = error.code, str(error)
+        except (ControlError, GenerationError) as error:
+            code, problem = "apply", str(error)
+        except OSError as error:
+            is_root = error.filename == str(settings.root)
+            code, problem = "root" if is_root else "disk", f"{error.filename or state_dir}: {error.strerror}"
+        now = WallClock.from_environment(os.environ).now()
+        state = (read_state(state_dir) or FollowState()).after(enforced, code, problem, now)
+        write_state(state_dir, state)
+    return state, changes
+
+
+def serial_in_force(state_dir: Path) -> int:
+    """The serial of the office's list in force; 0 when none is."""
+    try:
+        orders = release.read_manifest(state_dir).orders
+    except GenerationError:
+        return 0
+    return orders.serial if orders is not None and orders.origin == ORIGIN else 0

@@ -1,0 +1,176 @@
+"""A gateway follows an office: the real program, signed releases on a real web server, and everything that can go wrong between them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gateway.following import read_state
+from lachan import following
+from lachan.configuration import load
+from lachan.following import follow_once, serial_in_force, take_round
+from tests.support.gateway import Gateway, RunningUpstream, ede_codes, run_command
+from tests.support.publisher import Publisher, serve
+
+SETTINGS = """
+state_dir: var
+dns: {listen: ["127.0.0.1:0"], workers: 2}
+upstreams: {servers: ["udp://127.0.0.1:{upstream}"]}
+cache: {client_ttl_max: 60}
+metrics: {listen: "127.0.0.1:{metrics}"}
+takedown: {follow: {url: "{url}", root: root.json}}
+profiles: [{id: be, band: TH}]
+default_profile: be
+"""
+RECORDS = {("bad.example", "A"): ["192.0.2.1"], ("worse.example", "A"): ["192.0.2.2"]}
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Publisher:
+    """An office that published serial 1, whose root the gateway was given."""
+    office = Publisher(tmp_path / "office")
+    office.publish(1, "bad.example")
+    (tmp_path / "root.json").write_bytes(office.root)
+    return office
+
+
+def is_blocked(gateway: Gateway, name: str) -> bool:
+    """Whether an order blocks the name."""
+    return 16 in ede_codes(gateway.ask(name))
+
+
+def back(folder: Path, kept: Path) -> None:
+    """Put the office's folder back as it was."""
+    shutil.rmtree(folder)
+    shutil.copytree(kept, folder)
+
+
+def test_gateway_enforces_what_the_office_publishes_and_keeps_the_last_good_release(office: Publisher, tmp_path: Path) -> None:
+    """In force before the first answer; published, lifted and again open; damaged, rolled back or gone, the last good release stays."""
+    with (
+        serve(office.folder) as url,
+        RunningUpstream(RECORDS) as upstream,
+        Gateway(tmp_path, SETTINGS, upstream=upstream.port, url=url) as gateway,
+    ):
+        assert is_blocked(gateway, "bad.example")
+        assert not is_blocked(gateway, "worse.example")
+        told = gateway.dig("bad.example", "A")
+        assert "EDE: 16" in told and "12/Q" in told
+        assert "follow" in {row["name"] for row in gateway.status()["processes"]}
+
+        office.publish(2, "bad.example", "worse.example")
+        assert gateway.command("follow").returncode == 0
+        assert is_blocked(gateway, "worse.example")
+        second = tmp_path / "second"
+        shutil.copytree(office.folder, second)
+
+        office.publish(3, "bad.example")
+        assert gateway.command("follow").returncode == 0
+        assert gateway.addresses("worse.example") == ["192.0.2.2"]
+        third = tmp_path / "third"
+        shutil.copytree(office.folder, third)
+        status = gateway.status()
+        assert (status["order_serial"], status["follow"]["serial"], status["follow"]["code"]) == (3, 3, None)
+        assert gateway.metric("lachan_release_failure") == 0
+
+        back(office.folder, second)
+        refused = gateway.command("follow")
+        assert refused.returncode == 1
+        assert "refused" in refused.stderr and "release 3 stays in force" in refused.stderr
+        assert gateway.addresses("worse.example") == ["192.0.2.2"]
+
+        back(office.folder, third)
+        office.publish(4)
+        timestamp = office.folder / "metadata/timestamp.json"
+        timestamp.write_bytes(timestamp.read_bytes().replace(b'"version":', b'"version": 9'))
+        assert gateway.command("follow").returncode == 1
+        assert is_blocked(gateway, "bad.example")
+        follow = gateway.status()["follow"]
+        assert (follow["serial"], follow["code"], follow["failing_since"] is not None) == (3, "refused", True)
+        assert follow["age"] >= 0
+        assert gateway.metric("lachan_release_failure", code="refused") == 1
+        assert gateway.metric("lachan_release_checked_timestamp_seconds") == follow["good_at"]
+
+
+def test_start_without_the_office_answers_from_the_last_good_release(office: Publisher, tmp_path: Path) -> None:
+    """After a restart with nobody there the list is still enforced, and the status says since when nobody is."""
+    with RunningUpstream(RECORDS) as upstream:
+        with serve(office.folder) as url, Gateway(tmp_path, SETTINGS, upstream=upstream.port, url=url) as gateway:
+            assert is_blocked(gateway, "bad.example")
+        with gateway:
+            assert is_blocked(gateway, "bad.example")
+            follow = gateway.status()["follow"]
+            assert (follow["serial"], follow["code"]) == (1, "unreachable")
+
+
+def configured(folder: Path, url: str) -> Path:
+    """A configuration that follows, without a running gateway."""
+    path = folder / "lachan.yaml"
+    path.write_text(f'state_dir: var\ntakedown: {{follow: {{url: "{url}", root: root.json}}}}\n')
+    return path
+
+
+def test_round_hands_its_changes_to_whoever_starts_the_gateway(office: Publisher, tmp_path: Path) -> None:
+    """Without committing, the changes are in the report and nothing is in force yet."""
+    with serve(office.folder) as url:
+        state, changes = take_round(load(configured(tmp_path, url)), commit=False)
+    assert (state.serial, state.code) == (1, "")
+    assert (changes["orders"]["serial"], changes["orders"]["origin"]) == (1, "office")
+    assert serial_in_force(tmp_path / "var") == 0
+    assert read_state(tmp_path / "var") == state
+
+
+def test_release_that_cannot_be_put_in_force_is_told_and_tried_again(office: Publisher, tmp_path: Path) -> None:
+    """Where there is no generation yet the list cannot be enforced; the next round has it again."""
+    with serve(office.folder) as url:
+        configuration = load(configured(tmp_path, url))
+        for _ in range(2):
+            state, _ = take_round(configuration, commit=True)
+            assert (state.serial, state.code) == (0, "apply")
+
+
+def test_missing_root_and_missing_office_are_told_apart(office: Publisher, tmp_path: Path) -> None:
+    """The code says whether this machine or the office is at fault."""
+    with serve(office.folder) as url:
+        path = configured(tmp_path, url)
+        (tmp_path / "root.json").unlink()
+        assert take_round(load(path, require_files=False), commit=True)[0].code == "root"
+    (tmp_path / "root.json").write_bytes(office.root)
+    assert take_round(load(path), commit=True)[0].code == "unreachable"
+
+
+def test_only_a_change_is_logged(
+    office: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line when following begins to fail, one when it is good again, none in between."""
+    with serve(office.folder) as url:
+        path = configured(tmp_path, url)
+    caplog.set_level(logging.INFO, logger="lachan.following")
+    code = follow_once(path, "")
+    assert code == "unreachable"
+    assert follow_once(path, code) == "unreachable"
+    assert [record.message for record in caplog.records] == ["the office's release is not taken"]
+    monkeypatch.setattr(following.subprocess, "run", lambda *_, **__: _Done(json.dumps({"code": "", "problem": ""})))
+    assert follow_once(path, code) == ""
+    monkeypatch.setattr(following.subprocess, "run", lambda *_, **__: _Done(""))
+    assert follow_once(path, "") == "disk"
+    assert len(caplog.records) == 3
+
+
+class _Done:
+    def __init__(self, stdout: str) -> None:
+        self.stdout = stdout
+
+
+def test_check_judges_the_root_and_the_choice_of_source(office: Publisher, tmp_path: Path) -> None:
+    """A good root passes; another file, a file beside an office, or neither of them is a mistake with its place."""
+    path = configured(tmp_path, "https://office.example/")
+    assert run_command("check", "-c", str(path)).returncode == 0
+    assert "office.example" in run_command("config", "show", "-c", str(path)).stdout
+    (tmp_path / "root.json").write_bytes((office.folder / "metadata/timestamp.json").read_bytes())
+    refused = run_command("check", "-c", str(path))
+    assert refused.returncode == 1 and "takedown.follow.root" in refused.stderr
