@@ -121,8 +121,8 @@ class Shelves:
         if self._shelf is None or number != self._number:
             version, entries = self._read_generation(number)
             if self._shelf is None or version != self._version:
-                document = load() if number is None else read_file(self.state_dir, version)
-                self._shelf, self._version = read_shelf(document, version), version
+                self._shelf = read_shipped() if number is None else read_shelf(read_file(self.state_dir, version), version)
+                self._version = version
             self._shelf = replace(self._shelf, entries=_count(self._shelf.catalogue, entries), partly=_read_partly())
             self._number = number
         return self._shelf
@@ -143,6 +143,12 @@ class Shelves:
             return current_number(self.state_dir)
         except GenerationError:
             return self._number or None
+
+
+@cache
+def read_shipped() -> Shelf:
+    """The catalogue that comes with the product."""
+    return read_shelf(load(), "shipped")
 
 
 def read_shelf(document: Mapping[str, Any], version: str) -> Shelf:

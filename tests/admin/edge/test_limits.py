@@ -1,0 +1,58 @@
+"""Bodies are bounded in size and time, whatever the headers claim."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from admin.edge.limits import BodyLimit
+from admin.errors import TooLarge
+
+
+async def count(scope: Scope, receive: Receive, send: Send) -> None:
+    body = await Request(scope, receive).body()
+    await PlainTextResponse(str(len(body)))(scope, receive, send)
+
+
+async def send_body(content: bytes | AsyncIterator[bytes], headers: dict[str, str] | None = None, seconds: float = 5.0) -> str:
+    app = BodyLimit(count, 1000, seconds)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+        return (await client.post("/", content=content, headers=headers)).text
+
+
+async def drip(pieces: int, size: int, wait: float = 0.0) -> AsyncIterator[bytes]:
+    for _ in range(pieces):
+        await asyncio.sleep(wait)
+        yield b"x" * size
+
+
+async def test_body_within_the_limit_passes() -> None:
+    """An ordinary form is not disturbed."""
+    assert await send_body(b"x" * 1000) == "1000"
+    assert await send_body(drip(10, 100)) == "1000"
+
+
+@pytest.mark.parametrize("length", ["1001", "99999999999", "-5", "many"])
+async def test_claimed_length_over_the_limit_is_refused_at_once(length: str) -> None:
+    """Nothing is read of a body that says it is too large, or says nonsense."""
+    with pytest.raises(TooLarge):
+        await send_body(b"", {"Content-Length": length})
+
+
+async def test_body_without_a_length_is_counted() -> None:
+    """A chunked body cannot grow past the limit."""
+    with pytest.raises(TooLarge):
+        await send_body(drip(20, 100))
+
+
+async def test_trickling_body_is_ended() -> None:
+    """A client that sends a byte now and then does not hold a place for ever."""
+    with pytest.raises(TooLarge) as caught:
+        await send_body(drip(100, 1, 0.05), seconds=0.2)
+    assert caught.value.code == "too_slow"

@@ -1,0 +1,25 @@
+"""Codes that reach a person have words."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from admin.pages.phrases import FAULTS, MISTAKES
+
+ADMIN = Path(__file__).parents[3] / "admin"
+
+
+def test_every_code_of_a_field_mistake_has_a_sentence() -> None:
+    """A new check without words is found here."""
+    codes: set[str] = set()
+    for path in ADMIN.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        codes |= set(re.findall(r'FieldMistake\([^,()]+, "([a-z_]+)"\)', text))
+        codes |= set(re.findall(r'form\.mistake\("[a-z_]+", "([a-z_]+)"\)', text))
+    assert codes - set(MISTAKES) == set()
+
+
+def test_every_fault_has_a_headline_and_a_way_on() -> None:
+    """No page for an error is a dead end."""
+    assert all(headline and remedy for headline, remedy in FAULTS.values())
