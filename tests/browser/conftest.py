@@ -96,9 +96,9 @@ def place(tmp_path: Path) -> Iterator[Place]:
     one.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium."""
+    """Debian's Chromium. Closed after each module: while it is open, its loop keeps tests that are coroutines from running."""
     if shutil.which(CHROMIUM) is None:
         pytest.skip("no Chromium here")
     SCREENSHOTS.mkdir(exist_ok=True)
