@@ -58,8 +58,8 @@ def test_gateway_enforces_what_the_office_publishes_and_keeps_the_last_good_rele
     ):
         assert is_blocked(gateway, "bad.example")
         assert not is_blocked(gateway, "worse.example")
-        told = gateway.dig("bad.example", "A")
-        assert "EDE: 16" in told and "12/Q" in told
+        assert "EDE: 16 (Censored)" in gateway.dig("bad.example", "A")
+        assert "12/QĐ-STTTT" in gateway.command("explain", "bad.example").stdout
         assert "follow" in {row["name"] for row in gateway.status()["processes"]}
 
         office.publish(2, "bad.example", "worse.example")

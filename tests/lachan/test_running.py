@@ -83,6 +83,7 @@ def test_description_names_what_is_wrong() -> None:
                 "faults": ["worker 1 does not answer"],
                 "upstreams": [{"upstream": "udp://192.0.2.1:53", "up": False, "rtt": 0.0, "asked": 3}],
                 "clock": {"test": True},
+                "follow": {"serial": 7, "code": "unreachable", "age": 90},
                 "last_change": {"error": "broken", "where": "files/x"},
                 "notes": ["a note"],
             }
@@ -94,5 +95,13 @@ def test_description_names_what_is_wrong() -> None:
         "test clock is on",
         "broken files/x",
         "a note",
+        "the office's list: 7",
+        "(unreachable); lần tốt gần nhất / last good: 90 s",
     ]:
         assert part in lines
+
+
+def test_description_of_a_followed_office() -> None:
+    """Its serial alone when all is well; never before a good release, it says so."""
+    assert "  danh sách của cơ quan / the office's list: 3" in describe({"follow": {"serial": 3, "code": None, "age": 4}})
+    assert "never" in "\n".join(describe({"follow": {"serial": 0, "code": "refused", "age": None}}))
