@@ -88,10 +88,10 @@ class Outcomes:
         self, query: Query, transport: Transport, rewrite: Rewrite, addresses: Sequence[bytes], ttl: int, expires: int = NEVER
     ) -> Outcome:
         """An alias to the target of a rewrite with `addresses` behind it; only the types that lead to an address have something behind
-        it.
+        it. Other types get no data, except from a policy zone: its alias is there for every type.
         """
         width = _ADDRESS_WIDTH.get(query.qtype, 0)
-        if width or query.qtype == Qtype.CNAME or query.qtype == Qtype.ANY:
+        if width or query.qtype == Qtype.CNAME or query.qtype == Qtype.ANY or rewrite.reason is Reason.RPZ:
             behind = [(query.qtype, ttl, address) for address in addresses if len(address) == width]
             answer = alias_answer(wire_from_text(rewrite.target), ttl, behind)
         else:
