@@ -199,26 +199,26 @@ class Pipeline:
     def answer_now(self, data: bytes, origin: Origin) -> bytes | Pending | None:
         """The reply to a message, None for silence, PENDING when it comes later."""
         try:
-            return self._accept(data, origin)
+            query = parse_query(data, origin.transport is not Transport.UDP)
+            if query is None:
+                self._silent.n += 1
+                return None
+            record = origin.record
+            if record is None:
+                admitted = self._admission.admit(query, len(data), origin, self._now, self._wall)
+                if not isinstance(admitted, Record):
+                    return admitted
+                record = admitted
+            if isinstance(query, Reject):
+                return self._admission.reject(query, origin)
+            return self._serve(query, data, origin, record)
         except Exception as error:  # a fault of ours must cost one client one answer, and nobody else anything
             return self._guard(error, parse_query(data))
 
     # The stages
 
-    def _accept(self, data: bytes, origin: Origin) -> bytes | Pending | None:
-        """Read, admit, look among the finished replies, judge."""
-        query = parse_query(data, origin.transport is not Transport.UDP)
-        if query is None:
-            self._silent.n += 1
-            return None
-        record = origin.record
-        if record is None:
-            admitted = self._admission.admit(query, len(data), origin, self._now, self._wall)
-            if not isinstance(admitted, Record):
-                return admitted
-            record = admitted
-        if isinstance(query, Reject):
-            return self._admission.reject(query, origin)
+    def _serve(self, query: Query, data: bytes, origin: Origin, record: Record) -> bytes | Pending | None:
+        """Look among the finished replies, judge, do what the verdict says."""
         edns = query.edns
         if edns is not None and edns.mac is not None:
             record = self._admission.behind(record, edns.mac, origin, self._now, self._wall)
@@ -226,7 +226,7 @@ class Pipeline:
             self._clients.refresh(origin.scope, record, origin.local, self._wall)
         raw = canonical_query(query)
         is_plain = raw == data[2:]
-        if raw is not None:
+        if raw is not None and (record.view.base is not None or not is_plain):
             reply = self._replies.find(query, origin, record, raw, int(self._now), self._resolution)
             if reply is not None:
                 return reply
@@ -310,8 +310,7 @@ class Pipeline:
         """What a query waited for is there."""
         try:
             self.begin()
-            key = (ask.target or ask.query).key
-            found = self._resolution.take(ask.cache_key, key, outcome, self._now)
+            found = self._resolution.take(ask.cache_key, (ask.target or ask.query).key, outcome, self._now)
             if ask.is_answered:
                 return
             reply = self._go_on(ask, found)
@@ -341,8 +340,8 @@ class Pipeline:
             if verdict != ask.verdict:
                 ask.target = None
                 return self._carry_out(ask, verdict)
-        if is_stale and isinstance(found, Cached):
-            return self._finish(ask, found, is_stale=True)
+        if isinstance(found, Cached):
+            return self._finish(ask, found, is_stale)
         return self._settle(ask, found)
 
     def _send(self, ask: Ask, reply: bytes | Pending | None) -> None:
@@ -390,7 +389,8 @@ class Pipeline:
                 body = age_body(answer, age, ttl_max)
         note = Note("visited", verdict.category, text_of(query.key)) if policy.activity == "history" else None
         tally = self._tallies.plain(transport, query.qtype, answer.rcode)
-        return self._replies.reply(ask, Outcome(answer, tally, errors, note, expires, cached, ttl_max), int(self._now), body)
+        outcome = Outcome(answer, tally, errors, note, expires, cached, ttl_max)
+        return self._replies.reply(ask, outcome, int(self._now), body)
 
     def _finish_rewrite(self, ask: Ask, verdict: Rewrite, cached: Cached, is_stale: bool) -> bytes | None:
         """The addresses of a rewrite's target, under the alias."""

@@ -35,7 +35,8 @@ ENCRYPTED: Final = frozenset({Transport.DOT, Transport.DOH, Transport.DOQ})
 class Origin:
     """Where a query came from and how its reply goes back.
 
-    `peer` and `local` are packed addresses (4 or 16 octets; IPv4 in its 4-octet form), `local` None where the listener cannot tell.
+    `port` is 0 where the listener keeps the whole address in `handle`. `peer` and `local` are packed addresses (4 or 16 octets; IPv4 in its
+    4-octet form), `local` None where the listener cannot tell.
     `token` is the client token of a server name, a DoH path or a front end.
     `scope` holds the records of the listener's sources and `source` is the key of this one; `record` is its record when the listener has
     already

@@ -15,7 +15,7 @@ from gateway.query import ENCRYPTED, Origin, Query, Transport
 from gateway.resolution import Resolution
 from gateway.tallies import Tallies
 from gateway.wire.compose import Errors, compose_error, compose_reply, compose_truncated, udp_limit
-from gateway.wire.constants import MAX_MESSAGE, Flag, Rcode
+from gateway.wire.constants import MAX_MESSAGE, MIN_UDP_SIZE, Flag, Rcode
 from gateway.wire.edns import opt_record
 from gateway.wire.message import parse_query
 
@@ -81,26 +81,31 @@ class Replies:
 
     def reply(self, ask: Ask, outcome: Outcome, second: int, body: bytes | None = None) -> bytes:
         """Compose, count, note, and keep for the next who asks."""
-        query, origin = ask.query, ask.origin
+        answer, tally, errors, note, expires, cached, ttl_max = outcome
+        query = ask.query
+        transport = ask.origin.transport
         edns = query.edns
-        options = b"" if edns is None or edns.plain else self.options(query, origin)
-        answer = outcome.answer
-        is_padded = edns is not None and edns.padding and origin.transport in ENCRYPTED
-        reply = compose_reply(
-            query, answer, answer.body if body is None else body, _limit(query, origin), outcome.errors, options, is_padded
-        )
-        outcome.tally.n += 1
-        note = outcome.note
+        options = b""
+        is_padded = False
+        limit = MIN_UDP_SIZE
+        if edns is not None:
+            limit = udp_limit(edns)
+            if not edns.plain:
+                options = self.options(query, ask.origin)
+                is_padded = edns.padding and transport in ENCRYPTED
+        if transport is not Transport.UDP:
+            limit = MAX_MESSAGE
+        reply = compose_reply(query, answer, answer.body if body is None else body, limit, errors, options, is_padded)
+        tally.n += 1
         if note is not None:
             self._notebook.write(ask.record, note)
-        raw = ask.raw
-        is_kept = ask.is_plain and raw is not None and not reply[2] & _TC and outcome.expires > second
-        if is_kept and raw is not None and self._tables.is_second_sight(raw):
-            start = 10 + len(query.question)
-            entry = Entry(reply[2:], outcome.tally, query.key, note, outcome.expires, outcome.cached, start, outcome.ttl_max)
-            if note is None:
-                entry.second = second
-            self._tables.enter(ask.record.view, raw, entry)
+        if ask.is_plain and not reply[2] & _TC and expires > second:
+            raw = ask.raw
+            if raw is not None and self._tables.is_second_sight(raw):
+                entry = Entry(reply[2:], tally, query.key, note, expires, cached, 10 + len(query.question), ttl_max)
+                if note is None:
+                    entry.second = second
+                self._tables.enter(ask.record.view, raw, entry)
         return reply
 
     def error(self, ask: Ask, rcode: int, errors: Errors = ()) -> bytes:

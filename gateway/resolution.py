@@ -14,7 +14,7 @@ from typing import Final
 from gateway.asks import Ask
 from gateway.cache import AnswerCache, CacheKey
 from gateway.cache import Entry as Cached
-from gateway.inspection import Rebinding, UpstreamBlock, inspect
+from gateway.inspection import UpstreamBlock, inspect
 from gateway.listeners import PENDING, Pending
 from gateway.metrics import CACHE, CACHE_BYTES, CACHE_ENTRIES, Counters
 from gateway.outcomes import REBINDING, UPSTREAM_BLOCK
@@ -101,11 +101,9 @@ class Resolution:
             return outcome
         if outcome is self._last_answer and self._last_entry is not None:
             return self._last_entry
-        answer = inspect(outcome, key, self._resolver.is_routed(cache_key[5]), self._allow)
-        if isinstance(answer, UpstreamBlock):
-            answer = _emptied(outcome, UPSTREAM_BLOCK)
-        elif isinstance(answer, Rebinding):
-            answer = _emptied(outcome, REBINDING)
+        answer = inspect(outcome, key, cache_key[5] != 0, self._allow)
+        if not isinstance(answer, Answer):
+            answer = _emptied(outcome, UPSTREAM_BLOCK if isinstance(answer, UpstreamBlock) else REBINDING)
         self._last_answer = outcome
         self._last_entry = entry = self._cache.put(cache_key, answer, now)
         return entry

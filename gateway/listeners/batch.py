@@ -98,6 +98,8 @@ class _Ring:
         start = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
         self.bases = [octets + slot * _STRIDE for slot in range(SLOTS)]
         self.names = [slice(at, at + self.name_size) for at in range(addresses, octets, ADDRESS_STRIDE)]
+        self.addresses = [slice(name.start, name.start + ADDRESS_STRIDE) for name in self.names]
+        """Address and control message together: all that a reply needs to find its way."""
         self.controls = [slice(name.start + control_at, name.start + control_at + self.control_size) for name in self.names]
         self.headers = [slice(slot * _HEADER, slot * _HEADER + _HEADER) for slot in range(SLOTS)]
         self.pointer = ctypes.c_void_p(start)
@@ -260,30 +262,22 @@ class BatchListener:
             return 0
         ring = self._ring
         memory = ring.memory
-        at = ring.names[slot].start
-        first, last = ring.address
+        source = peer = memory[ring.keys[slot]]
         local = None
-        if self._with_local:
-            local_first, local_last = ring.local
-            local = memory[at + local_first : at + local_last]
-        origin = Origin(
-            Transport.UDP,
-            memory[at + first : at + last],
-            int.from_bytes(memory[at + 2 : at + 4], "big"),
-            self._scope,
-            memory[ring.keys[slot]],
-            local,
-            None,
-            self._send_late,
-            None,
-            record,
-        )
+        if self._with_local or self._is_v6:
+            at = ring.names[slot].start
+            first, last = ring.address
+            peer = memory[at + first : at + last]
+            if self._with_local:
+                first, last = ring.local
+                local = memory[at + first : at + last]
+        origin = Origin(Transport.UDP, peer, 0, self._scope, source, local, None, self._send_late, None, record)
         reply = self._front.answer_now(memory[base : base + length], origin)
-        if reply is None:
-            return 0
         if reply is PENDING:
-            origin.handle = memory[at : at + ADDRESS_STRIDE]
+            origin.handle = memory[ring.addresses[slot]]
             self._waiting += 1
+            return 0
+        if reply is None:
             return 0
         size = len(reply)
         memory[base : base + size] = reply
@@ -344,9 +338,8 @@ class BatchListener:
         sizes = ring.sizes
         for start in range(0, len(late), SLOTS):
             part = late[start : start + SLOTS]
-            for slot, ((origin, reply), base) in enumerate(zip(part, ring.bases, strict=False)):
-                at = ring.names[slot].start
-                memory[at : at + ADDRESS_STRIDE] = origin.handle
+            for slot, (origin, reply), base, address in zip(range(SLOTS), part, ring.bases, ring.addresses, strict=False):
+                memory[address] = origin.handle
                 size = len(reply)
                 memory[base : base + size] = reply
                 sizes[slot] = size

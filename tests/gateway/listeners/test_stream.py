@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,13 @@ def query(name: str = "www.example.com", qtype: str = "A", number: int = 1) -> b
     return dns.message.make_query(name, qtype, id=number).to_wire()
 
 
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - listeners have no event to wait for
+            await asyncio.sleep(0.01)
+
+
 class Slow(ScriptedUpstream):
     """Answers names that begin with `late` after a while, and `never` not at all."""
 
@@ -40,7 +48,7 @@ class Slow(ScriptedUpstream):
             return super().handle(asked)
         if asked.qname.startswith("never"):
             return None
-        return [Say(addresses(asked, "198.51.100.7"), after=0.15 if asked.qname.startswith("late") else 0.0)]
+        return [Say(addresses(asked, "198.51.100.7"), after=0.3 if asked.qname.startswith("late") else 0.0)]
 
 
 async def test_answers_leave_as_they_come(tmp_path: Path) -> None:
@@ -81,7 +89,7 @@ async def test_length_too_short_for_a_header_ends_the_connection(tmp_path: Path,
     """What has no room for a header is no DNS; the connection is closed at once."""
     async with OneWorker(tmp_path) as worker, Stream(worker.server) as stream:
         stream.writer.write(size.to_bytes(2, "big") + bytes(size))
-        assert await stream.is_closed(2.0)
+        assert await stream.is_closed(10.0)
         assert worker.metric("lachan_malformed", "dropped") == 1
 
 
@@ -92,7 +100,7 @@ async def test_client_that_has_said_everything_still_gets_its_answers(tmp_path: 
         stream.send(query("www.example.com", number=6))
         stream.writer.write_eof()
         assert {dns.message.from_wire(await stream.receive()).id for _ in range(2)} == {5, 6}
-        assert await stream.is_closed(1.0)
+        assert await stream.is_closed(10.0)
 
 
 async def test_cut_message_ends_quietly(tmp_path: Path) -> None:
@@ -102,22 +110,20 @@ async def test_cut_message_ends_quietly(tmp_path: Path) -> None:
             stream.writer.write(b"\0\x40" + query()[:10])
             await asyncio.sleep(0.02)
         assert answers(await ask(worker.server, "www.example.com", transport="tcp")) == ["198.51.100.1"]
-        await asyncio.sleep(0.05)
-        assert worker.streams.is_idle
+        await until(lambda: worker.streams.is_idle)
 
 
 async def test_idle_connection_is_closed(tmp_path: Path) -> None:
     """A connection without queries ends after its idle time; one that asks stays."""
-    async with OneWorker(tmp_path, limits=PROMPT) as worker, Stream(worker.server) as stream, Stream(worker.server) as busy:
+    async with OneWorker(tmp_path, limits=Limits(tcp_idle=1.0)) as worker, Stream(worker.server) as stream, Stream(worker.server) as busy:
         stream.send(query("localhost"))
         await stream.receive()
-        begun = asyncio.get_running_loop().time()
-        for _ in range(4):
+        ended = asyncio.create_task(stream.is_closed(10.0))
+        while not ended.done():
             busy.send(query("localhost"))
             await busy.receive()
-            await asyncio.sleep(0.25)
-        assert await stream.is_closed(0.1)
-        assert asyncio.get_running_loop().time() - begun > 0.9
+            await asyncio.sleep(0.1)
+        assert ended.result()
         busy.send(query("localhost"))
         await busy.receive()
 
@@ -127,7 +133,7 @@ async def test_slow_query_is_cut_off(tmp_path: Path, octets: bytes) -> None:
     """No octet, one octet or half a query: after the time a query may take the connection is closed."""
     async with OneWorker(tmp_path, limits=PROMPT) as worker, Stream(worker.server) as stream:
         stream.writer.write(octets)
-        assert await stream.is_closed(2.0)
+        assert await stream.is_closed(10.0)
 
 
 async def test_query_in_too_many_pieces_is_cut_off(tmp_path: Path) -> None:
@@ -139,7 +145,7 @@ async def test_query_in_too_many_pieces_is_cut_off(tmp_path: Path) -> None:
                 stream.writer.write(b"\0")
                 await stream.writer.drain()
                 await asyncio.sleep(0.001)
-        assert await stream.is_closed(2.0)
+        assert await stream.is_closed(10.0)
         assert worker.metric("lachan_connections_refused", "tcp", "slow") == 1
 
 
@@ -148,12 +154,11 @@ async def test_one_client_cannot_take_all_connections(tmp_path: Path) -> None:
     async with OneWorker(tmp_path, limits=Limits(tcp_per_client=5)) as worker:
         async with contextlib.AsyncExitStack() as stack:
             streams = [await stack.enter_async_context(Stream(worker.server, "127.0.0.2")) for _ in range(12)]
-            await asyncio.sleep(0.05)
-            closed = [await stream.is_closed(0.02) for stream in streams]
-            assert closed == [False] * 5 + [True] * 7
+            closed = await asyncio.gather(*(stream.is_closed(1.0) for stream in streams))
+            assert list(closed) == [False] * 5 + [True] * 7
             assert (await ask(worker.server, "localhost", transport="tcp", source="127.0.0.3")).rcode() == 0
             assert worker.metric("lachan_connections_refused", "tcp", "client") == 7
-        await asyncio.sleep(0.1)
+        await until(lambda: worker.streams.is_idle)
         assert (await ask(worker.server, "localhost", transport="tcp", source="127.0.0.2")).rcode() == 0
 
 
@@ -165,7 +170,7 @@ async def test_idle_time_shrinks_as_places_run_out(tmp_path: Path) -> None:
         for stream in streams:
             stream.send(query("localhost"))
             await stream.receive()
-        assert all(await asyncio.gather(*(stream.is_closed(2.0) for stream in streams)))
+        assert all(await asyncio.gather(*(stream.is_closed(10.0) for stream in streams)))
         assert (await ask(worker.server, "localhost", transport="tcp", source="127.0.0.3")).rcode() == 0
 
 
@@ -178,7 +183,7 @@ async def test_queries_under_way_are_bounded_per_connection(tmp_path: Path) -> N
     ):
         for number in range(40):
             stream.send(query(f"late{number}.example.com", number=number))
-        await asyncio.sleep(0.08)
+        await until(lambda: len(upstream.questions) >= 10)
         assert len(upstream.questions) == 10
         got = {dns.message.from_wire(await stream.receive()).id for _ in range(40)}
         assert got == set(range(40))
@@ -193,7 +198,7 @@ async def test_ten_thousand_queries_and_gone(tmp_path: Path) -> None:
             flood.writer.write((len(data).to_bytes(2, "big") + data) * 10_000)
             begun = asyncio.get_running_loop().time()
             assert answers(await ask(worker.server, "www.example.com", source="127.0.0.3")) == ["198.51.100.1"]
-            assert asyncio.get_running_loop().time() - begun < 1.0
+            assert asyncio.get_running_loop().time() - begun < 3.0
         assert answers(await ask(worker.server, "www.example.com", source="127.0.0.3")) == ["198.51.100.1"]
 
 
@@ -216,8 +221,7 @@ async def test_client_that_never_reads_is_stopped(tmp_path: Path) -> None:
             assert connection._transport.get_write_buffer_size() < 64 * 1024 + 64 * 20_000
             assert answers(await ask(worker.server, "www.example.com")) == ["198.51.100.1"]
             connection._stalled_at -= 10
-            await asyncio.sleep(0.4)
-            assert worker.streams.is_idle
+            await until(lambda: worker.streams.is_idle)
         assert worker.metric("lachan_connections_refused", "tcp", "slow") == 1
 
 
@@ -238,11 +242,10 @@ async def test_stop_lets_connections_finish(tmp_path: Path) -> None:
             waiting.send(query("late.example.com", number=9))
             await asyncio.sleep(0.05)
             worker.streams.stop()
-            assert await idle.is_closed(1.0)
+            assert await idle.is_closed(10.0)
             assert dns.message.from_wire(await waiting.receive()).id == 9
-            assert await waiting.is_closed(1.0)
-        await asyncio.sleep(0.05)
-        assert worker.streams.is_idle
+            assert await waiting.is_closed(10.0)
+        await until(lambda: worker.streams.is_idle)
 
 
 async def test_tls_by_the_same_class(tmp_path: Path) -> None:
@@ -268,9 +271,8 @@ async def test_tls_by_the_same_class(tmp_path: Path) -> None:
                 assert answers(dns.message.from_wire(await stream.receive())) == ["198.51.100.1"]
         async with Stream(server) as plain:
             plain.writer.write(b"GET / HTTP/1.1\r\n\r\n" * 5)
-            assert await plain.is_closed(2.0)
+            assert await plain.is_closed(10.0)
         assert worker.metric("lachan_queries", "dot", "A") == 3
-        await asyncio.sleep(0.05)
-        assert listener.is_idle
+        await until(lambda: listener.is_idle)
         listener.close()
         listening.close()
