@@ -23,8 +23,10 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="cấu hình / the configuration", no_args_is_help=True)
 lists_app = typer.Typer(help="danh sách / the lists", no_args_is_help=True)
+exits_app = typer.Typer(help="đóng lối vòng / closing the ways around", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(lists_app, name="lists")
+app.add_typer(exits_app, name="exits")
 zone_app = typer.Typer(help="vùng RPZ / policy zones", no_args_is_help=True)
 app.add_typer(zone_app, name="zone")
 
@@ -112,6 +114,31 @@ def zone_pull(
     from lachan import zones
 
     zones.pull_zone(source, zone, key, target)
+
+
+@exits_app.callback()
+def exits_group() -> None:
+    """A group, although it has one command."""
+
+
+@exits_app.command("export")
+def exits_export(
+    gateway: Annotated[
+        list[str],
+        typer.Option("--gateway", metavar="ADDRESS", help="địa chỉ của cổng lọc, IPv4 và cả IPv6 nếu có / the gateway's address"),
+    ],
+    form: Annotated[str, typer.Option("--format", help="nft, mikrotik, openwrt")] = "nft",
+    interface: Annotated[
+        str | None, typer.Option("--interface", help="tên mạng trong trên bộ định tuyến / the local network's name on the router")
+    ] = None,
+    same_network: Annotated[
+        bool, typer.Option("--same-network/--other-network", help="cổng lọc ở cùng mạng với thiết bị / gateway and devices share a network")
+    ] = True,
+) -> None:
+    """Luật cho bộ định tuyến: DNS đặt cứng trong máy cũng về cổng lọc / rules for a router: hard-coded DNS comes back to the gateway."""
+    from lachan import exits
+
+    exits.write(form, gateway, interface, same_network)
 
 
 @app.command()
