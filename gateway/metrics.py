@@ -271,6 +271,11 @@ class Counters:
         """Set a gauge of this worker; the supervisor adds the workers' values up."""
         self._gauges[metric.name, self._fold(metric, labels)] = value
 
+    def forget(self, metric: Metric) -> None:
+        """Drop every series of a gauge: what is not set again is gone (an upstream that is no longer configured)."""
+        for key in [key for key in self._gauges if key[0] == metric.name]:
+            del self._gauges[key]
+
     def harvest(self) -> list[Row]:
         """Counts since the last harvest and gauges as they are, ready for JSON; counts start again at zero.
 

@@ -258,8 +258,11 @@ class Supervisor:
                 self._notifier.alive()
             if now >= next_pulse:
                 next_pulse = now + PULSE_SECONDS
-                self._totals.take_marks({}, now)
-                take_pulse(self._totals, self._settings.state_dir, jumps, drops)
+                try:
+                    self._totals.take_marks({}, now)
+                    take_pulse(self._totals, self._settings.state_dir, jumps, drops)
+                except Exception:  # numbers are never worth the watchdog
+                    log.exception("pulse failed", extra={"event": "pulse.failed"})
             await asyncio.sleep(POLL_SECONDS if self._clock.is_test else 0.5)
 
     def _heard(self, worker: int, event: str, told: Fields) -> None:

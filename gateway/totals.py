@@ -76,8 +76,8 @@ class Totals(Collector):
                 self._histograms[metric.name] = {(): [0.0] * (len(metric.buckets) + 2)}
 
     def take(self, worker: int, rows: Iterable[object]) -> None:
-        """Add one harvest of a worker; rows that fit no metric are ignored (a worker of another version)."""
-        gauges = self._of_workers.setdefault(worker, {})
+        """Add one harvest of a worker; it holds every gauge the worker has. Rows that fit no metric are ignored (another version)."""
+        gauges = self._of_workers[worker] = {}
         for row in rows:
             if not isinstance(row, list) or len(row) != 3:
                 continue

@@ -143,6 +143,7 @@ class Gateway:
     def count(self) -> None:
         """Bring the counters and gauges up to date."""
         self._pipeline.count()
+        self._counters.forget(UPSTREAM_UP)
         for upstream in self._resolver.status():
             before = self._told.get(upstream.label)
             tally = upstream.tally

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway import totals as module
-from gateway.metrics import ACTIVE_DEVICES, BLOCKED, CACHE_ENTRIES, QUERIES, UPSTREAM_SECONDS, WORKER_RESTARTS, Counters
+from gateway.metrics import ACTIVE_DEVICES, BLOCKED, CACHE_ENTRIES, QUERIES, UPSTREAM_SECONDS, UPSTREAM_UP, WORKER_RESTARTS, Counters
 from gateway.totals import ActiveDevices, Totals
 
 
@@ -27,6 +27,19 @@ def test_counters_add_up_and_survive_a_worker() -> None:
     assert (totals.value(QUERIES, ("udp", "A")), totals.value(CACHE_ENTRIES)) == (7, 4)
     totals.take(0, rows_of(1))
     assert totals.value(QUERIES, ("udp", "A")) == 8
+
+
+def test_gauge_that_a_worker_no_longer_has_disappears() -> None:
+    """An upstream taken out of the settings leaves no series behind."""
+    totals, counters = Totals(), Counters()
+    for upstream in ("a", "b"):
+        counters.set(UPSTREAM_UP, (upstream,), 1)
+    totals.take(0, counters.harvest())
+    counters.forget(UPSTREAM_UP)
+    counters.set(UPSTREAM_UP, ("b",), 1)
+    totals.take(0, counters.harvest())
+    assert 'upstream_up_workers{upstream="a"}' not in totals.expose().decode()
+    assert totals.value(UPSTREAM_UP, ("b",)) == 1
 
 
 def test_histogram_is_exposed_cumulative() -> None:
