@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 
 import dns.name
+import dns.tsig
 from sqlalchemy import func, select
 
+from admin.rpzsettings import RpzOutSettings
 from blocklists.database import Database
 from blocklists.normalize import key_of_name
 from blocklists.policyzone import Entry, PolicyZone
 from blocklists.takedown import tables
 from blocklists.takedown.model import IN_FORCE, Match
 from blocklists.takedown.store import Office
-from blocklists.xfr import TransferServer
+from blocklists.xfr import Feed, Secondary, TransferServer
+from gateway.errors import StartError
 
 log = logging.getLogger(__name__)
 _MATCH = {Match.BOTH: 0, Match.EXACT: 1, Match.BELOW: 2}
@@ -29,6 +32,10 @@ class ListFeed:
     def __init__(self, server: TransferServer, zone: PolicyZone) -> None:
         self.server = server
         self.zone = zone
+
+    async def stop(self) -> None:
+        """Stop serving."""
+        await self.server.stop()
 
     async def follow(self, database: Database, office: Office) -> None:
         """Take the zone to the newest version, if it is not there yet."""
@@ -48,6 +55,18 @@ class ListFeed:
         self.server.announce(self.zone.origin)
 
 
-def zone_name(text: str) -> dns.name.Name:
-    """A zone's name as the transfer server knows it."""
-    return dns.name.from_text(text)
+async def open_feed(settings: RpzOutSettings) -> ListFeed:
+    """Serve the list as `rpz_out` says. Raises StartError when the address is taken."""
+    zone = PolicyZone(settings.zone)
+    feed = Feed(
+        zones={zone.origin: zone},
+        keys={dns.name.from_text(key.name): dns.tsig.Key(key.name, key.secret, key.algorithm) for key in settings.keys},
+        open_to=settings.open_to,
+        secondaries=[Secondary(one.address, one.port, one.key) for one in settings.secondaries],
+    )
+    server = TransferServer(feed)
+    try:
+        await server.start(settings.listen.host, settings.listen.port)
+    except OSError as error:
+        raise StartError(f"rpz_out.listen: cannot listen on {settings.listen} ({error.strerror}): choose another address") from error
+    return ListFeed(server, zone)

@@ -24,6 +24,7 @@ from admin.app import create_app, create_page_app, open_services
 from admin.audit import keep_checkpoint
 from admin.dependencies import Services
 from admin.link import GatewayAway
+from admin.officefeed import open_feed
 from admin.requests import forget_old
 from admin.settings import AdminSettings
 from admin.setup import drop_token, ensure_token, setup_link
@@ -76,6 +77,8 @@ async def _serve(settings: AdminSettings, sockets: list[socket.socket]) -> None:
 @contextlib.asynccontextmanager
 async def services_running(services: Services, clock: WallClock) -> AsyncIterator[None]:
     """The loops beside the pages; when they end, the journal's end is kept and the database is closed."""
+    if services.settings.rpz_out is not None:
+        services.office.duty.feed = await open_feed(services.settings.rpz_out)
     loops = [
         asyncio.create_task(services.applier.run(), name="apply"),
         asyncio.create_task(_collect(services), name="collect"),
@@ -89,6 +92,8 @@ async def services_running(services: Services, clock: WallClock) -> AsyncIterato
         for task in loops:
             task.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
+        if services.office.duty.feed is not None:
+            await services.office.duty.feed.stop()
         await keep_checkpoint(services.database, services.settings.state_dir)
         await services.database.close()
 

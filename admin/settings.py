@@ -1,4 +1,4 @@
-"""Settings of the control plane: `admin` and `block_page`, as written and resolved. `admin` and `lachan` may import it.
+"""Settings of the control plane: `admin`, `block_page` and `rpz_out`, as written and resolved. `admin` and `lachan` may import it.
 
 Paths are absolute after resolution. A relative SQLite file, like every relative path, starts at the configuration file.
 """
@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from admin.rpzsettings import RpzOutFile, RpzOutSettings, resolve
 from gateway.errors import Mistake
 from gateway.sections import EndpointText, NetworkText, Section, Text, check, key
 from gateway.settings import Endpoint, GatewaySettings, Network, TlsSettings
@@ -37,6 +38,7 @@ class AdminSettings:
     tls: TlsSettings | None = None
     trusted_proxies: tuple[Network, ...] = ()
     block_page: Endpoint | None = None
+    rpz_out: RpzOutSettings | None = None
 
     @property
     def control_socket(self) -> Path:
@@ -111,6 +113,12 @@ class AdminFile(Section):
 
     admin: AdminSectionFile | None = key(None, "Trang quản trị và API.", "Admin pages and API.", '{listen: "127.0.0.1:8080"}')
     block_page: BlockPageFile | None = key(None, "Trang giải thích.", "The explaining page.", '{listen: "192.168.1.2:80"}')
+    rpz_out: RpzOutFile | None = key(
+        None,
+        "Danh sách của đơn vị dưới dạng vùng RPZ cho máy phân giải khác.",
+        "The office's list as a policy zone for other resolvers.",
+        '{listen: "192.0.2.1:5399", zone: rpz.lachan.example.vn}',
+    )
 
 
 def check_admin(document: Document, gateway: GatewaySettings) -> tuple[AdminSettings | None, list[Mistake]]:
@@ -119,7 +127,7 @@ def check_admin(document: Document, gateway: GatewaySettings) -> tuple[AdminSett
     folder = document.path.resolve().parent if document.path else Path.cwd()
     mistakes: list[Mistake] = []
     sections = {}
-    for name in ("admin", "block_page"):
+    for name in ("admin", "block_page", "rpz_out"):
         section, found = check(AdminFile, {name: value.get(name)}, document)
         mistakes += found
         sections[name] = section or AdminFile()
@@ -128,6 +136,9 @@ def check_admin(document: Document, gateway: GatewaySettings) -> tuple[AdminSett
         mistakes.append(
             Mistake(document.place(("block_page",)), "the explaining page is served by the admin pages", "add an admin section")
         )
+    out_file = sections["rpz_out"].rpz_out
+    if out_file is not None and written is None and not mistakes:
+        mistakes.append(Mistake(document.place(("rpz_out",)), "the list is served by the admin process", "add an admin section"))
     if written is None or mistakes:
         return None, mistakes
     database = written.database
@@ -145,6 +156,10 @@ def check_admin(document: Document, gateway: GatewaySettings) -> tuple[AdminSett
         for label, path in (("certificate", tls.certificate), ("key", tls.key)):
             if not path.is_file():
                 mistakes.append(Mistake(document.place(("admin", "tls", label)), f"there is no file {path}"))
+    out = None
+    if out_file is not None:
+        out, found = resolve(out_file, document, folder)
+        mistakes += found
     if mistakes:
         return None, mistakes
     return AdminSettings(
@@ -156,6 +171,7 @@ def check_admin(document: Document, gateway: GatewaySettings) -> tuple[AdminSett
         tls=tls,
         trusted_proxies=tuple(written.trusted_proxies),
         block_page=page.listen if page else None,
+        rpz_out=out,
     ), []
 
 

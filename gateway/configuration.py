@@ -39,7 +39,7 @@ from gateway.written import GatewayFile, UpstreamsFile
 from gateway.written_policy import policy_of
 from gateway.yamlfile import Document, Keys, read
 
-OTHER_SECTIONS = ("lists", "lists_fetch", "takedown", "rpz", "admin", "block_page")
+OTHER_SECTIONS = ("lists", "lists_fetch", "takedown", "rpz", "admin", "block_page", "rpz_out")
 """Sections of the packages above this one."""
 POLICY_SECTIONS = frozenset({"rules", "sites", "profiles", "clients", "default_profile"})
 """Sections that only make sense together; they become the local policy file."""

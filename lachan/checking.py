@@ -76,6 +76,12 @@ def effective(configuration: Configuration) -> dict[str, Any]:  # Any: plain YAM
         }
         if admin.block_page:
             shown["block_page"] = {"listen": str(admin.block_page)}
+        if admin.rpz_out:
+            shown["rpz_out"] = {
+                "listen": str(admin.rpz_out.listen),
+                "zone": admin.rpz_out.zone,
+                "keys": [one.name for one in admin.rpz_out.keys],
+            }
     if gateway.metrics:
         shown["metrics"] = {"listen": str(gateway.metrics)}
     shown["limits"] = _plain(gateway.limits)

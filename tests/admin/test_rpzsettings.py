@@ -1,0 +1,45 @@
+"""The section that offers the list to other resolvers: every mistake is named before anything listens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.admin.test_settings import read
+
+HEAD = 'admin: {listen: "127.0.0.1:8080"}\n'
+
+
+def test_a_whole_section_is_read(tmp_path: Path) -> None:
+    """Zone, key from its file, networks and secondaries."""
+    (tmp_path / "isp.key").write_text("MDEyMzQ1Njc4OWFiY2RlZg==\n")
+    text = (
+        HEAD + 'rpz_out:\n  listen: "127.0.0.1:5399"\n  zone: rpz.lachan.example\n  keys: [{name: isp-a, secret_file: isp.key}]\n'
+        "  open_to: [127.0.0.0/8]\n  secondaries: [{address: 192.0.2.53, key: isp-a}]\n"
+    )
+    settings, mistakes = read(text, tmp_path)
+    assert mistakes == []
+    assert settings is not None
+    assert settings.rpz_out is not None
+    assert settings.rpz_out.keys[0].secret == b"0123456789abcdef"
+    assert settings.rpz_out.secondaries[0].port == 53
+
+
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [
+        ("", "nobody could have the zone"),
+        ("  keys: [{name: a, secret_file: none.key}]\n", "cannot be read"),
+        ("  keys: [{name: a, secret_file: bad.key}]\n", "does not hold base64"),
+        ("  keys: [{name: a, secret_file: short.key}]\n", "fewer than 16 bytes"),
+        ("  open_to: [127.0.0.0/8]\n  secondaries: [{address: 192.0.2.1, key: b}]\n", "no key of this name"),
+    ],
+)
+def test_mistakes_say_what_to_do(rest: str, said: str, tmp_path: Path) -> None:
+    """A zone that nobody or everybody could take is not served."""
+    (tmp_path / "bad.key").write_text("không phải base64", encoding="utf-8")
+    (tmp_path / "short.key").write_text("YWJj")
+    settings, mistakes = read(HEAD + 'rpz_out:\n  listen: "127.0.0.1:5399"\n  zone: rpz.lachan.example\n' + rest, tmp_path)
+    assert settings is None
+    assert any(said in str(mistake) for mistake in mistakes), [str(mistake) for mistake in mistakes]
