@@ -59,6 +59,7 @@ log = logging.getLogger(__name__)
 Occasion = Literal["start", "reload"]
 DRAIN_SECONDS = 5.0
 PULSE_SECONDS = 10.0
+REMINDER_SECONDS = 60.0
 NEEDS_RESTART = ("dns", "dot", "doh", "doq", "metrics", "state_dir")  # of `dns`: listen, workers and user only
 
 
@@ -248,7 +249,7 @@ class Supervisor:
     async def _tick(self) -> None:
         """The supervisor's own pulse."""
         jumps, drops = JumpWatch(), DropWatch(self._sockets)
-        next_second = next_pulse = 0.0
+        next_second = next_pulse = next_reminder = 0.0
         while True:
             self._clock.poll()
             now = time.monotonic()
@@ -256,6 +257,9 @@ class Supervisor:
                 next_second = now + min(1.0, self._notifier.watchdog_seconds / 3 or 1.0)
                 self._crew.check_silence(now)
                 self._notifier.alive()
+            if self._clock.is_test and now >= next_reminder:
+                next_reminder = now + REMINDER_SECONDS
+                log.warning("the test clock moves every schedule", extra={"event": "clock.test", "offset": round(self._clock.offset, 3)})
             if now >= next_pulse:
                 next_pulse = now + PULSE_SECONDS
                 try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
+import contextlib
+import itertools
 import json
 import os
 import re
@@ -34,7 +37,7 @@ class Load:
 
     def __init__(self, port: int, clients: int = 4) -> None:
         self.tries: Counter[int] = Counter()
-        self.seen: list[tuple[float, int, int]] = []
+        self.seen: list[tuple[float, float, int]] = []
         self._stop = threading.Event()
         self._port = port
         self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
@@ -61,7 +64,7 @@ class Load:
                     except TimeoutError:
                         continue
                     self.tries[attempt] += 1
-                    self.seen.append((sent, time.monotonic(), reply["n"]))  # type: ignore[arg-type]
+                    self.seen.append((sent, time.monotonic(), reply["n"]))
                     break
                 else:
                     self.tries[99] += 1
@@ -101,17 +104,37 @@ def test_reload_under_load_loses_nothing_and_never_goes_back(gateway: EchoGatewa
             gateway.want(text=f"text {number}")
             assert gateway.ask("reload")["generation"] == number + 2
     assert set(load.tries) == {1}
-    by_reply = sorted(load.seen, key=lambda row: row[1])
-    newest_before: list[tuple[float, int]] = []
-    newest = 0
-    for _, replied, number in by_reply:
-        newest = max(newest, number)
-        newest_before.append((replied, newest))
-    replies = [row[0] for row in newest_before]
-    for sent, _, number in load.seen:
-        index = next((i for i in range(len(replies) - 1, -1, -1) if replies[i] < sent), None)
-        if index is not None:
-            assert number >= newest_before[index][1]
+    assert gone_back(load.seen) == []
+
+
+def test_kills_during_reloads_lose_nothing_and_never_go_back(gateway: EchoGateway) -> None:
+    """Workers die at any moment of twenty switches: every switch succeeds and no client sees an older generation than before."""
+    timers: list[threading.Timer] = []
+    with Load(gateway.port, 3) as load:
+        for number in range(20):
+            gateway.want(text=f"text {number}")
+            pid = gateway.status()["workers"][number % 2]["pid"]
+            if pid and number % 3:
+                timers.append(threading.Timer(0.004 * (number % 7), kill, (pid,)))
+                timers[-1].start()
+            assert gateway.ask("reload")["generation"] == number + 2
+    for timer in timers:
+        timer.join()
+    assert set(load.tries) <= {1, 2}
+    assert gone_back(load.seen) == []
+
+
+def gone_back(seen: list[tuple[float, float, int]]) -> list[int]:
+    """Generations of answers to questions that were asked after somebody had already had a newer one."""
+    replies = sorted((replied, number) for _, replied, number in seen)
+    times = [replied for replied, _ in replies]
+    newest = list(itertools.accumulate((number for _, number in replies), max))
+    return [number for sent, _, number in seen if (place := bisect.bisect_left(times, sent)) and number < newest[place - 1]]
+
+
+def kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def test_sighup_reloads(gateway: EchoGateway) -> None:
