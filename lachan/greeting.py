@@ -5,11 +5,14 @@ Vietnamese first, English below it. The text is made from what the gateway reall
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import segno
 
 from gateway.errors import ControlError
 from gateway.settings import Endpoint, UpstreamAddress, UpstreamSettings
@@ -27,7 +30,7 @@ class Outlook:
     child: bool
     adult: str | None
     metrics: Endpoint | None
-    admin: Endpoint | None
+    admin: str | None
     upstreams: UpstreamSettings
     silent: tuple[UpstreamAddress, ...]
     lan: Endpoint | None
@@ -61,8 +64,19 @@ def _wait_and_greet(configuration: Configuration, lan: Endpoint | None, supervis
             continue
         silent = tuple(server for server in configuration.gateway.upstreams.servers if not answers(server))
         sys.stdout.write("\n".join(greeting(outlook(configuration, lan, silent))) + "\n")
+        if lan is not None and configuration.admin is not None:
+            sys.stdout.write(_wait_for_picture(configuration))
         sys.stdout.flush()
         return
+
+
+def _wait_for_picture(configuration: Configuration) -> str:
+    """The picture once the pages have made their link; nothing when they made none."""
+    for _ in range(50):
+        if picture := set_up_picture(configuration):
+            return picture
+        time.sleep(0.1)
+    return ""
 
 
 def _is_alive(pid: int) -> bool:
@@ -100,7 +114,7 @@ def outlook(configuration: Configuration, lan: Endpoint | None, silent: Sequence
         child=by_match.get("127.0.0.1") == "TH",
         adult=adult,
         metrics=gateway.metrics,
-        admin=configuration.admin.listen if configuration.admin and _has_admin() else None,
+        admin=_pages(configuration),
         upstreams=gateway.upstreams,
         silent=tuple(silent),
         lan=lan,
@@ -108,10 +122,33 @@ def outlook(configuration: Configuration, lan: Endpoint | None, silent: Sequence
     )
 
 
-def _has_admin() -> bool:
+def _pages(configuration: Configuration) -> str | None:
+    """The address of the pages, None without them."""
     from lachan.run import has_admin
 
-    return has_admin()
+    if configuration.admin is None or not has_admin():
+        return None
+    from admin.setup import public_url
+
+    return public_url(configuration.admin)
+
+
+def set_up_picture(configuration: Configuration) -> str:
+    """The one-time link as a QR for the terminal, with the certificate's fingerprint; empty when somebody has set up already."""
+    from admin.setup import read_token, setup_link
+    from lachan.lanpages import fingerprint
+
+    settings = configuration.admin
+    token = read_token(settings.state_dir) if settings is not None else None
+    if settings is None or token is None:
+        return ""
+    out = io.StringIO()
+    segno.make(setup_link(settings, token), error="l").terminal(out, compact=True)
+    text = "Quét bằng điện thoại để cài đặt / scan with a phone to set up:\n" + out.getvalue()
+    if settings.tls is not None:
+        text += "\nTrình duyệt sẽ hỏi về chứng chỉ; dấu vân tay đúng là / the browser asks about the certificate; its fingerprint is:\n"
+        text += f"  {fingerprint(settings.tls)}\n"
+    return text
 
 
 def greeting(seen: Outlook) -> Iterator[str]:
@@ -122,7 +159,7 @@ def greeting(seen: Outlook) -> Iterator[str]:
     if seen.metrics:
         yield f"  số liệu / numbers: http://{seen.metrics}/metrics    tình trạng / status: http://{seen.metrics}/api/v1/status"
     if seen.admin:
-        yield f"  trang quản trị / admin pages: http://{seen.admin}/"
+        yield f"  trang quản trị / admin pages: {seen.admin}/"
     yield f"  cấu hình / configuration: {seen.file} (sửa rồi: lachan reload / change it, then: lachan reload)"
     yield ""
     yield from _lines_to_try(seen)

@@ -59,6 +59,10 @@ def run_all(config: Path | None, *, first: bool, lan: bool) -> int:
     path = _first_file(config) if first or lan else find_file(config)
     configuration = load(path, require_files=False)
     configuration = dataclasses.replace(configuration, gateway=overrides.apply(configuration.gateway))
+    if overrides.listen is not None and configuration.admin is not None:
+        from lachan.lanpages import open_pages
+
+        configuration = dataclasses.replace(configuration, admin=open_pages(configuration.admin, overrides.listen.host))
     if first or lan:
         from lachan.greeting import greet_when_ready
 

@@ -1,0 +1,90 @@
+"""`make run LAN=1`: the pages on the local network too, over TLS, with a certificate this machine makes for itself. `lachan` imports it.
+
+A browser warns once about such a certificate; the fingerprint printed beside the link lets a person compare. The explaining page takes port
+80 of the same address, where blocked names lead. What the configuration file says about addresses beyond this machine is left as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import textwrap
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from admin.settings import AdminSettings
+from gateway.settings import Endpoint, TlsSettings
+from lachan.lan import try_port
+
+PORT = 8443
+EXPLAINING_PORT = 80
+LIFE = timedelta(days=397)
+_RENEW = timedelta(days=30)
+
+
+def open_pages(settings: AdminSettings, address: str, now: datetime | None = None) -> AdminSettings:
+    """The settings with the pages on `address`, unless the file already names another address than this machine's own."""
+    if not ip_address(settings.listen.host).is_loopback:
+        return settings
+    tls = settings.tls or make_certificate(settings.state_dir / "tls", address, settings.gateway.dns.name, now or datetime.now(UTC))
+    page = settings.block_page
+    if page is None and try_port(address, EXPLAINING_PORT) == 0:
+        page = Endpoint(address, EXPLAINING_PORT)
+    return dataclasses.replace(settings, listen=Endpoint(address, PORT), tls=tls, block_page=page)
+
+
+def make_certificate(folder: Path, address: str, name: str, now: datetime) -> TlsSettings:
+    """A certificate of this machine's own for its address and name; kept while it fits and is not about to end. The key is 0600."""
+    tls = TlsSettings(folder / "self.pem", folder / "self.key", name)
+    if _fits(tls, address, now):
+        return tls
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Lá Chắn")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(who)
+        .issuer_name(who)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + LIFE)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ip_address(address))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    _write(tls.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
+    _write(tls.certificate, certificate.public_bytes(Encoding.PEM), 0o644)
+    return tls
+
+
+def fingerprint(tls: TlsSettings) -> str:
+    """SHA-256 of the certificate in groups, as browsers show it."""
+    digest = x509.load_pem_x509_certificate(tls.certificate.read_bytes()).fingerprint(hashes.SHA256())
+    return " ".join(textwrap.wrap(digest.hex().upper(), 4))
+
+
+def _fits(tls: TlsSettings, address: str, now: datetime) -> bool:
+    try:
+        certificate = x509.load_pem_x509_certificate(tls.certificate.read_bytes())
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return False
+    return (
+        tls.key.exists()
+        and ip_address(address) in names.get_values_for_type(x509.IPAddress)
+        and certificate.not_valid_after_utc > now + _RENEW
+    )
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(handle, "wb") as out:
+        out.write(content)
