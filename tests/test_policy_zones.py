@@ -16,9 +16,7 @@ from tests.support.upstream import ScriptedUpstream
 
 OTHER, PUPIL = "127.0.0.1", "127.0.0.3"
 REAL = "192.0.2.10"
-NAMES = (
-    "nxdomain nodata passthru drop tcp local cname star.wild deep.er.wild x.nxdomain free forced late pupils help-like first both typed"
-)
+NAMES = "nxdomain nodata passthru drop tcp local cname star.wild deep.er.wild x.nxdomain free forced late pupils help-like first both typed"
 RECORDS = {
     **{(f"{name}.example", "A"): [REAL] for name in NAMES.split()},
     ("nxdomain.example", "TXT"): ['"real"'],
