@@ -14,11 +14,11 @@ from typing import Final
 
 from gateway.clients import Clients, Network, Record, network_ranges
 from gateway.metrics import MALFORMED, RATE_LIMITED, REFUSED_CLIENTS, Counters
-from gateway.query import STREAMS, Origin, Query, Reject
+from gateway.query import ENCRYPTED, STREAMS, Origin, Query, Reject
 from gateway.ratelimit import Allowance, RateLimiter
 from gateway.tallies import SILENCE, Tallies
 from gateway.wire.compose import compose_error, compose_reject, compose_truncated
-from gateway.wire.constants import Ede, Option, Rcode
+from gateway.wire.constants import MAX_MESSAGE, Ede, Option, Rcode
 from gateway.wire.cookie import CookieJar, CookieState
 from gateway.wire.edns import option
 
@@ -106,7 +106,7 @@ class Admission:
         if cell is not None:
             cell.n += 1
         self._tallies.plain(origin.transport, 0, reject.rcode).n += 1
-        return compose_reject(reject, self.cookie(reject, origin))
+        return compose_reject(reject, self.cookie(reject, origin), origin.transport in ENCRYPTED)
 
     def cookie(self, query: Query | Reject, origin: Origin) -> bytes:
         """The cookie option of the reply, if the query had one."""
@@ -141,9 +141,11 @@ class Admission:
     def _refusal(self, query: Query | Reject, size: int, origin: Origin) -> bytes | None:
         """The reply to a stranger; without the extended error, or none at all, when it would make strangers the winners."""
         if isinstance(query, Reject):
-            return compose_reject(query._replace(rcode=query.rcode or Rcode.REFUSED, ede=None))
+            return compose_reject(query._replace(rcode=query.rcode or Rcode.REFUSED, ede=None), b"", origin.transport in ENCRYPTED)
+        if origin.transport in STREAMS:
+            return compose_error(query, Rcode.REFUSED, _PROHIBITED, b"", MAX_MESSAGE, origin.transport in ENCRYPTED)
         reply = compose_error(query, Rcode.REFUSED, _PROHIBITED)
-        if origin.transport in STREAMS or self._debt + len(reply) - size <= self._greeting:
+        if self._debt + len(reply) - size <= self._greeting:
             return reply
         if self._greeting:
             self._greeting = 0

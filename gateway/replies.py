@@ -112,7 +112,7 @@ class Replies:
         """A reply without records."""
         query, origin = ask.query, ask.origin
         self._tallies.plain(origin.transport, query.qtype, rcode).n += 1
-        return compose_error(query, rcode, errors, self.options(query, origin), _limit(query, origin))
+        return compose_error(query, rcode, errors, self.options(query, origin), _limit(query, origin), origin.transport in ENCRYPTED)
 
     def options(self, query: Query, origin: Origin) -> bytes:
         """The options of a reply to a query that had some."""

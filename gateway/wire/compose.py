@@ -15,7 +15,7 @@ from struct import Struct
 from typing import Final
 
 from gateway.query import Answer, Edns, Query, Reject
-from gateway.wire.constants import MIN_UDP_SIZE, UDP_SIZE, Flag, Qclass, Qtype, Rcode
+from gateway.wire.constants import MAX_MESSAGE, MIN_UDP_SIZE, UDP_SIZE, Flag, Qclass, Qtype, Rcode
 from gateway.wire.edns import ede_option, opt_record, padding_option
 
 STALE_TTL: Final = 30
@@ -110,12 +110,14 @@ def fix_ttl(answer: Answer, ttl: int) -> bytes:
     return bytes(body)
 
 
-def compose_reject(reject: Reject, options: bytes = b"") -> bytes:
+def compose_reject(reject: Reject, options: bytes = b"", padded: bool = False) -> bytes:
     """The reply to a query that is turned down (or that carried nothing but a cookie)."""
     opt = b""
     if reject.edns is not None:
         if reject.ede is not None:
             options += ede_option(reject.ede)
+        if padded and reject.edns.padding:
+            options += padding_option(12 + len(reject.question) + len(opt_record()) + len(options), MAX_MESSAGE)
         opt = opt_record(reject.edns.do, options, reject.rcode >> 4)
     flags = Flag.QR | reject.flags & (Flag.OPCODE | Flag.RD | Flag.CD) | reject.rcode & 15
     if reject.rcode == Rcode.NOERROR:
@@ -123,9 +125,11 @@ def compose_reject(reject: Reject, options: bytes = b"") -> bytes:
     return _HEADER.pack(reject.id, flags, 1 if reject.question else 0, 0, 0, 1 if opt else 0) + reject.question + opt
 
 
-def compose_error(query: Query, rcode: int, errors: Errors = (), options: bytes = b"", limit: int = MIN_UDP_SIZE) -> bytes:
+def compose_error(
+    query: Query, rcode: int, errors: Errors = (), options: bytes = b"", limit: int = MIN_UDP_SIZE, padded: bool = False
+) -> bytes:
     """A reply without records: SERVFAIL, REFUSED and the like."""
-    return compose_reply(query, _EMPTY.get(rcode) or Answer(rcode, False, b"", 0, 0, (), (), ()), b"", limit, errors, options)
+    return compose_reply(query, _EMPTY.get(rcode) or Answer(rcode, False, b"", 0, 0, (), (), ()), b"", limit, errors, options, padded)
 
 
 def compose_truncated(query: Query, options: bytes = b"") -> bytes:
