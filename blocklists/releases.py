@@ -5,7 +5,7 @@ a freeze, a mix-and-match or a forged file is refused by whoever follows. Roles:
 sign, several of them where the office wants it; *snapshot* and *timestamp* are signed by the office server, unattended.
 
 The folder: `metadata/` (`1.root.json`, `7.targets.json`, `7.snapshot.json`, `timestamp.json`) and `targets/`. Files are written whole or
-not at all; `timestamp.json` comes last, so a reader never sees a release that is not complete. Imported by `admin` and the tests.
+not at all; `timestamp.json` comes last, so a reader never sees a release that is not complete. Imported by `lachan`, `admin` and the tests.
 """
 
 from __future__ import annotations
@@ -75,14 +75,28 @@ class Repository:
 
         Raises ReleaseError for a serial that does not grow or for too few approvers' signatures; then nothing has changed.
         """
-        targets, snapshot, timestamp = self._read(Targets), self._read(Snapshot), self._read(Timestamp)
-        before = targets.signed.targets.get(TARGET)
-        if before is not None and int(before.custom["serial"]) >= int(content["serial"]):
-            raise ReleaseError(f"serial {content['serial']} does not follow {before.custom['serial']}")
+        targets = self._read(Targets)
+        before = _serial_of(targets.signed)
+        if before is not None and before >= int(content["serial"]):
+            raise ReleaseError(f"serial {content['serial']} does not follow {before}")
         data = canonical_bytes(content)
         target = TargetFile.from_data(TARGET, data, ["sha256"])
         target.unrecognized_fields["custom"] = {"serial": content["serial"], "journal": content.get("journal")}
         targets.signed.targets = {TARGET: target}
+        return self._release(targets, signers, now, {f"{target.hashes['sha256']}.{TARGET}": data})
+
+    def renew(self, signers: Mapping[str, Sequence[Signer]], now: datetime) -> int:
+        """Have the approvers sign the same list anew, before what they signed expires; returns the version. Raises ReleaseError."""
+        return self._release(self._read(Targets), signers, now, {})
+
+    def serial(self) -> int | None:
+        """The serial of the list that is published; None before the first."""
+        return _serial_of(self._read(Targets).signed)
+
+    def _release(
+        self, targets: Metadata[Targets], signers: Mapping[str, Sequence[Signer]], now: datetime, files: Mapping[str, bytes]
+    ) -> int:
+        snapshot, timestamp = self._read(Snapshot), self._read(Timestamp)
         _next(targets.signed, now)
         _next(snapshot.signed, now)
         _next(timestamp.signed, now)
@@ -95,7 +109,8 @@ class Repository:
             (timestamp, "timestamp.json"),
         ]
         encoded = [(name, self._sign(metadata, signers[metadata.signed.type], root)) for metadata, name in signed]
-        _place(self.targets / f"{target.hashes['sha256']}.{TARGET}", data)
+        for name, data in files.items():
+            _place(self.targets / name, data)
         for name, text in encoded:
             _place(self.metadata / name, text)
         return targets.signed.version
@@ -163,6 +178,11 @@ def _appoint(root: Root, keys: Keys) -> None:
         for key in holders:
             root.add_key(key, role)
         root.roles[role].threshold = keys.threshold(role)
+
+
+def _serial_of(targets: Targets) -> int | None:
+    found = targets.targets.get(TARGET)
+    return None if found is None else int(found.custom["serial"])
 
 
 def _next(signed: Targets | Snapshot | Timestamp, now: datetime) -> None:

@@ -26,6 +26,8 @@ lists_app = typer.Typer(help="danh sách / the lists", no_args_is_help=True)
 exits_app = typer.Typer(help="đóng lối vòng / closing the ways around", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(lists_app, name="lists")
+release_app = typer.Typer(help="bản có chữ ký của cơ quan / the office's signed releases", no_args_is_help=True)
+app.add_typer(release_app, name="release")
 app.add_typer(exits_app, name="exits")
 zone_app = typer.Typer(help="vùng RPZ / policy zones", no_args_is_help=True)
 app.add_typer(zone_app, name="zone")
@@ -139,6 +141,43 @@ def exits_export(
     from lachan import exits
 
     exits.write(form, gateway, interface, same_network)
+
+
+ReleaseFolder = Annotated[
+    Path | None, typer.Option("--to", metavar="FOLDER", help="thư mục mà máy chủ web phục vụ / folder a web server serves (var/release)")
+]
+PassphraseFile = Annotated[
+    Path | None, typer.Option("--passphrase-file", metavar="FILE", help="tệp chứa cụm mật khẩu / file that holds the passphrase")
+]
+
+
+@release_app.command("init")
+def release_init(
+    config: ConfigFile = None,
+    to: ReleaseFolder = None,
+    lock: Annotated[bool, typer.Option("--lock", help="khóa bằng cụm mật khẩu / lock the keys by a passphrase")] = False,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Tạo khóa và gốc tin cậy / make the keys and the root of trust."""
+    from lachan import releasing
+
+    releasing.initialise(config, to, lock=lock, passphrase_file=passphrase_file)
+
+
+@release_app.command("publish")
+def release_publish(config: ConfigFile = None, to: ReleaseFolder = None, passphrase_file: PassphraseFile = None) -> None:
+    """Ký và công bố bản mới nhất đã được duyệt / sign and publish the newest approved version."""
+    from lachan import releasing
+
+    releasing.publish(config, to, passphrase_file)
+
+
+@release_app.command("refresh")
+def release_refresh(config: ConfigFile = None, to: ReleaseFolder = None) -> None:
+    """Ký lại, mỗi ngày một lần, khi không có gì mới / sign anew, once a day, when nothing is new."""
+    from lachan import releasing
+
+    releasing.refresh(config, to)
 
 
 @app.command()

@@ -68,3 +68,16 @@ def test_rotation_needs_the_old_root(tmp_path: Path) -> None:
     office.signers |= {"root": [CryptoSigner.generate_ed25519()]}
     with pytest.raises(ReleaseError):
         office.repository.rotate(office.keys(), office.signers["root"], now())
+
+
+def test_list_signed_anew_is_the_same_list(tmp_path: Path) -> None:
+    """The approvers may sign again before their signature expires; serial and list stay, and gateways that have it take nothing."""
+    office = Publisher(tmp_path / "office")
+    assert office.repository.serial() is None
+    office.publish(4, "bad.example")
+    assert office.repository.renew(office.signers, now()) == 3
+    assert office.repository.serial() == 4
+    with serve(tmp_path / "office") as url:
+        release = follow(tmp_path / "gateway", url, office.root, 0)
+        assert release is not None and release.serial == 4
+        assert follow(tmp_path / "gateway", url, office.root, 4) is None

@@ -1,0 +1,121 @@
+"""`lachan release init|publish|refresh`: the office's newest version as a folder of signed files that any web server can serve.
+
+Only `lachan` imports this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from blocklists.releasekeys import ROLES, UNATTENDED, is_locked, load_signers, make_keys
+from blocklists.releases import Keys, ReleaseError, Repository
+from gateway.clock import WallClock
+from gateway.errors import LachanError, StartError
+from lachan.configuration import Configuration, find_file, load
+
+
+def initialise(config: Path | None, to: Path | None, *, lock: bool, passphrase_file: Path | None) -> None:
+    """Make the keys and the first root. Raises LachanError, when there is a release already too."""
+    configuration, folder = _places(config, to)
+    repository = Repository(folder)
+    if (repository.metadata / "timestamp.json").exists():
+        raise ReleaseError(f"{folder} holds a release already: a new root would cut off every gateway that follows it")
+    keys = _keys_folder(configuration)
+    passphrase = _passphrase(passphrase_file, again=True) if lock or passphrase_file else None
+    make_keys(keys, passphrase)
+    signers = load_signers(keys, ROLES, passphrase)
+    appointed = Keys({role: [signer.public_key for signer in holders] for role, holders in signers.items()}, {})
+    root = repository.initialise(appointed, signers, _now())
+    typer.echo(f"Khóa / keys: {keys}")
+    typer.echo(f"Gốc tin cậy, trao cho các cổng lọc / root of trust, for the gateways: {repository.metadata / '1.root.json'}")
+    typer.echo(f"SHA-256: {hashlib.sha256(root).hexdigest()}")
+
+
+def publish(config: Path | None, to: Path | None, passphrase_file: Path | None) -> None:
+    """Sign the newest version; without a newer one, sign the same list anew. Raises LachanError; then the folder is as it was."""
+    configuration, folder = _places(config, to)
+    repository = _existing(folder)
+    content = asyncio.run(_read(configuration))
+    keys = _keys_folder(configuration)
+    roles = ("targets", *UNATTENDED)
+    passphrase = _passphrase(passphrase_file) if is_locked(keys, roles) else None
+    signers = load_signers(keys, roles, passphrase)
+    published = repository.serial()
+    if content is None or content["serial"] == published:
+        repository.renew(signers, _now())
+        typer.echo(f"Không có gì mới; đã ký lại bản {published}. / Nothing new; release {published} is signed anew.")
+        return
+    repository.publish(content, signers, _now())
+    names = len(content["entries"])
+    typer.echo(f"Đã công bố bản {content['serial']}: {names} tên. / Release {content['serial']} is published: {names} names.")
+
+
+def refresh(config: Path | None, to: Path | None) -> None:
+    """Sign that nothing is new, without the approver's key; for a timer, once a day. Raises LachanError."""
+    configuration, folder = _places(config, to)
+    repository = _existing(folder)
+    repository.refresh(load_signers(_keys_folder(configuration), UNATTENDED), _now())
+    typer.echo(f"Đã ký lại bản {repository.serial()}. / Release {repository.serial()} is signed anew.")
+
+
+def _places(config: Path | None, to: Path | None) -> tuple[Configuration, Path]:
+    configuration = load(find_file(config), require_files=False)
+    return configuration, to.absolute() if to else configuration.gateway.state_dir / "release"
+
+
+def _keys_folder(configuration: Configuration) -> Path:
+    return configuration.gateway.state_dir / "keys"
+
+
+def _existing(folder: Path) -> Repository:
+    repository = Repository(folder)
+    if not (repository.metadata / "timestamp.json").exists():
+        raise ReleaseError(f"{folder} holds no release yet: begin with lachan release init")
+    return repository
+
+
+async def _read(configuration: Configuration) -> dict[str, Any] | None:  # Any: JSON of the release format
+    from admin.office import find_office, open_office
+    from blocklists.database import open_database
+    from blocklists.takedown.releasing import read_content
+
+    if configuration.admin is None:
+        raise StartError(f"{configuration.path.name} has no admin section: an office publishes what its officers approved there")
+    database = await open_database(configuration.admin.database)
+    try:
+        async with database.read() as connection:
+            tenant = await find_office(connection, _now())
+            if tenant is None:
+                raise LachanError("there is no list office in this database: set it up on the admin pages first")
+            office = await open_office(connection, tenant)
+            return await read_content(connection, office, configuration.gateway.state_dir)
+    finally:
+        await database.close()
+
+
+def _passphrase(file: Path | None, *, again: bool = False) -> bytes:
+    """From the file, or asked for on a terminal. Raises LachanError where nobody can be asked, or for an empty one."""
+    if file is not None:
+        try:
+            text = file.read_text(encoding="utf-8").strip("\r\n")
+        except (OSError, ValueError) as error:
+            raise LachanError(f"{file}: the passphrase cannot be read ({type(error).__name__})") from None
+    elif sys.stdin.isatty():
+        text = typer.prompt("Cụm mật khẩu của khóa / passphrase of the keys", hide_input=True, confirmation_prompt=again)
+    else:
+        raise LachanError("the keys are locked: name a file with the passphrase (--passphrase-file), or call this on a terminal")
+    if not text:
+        raise LachanError("the passphrase is empty")
+    return text.encode()
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(WallClock.from_environment(os.environ).now(), UTC)
