@@ -69,6 +69,8 @@ SWEEP_SECONDS: Final = 5.0
 """How often every client record is looked at."""
 _CHORE_SECONDS: Final = 0.003
 _IDLE_SECONDS: Final = 0.25
+_RECENT_SECONDS: Final = 0.02
+"""Answers of upstreams that come in together look at the wall clock once."""
 _FAULT_SECONDS: Final = 60.0
 _STALE: Final = (Ede.STALE, "")
 _STALE_NXDOMAIN: Final = (Ede.STALE_NXDOMAIN, "")
@@ -194,7 +196,11 @@ class Pipeline:
         """A hit that was not rendered this second, or that has to be noted: the reply behind its id; None when the entry is no longer
         good.
         """
-        return self._replies.touch(record, entry, raw, second, self._resolution)
+        try:
+            return self._replies.touch(record, entry, raw, second, self._resolution)
+        except Exception as error:  # the other datagrams of the batch must not be lost with this one
+            self._guard(error, None)
+            return None
 
     def answer_now(self, data: bytes, origin: Origin) -> bytes | Pending | None:
         """The reply to a message, None for silence, PENDING when it comes later."""
@@ -309,7 +315,11 @@ class Pipeline:
     def arrived(self, ask: Ask, outcome: Answer | UpstreamFailure) -> None:
         """What a query waited for is there."""
         try:
-            self.begin()
+            now = self._loop.time()
+            if self._cells[0] != self._epoch or now - self._now > _RECENT_SECONDS:
+                self.begin()
+            else:
+                self._now = now
             found = self._resolution.take(ask.cache_key, (ask.target or ask.query).key, outcome, self._now)
             if ask.is_answered:
                 return

@@ -6,6 +6,7 @@ RFC 1035 §4, 2181 §5.2, 2308, 3597 §4, 4035 §3.1, 6672, 8767 §4, 8914, 9267
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -158,44 +159,50 @@ def parse_answer(data: bytes, question: bytes, do: bool = False) -> Answer:
     return _build(reader, start, kept, rcode, flags & Flag.AD != 0, facts, edes, negative)
 
 
-_ADDRESS_HEADS: Final = {
-    # Question type and class: owner (the question's name), type, class of the only kind of record, its size.
-    b"\0\1\0\1": (b"\xc0\x0c\0\1\0\1", b"\0\4", 16),
-    b"\0\x1c\0\1": (b"\xc0\x0c\0\x1c\0\1", b"\0\x10", 28),
+_ADDRESS_SHAPES: Final = {
+    # Question type and class: owner's pointer with the same type and class, the layout, octets of the address, offsets and cut of one
+    # record.
+    b"\0\1\0\1": (b"\xc0\x0c\0\1\0\1", Struct(">6sIH4s"), 4, ((6,), ((16, 1, 0),))),
+    b"\0\x1c\0\1": (b"\xc0\x0c\0\x1c\0\1", Struct(">6sIH16s"), 16, ((6,), ((28, 1, 0),))),
 }
-_ONE: Final = {16: ((6,), ((16, 1, 0),)), 28: ((6,), ((28, 1, 0),))}
 
 
 def _parse_addresses(data: bytes, question: bytes, start: int, count: int, arcount: int, flags: int) -> Answer | None:
     """The most frequent answer by far, read in one go: addresses of the very name, an OPT without options; None for every other."""
-    shape = _ADDRESS_HEADS.get(question[-4:])
-    if shape is None or not data.startswith(question, 12) or not 1 <= count <= 16:
+    shape = _ADDRESS_SHAPES.get(question[-4:])
+    if shape is None or not 1 <= count <= 16:
         return None
-    head, width, size = shape
+    kind, layout, width, one = shape
+    size = 12 + width
     end = start + count * size
-    if arcount and (data[end : end + 3] != b"\0\0\x29" or data[end + 5 : end + 6] != b"\0" or data[end + 9 :] != b"\0\0"):
+    if not data.startswith(question, 12) or len(data) < end or (arcount and not _is_plain_opt(data[end:])):
         return None
-    body = data[start:end]
-    if len(body) != count * size:
-        return None
+    ad = flags & Flag.AD != 0
     if count == 1:
-        if body[:6] != head or body[10:12] != width:
+        head, ttl, length, address = layout.unpack_from(data, start)
+        if head != kind or length != width:
             return None
-        ttl: int = _LONG.unpack_from(body, 6)[0]
         if ttl > MAX_TTL:
             ttl = MAX_TTL
-        at_six, ends = _ONE[size]
-        return Answer(0, flags & Flag.AD != 0, body, 1, 0, at_six, (ttl,), ends, AnswerFacts((), (body[12:],)), (), ttl)
-    ttl = MAX_TTL
+        return Answer(0, ad, data[start:end], 1, 0, one[0], (ttl,), one[1], AnswerFacts((), (address,)), (), ttl)
+    least = MAX_TTL
     addresses = []
-    for at in range(0, len(body), size):
-        if body[at : at + 6] != head or body[at + 10 : at + 12] != width:
+    for at in range(start, end, size):
+        head, ttl, length, address = layout.unpack_from(data, at)
+        if head != kind or length != width:
             return None
-        ttl = min(ttl, _LONG.unpack_from(body, at + 6)[0])
-        addresses.append(body[at + 12 : at + size])
+        least = min(least, ttl)
+        addresses.append(address)
+    body = data[start:end]
     facts = AnswerFacts((), tuple(addresses))
     offsets = tuple(range(6, len(body), size))
-    return Answer(0, flags & Flag.AD != 0, body, count, 0, offsets, (ttl,) * count, ((len(body), count, 0),), facts, (), ttl)
+    return Answer(0, ad, body, count, 0, offsets, (least,) * count, ((len(body), count, 0),), facts, (), least)
+
+
+@lru_cache(maxsize=256)
+def _is_plain_opt(record: bytes) -> bool:
+    """Whether this is one OPT record without options and without upper bits of an rcode, and nothing else."""
+    return len(record) == 11 and record.startswith(b"\0\0\x29") and not record[5] and record.endswith(b"\0\0")
 
 
 def _follow(reader: _Reader, records: list[_Record], qname: bytes, qtype: int, do: bool) -> tuple[list[_Record], list[bytes], bytes, bool]:

@@ -6,6 +6,7 @@ RFC 1035 §4, 6891, 7873 §5.4, 8906, 9267, 9619, 9824 §3.3.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
@@ -13,7 +14,7 @@ from gateway.query import Edns, Query, Reject
 from gateway.wire.answer import parse_answer
 from gateway.wire.constants import MAX_NAME, Ede, Flag, Opcode, Qclass, Qtype, Rcode
 from gateway.wire.edns import read_options
-from gateway.wire.name import MALFORMED, key_of_labels, read_qname, skip_name
+from gateway.wire.name import MALFORMED, SAFE_OCTETS, key_of, read_qname, skip_name
 
 __all__ = ["parse_answer", "parse_query"]
 
@@ -45,34 +46,34 @@ def parse_query(data: bytes, stream: bool = False) -> Query | Reject | None:
     ident, flags, qdcount, ancount, nscount, arcount = _HEADER.unpack_from(data)
     if flags & 0xF800 or qdcount != 1:
         return _parse_odd(data, ident, flags, qdcount, stream)
-    pos = 12
-    limit = len(data)
-    labels: list[bytes] = []
-    bound = limit if limit < _QNAME_END else _QNAME_END
-    while pos < bound:
-        length = data[pos]
-        pos += 1
-        if not length:
-            break
-        if length > 63:
-            return Reject(ident, flags, Rcode.FORMERR)
-        labels.append(data[pos : pos + length])
-        pos += length
+    # Up to the first zero octet: the whole name, unless a label holds a zero octet.
+    pos = data.find(0, 12, _QNAME_END) + 1
+    qname = data[12:pos].lower()
+    first = qname[0] + 1 if qname else 0
+    label = qname[1:first]
+    parent = _parent_key(qname[first:]) if first <= 64 and label and not label.translate(None, SAFE_OCTETS) else None
+    if parent is not None:
+        key = f"{parent}{label.decode('ascii')}."
     else:
-        return Reject(ident, flags, Rcode.FORMERR)
+        pos, key = _read_name(data)
+        if not pos:
+            return Reject(ident, flags, Rcode.FORMERR)
+        qname = data[12:pos].lower()
     end = pos + 4
+    limit = len(data)
     if end > limit:
         return Reject(ident, flags, Rcode.FORMERR)
     question = data[12:end]
-    qname = data[12:pos].lower()
     edns: Edns | None = None
     if arcount:
         if ancount or nscount or arcount > MAX_ADDITIONAL:
             return Reject(ident, flags, Rcode.FORMERR, question)
-        read = _read_additional(data, end, arcount, stream)
-        if isinstance(read, Reject):
-            return read._replace(id=ident, flags=flags, question=question)
-        edns = read
+        edns = _plain_edns(data[end:]) if limit == end + 11 and arcount == 1 else None
+        if edns is None:
+            read = _read_additional(data, end, arcount, stream)
+            if isinstance(read, Reject):
+                return read._replace(id=ident, flags=flags, question=question)
+            edns = read
     elif ancount or nscount or end != limit:
         return Reject(ident, flags, Rcode.FORMERR, question)
     qtype, qclass = _PAIR.unpack_from(data, pos)
@@ -80,7 +81,26 @@ def parse_query(data: bytes, stream: bool = False) -> Query | Reject | None:
         return Reject(ident, flags, Rcode.REFUSED, question, edns)
     if qtype in _ODD_TYPES:
         return Reject(ident, flags, _ODD_TYPES[qtype], question, edns, Ede.INVALID_QUERY_TYPE if qtype in _UNASKABLE else None)
-    return Query(ident, flags, qname, key_of_labels(labels), qtype, question, edns)
+    return Query(ident, flags, qname, key, qtype, question, edns)
+
+
+@lru_cache(maxsize=512)
+def _plain_edns(record: bytes) -> Edns | None:
+    """An OPT record of version 0 without options; None for every other record of 11 octets."""
+    read = _read_additional(record, 0, 1, False)
+    return read if isinstance(read, Edns) and read.plain else None
+
+
+@lru_cache(maxsize=8192)
+def _parent_key(wire: bytes) -> str | None:
+    """The index key of a lower-case wire name, None when it is no name. Most names have a parent that was asked for before."""
+    return key_of(wire) if read_qname(wire, 0)[1] == len(wire) else None
+
+
+def _read_name(data: bytes) -> tuple[int, str]:
+    """The offset behind the name at 12 and its index key, label by label; offset 0 for what is no name."""
+    wire, end = read_qname(data, 12)
+    return (0, "") if end == MALFORMED else (end, key_of(wire))
 
 
 def _read_additional(data: bytes, pos: int, count: int, stream: bool) -> Edns | Reject | None:

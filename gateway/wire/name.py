@@ -18,9 +18,10 @@ MALFORMED: Final = -1
 """The end offset that says: there is no well-formed name here."""
 
 _MAX_HOPS: Final = 16
-_SAFE: Final = b"abcdefghijklmnopqrstuvwxyz0123456789_-"
+SAFE_OCTETS: Final = b"abcdefghijklmnopqrstuvwxyz0123456789_-"
+"""What stands for itself in a key."""
 _DOTS: Final = tuple(b"." * count for count in range(128))
-_ESCAPE: Final = tuple(chr(byte) if byte in _SAFE else f"\\{byte:03d}" for byte in range(256))
+_ESCAPE: Final = tuple(chr(byte) if byte in SAFE_OCTETS else f"\\{byte:03d}" for byte in range(256))
 
 
 def read_qname(data: bytes, offset: int) -> tuple[bytes, int]:
@@ -109,7 +110,7 @@ def key_of_labels(labels: list[bytes]) -> str:
     labels.reverse()
     labels.append(b"")
     joined = b".".join(labels).lower()
-    if joined.translate(None, _SAFE) == _DOTS[len(labels) - 1]:
+    if joined.translate(None, SAFE_OCTETS) == _DOTS[len(labels) - 1]:
         return joined.decode("ascii")
     return ".".join(["".join([_ESCAPE[byte] for byte in label.lower()]) for label in labels])
 

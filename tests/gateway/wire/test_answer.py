@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import UpstreamError
 from gateway.query import Answer, Query
+from gateway.wire import answer as answer_module
 from gateway.wire.answer import MAX_RECORDS
 from gateway.wire.compose import compose_reply
 from gateway.wire.message import parse_answer, parse_query
@@ -316,6 +317,31 @@ def test_mutated_answers_raise_nothing_else_and_stay_readable() -> None:
             # Data of types we hand through unread (RFC 3597) may be what dnspython does not like.
             assert b"\0\x2e" in reply or b"\0\x2f" in reply, (error, reply.hex())
     assert kept > 500
+
+
+def test_short_way_for_addresses_reads_what_the_long_way_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers of addresses alone are read in one go; damaged or not, the long way finds the same or refuses the same."""
+    rng = random.Random(20260904)
+    for number in range(1500):
+        qtype = ("A", "AAAA")[number % 2]
+        message, query = ask("www.example", qtype)
+        texts = [
+            f"198.51.100.{rng.randint(1, 250)}" if qtype == "A" else f"2001:db8::{rng.randint(1, 9999):x}" for _ in range(rng.randint(1, 5))
+        ]
+        ttl = rng.choice((0, 1, 300, 604800, 2**31 - 1))
+        data = bytearray(respond(message, [f"www.example. {ttl} IN {qtype} {text}" for text in texts]))
+        for _ in range(rng.randint(0, 2)):
+            data[rng.randrange(2, len(data))] = rng.choice((0, 1, 0xC0, 0x0C, 0xFF, rng.randrange(256)))
+        del data[len(data) - rng.choice((0, 0, 0, 1, 11)) :]
+        readings: list[object] = []
+        for shapes in (answer_module._ADDRESS_SHAPES, {}):
+            with monkeypatch.context() as patch:
+                patch.setattr(answer_module, "_ADDRESS_SHAPES", shapes)
+                try:
+                    readings.append(parse_answer(bytes(data), query.question))
+                except UpstreamError as error:
+                    readings.append(str(error))
+        assert readings[0] == readings[1], data.hex()
 
 
 @given(st.binary(max_size=120))
