@@ -13,14 +13,19 @@ import pytest
 from starlette.types import ASGIApp
 
 from admin.app import create_app, make_services
+from admin.audit import Act, by_account
 from admin.dependencies import Services
 from admin.migrate import migrate
 from admin.pages.assets import Assets
 from admin.pages.render import Pages
 from admin.settings import AdminSettings
+from blocklists.catalogue import load
 from blocklists.database import Database, open_database
+from blocklists.tables import Role
 from gateway.settings import DnsSettings, Endpoint, GatewaySettings, UpstreamSettings
 from tests.support.controlsocket import ScriptedGateway
+from tests.support.family import Family, make_family
+from tests.support.generation import category, make_generation, order, policy, profile, segment
 from tests.support.tenantwatch import tenants_watched
 from tests.support.visitor import Visitor
 
@@ -122,3 +127,33 @@ async def gateway(settings: AdminSettings) -> AsyncIterator[ScriptedGateway]:
     await scripted.start()
     yield scripted
     await scripted.stop()
+
+
+@pytest.fixture
+async def family(services: Services) -> Family:
+    """A family as the wizard makes it."""
+    return await make_family(services)
+
+
+@pytest.fixture
+def act(family: Family, now: datetime) -> Act:
+    """The parent, acting now."""
+    return Act(family.tenant, by_account(family.account, Role.FIRST_PARENT), now)
+
+
+@pytest.fixture
+def lists(settings: AdminSettings) -> Path:
+    """A real generation with the shipped catalogue and a few made-up names, for pages that judge names."""
+    return make_generation(
+        settings.state_dir,
+        lists={
+            "bet": category("gamb", "bet.example"),
+            "scam": category("scam", "bank-login.example"),
+            "adult": category("porn", "adult.example"),
+            "hurt": category("self", "hurt.example"),
+            "games": category("game", "play.example"),
+        },
+        policy=policy(profiles=[profile("KH")], default_profile="p"),
+        orders=[segment(order("o1", "ordered.example"))],
+        catalogue=load(),
+    )

@@ -13,7 +13,7 @@ from admin.pages.render import TEMPLATES
 from admin.pages.words import LOCALES, load_words, mark
 
 #: Proper names: the same in every language.
-NAMES = {"Lá", "Chắn", "vn-cop.vn", "openapi.json", "Android", "iPhone", "iPad", "Mac", "Chrome", "Firefox", "Zalo"}
+NAMES = {"Lá", "Chắn", "vn-cop.vn", "openapi.json", "Android", "iPhone", "iPad", "Mac", "Chrome", "Firefox", "Windows", "Zalo"}
 
 
 @pytest.mark.parametrize("language", sorted(path.stem for path in LOCALES.glob("*.po")))

@@ -1,0 +1,54 @@
+"""The cards: what is on, when a child was seen, one total; silence accuses nobody."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from admin.audit import Act
+from admin.catalogue import read_shipped
+from admin.dependencies import Services
+from admin.home import read_cards
+from admin.link import SeenDevice
+from admin.moment import Standing
+from admin.overrides import start_override
+from admin.totals import collect
+from admin.values import OverrideKind
+from tests.support.controlsocket import ScriptedGateway
+from tests.support.family import Family
+
+
+def seen(now: datetime, family: Family, address: str, client: str | None = None, minutes: int = 0, mac: str | None = None) -> SeenDevice:
+    moment = now - timedelta(minutes=minutes)
+    return SeenDevice(address, mac, client, family.tenant, "", moment, moment)
+
+
+async def test_cards_tell_standing_sight_and_total(
+    services: Services, family: Family, act: Act, now: datetime, gateway: ScriptedGateway
+) -> None:
+    """Bi: offline by a press, seen three minutes ago, 37 blocks; Na: not seen, nothing counted."""
+    minute = int(now.timestamp()) - 600
+    gateway.batches.append(
+        {"serial": 3, "counts": [[minute, family.tenant, "", family.bi.id, "TH", "blocked", "game", 37]], "names": [], "dropped": 0}
+    )
+    await collect(services.database, services.link, now)
+    async with services.database.write() as connection:
+        await start_override(connection, act, family.bi.id, OverrideKind.OFF, now + timedelta(hours=1), [])
+    devices = [
+        seen(now, family, "192.168.1.31", family.bi_phone, 3),
+        seen(now, family, "192.168.1.99", mac="3c:22:fb:00:00:99"),
+        SeenDevice("10.9.9.9", None, None, "another", "", now, now),
+    ]
+    async with services.database.read() as connection:
+        cards = await read_cards(connection, family.tenant, devices, read_shipped(), now)
+    bi, na = cards.people
+    assert (bi.moment.standing, bi.seen_at, bi.blocked) == (Standing.OFF, now - timedelta(minutes=3), 37)
+    assert (na.moment.standing, na.seen_at, na.blocked) == (Standing.FREE, None, None)
+    assert [one.address for one in cards.unnamed] == ["192.168.1.99"]
+    assert [card.profile.id for card in cards.others] == [family.adults.id, family.guests.id]
+
+
+async def test_a_named_device_is_not_new_before_the_gateway_knows_it(services: Services, family: Family, now: datetime) -> None:
+    """Between naming and switching, the device does not ask for a name again."""
+    async with services.database.read() as connection:
+        cards = await read_cards(connection, family.tenant, [seen(now, family, "192.168.1.31")], read_shipped(), now)
+    assert cards.unnamed == ()

@@ -1,0 +1,98 @@
+"""From rows to the policy file: the same rows give the same bytes, and the gateway's own parser takes them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from admin.audit import Act
+from admin.catalogue import read_shipped
+from admin.dependencies import Services
+from admin.errors import NotFound
+from admin.hours import Hours, set_hours
+from admin.names import add_name
+from admin.overrides import start_override
+from admin.policyfile import cut, has_policy, read_rows
+from admin.switches import set_switch
+from admin.values import Days, HoursEffect, NameEffect, OverrideKind, SwitchKind, SwitchState, TargetKind
+from blocklists.tables import OrganisationId, OrganisationKind
+from gateway.policy.tenant import parse_policy_file
+from gateway.release import canonical_bytes
+from tests.support.family import Family
+
+SHELF = read_shipped()
+
+
+async def fill(services: Services, family: Family, act: Act, now: datetime) -> None:
+    """Everything a parent can set, on one child."""
+    async with services.database.write() as connection:
+        await set_switch(connection, act, family.bi.id, SwitchKind.CATEGORY, "game", SwitchState.ALLOW)
+        await set_switch(connection, act, family.bi.id, SwitchKind.SERVICE, "zalo", SwitchState.BLOCK)
+        await set_switch(connection, act, family.bi.id, SwitchKind.SERVICE, "a-service-that-left", SwitchState.BLOCK)
+        await add_name(connection, act, family.bi.id, NameEffect.ALLOW, "school.example")
+        await add_name(connection, act, family.bi.id, NameEffect.DENY, "*.bad.example")
+        await set_hours(connection, act, family.bi.id, [Hours(Days.SUMMER, "22:00", "24:00", HoursEffect.OFFLINE)])
+        ends = now + timedelta(hours=2)
+        targets = [(TargetKind.CATEGORY, "video"), (TargetKind.SERVICE, "zalo")]
+        await start_override(connection, act, family.bi.id, OverrideKind.OPEN, ends, targets)
+        await start_override(connection, act, family.na.id, OverrideKind.OFF, ends, [])
+
+
+async def cut_now(services: Services, family: Family, now: datetime, page: tuple[str, ...] = ()) -> dict[str, Any]:
+    async with services.database.read() as connection:
+        return cut(await read_rows(connection, family.tenant, now), SHELF, page)
+
+
+async def test_cut_holds_everything_and_is_accepted(services: Services, family: Family, act: Act, now: datetime) -> None:
+    """What a parent set stands in the file, in the gateway's own words."""
+    await fill(services, family, act, now)
+    document = await cut_now(services, family, now, ("192.168.1.2",))
+    policy = parse_policy_file(document, SHELF.catalogue)
+    rules = policy.profiles[family.bi.id].rules
+    assert (dict(rules.categories), dict(rules.services)) == ({"game": False}, {"zalo": True})
+    assert (rules.allow, rules.deny) == (("school.example",), ("*.bad.example",))
+    assert [(one.kind, one.until) for one in rules.overrides] == [("open", (now + timedelta(hours=2)).timestamp())]
+    assert [one.kind for one in policy.profiles[family.na.id].rules.overrides] == ["off"]
+    assert policy.default_profile == family.guests.id
+    assert policy.block is not None
+    assert policy.block.page_address == ("192.168.1.2",)
+
+
+async def test_cut_is_deterministic(services: Services, family: Family, act: Act, now: datetime) -> None:
+    """The same rows give the same bytes, so an unchanged family is never shipped again."""
+    await fill(services, family, act, now)
+    first, second = await cut_now(services, family, now), await cut_now(services, family, now)
+    assert canonical_bytes(first) == canonical_bytes(second)
+
+
+async def test_cut_leaves_out_what_has_ended(services: Services, family: Family, act: Act, now: datetime) -> None:
+    """An act that is over is not sent again."""
+    await fill(services, family, act, now)
+    document = await cut_now(services, family, now + timedelta(hours=3))
+    assert [row["overrides"] for row in document["profiles"]] == [[], [], [], []]
+
+
+async def test_cut_keeps_a_service_that_left_the_catalogue_out(services: Services, family: Family, act: Act, now: datetime) -> None:
+    """A switch for something the gateway does not know cannot make the whole file refused."""
+    await fill(services, family, act, now)
+    (child,) = [row for row in (await cut_now(services, family, now))["profiles"] if row["id"] == family.bi.id]
+    assert child["services"] == {"zalo": "block"}
+
+
+async def test_cut_without_the_explaining_page_leaves_the_block_mode(services: Services, family: Family, now: datetime) -> None:
+    """Names lead to a page only where one is served."""
+    assert "block" not in await cut_now(services, family, now)
+
+
+async def test_read_rows_of_nobody_is_not_found(services: Services, family: Family, now: datetime) -> None:
+    """A tenant that never was has no policy."""
+    async with services.database.read() as connection:
+        with pytest.raises(NotFound):
+            await read_rows(connection, OrganisationId("nobody"), now)
+
+
+def test_has_policy_only_for_families_and_schools() -> None:
+    """An office or an area protects nobody by itself."""
+    assert [kind for kind in OrganisationKind if has_policy(kind)] == [OrganisationKind.FAMILY, OrganisationKind.SCHOOL]
