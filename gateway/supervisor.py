@@ -280,8 +280,10 @@ class Supervisor:
     def _note_target(self, target: Target) -> None:
         self._totals.set(GENERATION_CREATED, (), target.created_at or self._generations.switched_at)
         if target.snapshot.order_serial != self._order_serial:
+            is_start = self._order_serial < 0
             self._order_serial = target.snapshot.order_serial
-            self._totals.set(ORDER_UPDATED, (), self._generations.switched_at)
+            since = target.created_at if is_start else self._generations.switched_at
+            self._totals.set(ORDER_UPDATED, (), since or self._generations.switched_at)
 
     def _set_constants(self) -> None:
         self._totals.set(BUILD, (program_version(),), 1)
