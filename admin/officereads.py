@@ -276,16 +276,19 @@ async def find_entries(
     if text:
         host = normalize_host(text)
         wanted = host.name if isinstance(host, Host) else text.strip().lower()
-        escaped = wanted.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        statement = statement.where(
-            or_(table.c.host.like(f"%{escaped}%", escape="\\"), orders.c.symbol.like(f"%{escaped}%", escape="\\")),
-            table.c.category != MASKED,
-        )
+        in_host = table.c.host.like(f"%{_escaped(wanted)}%", escape="\\")
+        in_symbol = orders.c.symbol.like(f"%{_escaped(text.strip())}%", escape="\\")
+        statement = statement.where(or_(in_host, in_symbol), table.c.category != MASKED)
     if state == "in_force":
         statement = statement.where(_is(table.c.state, tuple(IN_FORCE)))
     if after:
         statement = statement.where(table.c.id > after).order_by(None).order_by(table.c.id)
     return await _all(connection, statement)
+
+
+def _escaped(text: str) -> str:
+    """Text that LIKE takes literally."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 async def read_versions(connection: AsyncConnection, office: Office, limit: int = 100) -> list[RowMapping]:

@@ -1,0 +1,81 @@
+"""The inbox, an entry and the versions, as an officer meets them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+import pytest
+from starlette.types import ASGIApp
+
+from admin.dependencies import Services
+from admin.settings import AdminSettings
+from tests.admin.test_officeduty import approve
+from tests.support.office import OfficeGateway, make_officers, officer
+
+
+@pytest.fixture
+async def gateway(settings: AdminSettings) -> AsyncIterator[OfficeGateway]:
+    """A gateway that keeps the orders it is given."""
+    running = OfficeGateway(settings.state_dir)
+    await running.start()
+    yield running
+    await running.stop()
+
+
+async def test_an_entry_is_lifted_with_a_reason(app: ASGIApp, services: Services, gateway: OfficeGateway, now: datetime) -> None:
+    """From the list of entries to the lift; the gateway forgets the name at once, the history keeps who and why."""
+    people = await make_officers(services.database, now)
+    await approve(services, people, "bad.example")
+    await services.office.duty.settle()
+    two = await officer(app, "approver")
+    await two.get("/office/entries?q=bad.example")
+    path = next(link for link in two.links if link.startswith("/office/entries/"))
+    await two.get(path)
+    assert (await two.submit(f"{path}/lift", {"reason": ""})).status_code == 409
+    await two.submit(f"{path}/lift", {"reason": "Trang đã dọn sạch"})
+    assert gateway.enforced() == set()
+    assert "Trang đã dọn sạch" in two.text
+    assert "Cán bộ approver" in two.text
+    await two.get("/office/releases")
+    assert "phiên bản 2" in two.text
+    await two.get("/office/releases/2")
+    assert "bad.example" in two.text
+    await two.close()
+
+
+async def test_a_verifier_has_no_button_to_lift(app: ASGIApp, services: Services, gateway: OfficeGateway, now: datetime) -> None:
+    """Lifting loosens: only an approver, with the password."""
+    people = await make_officers(services.database, now)
+    await approve(services, people, "bad.example")
+    await services.office.duty.settle()
+    one = await officer(app, "verifier")
+    await one.get("/office/entries")
+    path = next(link for link in one.links if link.startswith("/office/entries/"))
+    await one.get(path)
+    assert not one.has_form(f"{path}/lift")
+    token = dict(one.forms[0].fields).get("_form", "")
+    assert (await one.post(f"{path}/lift", {"_form": token, "reason": "x"})).status_code == 403
+    await one.close()
+
+
+async def test_pages_say_when_the_gateway_is_away(app: ASGIApp, services: Services, now: datetime) -> None:
+    """Nothing pretends to be in force while it is not."""
+    people = await make_officers(services.database, now)
+    await approve(services, people, "bad.example")
+    await services.office.duty.settle()
+    one = await officer(app, "verifier")
+    await one.get("/office")
+    assert "Cổng lọc chưa trả lời" in one.text
+    await one.get("/office/entries")
+    assert "đang phát hành" in one.text
+    await one.close()
+
+
+@pytest.mark.parametrize("path", ["/office/entries/x", "/office/orders/x", "/office/reviews/x", "/office/reports/x", "/office/releases/9"])
+async def test_what_does_not_exist_is_not_found(app: ASGIApp, services: Services, now: datetime, path: str) -> None:
+    """Old links say so."""
+    await make_officers(services.database, now)
+    one = await officer(app, "verifier")
+    assert (await one.get(path)).status_code == 404
+    await one.close()

@@ -1,0 +1,101 @@
+"""From a letter and a file to judged rows that travel sealed."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from admin.errors import InvalidInput
+from admin.office import keyed
+from admin.officeguard import GuardShelf
+from admin.officeintake import Intake, Upload, read_intake, seal, tally, unseal
+from blocklists.guard import Guard
+from blocklists.takedown.importer import JUMP
+from blocklists.takedown.model import Enforceability
+from blocklists.takedown.officefiles import UnreadableFile
+from blocklists.takedown.store import Office
+
+OFFICE = Office("office", keyed(b"k" * 32))
+
+
+@pytest.fixture(scope="module")
+def guard() -> Guard:
+    """The shipped guard."""
+    return GuardShelf(Path("/nonexistent"), ()).current()
+
+
+def read(guard: Guard, text: str = "", upload: Upload | None = None) -> Intake:
+    """Read with nothing in force yet."""
+    return read_intake(text, upload, guard, OFFICE, frozenset())
+
+
+def workbook(*rows: list[str]) -> bytes:
+    """A real XLSX."""
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for row in rows:
+        sheet.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def test_letter_and_annex_are_read_together(guard: Guard) -> None:
+    """The pasted letter fills the form, the annexed table brings the rows; of the file only digest and size remain."""
+    content = workbook(["STT", "Tên miền"], ["1", "nha-cai-mot.com"], ["2", "nha-cai-hai.vn"])
+    intake = read(guard, "Số: 5/QĐ-UBND\n", Upload("phu-luc.xlsx", content))
+    assert intake.letter.symbol == "5/QĐ-UBND"
+    assert [row.item.host for row in intake.found.rows] == ["nha-cai-mot.com", "nha-cai-hai.vn"]
+    assert intake.file_bytes == len(content)
+    assert intake.file_digest is not None
+
+
+def test_a_scanned_pdf_says_what_to_do(guard: Guard) -> None:
+    """A picture without text is told as such."""
+    with pytest.raises(UnreadableFile, match="scanned"):
+        read(guard, "", Upload("quet.pdf", b"%PDF-1.7"))
+
+
+def test_download_for_platforms_holds_no_formula(guard: Guard) -> None:
+    """What a spreadsheet could take for a formula is text (CWE-1236)."""
+    intake = read(guard, "https://www.facebook.com/groups/xau\n")
+    rows = list(csv.reader(io.StringIO(intake.export())))
+    assert rows[1][2] == "https://www.facebook.com/groups/xau"
+    assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row)
+    assert intake.export_link().startswith("data:text/csv")
+
+
+def test_seal_brings_back_the_same_rows(guard: Guard) -> None:
+    """What the guard judged is what is registered."""
+    intake = read(guard, "bad.example\n103.21.244.7\n")
+    back = unseal(OFFICE, seal(OFFICE, intake))
+    assert list(back.items) == [row.item for row in intake.found.rows]
+    assert tally(back.items) == [("yes", 1), ("ip_only", 1)]
+
+
+@pytest.mark.parametrize("text", ["", "x", "x.y", ".", "a" * 64 + ".eJw"])
+def test_anything_else_is_no_seal(text: str) -> None:
+    """A made-up text opens nothing."""
+    with pytest.raises(InvalidInput):
+        unseal(OFFICE, text)
+
+
+def test_a_seal_of_another_office_is_none(guard: Guard) -> None:
+    """Rows of one office cannot be registered in another."""
+    sealed = seal(OFFICE, read(guard, "bad.example\n"))
+    with pytest.raises(InvalidInput):
+        unseal(Office("other", keyed(b"o" * 32)), sealed)
+
+
+@pytest.mark.slow
+def test_very_many_new_names_are_held(guard: Guard) -> None:
+    """Sixteen thousand new names at once wait for a person."""
+    intake = read(guard, "\n".join(f"n{number}.example" for number in range(JUMP)))
+    assert intake.found.held
+    assert intake.found.count(Enforceability.YES) == JUMP
+    assert unseal(OFFICE, seal(OFFICE, intake)).held
