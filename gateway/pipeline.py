@@ -95,6 +95,7 @@ class Pipeline:
         self._tables = AnswerTables(settings.limits.answer_table_bytes)
         self._tallies = Tallies(counters)
         self._notebook = Notebook(around.activity, counters)
+        self._write = self._notebook.write
         limiter = RateLimiter(settings.rate_limit)
         allowed, most = settings.dns.allow_from, settings.limits.clients
         self._clients = Clients(snapshot, self._tables, limiter, allowed, most, around.neighbours, self._notice)
@@ -196,6 +197,10 @@ class Pipeline:
         """A hit that was not rendered this second, or that has to be noted: the reply behind its id; None when the entry is no longer
         good.
         """
+        note = entry.note
+        if note is not None and entry.cached is None and second < entry.expires:
+            self._write(record, note)
+            return entry.reply
         try:
             return self._replies.touch(record, entry, raw, second, self._resolution)
         except Exception as error:  # the other datagrams of the batch must not be lost with this one

@@ -102,6 +102,8 @@ class Replies:
         if ask.is_plain and not reply[2] & _TC and expires > second:
             raw = ask.raw
             if raw is not None and self._tables.is_second_sight(raw):
+                if cached is not None:
+                    tally = self._tallies.known(transport, query.qtype, answer.rcode, answer.negative)
                 entry = Entry(reply[2:], tally, query.key, note, expires, cached, 10 + len(query.question), ttl_max)
                 if note is None:
                     entry.second = second

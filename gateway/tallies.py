@@ -10,6 +10,7 @@ from __future__ import annotations
 from gateway.answers import Tally
 from gateway.metrics import (
     ANSWERS,
+    CACHE,
     QUERIES,
     REWRITTEN,
     UPSTREAM_BLOCKS,
@@ -42,6 +43,10 @@ class Tallies:
             if len(self._plain) < _MOST_REMEMBERED:
                 self._plain[transport, qtype, rcode] = known
         return known
+
+    def known(self, transport: Transport, qtype: int, rcode: int, is_negative: bool) -> Tally:
+        """An upstream's answer that a table already holds: one look-up in the cache less, counted as if it had been one."""
+        return self._tally(transport, qtype, rcode, self._counters.cell(CACHE, "negative" if is_negative else "hit"))
 
     def blocked(self, transport: Transport, qtype: int, rcode: int, block: Block, policy: EffectivePolicy) -> Tally:
         """A block of ours."""

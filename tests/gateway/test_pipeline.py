@@ -369,6 +369,7 @@ async def test_negative_answers_are_kept(tmp_path: Path) -> None:
             reply = await worker.ask("nothing.example.com")
             assert (reply.rcode(), len(reply.authority)) == (dns.rcode.NXDOMAIN, 1)
         assert upstream.count() == 1
+        assert worker.metric("lachan_cache_lookups", "negative") == 3
 
 
 async def test_truncation_and_return_over_tcp(tmp_path: Path) -> None:

@@ -62,6 +62,19 @@ def test_the_same_kind_is_the_same_tally() -> None:
     assert tallies.blocked(Transport.UDP, 1, 0, block("porn"), policy) is not tallies.blocked(Transport.UDP, 1, 0, block(), policy)
 
 
+def test_answer_from_a_table_counts_as_found_in_the_cache() -> None:
+    """The share of answers found in the cache is right however many of them the tables gave."""
+    counters = Counters()
+    tallies = Tallies(counters)
+    tallies.known(Transport.UDP, 1, 0, False).n += 3
+    tallies.known(Transport.UDP, 1, 3, True).n += 1
+    tallies.harvest()
+    assert {key: number for key, number in rows(counters).items() if key[0] == "lachan_cache_lookups"} == {
+        ("lachan_cache_lookups", "hit"): 3,
+        ("lachan_cache_lookups", "negative"): 1,
+    }
+
+
 def test_number_of_tallies_is_bounded() -> None:
     """Sixty thousand types and any rcode make a handful of tallies."""
     tallies = Tallies(Counters())
