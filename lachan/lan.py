@@ -46,7 +46,7 @@ def sudo_command() -> str:
 
 def drop_to() -> str | None:
     """The account to continue as when started by sudo, so that the state stays the person's own."""
-    return os.environ.get("SUDO_USER") if os.geteuid() == 0 and os.environ.get("SUDO_USER") not in (None, "root") else None
+    return os.environ.get("SUDO_USER") if os.geteuid() == 0 and os.environ.get("SUDO_USER") not in (None, "", "root") else None
 
 
 def lan_address() -> str | None:

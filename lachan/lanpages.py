@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import textwrap
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -29,11 +29,11 @@ LIFE = timedelta(days=397)
 _RENEW = timedelta(days=30)
 
 
-def open_pages(settings: AdminSettings, address: str, now: datetime | None = None) -> AdminSettings:
+def open_pages(settings: AdminSettings, address: str, now: datetime) -> AdminSettings:
     """The settings with the pages on `address`, unless the file already names another address than this machine's own."""
     if not ip_address(settings.listen.host).is_loopback:
         return settings
-    tls = settings.tls or make_certificate(settings.state_dir / "tls", address, settings.gateway.dns.name, now or datetime.now(UTC))
+    tls = settings.tls or make_certificate(settings.state_dir / "tls", address, settings.gateway.dns.name, now)
     page = settings.block_page
     if page is None and try_port(address, EXPLAINING_PORT) == 0:
         page = Endpoint(address, EXPLAINING_PORT)

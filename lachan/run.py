@@ -21,6 +21,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,7 @@ def run_all(config: Path | None, *, first: bool, lan: bool) -> int:
     if overrides.listen is not None and configuration.admin is not None:
         from lachan.lanpages import open_pages
 
-        configuration = dataclasses.replace(configuration, admin=open_pages(configuration.admin, overrides.listen.host))
+        configuration = dataclasses.replace(configuration, admin=open_pages(configuration.admin, overrides.listen.host, datetime.now(UTC)))
     if first or lan:
         from lachan.greeting import greet_when_ready
 
