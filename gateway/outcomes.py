@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from gateway.answers import NEVER, Note, Tally
 from gateway.cache import Entry as Cached
+from gateway.metrics import PROTECTED_CATEGORIES
 from gateway.policy.model import Block, EffectivePolicy, Local, Reason, Rewrite, Rule, RuleOrigin
 from gateway.query import Answer, Query, Transport
 from gateway.tallies import Tallies
@@ -32,6 +33,7 @@ _REBINDING_RULE: Final = Rule(RuleOrigin.SYSTEM, Reason.REBINDING, "private addr
 _FORGED: Final = ((Ede.FORGED_ANSWER, ""),)
 _ADDRESS_WIDTH: Final = {Qtype.A: 4, Qtype.AAAA: 16}
 _NO_ERRORS: Final[Errors] = ()
+LONGEST_NUMBER: Final = 64
 
 
 class Outcome(NamedTuple):
@@ -60,7 +62,7 @@ class Outcomes:
         answer = block_answer(mode.value, query.qtype, block.ttl, _packed(policy.block.page_address), self._mname)
         tally = self._tallies.blocked(transport, query.qtype, answer.rcode, block, policy)
         note = Note("blocked", block.category, text_of(query.key), block.rule.text)
-        return Outcome(answer, tally, ((block.ede, ""),), note, expires)
+        return Outcome(answer, tally, ((block.ede, _order_number(block)),), note, expires)
 
     def rebinding(self, query: Query, transport: Transport, policy: EffectivePolicy, expires: int) -> Outcome:
         """A public name that led to a private address."""
@@ -106,6 +108,14 @@ class Outcomes:
         """A rewrite whose target could not be resolved, answered with the addresses known for it; None when there are none at all."""
         addresses = _packed(rewrite.addresses)
         return self.rewrite(query, transport, rewrite, addresses, 60) if addresses else None
+
+
+def _order_number(block: Block) -> str:
+    """What the extended error says beside its code: the number of the order, so that whoever asked can look it up; of a protected
+    category nothing (RFC 8914 §2: text for people, not to be parsed)."""
+    if block.reason is not Reason.ORDER or block.category in PROTECTED_CATEGORIES:
+        return ""
+    return block.rule.text.removeprefix("order ").strip()[:LONGEST_NUMBER]
 
 
 @lru_cache(maxsize=1024)

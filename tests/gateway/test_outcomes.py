@@ -91,6 +91,24 @@ def test_mode_of_the_verdict_wins_over_that_of_the_policy(
     assert counted(counters, tallies, outcome) == {"lachan_queries", "lachan_answers", "lachan_blocked"}
 
 
+@pytest.mark.parametrize(
+    ("category", "text", "said"),
+    [
+        ("order", "order 12/QĐ-STTTT", "12/QĐ-STTTT"),
+        ("order", "order ", ""),
+        ("csam", "order 12/QĐ-STTTT", ""),
+        ("order", f"order {'9' * 200}", "9" * 64),
+    ],
+)
+def test_block_by_an_order_says_its_number(category: str, text: str, said: str) -> None:
+    """Whoever was blocked can look the order up; a protected category says nothing, and a long number does not fill the reply."""
+    outcomes, _, _ = made()
+    policy: Any = Policy()
+    block = Block(Reason.ORDER, category, Rule(RuleOrigin.SYSTEM, Reason.ORDER, text), 16, 60)
+    outcome = outcomes.block(ask(), Transport.UDP, block, policy)
+    assert outcome.errors == ((16, said),)
+
+
 def test_upstream_block_and_rebinding_are_told_apart() -> None:
     """What an upstream blocked is not our block; a private address is."""
     outcomes, counters, tallies = made()

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from dns.edns import EDEOption
 
 from gateway.following import read_state
 from lachan import following
@@ -59,6 +60,7 @@ def test_gateway_enforces_what_the_office_publishes_and_keeps_the_last_good_rele
         assert is_blocked(gateway, "bad.example")
         assert not is_blocked(gateway, "worse.example")
         assert "EDE: 16 (Censored)" in gateway.dig("bad.example", "A")
+        assert [option.text for option in gateway.ask("bad.example").options if isinstance(option, EDEOption)] == ["12/QĐ-STTTT"]
         assert "12/QĐ-STTTT" in gateway.command("explain", "bad.example").stdout
         assert "follow" in {row["name"] for row in gateway.status()["processes"]}
 
