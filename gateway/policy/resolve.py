@@ -10,9 +10,10 @@ the province and of parents always do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from typing import Final
 
 from gateway.policy import rpz
@@ -56,11 +57,15 @@ class Tenant:
 
 @dataclass(slots=True)
 class Interner:
-    """What was made before, by content. Goes on to the next generation while index and catalogue stay the same; ids never repeat."""
+    """What was made before, by content. Goes on to the next generation while index and catalogue stay the same.
+
+    Ids never repeat: interners of one process draw from the same `numbers`, also while the next generation is loaded beside the one in
+    force; else a table of answers could be taken for another policy's.
+    """
 
     index: str
     catalogue: str
-    last_id: int = 0
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
     bases: dict[tuple[object, ...], PolicyBase] = field(default_factory=dict)
     ids: dict[tuple[object, ...], int] = field(default_factory=dict)
     names: dict[tuple[object, ...], Mapping[Level, LevelNames]] = field(default_factory=dict)
@@ -69,10 +74,10 @@ class Interner:
         """The id of a content, a new one at first sight."""
         found = self.ids.get(content)
         if found is None:
-            if self.last_id % _TIDY_EVERY == _TIDY_EVERY - 1:  # forget contents that nobody may use any more; ids go on
+            number = next(self.numbers)
+            if number % _TIDY_EVERY == 0:  # forget contents that nobody may use any more; ids go on
                 self.ids, self.bases, self.names = {}, {}, {}
-            self.last_id += 1
-            found = self.ids[content] = self.last_id
+            found = self.ids[content] = number
         return found
 
 

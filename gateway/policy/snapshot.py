@@ -203,4 +203,4 @@ def _interner(engine: Engine, previous: Snapshot | None) -> Interner:
     before = previous._interner
     if before.index == index and before.catalogue == catalogue:
         return before
-    return Interner(index, catalogue, before.last_id)
+    return Interner(index, catalogue, before.numbers)

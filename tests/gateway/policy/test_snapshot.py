@@ -81,6 +81,22 @@ def test_unchanged_parts_are_taken_over(tmp_path: Path) -> None:
     assert ask(second, "bet.example") == "matrix"
 
 
+def test_ids_never_repeat_while_two_generations_live(tmp_path: Path) -> None:
+    """A policy first resolved under the old generation after the next one was loaded never has an id of the next one's policies."""
+    children = [profile(band, band.lower()) for band in ("MN", "TH", "CS", "PT")]
+    make_generation(tmp_path, lists={"g": category("gamb", "bet.example")}, policy=[policy(profiles=children)])
+    old = Snapshot.load(tmp_path, 1)
+    amend(tmp_path, lists={"g": category("gamb", "other.example")})
+    new = Snapshot.load(tmp_path, 2, old)
+    seen: list[int] = []
+    for band in ("mn", "th", "cs", "pt"):
+        for snapshot in (old, new):
+            found = snapshot.effective(snapshot.match_of("local", band), NOON)
+            seen += [found.id, found.base_id]
+    of_old, of_new = {*seen[0::4], *seen[1::4]}, {*seen[2::4], *seen[3::4]}
+    assert of_old.isdisjoint(of_new)
+
+
 def test_loading_anew_equals_taking_over(tmp_path: Path) -> None:
     """With and without the generation before, the same is decided."""
     make_generation(tmp_path, policy=local(), orders=[segment(order("1", "o.example"))])
