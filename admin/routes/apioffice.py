@@ -64,6 +64,7 @@ class Refused(AdminError):
     """The transition table, or the database behind it, does not allow the move; the code says why."""
 
     status = 409
+    code = "refused"
 
 
 @router.post("/orders", status_code=201)
