@@ -15,7 +15,6 @@ from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 from gateway.answers import NEVER, Note, Tally
-from gateway.cache import Entry as Cached
 from gateway.metrics import PROTECTED_CATEGORIES
 from gateway.policy.model import Block, EffectivePolicy, Local, Reason, Rewrite, Rule, RuleOrigin
 from gateway.query import Answer, Query, Transport
@@ -37,15 +36,15 @@ LONGEST_NUMBER: Final = 64
 
 
 class Outcome(NamedTuple):
-    """What is answered. `cached` is set for an upstream's answer, whose TTLs fall; `expires` is a monotonic second."""
+    """What the gateway answers by itself, with a TTL that does not fall; `expires` is the monotonic second at which it is no longer
+    good.
+    """
 
     answer: Answer
     tally: Tally
     errors: Errors = _NO_ERRORS
     note: Note | None = None
     expires: int = NEVER
-    cached: Cached | None = None
-    ttl_max: int = 0
 
 
 class Outcomes:

@@ -242,7 +242,15 @@ class Pipeline:
             if reply is not None:
                 return reply
         ask = Ask(self, query, origin, record, raw, is_plain)
-        return self._carry_out(ask, self._judge(ask))
+        if self._names.may_hold(query.key):
+            return self._carry_out(ask, self._judge(ask))
+        verdict = self._snapshot.judge(query.key, query.qtype, record.policy)
+        if isinstance(verdict, Pass) and query.qtype != Qtype.ANY:
+            ask.verdict = verdict
+            ask.epoch = self._epoch
+            found = self._resolution.look_up(ask, query, self._now)
+            return found if found is PENDING else self._settle(ask, found)
+        return self._carry_out(ask, verdict)
 
     def _judge(self, ask: Ask) -> Verdict:
         """Line 1 of the judgement (own names, records, special-use names), then the policy."""
@@ -328,7 +336,9 @@ class Pipeline:
             found = self._resolution.take(ask.cache_key, (ask.target or ask.query).key, outcome, self._now)
             if ask.is_answered:
                 return
-            reply = self._go_on(ask, found)
+            record = ask.record
+            holds = ask.epoch == self._epoch and record.view.is_current and record.policy.valid_until > self._wall
+            reply = self._finish(ask, found) if holds and isinstance(found, Cached) else self._go_on(ask, found)
         except Exception as error:  # as in `answer_now`
             reply = self._guard(error, ask.query)
         self._send(ask, reply)
@@ -404,8 +414,7 @@ class Pipeline:
                 body = age_body(answer, age, ttl_max)
         note = Note("visited", verdict.category, text_of(query.key)) if policy.activity == "history" else None
         tally = self._tallies.plain(transport, query.qtype, answer.rcode)
-        outcome = Outcome(answer, tally, errors, note, expires, cached, ttl_max)
-        return self._replies.reply(ask, outcome, int(self._now), body)
+        return self._replies.give(ask, answer, body, tally, errors, note, expires, cached, ttl_max, int(self._now))
 
     def _finish_rewrite(self, ask: Ask, verdict: Rewrite, cached: Cached, is_stale: bool) -> bytes | None:
         """The addresses of a rewrite's target, under the alias."""
@@ -449,8 +458,8 @@ class Pipeline:
         self._exhausted.n += 1
         return self._replies.error(ask, failure.rcode, failure.ede)
 
-    def _reply(self, ask: Ask, outcome: Outcome, body: bytes | None = None) -> bytes:
-        return self._replies.reply(ask, outcome, int(self._now), body)
+    def _reply(self, ask: Ask, outcome: Outcome) -> bytes:
+        return self._replies.reply(ask, outcome, int(self._now))
 
     def _guard(self, error: Exception, query: Query | Reject | None) -> bytes | None:
         """A fault of ours: say so in the log, at most once a minute, and tell the client that it was not its fault."""

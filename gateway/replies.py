@@ -6,12 +6,13 @@ RFC 6891 (options only for those who sent some), 7828, 7873, 8467.
 from __future__ import annotations
 
 from gateway.admission import Admission
-from gateway.answers import AnswerTables, Entry
+from gateway.answers import AnswerTables, Entry, Note, Tally
 from gateway.asks import Ask
+from gateway.cache import Entry as Cached
 from gateway.clients import Record
 from gateway.notebook import Notebook
 from gateway.outcomes import Outcome
-from gateway.query import ENCRYPTED, Origin, Query, Transport
+from gateway.query import ENCRYPTED, Answer, Origin, Query, Transport
 from gateway.resolution import Resolution
 from gateway.tallies import Tallies
 from gateway.wire.compose import Errors, compose_error, compose_reply, compose_truncated, udp_limit
@@ -79,9 +80,25 @@ class Replies:
         entry.tally.n += 1
         return query.id.to_bytes(2, "big") + tail
 
-    def reply(self, ask: Ask, outcome: Outcome, second: int, body: bytes | None = None) -> bytes:
-        """Compose, count, note, and keep for the next who asks."""
-        answer, tally, errors, note, expires, cached, ttl_max = outcome
+    def reply(self, ask: Ask, outcome: Outcome, second: int) -> bytes:
+        """The reply for something the gateway says by itself."""
+        answer = outcome.answer
+        return self.give(ask, answer, answer.body, outcome.tally, outcome.errors, outcome.note, outcome.expires, None, 0, second)
+
+    def give(
+        self,
+        ask: Ask,
+        answer: Answer,
+        body: bytes,
+        tally: Tally,
+        errors: Errors,
+        note: Note | None,
+        expires: int,
+        cached: Cached | None,
+        ttl_max: int,
+        second: int,
+    ) -> bytes:
+        """Compose, count, note, and keep for the next who asks. `body` is that of `answer` with the TTLs of this second."""
         query = ask.query
         transport = ask.origin.transport
         edns = query.edns
@@ -95,7 +112,7 @@ class Replies:
                 is_padded = edns.padding and transport in ENCRYPTED
         if transport is not Transport.UDP:
             limit = MAX_MESSAGE
-        reply = compose_reply(query, answer, answer.body if body is None else body, limit, errors, options, is_padded)
+        reply = compose_reply(query, answer, body, limit, errors, options, is_padded)
         tally.n += 1
         if note is not None:
             self._notebook.write(ask.record, note)

@@ -47,11 +47,15 @@ def parse_query(data: bytes, stream: bool = False) -> Query | Reject | None:
     if flags & 0xF800 or qdcount != 1:
         return _parse_odd(data, ident, flags, qdcount, stream)
     # Up to the first zero octet: the whole name, unless a label holds a zero octet.
-    pos = data.find(0, 12, _QNAME_END) + 1
+    pos = data.find(0, 13, _QNAME_END) + 1
     qname = data[12:pos].lower()
-    first = qname[0] + 1 if qname else 0
-    label = qname[1:first]
-    parent = _parent_key(qname[first:]) if first <= 64 and label and not label.translate(None, SAFE_OCTETS) else None
+    limit = len(data)
+    parent = None
+    if qname:
+        first = qname[0] + 1
+        label = qname[1:first]
+        if first <= 64 and (label.isalnum() or (label and not label.translate(None, SAFE_OCTETS))):
+            parent = _parent_key(qname[first:])
     if parent is not None:
         key = f"{parent}{label.decode('ascii')}."
     else:
@@ -60,7 +64,6 @@ def parse_query(data: bytes, stream: bool = False) -> Query | Reject | None:
             return Reject(ident, flags, Rcode.FORMERR)
         qname = data[12:pos].lower()
     end = pos + 4
-    limit = len(data)
     if end > limit:
         return Reject(ident, flags, Rcode.FORMERR)
     question = data[12:end]
