@@ -105,6 +105,16 @@ def lists_show(config: ConfigFile = None) -> None:
     lists.show(config)
 
 
+@lists_app.command("accept")
+def lists_accept(
+    list_id: Annotated[str, typer.Argument(metavar="ID", help="mã danh sách / id of the list")], config: ConfigFile = None
+) -> None:
+    """Đồng ý dùng bản mới đang chờ của một danh sách / agree to the copy of a list that waits for a person."""
+    from lachan import lists
+
+    lists.accept(config, list_id)
+
+
 @zone_app.command("pull")
 def zone_pull(
     source: Annotated[str, typer.Option("--from", metavar="HOST:PORT", help="máy chủ chính / the primary")],

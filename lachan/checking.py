@@ -11,6 +11,7 @@ from typing import Any
 import typer
 import yaml
 
+from gateway.errors import Mistake, SettingsError
 from gateway.settings import Endpoint, GatewaySettings, UpstreamAddress, UpstreamSettings
 from gateway.wire.name import text_of
 from lachan.configuration import Configuration, find_file, load
@@ -22,6 +23,9 @@ def check(config: Path | None) -> None:
     path = find_file(config)
     configuration = load(path)
     check_orders(configuration)
+    check_zones(configuration)
+    for note in unused_groups(configuration):
+        typer.echo(f"! {note}")
     lists, profiles = len(configuration.lists.lists), len(configuration.gateway.policy["profiles"])
     typer.echo(f"{path}: hợp lệ, {profiles} hồ sơ, {lists} danh sách. / valid, {profiles} profiles, {lists} lists.")
 
@@ -43,6 +47,38 @@ def check_orders(configuration: Configuration) -> None:
     read_orders(configuration.lists.orders_file, guard_of(inputs, catalogue), catalogue)
 
 
+def check_zones(configuration: Configuration) -> None:
+    """Read the policy zones as a preparation would. Raises SettingsError for each that is no zone, with its first unreadable record."""
+    from blocklists.parsers import Options
+    from blocklists.parsers.detect import parse_file
+    from blocklists.rejections import Weight
+
+    mistakes = []
+    for number, zone in enumerate(configuration.lists.rpz):
+        _, harvest = parse_file(zone.file, "rpz", Options(zone=zone.name))
+        faults = [example for reason, found in harvest.examples.items() if reason.weight is Weight.ERROR for example in found]
+        first = min(faults, key=lambda example: example.line, default=None)
+        if "serial" not in harvest.facts:
+            where = f"line {first.line}: {first.text}" if first else "the file has no SOA record"
+            mistakes.append(Mistake(f"rpz[{number}].file", f"{zone.file} is no policy zone", where))
+        elif first is not None:
+            remedy = f"line {first.line}: {first.text}"
+            mistakes.append(Mistake(f"rpz[{number}].file", f"{harvest.errors} records of {zone.file} cannot be read", remedy))
+    if mistakes:
+        raise SettingsError(mistakes)
+
+
+def unused_groups(configuration: Configuration) -> list[str]:
+    """Groups of policy zones that no client of the file has, a sentence each: perhaps a slip of the pen, perhaps clients of the pages."""
+    known = {str(client.get("group")) for client in configuration.gateway.policy["clients"] if client.get("group")}
+    return [
+        f"rpz[{number}].groups: không thiết bị nào trong tệp thuộc nhóm '{group}' / no client of this file has group '{group}'"
+        for number, zone in enumerate(configuration.lists.rpz)
+        for group in zone.groups
+        if group not in known
+    ]
+
+
 def show(config: Path | None) -> None:
     """Print the effective settings as YAML, secrets masked. Raises SettingsError."""
     typer.echo(yaml.safe_dump(effective(load(find_file(config))), allow_unicode=True, sort_keys=False, width=120).rstrip())
@@ -60,7 +96,15 @@ def effective(configuration: Configuration) -> dict[str, Any]:  # Any: plain YAM
     shown |= _policy(gateway)
     shown["lists"] = [_without_empty(_plain(item)) for item in configuration.lists.lists]
     shown["lists_fetch"] = _plain(configuration.lists.fetch)
-    shown["rpz"] = _plain(configuration.lists.rpz)
+    shown["rpz"] = [
+        {
+            "name": zone.name,
+            "file": str(zone.file),
+            "policy": ":".join(filter(None, (zone.policy, zone.target))),
+            "groups": list(zone.groups),
+        }
+        for zone in configuration.lists.rpz
+    ]
     if configuration.lists.orders_file:
         shown["takedown"] = {"file": str(configuration.lists.orders_file)}
     if configuration.lists.follow:

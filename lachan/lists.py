@@ -1,11 +1,14 @@
-"""`lachan lists`: fetch, compile, show; counts per category, rejected lines by reason. Only `lachan` imports this module."""
+"""`lachan lists`: fetch, compile, show, accept; counts per category, rejected lines by reason. Only `lachan` imports this module."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.table import Table
@@ -20,10 +23,11 @@ from lachan.running import state_dir_of
 
 if TYPE_CHECKING:
     from blocklists.report import Report
+    from blocklists.waiting import Waiting
 
 
 class ListsError(LachanError):
-    """There is nothing to show yet; one sentence."""
+    """There is nothing to show or to agree to; one sentence."""
 
 
 def update(config: Path | None) -> None:
@@ -34,6 +38,48 @@ def update(config: Path | None) -> None:
 def compile_now(config: Path | None) -> None:
     """Compile what is on disk and put it in force."""
     _prepare(config, "none")
+
+
+def accept(config: Path | None, list_id: str) -> None:
+    """Say what waits at a list, agree to it and put it in force. Raises ListsError when there is no such list or nothing waits."""
+    from blocklists import catalogue
+    from blocklists.jobs import accept_held
+    from blocklists.sources import from_settings
+    from blocklists.waiting import waiting_copy
+
+    configuration = load(find_file(config))
+    state_dir = configuration.gateway.state_dir
+    sources = {source.id: source for source in from_settings(configuration.lists, catalogue.load())}
+    if list_id not in sources:
+        raise ListsError(f"there is no list '{list_id[:60]}' (the lists are: {', '.join(sorted(sources)) or 'none'})")
+    found = waiting_copy(state_dir, sources[list_id])
+    if found is None:
+        held = sorted(name for name, state in _states(state_dir).items() if state == "held")
+        raise ListsError(f"no copy of '{list_id}' waits for anybody (waiting now: {', '.join(held) or 'none'})")
+    console = Console()
+    for line in described(list_id, found):
+        console.print(Text(line), soft_wrap=True)
+    if accept_held(state_dir, list_id) is None:
+        raise ListsError(f"the waiting copy of '{list_id}' is gone: a newer one has taken its place")
+    _prepare(config, "none")
+
+
+def described(list_id: str, waiting: Waiting) -> list[str]:
+    """What waits and why, in both languages."""
+    seen = datetime.fromtimestamp(waiting.checked_at, UTC).astimezone(ZoneInfo("Asia/Ho_Chi_Minh")).strftime("%Y-%m-%d %H:%M")
+    after, before = _count(waiting.held.entries), _count(waiting.before)
+    return [
+        f"Bản mới của danh sách {list_id} đang chờ / The new copy of list {list_id} waits:",
+        f"  vì sao / why: {waiting.held.vi} / {waiting.held.en}",
+        f"  từ / from: {waiting.source} ({seen})",
+        f"  số mục / entries: {before} → {after}",
+        f"  thêm / added: {_count(waiting.added)}{_examples(waiting.added_names)}",
+        f"  bỏ / removed: {_count(waiting.removed)}{_examples(waiting.removed_names)}",
+    ]
+
+
+def _examples(names: tuple[str, ...]) -> str:
+    return f" ({', '.join(names)} …)" if names else ""
 
 
 def _prepare(config: Path | None, fetch: Literal["none", "all"]) -> None:
@@ -51,16 +97,30 @@ def _prepare(config: Path | None, fetch: Literal["none", "all"]) -> None:
 
 def reported(report: Report) -> list[Table]:
     """The report as tables: the lists, then the categories."""
-    lists = Table("danh sách / list", "nhóm / category", "tên / names", "bỏ / rejected", "vì sao / why", title="Danh sách / Lists")
+    lists = Table(
+        "danh sách / list",
+        "nhóm / category",
+        "tên / names",
+        "bỏ / rejected",
+        "vì sao / why",
+        "không tính / not counted",
+        title="Danh sách / Lists",
+    )
     shipped: Counter[str] = Counter()
     for source in report.sources:
         if not source.configured:
             shipped.update(source.by_category)
             continue
-        rejected = sum(source.rejected.values())
-        reasons = ", ".join(f"{reason.value} {count}" for reason, count in sorted(source.rejected.items(), key=lambda row: -row[1]))
+        rejected, noise = split({reason.value: count for reason, count in source.rejected.items()})
         kind = source.category or (f"{source.action} ({source.level})" if source.action else source.kind)
-        lists.add_row(Text(source.id), Text(kind), _count(source.entries), _count(rejected), Text(reasons))
+        lists.add_row(
+            Text(source.id),
+            Text(kind),
+            _count(source.entries),
+            _count(sum(rejected.values())),
+            Text(_reasons(rejected)),
+            Text(_reasons(noise)),
+        )
     categories = Table("nhóm / category", "tên / names", "có sẵn / shipped", title="Theo nhóm / By category")
     for code, count in report.categories.items():
         categories.add_row(code, _count(count), _count(shipped[code]))
@@ -71,6 +131,8 @@ def summary(outcome: Outcome, number: int) -> list[str]:
     """What is in force now, and what a person should look at."""
     lines = [f"! {note}" for note in outcome.notes]
     if outcome.report is not None:
+        held = [source.id for source in outcome.report.sources if source.state == "held"]
+        lines += [f"  xem và đồng ý bằng / look at it and agree with: lachan lists accept {name}" for name in held]
         refusals = sum(len(source.refusals) for source in outcome.report.sources)
         if refusals:
             lines.append(f"{refusals} tên được bảo vệ nên không chặn. / {refusals} protected names are not blocked.")
@@ -97,21 +159,42 @@ def show(config: Path | None) -> None:
 def in_force(sources: list[dict[str, Any]], states: dict[str, str]) -> Table:  # Any: rows of index.json
     """The rows of an index as a table; `states` are those of the last preparation."""
     table = Table(
-        "danh sách / list", "loại / kind", "nhóm / category", "tên / names", "bỏ / rejected", "tình trạng / state", "nguồn / publisher"
+        "danh sách / list",
+        "loại / kind",
+        "nhóm / category",
+        "tên / names",
+        "bỏ / rejected",
+        "không tính / not counted",
+        "tình trạng / state",
+        "nguồn / publisher",
     )
     for row in sources:
-        rejected = ", ".join(f"{reason} {count}" for reason, count in sorted(row["rejected"].items(), key=lambda pair: -pair[1]))
+        rejected, noise = split(row["rejected"])
         label = row["category"] or row["action"] or (row["rpz"] or {}).get("zone", "")
         table.add_row(
             Text(row["id"]),
             row["kind"],
             Text(label),
             _count(row["entries"]),
-            Text(rejected),
+            Text(_reasons(rejected)),
+            Text(_reasons(noise)),
             states.get(row["id"], ""),
             Text(row["publisher"] or ""),
         )
     return table
+
+
+def split(counts: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+    """What was rejected, and what never was a rule of its own (a repeat, a name its parent covers): most frequent first."""
+    from blocklists.rejections import Reason, Weight
+
+    noise = {reason.value for reason in Reason if reason.weight is Weight.NOISE}
+    ordered = sorted(counts.items(), key=lambda row: -row[1])
+    return {name: count for name, count in ordered if name not in noise}, {name: count for name, count in ordered if name in noise}
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _states(state_dir: Path) -> dict[str, str]:

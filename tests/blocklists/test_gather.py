@@ -175,3 +175,11 @@ def test_gathering_changes_no_verdict(buckets: dict[Bucket, list[str]], asked: s
         shape.exception for part in gathered.parts for shape, keys in part.batches.items() for key in keys if _covers(shape, key, asked)
     }  # fmt: skip
     assert found == expected
+
+
+@pytest.mark.parametrize(("policy", "refused"), [("nxdomain", 1), ("cname", 1), ("given", 0), ("passthru", 0), ("disabled", 0)])
+def test_zone_that_is_overridden_to_close_is_guarded_like_one_that_closes(policy: str, refused: int) -> None:
+    """PASSTHRU of a protected name is harmless until an override turns it into a block."""
+    zone = Source("rpz:z", "rpz", options=Options(zone="z.example"), rpz={"zone": "z.example", "policy": policy, "groups": []})
+    gathered = _gather(zone, {Bucket(match=Match.EXACT, action=Action("passthru")): ["vn.example.help."]})
+    assert (gathered.rejected[Reason.HELP_NAME], gathered.entries) == (refused, 1 - refused)

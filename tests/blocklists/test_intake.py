@@ -209,6 +209,23 @@ def test_policy_zone_cut_short_keeps_the_rules_before(bench: Bench) -> None:
     assert (taken.report.state, taken.report.entries) == ("kept", 1)
 
 
+def test_policy_zone_is_held_to_more_than_a_list(bench: Bench) -> None:
+    """Without its SOA, or with one bad record in ten, the copy before stays; a single bad record among many is skipped and said."""
+    zone = Source("rpz:z", "rpz", path=bench.own, format="rpz", options=Options(zone="z.example"), rpz={"zone": "z.example"})
+    head, rules = "$TTL 60\n@ SOA . . 1 1 1 1 1\n", "".join(f"n{number}.example CNAME .\n" for number in range(100))
+    bench.own.write_text(head + rules)
+    assert (bench.take(zone).report.entries, bench.take(zone).report.problem) == (100, None)
+    for broken, why in ((rules + "more.example CNAME .\n", "SOA"), (head + rules + "x.example A none\n" * 12, "12 of 112 lines")):
+        bench.own.write_text(broken)
+        taken = bench.take(zone)
+        assert (taken.report.state, taken.report.entries) == ("kept", 100)
+        assert taken.report.problem is not None and why in taken.report.problem.en
+    bench.own.write_text(head + rules + "more.example CNAME .\nx.example A none\n")
+    taken = bench.take(zone)
+    assert (taken.report.state, taken.report.entries) == ("fresh", 101)
+    assert taken.report.problem is not None and "1 records of the zone cannot be read" in taken.report.problem.en
+
+
 def test_list_without_a_usable_entry_is_reported(bench: Bench) -> None:
     """A list that gives nothing protects nobody, and somebody should know."""
     taken = bench.write("192.0.2.1\n")

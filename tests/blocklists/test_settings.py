@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blocklists.settings import BlocklistSettings, BlocklistsFile, FollowSettings, check_lists
+from blocklists.settings import RPZ_POLICIES, BlocklistSettings, BlocklistsFile, FollowSettings, check_lists
 from gateway.sections import KeyHelp, check, model_at, reference
 from gateway.yamlfile import parse
 
@@ -61,6 +61,17 @@ def test_followed_office_arrives(tmp_path: Path) -> None:
     assert found.orders_file is None
 
 
+def test_every_override_of_a_zone_is_read(tmp_path: Path) -> None:
+    """One word, or the name that `cname:` leads to; the order of the zones stays."""
+    (tmp_path / "z").touch()
+    words = [*RPZ_POLICIES, "cname:Walled.example.", "cname: *.garden.example"]
+    text = "rpz:\n" + "".join(f'  - {{name: z{number}.rpz, file: z, policy: "{word}"}}\n' for number, word in enumerate(words))
+    found = settings_of(text, tmp_path).rpz
+    assert [zone.policy for zone in found] == [*RPZ_POLICIES, "cname", "cname"]
+    assert [zone.target for zone in found[-3:]] == ["", "walled.example", "*.garden.example"]
+    assert [zone.name for zone in found] == [f"z{number}.rpz" for number in range(len(words))]
+
+
 def test_no_sections_mean_no_lists(tmp_path: Path) -> None:
     """The shipped lists do not need any."""
     assert BlocklistSettings(tmp_path / "var") == settings_of("", tmp_path)
@@ -86,6 +97,10 @@ def test_no_sections_mean_no_lists(tmp_path: Path) -> None:
         ("lists: [{id: a, category: ads, url: 'ftp://a.example/'}]", "lists[0].url: 'ftp://a.example/' is not an address such as"),
         ("lists: [{id: a, category: ads, url: 'https://user:secret@a.example/'}]", "lists[0].url: 'https://user:secret@a.example/' is not"),
         ("lists: {a: b}", "lists: must be a list"),
+        ("rpz: [{name: a.example, policy: nxdomian}]", "rpz[0].policy: 'nxdomian' is not one of given, disabled, passthru"),
+        ("rpz: [{name: a.example, policy: cname}]", "rpz[0].policy: 'cname' is not one of"),
+        ("rpz: [{name: a.example, policy: 'cname:a..b'}]", "rpz[0].policy: 'a..b' is not a name to lead to"),
+        ("rpz: [{name: a.example}, {name: A.example.}]", "rpz[0]: a zone needs its file"),
         ("rpz: [{name: a.example}]", "rpz[0]: a zone needs its file"),
         ("rpz: [{name: a.example, primary: {}}]", "rpz[0].primary: receiving a zone from a primary is not part of this version yet"),
         ("takedown: {}", "takedown: orders come from a file or from an office"),

@@ -54,3 +54,41 @@ admin: {listen: "127.0.0.1:8080", database: "postgresql+asyncpg://u:s3cr3t@db.ex
     text = str(effective(load(path)))
     assert "k3j9" not in text and "s3cr3t" not in text
     assert "token:***" in text and "u:***@db.example" in text
+
+
+ZONE = "$TTL 60\n@ SOA . . 1 1 1 1 1\nbad.example CNAME .\n"
+
+
+def _with_zone(folder: Path, text: str, **more: str) -> Path:
+    (folder / "z.rpz").write_text(text)
+    extra = "".join(f", {name}: {value}" for name, value in more.items())
+    path = folder / "lachan.yaml"
+    path.write_text(path.read_text(encoding="utf-8") + f"rpz: [{{name: z.example, file: z.rpz{extra}}}]\n", encoding="utf-8")
+    return path
+
+
+def test_policy_zone_is_shown_as_it_is_written(prepared: Path) -> None:
+    """The override keeps its one word, also the one that leads to a name."""
+    configuration = load(_with_zone(prepared, ZONE, policy='"cname:walled.example"', groups="[school]"))
+    (zone,) = effective(configuration)["rpz"]
+    assert zone == {"name": "z.example", "file": str(prepared / "z.rpz"), "policy": "cname:walled.example", "groups": ["school"]}
+
+
+def test_group_that_no_client_has_is_said(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A zone for nobody is allowed, and never silent."""
+    check(_with_zone(prepared, ZONE, groups="[school]"))
+    assert "rpz[0].groups" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("bad.example CNAME .\n", "is no policy zone .*no SOA"),
+        ("<html>\n", "is no policy zone .*line 1: <html>"),
+        (ZONE + "worse.example A 1.2.3.999\n", "1 records .*line 4: worse.example A 1.2.3.999"),
+    ],
+)
+def test_file_that_is_no_policy_zone_is_found(text: str, where: str, prepared: Path) -> None:
+    """Before it is in force, with the line."""
+    with pytest.raises(SettingsError, match=r"rpz\[0\]\.file.*" + where):
+        check(_with_zone(prepared, text))

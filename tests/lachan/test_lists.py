@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lachan.lists import ListsError, compile_now, in_force, show
+from lachan.lists import ListsError, accept, compile_now, in_force, show, update
+from tests.support.listserver import ListServer, Page
 
 
 def test_compile_tells_counts_and_rejected_lines(
@@ -45,3 +46,41 @@ def test_markup_in_a_title_is_shown_as_it_is() -> None:
     out = io.StringIO()
     Console(file=out, width=160).print(in_force([{**row, "publisher": "[link=https://a.example]a[/link]"}], {}))
     assert "[red]x" in out.getvalue() and "junk 2" in out.getvalue() and "[link=" in out.getvalue()
+
+
+def test_repeats_are_told_apart_from_what_was_rejected(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name written twice is no fault of the list; a line that cannot be read is."""
+    row = {"id": "x", "kind": "category", "category": "ads", "action": None, "rpz": None, "entries": 1, "publisher": ""}
+    out = io.StringIO()
+    Console(file=out, width=200).print(in_force([{**row, "rejected": {"duplicate": 7, "covered": 2, "not_a_rule": 3}}], {}))
+    cells = [cell.strip() for cell in out.getvalue().splitlines()[3].split("│")]
+    assert cells[5:7] == ["not_a_rule 3", "duplicate 7, covered 2"]
+
+
+def test_held_copy_is_shown_and_accepted(prepared: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sudden change waits and names the command; the command says what waits and why, and puts it in force."""
+    monkeypatch.setenv("COLUMNS", "200")
+    config = prepared / "lachan.yaml"
+    with ListServer() as server:
+        names = [f"n{number}.example\n" for number in range(1200)]
+        server.pages["/l"] = Page("".join(names).encode(), etag='"1"')
+        text = config.read_text().replace("lists: [", f'lists: [{{id: far, category: ads, url: "{server.url("/l")}"}}, ')
+        config.write_text(text + "lists_fetch: {allow_private: true}\n")
+        update(config)
+        with pytest.raises(ListsError, match="no copy of 'far' waits for anybody"):
+            accept(config, "far")
+        server.pages["/l"] = Page("".join(names[:300]).encode(), etag='"2"')
+        capsys.readouterr()
+        update(config)
+        assert "lachan lists accept far" in capsys.readouterr().out
+        with pytest.raises(ListsError, match=r"there is no list 'fra' .*far"):
+            accept(config, "fra")
+        with pytest.raises(ListsError, match="waiting now: far"):
+            accept(config, "games")
+        accept(config, "far")
+        told = capsys.readouterr().out
+        assert "from 1200 to 300" in told and "1.200 → 300" in told and "/ removed: 900 (n" in told and server.url("/l") in told
+        show(config)
+        assert "fresh" in capsys.readouterr().out
+        with pytest.raises(ListsError, match="waiting now: none"):
+            accept(config, "far")
