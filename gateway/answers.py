@@ -243,8 +243,10 @@ class AnswerTables:
         return entry
 
     def enter(self, table: AnswerTable, raw: bytes, entry: Entry) -> bool:
-        """Put an entry into a table, and into the base if no personal rule touches the name; False when there is no room just now."""
-        if not self._has_room():
+        """Put an entry into a table, and into the base if no personal rule touches the name; False when there is no room just now, or when
+        the table was retired while the answer was on its way.
+        """
+        if not table.is_current or not self._has_room():
             return False
         base = table.base
         if base is not None and not table.policy.touches(entry.key):
@@ -277,6 +279,7 @@ class AnswerTables:
             if table not in used:
                 del self._tables[where]
                 self._bury(table)
+                table.is_current = False
 
     def flush(self, key: str | None) -> int:
         """Forget the replies for a name and all below it (index key), or everything; how many. Rare: an operator asks for it."""

@@ -180,6 +180,7 @@ def test_unused_tables_are_forgotten_with_their_memory() -> None:
     tables.forget_unused({own})
     assert set(tables) == {own, own.base}
     assert tables.size < 2000
+    assert not tables.enter(idle, b"late", entry())
     while tables.has_chores:
         tables.work()
 
