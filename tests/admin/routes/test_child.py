@@ -1,149 +1,272 @@
-"""The pages for children, without an account: help before anything else, then why, asking, and the answer."""
+"""The pages for children: kind, honest, small, without a script; help before anything else."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from starlette.types import ASGIApp
 
+from admin.app import create_page_app
+from admin.audit import Act, by_account
 from admin.dependencies import Services
-from tests.admin.conftest import Clock
+from admin.overrides import start_override
+from admin.pages.assets import FOLDER
+from admin.requests import find_by_code, list_requests
+from admin.values import OverrideKind
+from blocklists.tables import Role
 from tests.support.controlsocket import ScriptedGateway
-from tests.support.family import Family, make_family
+from tests.support.family import Family
 from tests.support.people import PASSWORD
 from tests.support.visitor import Visitor
 
 
 @pytest.fixture
-async def family(services: Services) -> Family:
-    """Bi (six to ten) and Na (fifteen to seventeen)."""
-    return await make_family(services)
+def page_app(services: Services) -> ASGIApp:
+    return create_page_app(services)
 
 
 @pytest.fixture
-async def child(app: ASGIApp, gateway: ScriptedGateway, family: Family, clock: Clock) -> AsyncIterator[Visitor]:
-    """Bi's own phone, which the gateway knows."""
-    gateway.see("192.168.1.31", clock.at, client=family.bi_phone, tenant=family.tenant)
-    gateway.devices[-1]["profile"] = family.bi.id
-    browser = Visitor(app, "192.168.1.31")
+async def bi(
+    page_app: ASGIApp, services: Services, family: Family, gateway: ScriptedGateway, lists: Path, now: datetime
+) -> AsyncIterator[Visitor]:
+    """Bi, nine years old, on the phone that is Bi's alone."""
+    await services.applier.settle(family.tenant)
+    gateway.see("192.168.1.31", now, client=family.bi_phone, tenant=family.tenant)
+    browser = Visitor(page_app, address="192.168.1.31", origin="http://lachan.internal")
     yield browser
     await browser.close()
 
 
-async def ask(child: Visitor, host: str, note: str = "") -> None:
-    """Fill in the form and send it."""
-    await child.get(f"/ask?host={host}")
-    await child.submit("/ask?lang=vi", {"host": host, "reason": "lesson", "note": note})
+async def at(bi: Visitor, host: str, path: str = "/") -> int:
+    response = await bi.get(path, headers={"Host": host})
+    return response.status_code
 
 
-async def test_child_asks_and_the_parent_says_yes_for_an_hour(child: Visitor, app: ASGIApp, gateway: ScriptedGateway) -> None:
-    """Without an account: ask, keep the code, see the answer; the gateway opens that one name and nothing else."""
-    await ask(child, "https://www.Example.org/page?q=1", "con cần làm bài tập")
-    answer = str(child.response.url.path)
-    assert answer.startswith("/answer/")
-    assert child.response.status_code == 200
+async def test_blocked_name_is_explained_kindly(bi: Visitor) -> None:
+    """A gambling site on a nine-year-old's phone: 403, no blame, help, and nothing to ask for."""
+    assert await at(bi, "bet.example", "/a/b?c=d") == 403
+    assert "Trang cá cược luôn được lập ra để người chơi thua" in bi.text
+    assert "111" in bi.text
+    assert not any("/ask" in link for link in bi.links)
+
+
+async def test_sensitive_group_is_not_named_to_a_small_child(bi: Visitor) -> None:
+    """Not for your age yet, and not a word more; the same for self-harm."""
+    for host in ("adult.example", "hurt.example"):
+        assert await at(bi, host) == 403
+        assert "Trang này chưa hợp với tuổi của con" in bi.text
+        assert "Con không làm gì sai cả" in bi.text
+        for word in ("khiêu dâm", "tự hại", "tự tử", host):
+            assert word not in bi.text
+
+
+async def test_order_answers_451_with_its_number(bi: Visitor) -> None:
+    """An authority's order is told as one, with the header of RFC 7725."""
+    assert await at(bi, "ordered.example") == 451
+    assert "o1/QĐ" in bi.text
+    assert 'rel="blocked-by"' in bi.response.headers["link"]
+
+
+async def test_rest_says_when_it_opens(bi: Visitor, services: Services, family: Family, now: datetime) -> None:
+    """What rests by a parent's press is told with its end."""
+    act = Act(family.tenant, by_account(family.account, Role.FIRST_PARENT), now)
+    async with services.database.write() as connection:
+        await start_override(connection, act, family.bi.id, OverrideKind.OFF, now + timedelta(hours=1), [])
+    await services.applier.settle(family.tenant)
+    assert await at(bi, "free.example") == 403
+    assert "Mạng mở lại lúc 20:30" in bi.text
+
+
+async def test_every_page_is_under_20_kb_without_script(bi: Visitor) -> None:
+    """Page and sheet together, on the slowest line; nothing from elsewhere, nothing that runs."""
+    sheet = (FOLDER / "child.css").stat().st_size
+    for host, path in (
+        ("bet.example", "/"),
+        ("scam.example", "/"),
+        ("lachan.internal", "/why"),
+        ("lachan.internal", "/ask?host=play.example"),
+    ):
+        response = await bi.get(path, headers={"Host": host})
+        assert len(response.content) + sheet < 20_000, path
+        assert "<script" not in response.text
+        assert "http://" not in response.text.replace("http://lachan.internal", "").replace("http://tongdai111.vn", "")
+
+
+async def test_why_shows_a_device_known_alone_its_own_ten_minutes(bi: Visitor, gateway: ScriptedGateway, now: datetime) -> None:
+    """Its blocks, what can be asked for, and that nobody else sees them."""
+    gateway.block("192.168.1.31", "play.example", "game", now)
+    gateway.block("192.168.1.31", "bet.example", "gamb", now)
+    await bi.get("/why")
+    for words in ("play.example", "bet.example", "Không ai khác xem được, và không được lưu lại."):
+        assert words in bi.text
+    assert [link for link in bi.links if "host=play.example" in link]
+    assert not [link for link in bi.links if "host=bet.example" in link]
+
+
+async def test_why_shows_nothing_where_the_address_is_shared(
+    page_app: ASGIApp, bi: Visitor, family: Family, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """An unnamed device sees no block of anybody; it is asked which site."""
+    gateway.see("192.168.1.99", now, tenant=family.tenant)
+    gateway.block("192.168.1.99", "secret.example", "game", now)
+    browser = Visitor(page_app, address="192.168.1.99", origin="http://lachan.internal")
+    await browser.get("/why")
+    assert "secret.example" not in browser.text
+    assert "không biết đang cầm máy nào" in browser.text
+    assert browser.has_form("/ask")
+    await browser.close()
+
+
+async def test_child_asks_and_sees_the_answer(app: ASGIApp, bi: Visitor, services: Services, family: Family, now: datetime) -> None:
+    """From the blocked page to the code, from the parent's press to the child's screen."""
+    await at(bi, "play.example")
+    (ask,) = [link for link in bi.links if "/ask?host=play.example" in link]
+    await bi.get(ask)
+    assert "Người lớn trong nhà sẽ đọc, và biết lời này là của Bi." in bi.text
+    await bi.submit("/ask?lang=vi", {"reason": "lesson", "note": "bài tin học"})
+    code = bi.response.url.path.removeprefix("/answer/")
+    assert f"{code[:4]} {code[4:]}" in bi.text
     parent = Visitor(app)
     await parent.sign_in("me", PASSWORD)
     await parent.get("/requests")
-    assert "www.example.org" in parent.text
-    assert "con cần làm bài tập" in parent.text
     (form,) = [form.action for form in parent.forms if form.action.startswith("/requests/")]
-    await parent.submit(form, {}, ("decision", "1h"))
+    await parent.submit(form, button=("decision", "today"))
+    await bi.get("/answer")
+    await bi.get(f"/answer?code={code[:4].lower()}-{code[4:].lower()}")
+    assert "Được, mở đến 00:00" in bi.text
     await parent.close()
-    assert gateway.policies
-    await child.get(answer)
-    assert "20:30" in child.text
-    assert "me" not in child.text.split()
 
 
-async def test_same_wish_is_one_request_and_a_day_has_three(child: Visitor) -> None:
-    """Asking again for what still waits gives the same code; the fourth request of a day is told kindly to wait."""
-    await ask(child, "example.org")
-    first = str(child.response.url.path)
-    await ask(child, "example.org")
-    assert str(child.response.url.path) == first
-    await ask(child, "example.net")
-    assert child.response.status_code == 200
-    await ask(child, "example.com")
-    assert child.response.status_code == 429
+async def test_distress_shows_111_first_and_sends_nothing(bi: Visitor, services: Services, family: Family, now: datetime) -> None:
+    """Words of distress: help comes first; only a second press sends."""
+    await bi.get("/ask?host=play.example")
+    await bi.submit("/ask?lang=vi", {"reason": "other", "note": "em bị đánh"})
+    assert "Gọi 111" in bi.text
+    assert "Chưa gửi gì cả." in bi.text
+    async with services.database.read() as connection:
+        assert (await list_requests(connection, family.tenant, now))[0] == []
+    await bi.submit("/ask?lang=vi", button=("sure", "1"))
+    async with services.database.read() as connection:
+        assert len((await list_requests(connection, family.tenant, now))[0]) == 1
 
 
-@pytest.mark.parametrize("note", ["con muốn chết", "CON KHONG MUON SONG NUA", "bố đánh em, cứu em với"])
-async def test_help_comes_before_a_note_in_distress(child: Visitor, note: str) -> None:
-    """A note with such words shows 111 first and is not sent until the child says so again."""
-    await ask(child, "example.org", note)
-    assert "111" in child.text
-    assert not str(child.response.url.path).startswith("/answer/")
-    await child.submit("/ask?lang=vi", {}, ("sure", "1"))
-    assert str(child.response.url.path).startswith("/answer/")
-
-
-async def test_phone_number_in_a_note_is_hinted_at(child: Visitor) -> None:
-    """What gives the child away is better left out; the child may change it or send it all the same."""
-    await ask(child, "example.org", "gọi con 0912 345 678")
-    assert not str(child.response.url.path).startswith("/answer/")
-    await child.submit("/ask?lang=vi", {"note": "con cần bài tập"})
-    assert str(child.response.url.path).startswith("/answer/")
+async def test_personal_things_are_hinted_at_before_sending(bi: Visitor, services: Services, family: Family, now: datetime) -> None:
+    """A phone number is pointed out; the child decides."""
+    await bi.get("/ask?host=play.example")
+    await bi.submit("/ask?lang=vi", {"reason": "lesson", "note": "gọi em 0912345678"})
+    assert "Chỗ này giống số điện thoại" in bi.text
+    await bi.submit("/ask?lang=vi", {"note": "cần làm bài"})
+    assert bi.response.url.path.startswith("/answer/")
+    async with services.database.read() as connection:
+        (one,) = (await list_requests(connection, family.tenant, now))[0]
+    assert one.note == "cần làm bài"
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "words"),
     [
-        {"host": "", "reason": "lesson"},
-        {"host": "not a name", "reason": "lesson"},
-        {"host": "example.org", "reason": ""},
-        {"host": "example.org", "reason": "because"},
-        {"host": "example.org", "reason": "lesson", "note": "x" * 201},
+        ({"host": "", "reason": "lesson"}, "Xin điền chỗ này."),
+        ({"host": "không phải trang", "reason": "lesson"}, "Đây chưa phải tên trang."),
+        ({"host": "play.example"}, "Xin điền chỗ này."),
+        ({"host": "play.example", "reason": "lesson", "note": "x" * 201}, "Nhiều nhất 200 chữ."),
     ],
 )
-async def test_slips_are_told_beside_the_field(child: Visitor, fields: dict[str, str]) -> None:
-    """Nothing is lost and nothing is sent."""
-    await child.get("/ask")
-    response = await child.post("/ask", fields)
+async def test_mistakes_are_told_beside_the_field(bi: Visitor, fields: dict[str, str], words: str) -> None:
+    """Nothing is sent that nobody could answer."""
+    await bi.get("/ask")
+    response = await bi.submit("/ask?lang=vi", fields)
     assert response.status_code == 422
-    assert child.has_form("/ask?lang=vi")
+    assert words in bi.text
 
 
-async def test_why_lists_only_the_blocks_of_this_device(child: Visitor, app: ASGIApp, gateway: ScriptedGateway, clock: Clock) -> None:
-    """A child sees what was blocked on the phone in its hand; a device nobody named sees nothing of others."""
-    gateway.block("192.168.1.31", "bet.example.", "gamb", clock.at)
-    gateway.block("192.168.1.99", "other.example.", "gamb", clock.at)
-    await child.get("/why")
-    assert "bet.example" in child.text
-    assert "other.example" not in child.text
-    stranger = Visitor(app, "192.168.1.99")
-    await stranger.get("/why")
-    assert stranger.response.status_code == 200
-    assert "other.example" not in stranger.text
-    assert "111" in stranger.text
-    await stranger.close()
+async def test_what_nobody_can_open_is_not_sent(bi: Visitor, services: Services, family: Family, now: datetime) -> None:
+    """Asking for a locked site shows its page instead of raising a hope."""
+    response = await bi.get("/ask?host=bet.example")
+    assert response.status_code == 403
+    async with services.database.read() as connection:
+        assert (await list_requests(connection, family.tenant, now))[0] == []
 
 
-async def test_help_stays_when_the_gateway_does_not_answer(app: ASGIApp, family: Family) -> None:
-    """Nobody is known then; the page of help is there all the same, and asking says that it cannot be sent from here."""
-    browser = Visitor(app, "192.168.1.31")
-    assert (await browser.get("/help")).status_code == 200
-    assert "111" in browser.text
-    assert (await browser.get("/ask")).status_code == 404
-    assert (await browser.post("/ask", {"host": "example.org", "reason": "lesson"})).status_code == 404
+async def test_three_requests_a_day(bi: Visitor) -> None:
+    """The fourth is told to wait for a talk."""
+    for number in range(3):
+        await bi.get(f"/ask?host=site{number}.play.example")
+        await bi.submit("/ask?lang=vi", {"reason": "lesson"})
+        assert bi.response.status_code == 200
+    await bi.get("/ask?host=site4.play.example")
+    response = await bi.submit("/ask?lang=vi", {"reason": "lesson"})
+    assert response.status_code == 429
+    assert "Hôm nay vậy là đủ rồi" in bi.text
+
+
+async def test_request_keeps_no_path_and_no_address(bi: Visitor, services: Services, family: Family, now: datetime) -> None:
+    """A pasted address is reduced to its host before it is stored; the device's address is stored nowhere."""
+    await bi.get("/ask")
+    await bi.submit("/ask?lang=vi", {"host": "https://play.example/user/an-7b?token=1", "reason": "mistake"})
+    code = bi.response.url.path.removeprefix("/answer/")
+    async with services.database.read() as connection:
+        found = await find_by_code(connection, code, now)
+    assert found is not None
+    assert found.host == "play.example"
+    await services.database.close()
+    stored = b"".join(path.read_bytes() for path in list_files(services.settings.state_dir))
+    assert b"an-7b" not in stored
+
+
+def list_files(folder: Path) -> list[Path]:
+    return list(folder.glob("lachan.db*"))
+
+
+async def test_code_that_is_none_says_so_and_guessing_is_slowed(bi: Visitor) -> None:
+    """One sentence for a wrong code; thirty guesses, and it waits."""
+    assert (await bi.get("/answer/ZZZZZZZZ")).status_code == 404
+    assert "Không có lời xin phép nào mang mã này" in bi.text
+    for _ in range(30):
+        response = await bi.get("/answer/ZZZZZZZZ")
+    assert response.status_code == 429
+
+
+async def test_unknown_device_meets_help_and_nothing_else(page_app: ASGIApp, gateway: ScriptedGateway, family: Family) -> None:
+    """Nobody's device: explained plainly, with help, without a form that leads nowhere."""
+    browser = Visitor(page_app, address="203.0.113.9", origin="http://lachan.internal")
+    assert (await browser.get("/why")).status_code == 200
+    assert not browser.has_form("/ask")
+    assert (await browser.get("/ask?host=x.example")).status_code == 404
     assert "111" in browser.text
     await browser.close()
 
 
-async def test_unknown_code_says_so_and_guessing_is_limited(child: Visitor) -> None:
-    """A code is typed with or without spaces, in any case; codes cannot be tried out."""
-    await child.get("/answer")
-    await child.submit("/answer", {"code": "abcd 2345"}) if child.has_form("/answer") else None
-    response = await child.get("/answer/ABCD2345")
-    assert response.status_code == 404
-    statuses = {(await child.get(f"/answer/ABCD23{number}")).status_code for number in range(22, 99)}
-    assert 429 in statuses
+async def test_help_and_lessons_work_while_the_gateway_is_dead(page_app: ASGIApp, family: Family) -> None:
+    """Help does not depend on anything."""
+    browser = Visitor(page_app, address="192.168.1.31", origin="http://lachan.internal")
+    for path in ("/help", "/lesson/scam", "/lesson/grooming", "/lesson/betting", "/lesson/help", "/why"):
+        assert (await browser.get(path)).status_code == 200, path
+        assert "111" in browser.text
+    assert (await browser.get("/lesson/other")).status_code == 404
+    await browser.close()
 
 
-@pytest.mark.parametrize("topic", ["scam", "grooming", "betting", "help"])
-async def test_lessons_are_there(child: Visitor, topic: str) -> None:
-    """Each lesson is a page of its own with help on it; there are no others."""
-    assert (await child.get(f"/lesson/{topic}")).status_code == 200
-    assert "111" in child.text
-    assert (await child.get("/lesson/none")).status_code == 404
+async def test_pages_speak_english_too(bi: Visitor) -> None:
+    """One press, and the page is English; the tone stays that of the age."""
+    await bi.get("/?lang=en", headers={"Host": "adult.example"})
+    assert "This page is not for your age yet" in bi.text
+    assert bi.response.headers["content-language"] == "en"
+
+
+async def test_check_name_and_own_name_are_not_blocked_names(bi: Visitor) -> None:
+    """The gateway's own names explain themselves."""
+    assert await at(bi, "check-0123.lachan.internal") == 200
+    assert "Đã tới cổng lọc" in bi.text
+    assert await at(bi, "lachan.internal") == 200
+    assert bi.response.url.path == "/why"
+
+
+async def test_hostile_host_is_text(bi: Visitor, services: Services, family: Family) -> None:
+    """A Host header made to be markup, or no name at all, gets a page that runs nothing."""
+    for host in ('"><script>alert(1)</script>', "a" * 300 + ".example", "xn--.example", "..", "-"):
+        response = await bi.get("/x", headers={"Host": host})
+        assert response.status_code < 500
+        assert "<script>alert" not in response.text

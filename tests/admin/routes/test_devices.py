@@ -1,89 +1,96 @@
-"""Devices: a new one gets its owner, another owner, a new name, or is forgotten; the gateway knows at once."""
+"""New devices and whose they are."""
 
 from __future__ import annotations
 
-import json
+from datetime import datetime
 
 import pytest
 
 from admin.dependencies import Services
 from tests.admin.conftest import Clock
 from tests.support.controlsocket import ScriptedGateway
-from tests.support.family import Family, make_family
+from tests.support.family import Family
 from tests.support.people import PASSWORD
 from tests.support.visitor import Visitor
 
 
-async def at_home(visitor: Visitor, services: Services) -> Family:
-    """A family whose parent is signed in."""
-    family = await make_family(services)
-    await visitor.sign_in("me", PASSWORD)
-    return family
-
-
-def owners(services: Services, gateway: ScriptedGateway, family: Family) -> dict[str, str]:
-    """Match → profile, as the gateway got it last."""
-    document = json.loads((services.settings.state_dir / "files" / str(gateway.policies[family.tenant])).read_text(encoding="utf-8"))
-    return {match: row["profile"] for row in document["clients"] for match in row["match"]}
-
-
-async def test_new_device_is_given_to_a_child(visitor: Visitor, services: Services, gateway: ScriptedGateway, clock: Clock) -> None:
-    """The gateway has seen it; the parent says whose it is; it follows the machine where its hardware address is known."""
-    family = await at_home(visitor, services)
-    gateway.see("192.168.1.40", clock.at, mac="3c:22:fb:00:00:40", tenant=family.tenant)
+@pytest.fixture
+async def parent(visitor: Visitor, services: Services, family: Family, gateway: ScriptedGateway, now: datetime) -> Visitor:
+    """A parent at the page of devices, with one new tablet in the house."""
+    await services.applier.settle(family.tenant)
+    gateway.see("192.168.1.77", now, mac="3c:22:fb:00:00:77", tenant=family.tenant)
+    gateway.see("192.168.1.31", now, client=family.bi_phone, tenant=family.tenant)
+    await visitor.sign_in("me", PASSWORD, kept=True)
     await visitor.get("/devices")
-    assert "192.168.1.40" in visitor.text
-    await visitor.submit("/devices", {"owner": family.na.id, "label": "máy tính bảng"})
-    assert owners(services, gateway, family)["mac:3c:22:fb:00:00:40"] == family.na.id
-    assert "máy tính bảng" in visitor.text
+    return visitor
 
 
-@pytest.mark.parametrize("address", ["", "example", "300.1.1.1", "192.168.1.0/33", "<script>"])
-async def test_address_that_is_none_is_told(visitor: Visitor, services: Services, gateway: ScriptedGateway, address: str) -> None:
-    """A slip is told beside the field and nothing is stored."""
-    family = await at_home(visitor, services)
-    await visitor.get("/devices")
-    token = {name: value for form in visitor.forms for name, value in form.fields if name.startswith("_")}
-    response = await visitor.post("/devices", {**token, "address": address, "owner": family.bi.id})
-    assert response.status_code == 422
-    assert "<script>" not in response.text
-    assert family.tenant not in gateway.policies
+async def test_new_device_is_given_to_a_child_by_its_mac(parent: Visitor, family: Family) -> None:
+    """One choice and it is Bi's, kept by what stays with the device."""
+    assert "Mới: giao cho ai?" in parent.text
+    await parent.submit("/devices", {"owner": family.bi.id, "label": "Máy bảng"})
+    assert "Máy bảng" in parent.text
+    assert "3c:22:fb:00:00:77" in parent.text
+    assert "Mới: giao cho ai?" not in parent.text
 
 
-async def test_freer_owner_asks_for_the_password(visitor: Visitor, services: Services, gateway: ScriptedGateway, clock: Clock) -> None:
-    """From the elder to the younger child goes through; to an adult asks for the password."""
-    family = await at_home(visitor, services)
+async def test_giving_it_to_an_adult_needs_the_password(parent: Visitor, family: Family, clock: Clock) -> None:
+    """A child with the parent's open phone cannot free its own tablet."""
     clock.forward(minutes=15)
-    await visitor.get("/devices")
-    page = f"/devices/{family.na_phone}"
-    await visitor.submit(page, {"owner": family.bi.id})
-    assert owners(services, gateway, family)["192.168.1.32"] == family.bi.id
-    await visitor.submit(page, {"owner": family.adults.id})
-    assert owners(services, gateway, family)["192.168.1.32"] == family.bi.id
-    await visitor.submit(page, {"_password": PASSWORD})
-    assert owners(services, gateway, family)["192.168.1.32"] == family.adults.id
+    response = await parent.submit("/devices", {"owner": family.adults.id})
+    assert response.status_code == 401
+    await parent.submit("/devices", {"_password": PASSWORD})
+    assert "Máy của Người lớn" in parent.text
+    assert "Mới: giao cho ai?" not in parent.text
 
 
-async def test_forgotten_device_gets_the_strictest_rules(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
-    """It is nobody's again, and nobody's devices are guests."""
-    family = await at_home(visitor, services)
-    await visitor.get("/devices")
-    await visitor.submit(f"/devices/{family.na_phone}/forget")
-    assert "192.168.1.32" not in owners(services, gateway, family)
+async def test_device_moves_and_is_forgotten(parent: Visitor, family: Family, clock: Clock) -> None:
+    """Handing a phone down, renaming it, forgetting it; only a freer owner asks for the password."""
+    clock.forward(minutes=15)
+    action = f"/devices/{family.na_phone}"
+    await parent.submit(action, {"owner": family.bi.id, "label": "Máy cũ của Na"})
+    assert parent.response.status_code == 200
+    assert "Máy cũ của Na" in parent.text
+    assert (await parent.submit(action, {"owner": family.na.id})).status_code == 401
+    await parent.get("/devices")
+    await parent.submit(f"{action}/forget")
+    assert "Máy cũ của Na" not in parent.text
 
 
-async def test_device_of_somebody_else_is_not_taken_twice(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
-    """One address has one owner: a second one is told that it is taken."""
-    family = await at_home(visitor, services)
-    await visitor.get("/devices")
-    token = {name: value for form in visitor.forms for name, value in form.fields if name.startswith("_")}
-    response = await visitor.post("/devices", {**token, "address": "192.168.1.31", "owner": family.na.id})
+@pytest.mark.parametrize(
+    ("address", "words"), [("192.168.1.31", "đã là của một người khác"), ("điện thoại", "Xin ghi một địa chỉ"), ("", "Xin điền chỗ này.")]
+)
+async def test_address_by_hand_is_checked(parent: Visitor, family: Family, address: str, words: str) -> None:
+    """A taken address and nonsense are told beside the field."""
+    form = next(form for form in parent.forms if form.action == "/devices" and ("seen", "1") not in form.fields)
+    fields = dict(form.fields) | {"address": address, "owner": family.bi.id, "label": "x"}
+    response = await parent.post("/devices", fields)
     assert response.status_code == 422
-    assert family.tenant not in gateway.policies
+    assert words in parent.text
 
 
-async def test_list_is_there_without_a_gateway(visitor: Visitor, services: Services) -> None:
-    """While the gateway does not answer, the page still shows the devices that have owners."""
-    await at_home(visitor, services)
-    assert (await visitor.get("/devices")).status_code == 200
-    assert "192.168.1.31" in visitor.text
+async def test_nothing_is_given_to_guests(parent: Visitor, family: Family) -> None:
+    """Guests are those whom nobody named; a device cannot be theirs."""
+    token = dict(next(form for form in parent.forms if form.action == f"/devices/{family.bi_phone}").fields)["_form"]
+    response = await parent.post(f"/devices/{family.bi_phone}", {"_form": token, "owner": family.guests.id, "label": "x"})
+    assert response.status_code == 422
+
+
+async def test_one_address_for_everybody_is_explained(
+    visitor: Visitor, services: Services, family: Family, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """When the router asks for all, the page says so with the remedy."""
+    gateway.see("192.168.1.1", now, tenant=family.tenant)
+    await visitor.sign_in("me", PASSWORD)
+    await visitor.get("/devices")
+    assert "Mọi câu hỏi đến từ một địa chỉ" in visitor.text
+
+
+async def test_phone_with_a_made_up_mac_is_told(
+    visitor: Visitor, services: Services, family: Family, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """A private Wi-Fi address is explained before it makes the phone new again."""
+    gateway.see("192.168.1.78", now, mac="da:22:fb:00:00:78", tenant=family.tenant)
+    await visitor.sign_in("me", PASSWORD)
+    await visitor.get("/devices")
+    assert "địa chỉ Wi-Fi riêng tư" in visitor.text

@@ -1,148 +1,186 @@
-"""A child's page as a parent uses it: the two big buttons, a new child, settings; what loosens asks for the password."""
+"""A child's page: the two buttons, settings, new children; loosening asks for the password."""
 
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
+
+import pytest
+from starlette.types import ASGIApp
 
 from admin.dependencies import Services
 from tests.admin.conftest import Clock
 from tests.support.controlsocket import ScriptedGateway
-from tests.support.family import Family, make_family
-from tests.support.people import PASSWORD
+from tests.support.family import Family
+from tests.support.people import PASSWORD, make_person
 from tests.support.visitor import Visitor
 
 
-async def at_home(visitor: Visitor, services: Services) -> Family:
-    """A family whose parent is signed in."""
-    family = await make_family(services)
-    await visitor.sign_in("me", PASSWORD)
-    return family
+@pytest.fixture
+async def parent(visitor: Visitor, services: Services, family: Family, gateway: ScriptedGateway) -> Visitor:
+    """A parent who signed in a moment ago."""
+    await services.applier.settle(family.tenant)
+    await visitor.sign_in("me", PASSWORD, kept=True)
+    return visitor
 
 
-def profile_of(services: Services, gateway: ScriptedGateway, family: Family, profile: str) -> dict[str, Any]:
-    """The profile as the gateway was given it last."""
+def in_force(services: Services, gateway: ScriptedGateway, family: Family, profile: str) -> dict[str, Any]:
     name = gateway.policies[family.tenant]
-    document = json.loads((services.settings.state_dir / "files" / str(name)).read_text(encoding="utf-8"))
-    found: dict[str, Any] = next(row for row in document["profiles"] if row["id"] == profile)
-    return found
+    assert name
+    document = json.loads((services.settings.state_dir / "files" / name).read_text(encoding="utf-8"))
+    return next(row for row in document["profiles"] if row["id"] == profile)  # type: ignore[no-any-return]
 
 
-async def test_internet_off_until_a_time_and_on_again(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
-    """One press turns one child's internet off until half past eight; another press ends it."""
-    family = await at_home(visitor, services)
-    page = f"/profiles/{family.bi.id}"
-    await visitor.get(page)
-    await visitor.submit(f"{page}/off", {"clock": "20:30"}, ("until", "clock"))
-    (act,) = profile_of(services, gateway, family, family.bi.id)["overrides"]
+async def test_internet_off_until_with_countdown(parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway) -> None:
+    """One press, and the gateway holds the act with its absolute end; the page counts down."""
+    await parent.get(f"/profiles/{family.bi.id}")
+    await parent.submit(f"/profiles/{family.bi.id}/off", button=("until", "1h"))
+    assert "Đã tắt mạng đến 20:30" in parent.text
+    assert "còn 1 giờ" in parent.text
+    assert "Đã có hiệu lực trên cổng lọc" in parent.text
+    (act,) = in_force(services, gateway, family, family.bi.id)["overrides"]
     assert (act["kind"], act["until"]) == ("off", "2026-10-12T13:30:00Z")
-    assert profile_of(services, gateway, family, family.na.id)["overrides"] == []
-    (end,) = [form.action for form in visitor.forms if form.action.endswith("/end")]
-    await visitor.submit(end)
-    assert profile_of(services, gateway, family, family.bi.id)["overrides"] == []
 
 
-async def test_opening_more_ends_what_was_off(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
-    """The newest act wins: games for an hour end an internet-off; it ends by itself."""
-    family = await at_home(visitor, services)
-    page = f"/profiles/{family.na.id}"
-    await visitor.get(page)
-    await visitor.submit(f"{page}/off", {}, ("until", "2h"))
-    await visitor.submit(f"{page}/open", {"what": ["games"]}, ("until", "1h"))
-    (act,) = profile_of(services, gateway, family, family.na.id)["overrides"]
-    assert (act["kind"], act["until"]) == ("open", "2026-10-12T13:30:00Z")
-    assert "game" in act["categories"]
-
-
-async def test_time_that_is_no_time_and_nothing_chosen_are_told(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
-    """A slip is told beside the field and changes nothing."""
-    family = await at_home(visitor, services)
-    page = f"/profiles/{family.bi.id}"
-    await visitor.get(page)
-    asked = len(gateway.asked)
-    response = await visitor.submit(f"{page}/off", {"clock": "soon"}, ("until", "clock"))
+async def test_internet_off_until_a_time_of_day(parent: Visitor, family: Family) -> None:
+    """Any time as people write it; a time that is none is told beside the field."""
+    await parent.get(f"/profiles/{family.bi.id}")
+    await parent.submit(f"/profiles/{family.bi.id}/off", {"clock": "21h15"}, ("until", "clock"))
+    assert "Đã tắt mạng đến 21:15" in parent.text
+    response = await parent.submit(f"/profiles/{family.bi.id}/off", {"clock": "tối"}, ("until", "clock"))
     assert response.status_code == 422
-    assert visitor.has_form(f"{page}/off")
-    response = await visitor.submit(f"{page}/open", {}, ("until", "1h"))
-    assert response.status_code == 422
-    assert [one for one in gateway.asked[asked:] if one["do"] == "apply"] == []
+    assert "Xin ghi giờ, ví dụ 21:00." in parent.text
 
 
-async def test_opening_later_asks_for_the_password_and_goes_on(
-    visitor: Visitor, services: Services, gateway: ScriptedGateway, clock: Clock
+async def test_open_more_needs_a_fresh_password(
+    parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway, clock: Clock
 ) -> None:
-    """A browser left open opens nothing; with the password the same press goes on. Turning off needs no password."""
-    family = await at_home(visitor, services)
-    page = f"/profiles/{family.na.id}"
-    await visitor.get(page)
-    clock.forward(minutes=15)
-    await visitor.submit(f"{page}/open", {"what": ["games"]}, ("until", "1h"))
-    assert any("_password" in form.names for form in visitor.forms)
-    wrong = await visitor.submit(f"{page}/open", {"_password": "not the password"})
-    assert family.tenant not in gateway.policies
-    assert any("_password" in form.names for form in visitor.forms), wrong.text
-    await visitor.submit(f"{page}/open", {"_password": PASSWORD})
-    assert [act["kind"] for act in profile_of(services, gateway, family, family.na.id)["overrides"]] == ["open"]
-    clock.forward(minutes=15)
-    await visitor.get(page)
-    await visitor.submit(f"{page}/off", {}, ("until", "1h"))
-    assert [act["kind"] for act in profile_of(services, gateway, family, family.na.id)["overrides"]] == ["off"]
+    """A page left open cannot open anything: the password is asked, then the same press goes on by itself."""
+    clock.forward(minutes=11)
+    await parent.get(f"/profiles/{family.bi.id}")
+    action = f"/profiles/{family.bi.id}/open"
+    response = await parent.submit(action, {"what": ["games", "videos"]}, ("until", "30m"))
+    assert response.status_code == 401
+    assert in_force(services, gateway, family, family.bi.id)["overrides"] == []
+    wrong = await parent.submit(action, {"_password": "not the password"})
+    assert wrong.status_code == 401
+    assert "Mật khẩu chưa đúng." in parent.text
+    await parent.submit(action, {"_password": PASSWORD})
+    assert "Mở thêm đến 20:11" in parent.text
+    (act,) = in_force(services, gateway, family, family.bi.id)["overrides"]
+    assert act["kind"] == "open"
+    assert {"game", "video"} <= set(act["categories"])
 
 
-async def test_new_child_is_strict_from_the_start(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
-    """One more child with the hours of its age; a full name is refused before it is stored."""
-    family = await at_home(visitor, services)
-    await visitor.get("/profiles/new")
-    refused = await visitor.submit("/profiles", {"label": "Nguyễn Văn An 3A", "band": "MN"})
-    assert refused.status_code == 422
-    await visitor.submit("/profiles", {"label": "Cu Tí", "band": "TH"})
-    made = profile_of(services, gateway, family, str(visitor.response.url.path).rpartition("/")[2])
-    assert made["band"] == "TH"
-    assert made["schedule"]
+async def test_ending_an_offline_loosens_and_ending_an_opening_does_not(
+    parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway, clock: Clock
+) -> None:
+    """Closing again is one press at any time; giving the internet back is an adult's act."""
+    await parent.get(f"/profiles/{family.bi.id}")
+    await parent.submit(f"/profiles/{family.bi.id}/open", {"what": "games"}, ("until", "2h"))
+    clock.forward(minutes=30)
+    (opened,) = in_force(services, gateway, family, family.bi.id)["overrides"]
+    await parent.get(f"/profiles/{family.bi.id}")
+    await parent.submit(f"/profiles/{family.bi.id}/acts/{opened['id']}/end")
+    assert parent.response.status_code == 200
+    await parent.submit(f"/profiles/{family.bi.id}/off", button=("until", "1h"))
+    (off,) = in_force(services, gateway, family, family.bi.id)["overrides"]
+    response = await parent.submit(f"/profiles/{family.bi.id}/acts/{off['id']}/end")
+    assert response.status_code == 401
+    await parent.submit(f"/profiles/{family.bi.id}/acts/{off['id']}/end", {"_password": PASSWORD})
+    assert in_force(services, gateway, family, family.bi.id)["overrides"] == []
 
 
-async def test_settings_are_put_in_force(visitor: Visitor, services: Services, gateway: ScriptedGateway, clock: Clock) -> None:
-    """A younger age is stricter and needs no password; back to the older one opens and does."""
-    family = await at_home(visitor, services)
-    clock.forward(minutes=15)
-    page = f"/profiles/{family.na.id}/settings"
-    await visitor.get(page)
-    await visitor.submit(page, {"band": "CS", "youtube": "strict"})
-    changed = profile_of(services, gateway, family, family.na.id)
-    assert (changed["band"], changed["youtube"]) == ("CS", "strict")
-    await visitor.submit(page, {"band": "PT"})
-    assert profile_of(services, gateway, family, family.na.id)["band"] == "CS"
-    await visitor.submit(page, {"_password": PASSWORD})
-    assert profile_of(services, gateway, family, family.na.id)["band"] == "PT"
+async def test_open_more_without_a_choice_says_so(parent: Visitor, family: Family) -> None:
+    """Nothing chosen, nothing opened."""
+    await parent.get(f"/profiles/{family.bi.id}")
+    response = await parent.submit(f"/profiles/{family.bi.id}/open", button=("until", "30m"))
+    assert response.status_code == 422
 
 
-async def test_devices_of_a_profile_taken_away_are_new_again(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
-    """A profile that goes leaves no device behind with open rules; guests and adults cannot be taken away."""
-    family = await at_home(visitor, services)
-    await visitor.get(f"/profiles/{family.na.id}/settings")
-    await visitor.submit(f"/profiles/{family.na.id}/retire")
-    document = json.loads((services.settings.state_dir / "files" / str(gateway.policies[family.tenant])).read_text(encoding="utf-8"))
-    assert family.na.id not in {row["id"] for row in document["profiles"]}
-    assert "192.168.1.32" not in {match for row in document["clients"] for match in row["match"]}
-    await visitor.get(f"/profiles/{family.guests.id}/settings")
-    assert not visitor.has_form(f"/profiles/{family.guests.id}/retire")
-    token = {name: value for form in visitor.forms for name, value in form.fields if name.startswith("_")}
-    assert (await visitor.post(f"/profiles/{family.guests.id}/retire", token)).status_code == 404
+async def test_act_is_stored_while_the_gateway_is_away(
+    parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """The press is not lost, and the page does not pretend."""
+    await gateway.stop()
+    await parent.get(f"/profiles/{family.bi.id}")
+    await parent.submit(f"/profiles/{family.bi.id}/off", button=("until", "2h"))
+    assert "Đã lưu nhưng chưa có hiệu lực" in parent.text
+    assert "Đã có hiệu lực trên cổng lọc" not in parent.text
+    await gateway.start()
+    await services.applier.reconcile()
+    (act,) = in_force(services, gateway, family, family.bi.id)["overrides"]
+    assert act["until"] == (now + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def test_change_without_a_gateway_is_kept_and_said(visitor: Visitor, services: Services) -> None:
-    """While the gateway does not answer a change is stored, and the page says that it is not in force yet."""
-    family = await at_home(visitor, services)
-    page = f"/profiles/{family.bi.id}"
-    await visitor.get(page)
-    response = await visitor.submit(f"{page}/off", {}, ("until", "1h"))
-    assert response.status_code == 200
-    assert any(form.action.endswith("/end") for form in visitor.forms)
-    assert "chưa" in visitor.text
+async def test_settings_tighten_freely_and_loosen_with_the_password(
+    parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway, clock: Clock
+) -> None:
+    """A younger band needs nothing; an older one needs the password."""
+    clock.forward(minutes=20)
+    path = f"/profiles/{family.na.id}/settings"
+    await parent.get(path)
+    await parent.submit(path, {"band": "CS", "youtube": "strict"})
+    assert parent.response.status_code == 200
+    assert in_force(services, gateway, family, family.na.id)["band"] == "CS"
+    response = await parent.submit(path, {"band": "PT"})
+    assert response.status_code == 401
+    await parent.submit(path, {"_password": PASSWORD})
+    assert in_force(services, gateway, family, family.na.id)["band"] == "PT"
 
 
-async def test_another_familys_child_does_not_exist(visitor: Visitor, services: Services) -> None:
-    """A made-up or foreign profile is simply not there."""
-    await at_home(visitor, services)
-    for path in ("/profiles/zzzz", "/profiles/zzzz/settings"):
-        assert (await visitor.get(path)).status_code == 404
+async def test_new_child_and_taking_it_away(parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway) -> None:
+    """A child more, with its hours; taken away again, its page is gone."""
+    await parent.get("/profiles/new")
+    await parent.submit("/profiles", {"label": "Tí", "band": "CS"})
+    profile = parent.response.url.path.removeprefix("/profiles/")
+    assert in_force(services, gateway, family, profile)["schedule"][0]["from"] == "22:00"
+    await parent.get(f"/profiles/{profile}/settings")
+    await parent.submit(f"/profiles/{profile}/retire")
+    assert (await parent.get(f"/profiles/{profile}")).status_code == 404
+
+
+async def test_new_child_with_a_full_name_is_hinted(parent: Visitor) -> None:
+    """A full name with a class is more than is needed."""
+    await parent.get("/profiles/new")
+    response = await parent.submit("/profiles", {"label": "Nguyễn Văn An 7B", "band": "CS"})
+    assert response.status_code == 422
+    assert "Tên gọi ở nhà là đủ" in parent.text
+
+
+async def test_adults_and_guests_cannot_be_taken_away(parent: Visitor, family: Family) -> None:
+    """Without them unnamed devices would have no rules."""
+    token = next(value for form in (await _forms(parent, family)) for name, value in form.fields if name == "_form")
+    for profile in (family.adults.id, family.guests.id):
+        assert (await parent.post(f"/profiles/{profile}/retire", {"_form": token})).status_code == 404
+
+
+async def _forms(parent: Visitor, family: Family) -> list[Any]:
+    await parent.get(f"/profiles/{family.bi.id}")
+    return parent.forms
+
+
+async def test_another_familys_child_does_not_exist(
+    app: ASGIApp, parent: Visitor, services: Services, family: Family, now: datetime
+) -> None:
+    """Every page and every form answers as if there were nothing."""
+    await make_person(services.database, now, sign_in="other")
+    parent = Visitor(app)
+    await parent.sign_in("other", PASSWORD)
+    for path in ("", "/hours", "/apps", "/groups", "/names", "/settings"):
+        assert (await parent.get(f"/profiles/{family.bi.id}{path}")).status_code == 404, path
+    await parent.get("/profiles/new")
+    token = next(value for form in parent.forms for name, value in form.fields if name == "_form")
+    for path in ("/off", "/open", "/settings", "/retire", "/hours", "/apps", "/groups", "/names"):
+        fields = {"_form": token, "until": "1h", "what": "games", "set": "game block", "name": "a.example", "effect": "deny"}
+        response = await parent.post(f"/profiles/{family.bi.id}{path}", fields)
+        assert response.status_code == 404, path
+    await parent.close()
+
+
+async def test_form_without_its_token_is_refused(parent: Visitor, family: Family) -> None:
+    """A form that was not made for this session does nothing."""
+    for token in ("", "0" * 64):
+        response = await parent.post(f"/profiles/{family.bi.id}/off", {"until": "1h", "_form": token})
+        assert response.status_code == 403

@@ -1,103 +1,97 @@
-"""Requests of children as the adults answer them."""
+"""Answering a child's request."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from admin.dependencies import Services
-from admin.requests import Asked, Request, ask
-from admin.values import RequestReason
+from admin.requests import Asked, ask
+from admin.values import ProfileId, RequestReason
 from tests.admin.conftest import Clock
+from tests.admin.routes.test_profiles import in_force
 from tests.support.controlsocket import ScriptedGateway
-from tests.support.family import Family, make_family
+from tests.support.family import Family
 from tests.support.people import PASSWORD
 from tests.support.visitor import Visitor
 
 
-async def asked_by(services: Services, family: Family, host: str, *, shared: bool = False) -> Request:
-    """A request of Bi, or of a device that stands for many."""
-    wish = Asked(None if shared else family.bi.id, host, RequestReason.LESSON, "", family.bi.band)
+async def wish(services: Services, family: Family, now: datetime, profile: ProfileId | None, host: str = "play.example") -> str:
     async with services.database.write() as connection:
-        return await ask(connection, family.tenant, wish, services.now())
+        asked = Asked(profile, host, RequestReason.LESSON, "<b>bài tập</b> tin học", family.bi.band)
+        return str((await ask(connection, family.tenant, asked, now)).id)
 
 
-def given(services: Services, gateway: ScriptedGateway, family: Family, profile: str) -> dict[str, Any]:
-    """A profile as the gateway got it last."""
-    document = json.loads((services.settings.state_dir / "files" / str(gateway.policies[family.tenant])).read_text(encoding="utf-8"))
-    found: dict[str, Any] = next(row for row in document["profiles"] if row["id"] == profile)
-    return found
+@pytest.fixture
+async def parent(visitor: Visitor, services: Services, family: Family, gateway: ScriptedGateway, lists: Path) -> Visitor:
+    """A parent who signed in a moment ago."""
+    await services.applier.settle(family.tenant)
+    await visitor.sign_in("me", PASSWORD, kept=True)
+    return visitor
 
 
-@pytest.mark.parametrize(
-    ("decision", "until"),
-    [("15m", "2026-10-12T12:45:00Z"), ("1h", "2026-10-12T13:30:00Z"), ("today", "2026-10-12T17:00:00Z")],
-)
-async def test_yes_for_a_while_opens_the_name_until_then(
-    visitor: Visitor, services: Services, gateway: ScriptedGateway, decision: str, until: str
+async def test_yes_for_an_hour_is_in_force_at_once(
+    parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway, now: datetime
 ) -> None:
-    """The gateway gets an exception for this name and this child with an absolute end; today ends at the family's midnight."""
-    family = await make_family(services)
-    request = await asked_by(services, family, "www.example.org")
-    await visitor.sign_in("me", PASSWORD)
-    await visitor.get("/requests")
-    await visitor.submit(f"/requests/{request.id}", {}, ("decision", decision))
-    (act,) = given(services, gateway, family, family.bi.id)["overrides"]
-    assert (act["kind"], act["names"], act["until"]) == ("exception", ["www.example.org"], until)
-    assert not visitor.has_form(f"/requests/{request.id}")
+    """The parent reads who, what and why, presses, and the gateway opens that name for that child."""
+    asked = await wish(services, family, now, family.bi.id)
+    await parent.get("/requests")
+    for words in ("play.example", "Bi · cần cho bài học", "Đang chặn: trò chơi trực tuyến"):
+        assert words in parent.text
+    await parent.submit(f"/requests/{asked}", button=("decision", "1h"))
+    (act,) = in_force(services, gateway, family, family.bi.id)["overrides"]
+    assert (act["kind"], act["names"], act["until"]) == ("exception", ["play.example"], "2026-10-12T13:30:00Z")
+    assert "Không có ai đang chờ trả lời." in parent.text
 
 
-async def test_always_lists_the_name_and_no_changes_nothing(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
-    """Always is an allowed name of the child; no opens nothing and needs no switch of rules."""
-    family = await make_family(services)
-    first, second = await asked_by(services, family, "www.example.org"), await asked_by(services, family, "www.example.net")
-    await visitor.sign_in("me", PASSWORD)
-    await visitor.get("/requests")
-    await visitor.submit(f"/requests/{second.id}", {}, ("decision", "no"))
-    assert family.tenant not in gateway.policies
-    await visitor.submit(f"/requests/{first.id}", {}, ("decision", "always"))
-    assert given(services, gateway, family, family.bi.id)["allow"] == ["www.example.org"]
+async def test_childs_words_are_text(parent: Visitor, services: Services, family: Family, now: datetime) -> None:
+    """Whatever a child types is shown as it is, and never runs."""
+    await wish(services, family, now, family.bi.id)
+    response = await parent.get("/requests")
+    assert "&lt;b&gt;bài tập&lt;/b&gt;" in response.text
 
 
-async def test_yes_asks_for_the_password_and_no_does_not(
-    visitor: Visitor, services: Services, gateway: ScriptedGateway, clock: Clock
+async def test_yes_needs_the_password_and_no_does_not(
+    parent: Visitor, services: Services, family: Family, now: datetime, clock: Clock
 ) -> None:
-    """A phone left on the table says no at most."""
-    family = await make_family(services)
-    request = await asked_by(services, family, "www.example.org")
-    await visitor.sign_in("me", PASSWORD)
-    await visitor.get("/requests")
+    """A child at the parent's open page can say no to itself, but not yes."""
+    asked = await wish(services, family, now, family.bi.id)
     clock.forward(minutes=15)
-    await visitor.submit(f"/requests/{request.id}", {}, ("decision", "always"))
-    assert family.tenant not in gateway.policies
-    await visitor.submit(f"/requests/{request.id}", {"_password": PASSWORD})
-    assert given(services, gateway, family, family.bi.id)["allow"] == ["www.example.org"]
+    await parent.get("/requests")
+    assert (await parent.submit(f"/requests/{asked}", button=("decision", "always"))).status_code == 401
+    await parent.get("/requests")
+    await parent.submit(f"/requests/{asked}", button=("decision", "no"))
+    assert parent.response.status_code == 200
 
 
-async def test_request_of_a_shared_device_asks_for_whom(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
-    """Where the address stands for many, the adult says which child it is opened for."""
-    family = await make_family(services)
-    request = await asked_by(services, family, "www.example.org", shared=True)
-    await visitor.sign_in("me", PASSWORD)
-    await visitor.get("/requests")
-    response = await visitor.submit(f"/requests/{request.id}", {}, ("decision", "1h"))
+async def test_shared_device_asks_for_whom(
+    parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """Without a profile the parent chooses; without a choice nothing opens."""
+    asked = await wish(services, family, now, None)
+    await parent.get("/requests")
+    response = await parent.submit(f"/requests/{asked}", button=("decision", "15m"))
     assert response.status_code == 422
-    await visitor.submit(f"/requests/{request.id}", {"profile": family.na.id}, ("decision", "1h"))
-    assert given(services, gateway, family, family.na.id)["overrides"]
-    assert given(services, gateway, family, family.bi.id)["overrides"] == []
+    await parent.submit(f"/requests/{asked}", {"profile": family.na.id}, ("decision", "15m"))
+    assert len(in_force(services, gateway, family, family.na.id)["overrides"]) == 1
 
 
-async def test_second_answer_comes_too_late(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
-    """Two adults at once: the first answer holds."""
-    family = await make_family(services)
-    request = await asked_by(services, family, "www.example.org")
-    await visitor.sign_in("me", PASSWORD)
-    await visitor.get("/requests")
-    forms = visitor.forms
-    await visitor.submit(f"/requests/{request.id}", {}, ("decision", "no"))
-    visitor.forms = forms
-    response = await visitor.submit(f"/requests/{request.id}", {}, ("decision", "always"))
-    assert response.status_code == 409
-    assert family.tenant not in gateway.policies
+async def test_locked_name_offers_only_no(parent: Visitor, services: Services, family: Family, now: datetime) -> None:
+    """The page does not offer a yes that would not open anything."""
+    asked = await wish(services, family, now, family.bi.id, "bet.example")
+    await parent.get("/requests")
+    assert "có đồng ý cũng không mở được" in parent.text
+    assert not parent.has_form(f"/requests/{asked}", ("decision", "1h"))
+    assert parent.has_form(f"/requests/{asked}", ("decision", "no"))
+
+
+async def test_answering_twice_is_told(parent: Visitor, services: Services, family: Family, now: datetime) -> None:
+    """The second parent learns that the first was quicker."""
+    asked = await wish(services, family, now, family.bi.id)
+    await parent.get("/requests")
+    form = next(form for form in parent.forms if form.action == f"/requests/{asked}")
+    fields = dict(form.fields)
+    assert (await parent.post(form.action, {**fields, "decision": "no"})).status_code == 200
+    assert (await parent.post(form.action, {**fields, "decision": "1h"})).status_code == 409

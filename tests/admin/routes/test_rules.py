@@ -1,117 +1,158 @@
-"""Hours, apps, groups and names of a child, as a parent sets them and as the gateway gets them."""
+"""Hours, apps, groups of content and names of a child."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from admin.dependencies import Services
 from tests.admin.conftest import Clock
-from tests.admin.routes.test_profiles import at_home, profile_of
+from tests.admin.routes.test_profiles import in_force
 from tests.support.controlsocket import ScriptedGateway
+from tests.support.family import Family
 from tests.support.people import PASSWORD
 from tests.support.visitor import Visitor
 
-FREE = {"days": ["every"], "effect": ["offline"]}
+
+@pytest.fixture
+async def parent(visitor: Visitor, services: Services, family: Family, gateway: ScriptedGateway, lists: Path) -> Visitor:
+    """A parent who signed in a moment ago, with real lists in force."""
+    await services.applier.settle(family.tenant)
+    await visitor.sign_in("me", PASSWORD, kept=True)
+    return visitor
 
 
-async def test_hours_become_windows_of_the_gateway(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
-    """A night over midnight is one window; the picture of the week stays on the page."""
-    family = await at_home(visitor, services)
-    page = f"/profiles/{family.bi.id}/hours"
-    await visitor.get(page)
-    await visitor.submit(page, {**FREE, "starts": ["20h30"], "ends": ["6:00"]})
-    assert visitor.response.status_code == 200, visitor.text
-    (window,) = profile_of(services, gateway, family, family.bi.id)["schedule"]
-    assert (window["from"], window["to"], window["effect"]) == ("20:30", "06:00", "offline")
+async def test_hours_are_edited_as_rows(parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway) -> None:
+    """A second window, over midnight, in summer too; the picture and the words follow."""
+    path = f"/profiles/{family.bi.id}/hours"
+    await parent.get(path)
+    await parent.submit(path, button=("add", "1"))
+    fields = {"days": ["every", "school"], "starts": ["20h30", "14:00"], "ends": ["6:00", "16:00"], "effect": ["rest", "study"]}
+    await parent.submit(path, fields)
+    assert "Hằng ngày 20:30–06:00: nghỉ trò chơi, video · Ngày học 14:00–16:00: chỉ mở phần học" in parent.text
+    schedule = in_force(services, gateway, family, family.bi.id)["schedule"]
+    assert [(row["from"], row["to"]) for row in schedule] == [("20:30", "06:00"), ("14:00", "16:00")]
 
 
-@pytest.mark.parametrize(("starts", "ends"), [("25:00", "06:00"), ("21:00", ""), ("07:00", "07:00"), ("24:00", "06:00")])
-async def test_hours_that_are_none_are_told(visitor: Visitor, services: Services, gateway: ScriptedGateway, starts: str, ends: str) -> None:
-    """A wrong time is told, what was typed stays in its field, and nothing is stored."""
-    family = await at_home(visitor, services)
-    page = f"/profiles/{family.bi.id}/hours"
-    await visitor.get(page)
-    response = await visitor.submit(page, {**FREE, "starts": [starts], "ends": [ends]})
+async def test_hours_with_mistakes_keep_what_was_typed(parent: Visitor, family: Family) -> None:
+    """A slip is told; nothing that was typed is lost, nothing changes."""
+    path = f"/profiles/{family.bi.id}/hours"
+    await parent.get(path)
+    response = await parent.submit(path, {"starts": "buổi tối", "ends": "06:00"})
     assert response.status_code == 422
-    assert ("starts", starts) in [field for form in visitor.forms for field in form.fields]
-    assert family.tenant not in gateway.policies
+    assert 'value="buổi tối"' in response.text
 
 
-async def test_shorter_rest_asks_for_the_password(visitor: Visitor, services: Services, gateway: ScriptedGateway, clock: Clock) -> None:
-    """Longer hours of rest go through; any minute less asks for the password."""
-    family = await at_home(visitor, services)
-    page = f"/profiles/{family.bi.id}/hours"
-    await visitor.get(page)
-    await visitor.submit(page, {**FREE, "starts": ["20:00"], "ends": ["06:30"]})
+async def test_taking_hours_away_needs_the_password(
+    parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway, clock: Clock
+) -> None:
+    """Less rest is loosening."""
     clock.forward(minutes=15)
-    await visitor.submit(page, {**FREE, "starts": ["19:00"], "ends": ["06:30"]})
-    assert profile_of(services, gateway, family, family.bi.id)["schedule"][0]["from"] == "19:00"
-    await visitor.submit(page, {**FREE, "starts": ["19:01"], "ends": ["06:30"]})
-    assert profile_of(services, gateway, family, family.bi.id)["schedule"][0]["from"] == "19:00"
-    await visitor.submit(page, {"_password": PASSWORD})
-    assert profile_of(services, gateway, family, family.bi.id)["schedule"][0]["from"] == "19:01"
+    path = f"/profiles/{family.bi.id}/hours"
+    await parent.get(path)
+    response = await parent.submit(path, {"remove": "0"})
+    assert response.status_code == 401
+    await parent.submit(path, {"_password": PASSWORD})
+    assert in_force(services, gateway, family, family.bi.id)["schedule"] == []
 
 
-async def test_one_more_row_is_only_shown(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
-    """Without a script, a button adds an empty row; nothing is stored by it."""
-    family = await at_home(visitor, services)
-    page = f"/profiles/{family.bi.id}/hours"
-    await visitor.get(page)
-    before = sum(name == "starts" for form in visitor.forms for name, _ in form.fields)
-    await visitor.submit(page, {}, ("add", "1"))
-    assert sum(name == "starts" for form in visitor.forms for name, _ in form.fields) == before + 1
-    assert family.tenant not in gateway.policies
+async def test_group_switch_follows_the_band_and_its_locks(
+    parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway
+) -> None:
+    """Games open by one press and back to the band's default; what is locked has no switch and says why."""
+    path = f"/profiles/{family.bi.id}/groups"
+    await parent.get(path)
+    assert not parent.has_form(path, ("set", "gamb allow"))
+    assert "theo pháp luật" in parent.text
+    await parent.submit(path, button=("set", "game allow"))
+    assert in_force(services, gateway, family, family.bi.id)["categories"] == {"game": "allow"}
+    await parent.submit(path, button=("set", "game block"))
+    assert in_force(services, gateway, family, family.bi.id)["categories"] == {}
 
 
-async def test_app_is_opened_and_closed_and_the_locked_stay_locked(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
-    """A switch reaches the gateway; set back to what the age has anyway, it is no switch any more."""
-    family = await at_home(visitor, services)
-    page = f"/profiles/{family.na.id}/apps"
-    await visitor.get(page)
-    wanted = next(
-        value.split()[0] for form in visitor.forms if form.action == page for name, value in form.buttons if value.endswith(" block")
-    )
-    await visitor.submit(page, {}, ("set", f"{wanted} block"))
-    first = profile_of(services, gateway, family, family.na.id)["services"] if family.tenant in gateway.policies else {}
-    await visitor.submit(page, {}, ("set", f"{wanted} allow"))
-    second = profile_of(services, gateway, family, family.na.id)["services"]
-    assert {first.get(wanted), second.get(wanted)} in ({"block", None}, {None, "allow"})
-    token = {name: value for form in visitor.forms for name, value in form.fields if name.startswith("_")}
-    assert (await visitor.post(page, {**token, "set": "no-such-app allow"})).status_code == 422
+async def test_locked_group_cannot_be_opened_by_hand(parent: Visitor, services: Services, family: Family) -> None:
+    """A form made by hand opens nothing either."""
+    path = f"/profiles/{family.bi.id}/groups"
+    await parent.get(path)
+    token = next(value for form in parent.forms for name, value in form.fields if name == "_form")
+    for wanted in ("gamb allow", "order allow", "nothing allow", "game open", "game"):
+        response = await parent.post(path, {"_form": token, "set": wanted})
+        assert response.status_code == 422, wanted
 
 
-async def test_locked_group_cannot_be_opened(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
-    """What the law or the age locks has no switch, and a forged press is refused."""
-    family = await at_home(visitor, services)
-    page = f"/profiles/{family.bi.id}/groups"
-    await visitor.get(page)
-    assert not any(value == "porn allow" for form in visitor.forms for _, value in form.buttons)
-    token = {name: value for form in visitor.forms for name, value in form.fields if name.startswith("_")}
-    assert (await visitor.post(page, {**token, "set": "porn allow"})).status_code == 422
-    assert family.tenant not in gateway.policies
+async def test_empty_lists_say_so(parent: Visitor, family: Family) -> None:
+    """A group that no list fills is not shown as if it were filtered."""
+    await parent.get(f"/profiles/{family.bi.id}/groups")
+    assert "Chưa có danh sách nào cho nhóm này." in parent.text
+    assert "Chỉ chặn được một phần" in parent.text
 
 
-async def test_names_are_read_out_of_what_was_pasted(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
-    """A pasted address becomes its name, denied for this child only; taking it off again loosens."""
-    family = await at_home(visitor, services)
-    page = f"/profiles/{family.bi.id}/names"
-    await visitor.get(page)
-    await visitor.get(f"{page}?name=https://Bad.Example.net/path?q=1")
-    await visitor.submit(page, {}, ("effect", "deny"))
-    assert profile_of(services, gateway, family, family.bi.id)["deny"] == ["bad.example.net"]
-    assert profile_of(services, gateway, family, family.na.id)["deny"] == []
-    (remove,) = [form.action for form in visitor.forms if form.action.endswith("/remove")]
-    await visitor.submit(remove)
-    assert profile_of(services, gateway, family, family.bi.id)["deny"] == []
+async def test_app_switch_needs_the_password_only_to_open(
+    parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway, clock: Clock
+) -> None:
+    """Zalo opens for a nine-year-old only with the password; closing YouTube for Na needs none."""
+    clock.forward(minutes=15)
+    path = f"/profiles/{family.bi.id}/apps"
+    await parent.get(path)
+    assert (await parent.submit(path, button=("set", "zalo allow"))).status_code == 401
+    await parent.submit(path, {"_password": PASSWORD})
+    assert in_force(services, gateway, family, family.bi.id)["services"] == {"zalo": "allow"}
+    clock.forward(minutes=15)
+    path = f"/profiles/{family.na.id}/apps"
+    await parent.get(path)
+    await parent.submit(path, button=("set", "youtube block"))
+    assert in_force(services, gateway, family, family.na.id)["services"] == {"youtube": "block"}
 
 
-@pytest.mark.parametrize("name", ["com.vn", "not a name", "tongdai111.vn", ""])
-async def test_names_nobody_may_deny_are_told(visitor: Visitor, services: Services, gateway: ScriptedGateway, name: str) -> None:
-    """A public ending, no name at all, a help line: told in words, nothing stored."""
-    family = await at_home(visitor, services)
-    page = f"/profiles/{family.bi.id}/names"
-    await visitor.get(f"{page}?name=example.net")
-    token = {name: value for form in visitor.forms for name, value in form.fields if name.startswith("_")}
-    response = await visitor.post(page, {**token, "effect": "deny", "name": name})
-    assert response.status_code == 422
-    assert family.tenant not in gateway.policies
+@pytest.mark.parametrize(
+    ("typed", "state", "allow", "deny"),
+    [
+        ("https://play.example/game?x=1", "Đang chặn với Bi", "Sẽ được mở.", "Đang bị chặn rồi"),
+        ("bet.example", "Đang chặn với Bi", "Vẫn bị chặn: khóa", "Đang bị chặn rồi"),
+        ("free.example", "Đang mở với Bi", "Đang mở rồi", "Sẽ bị chặn."),
+        ("tongdai111.vn", "Đang mở với Bi", "Đang mở rồi", "Vẫn mở: trang trợ giúp"),
+        ("ordered.example", "Đang chặn với Bi", "Vẫn bị chặn: khóa", "Đang bị chặn rồi"),
+    ],
+)
+async def test_name_shows_what_would_happen_before_it_is_listed(
+    parent: Visitor, family: Family, typed: str, state: str, allow: str, deny: str
+) -> None:
+    """What holds now, and what either list would bring: told before anything is pressed."""
+    path = f"/profiles/{family.bi.id}/names"
+    await parent.get(f"{path}?name={typed}")
+    for words in (state, allow, deny):
+        assert words in parent.text, words
+
+
+async def test_name_is_listed_and_taken_off(
+    parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway, clock: Clock
+) -> None:
+    """Denying is one press; opening and taking a denial off need the password."""
+    path = f"/profiles/{family.bi.id}/names"
+    await parent.get(f"{path}?name=free.example")
+    await parent.submit(path, button=("effect", "deny"))
+    assert in_force(services, gateway, family, family.bi.id)["deny"] == ["free.example"]
+    clock.forward(minutes=15)
+    (remove,) = [form.action for form in parent.forms if form.action.endswith("/remove")]
+    assert (await parent.submit(remove)).status_code == 401
+    await parent.submit(remove, {"_password": PASSWORD})
+    assert in_force(services, gateway, family, family.bi.id)["deny"] == []
+    clock.forward(minutes=15)
+    await parent.get(f"{path}?name=play.example")
+    assert (await parent.submit(path, button=("effect", "allow"))).status_code == 401
+
+
+async def test_name_that_is_none_is_told_beside_the_field(parent: Visitor, family: Family) -> None:
+    """Endings and nonsense are refused with a sentence."""
+    path = f"/profiles/{family.bi.id}/names"
+    assert (await parent.get(f"{path}?name=com.vn")).status_code == 422
+    assert "cả một đuôi tên miền" in parent.text
+    response = await parent.get(f"{path}?name=<script>alert(1)</script>.example")
+    assert "<script>alert" not in response.text
+
+
+async def test_guests_rules_can_be_seen(parent: Visitor, family: Family) -> None:
+    """What holds for unnamed devices is open to the parent's eyes."""
+    for path in ("", "/groups", "/apps", "/names"):
+        assert (await parent.get(f"/profiles/{family.guests.id}{path}")).status_code == 200

@@ -1,0 +1,100 @@
+"""The live check: "protected" only after this browser's own fresh name has reached the gateway."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+import pytest
+from starlette.types import ASGIApp
+
+from admin.dependencies import Services
+from tests.support.controlsocket import ScriptedGateway
+from tests.support.family import Family
+from tests.support.people import PASSWORD, make_person
+from tests.support.visitor import Visitor
+
+
+@pytest.fixture
+async def parent(visitor: Visitor, services: Services, family: Family, gateway: ScriptedGateway) -> Visitor:
+    """A parent at the check page."""
+    await visitor.sign_in("me", PASSWORD)
+    await visitor.get("/check")
+    return visitor
+
+
+def nonce_of(browser: Visitor) -> str:
+    return browser.response.url.path.removeprefix("/check/")
+
+
+async def test_not_protected_before_the_name_arrives(parent: Visitor) -> None:
+    """The page asks the browser to ask, reloads itself, and claims nothing."""
+    nonce = nonce_of(parent)
+    assert "Đang kiểm tra máy này" in parent.text
+    assert "Máy này được bảo vệ" not in parent.text
+    assert f'src="http://check-{nonce}.lachan.internal/' in parent.response.text
+    assert re.search(rf'http-equiv="refresh" content="2;url=/check/{nonce}\?n=1"', parent.response.text)
+    assert "img-src 'self' http://*.lachan.internal" in parent.response.headers["content-security-policy"]
+
+
+async def test_protected_after_it_arrived_and_as_whom(parent: Visitor, family: Family, gateway: ScriptedGateway) -> None:
+    """The name came from this address, as the adults: now, and only now, it says protected."""
+    nonce = nonce_of(parent)
+    gateway.probes[nonce] = {
+        "address": "192.168.1.20",
+        "profile": family.adults.id,
+        "client": "x",
+        "transport": "udp",
+        "generation": 12,
+    }
+    await parent.get(f"/check/{nonce}")
+    assert "Máy này được bảo vệ" in parent.text
+    assert "bản quy tắc số 12" in parent.text
+    assert "Chưa ai nhận máy" in parent.text
+    assert "http-equiv" not in parent.response.text
+
+
+async def test_named_device_is_told_its_profile(parent: Visitor, family: Family, gateway: ScriptedGateway) -> None:
+    """Bi's phone is protected as Bi."""
+    nonce = nonce_of(parent)
+    gateway.probes[nonce] = {"address": "192.168.1.20", "profile": family.bi.id, "client": family.bi_phone, "generation": 1}
+    await parent.get(f"/check/{nonce}")
+    assert "với hồ sơ Bi (6–10 tuổi)" in parent.text
+
+
+async def test_question_by_way_of_the_router_is_explained(parent: Visitor, family: Family, gateway: ScriptedGateway) -> None:
+    """When the router asks for everybody, devices cannot be told apart; the remedy stands beside."""
+    nonce = nonce_of(parent)
+    gateway.probes[nonce] = {"address": "192.168.1.1", "profile": family.guests.id, "client": None, "generation": 1}
+    await parent.get(f"/check/{nonce}")
+    assert "Câu hỏi đến từ 192.168.1.1, còn máy này là 192.168.1.20" in parent.text
+
+
+async def test_after_some_tries_it_says_what_helps(parent: Visitor, gateway: ScriptedGateway) -> None:
+    """Patience ends with remedies, not with a claim; a dead gateway is named."""
+    await parent.get(f"/check/{nonce_of(parent)}?n=5")
+    assert "Máy này chưa hỏi qua cổng lọc" in parent.text
+    assert "192.168.1.2" in parent.text
+    assert "http-equiv" not in parent.response.text
+    await gateway.stop()
+    await parent.get(f"/check/{nonce_of(parent)}?n=5")
+    assert "Chính cổng lọc đang không trả lời" in parent.text
+
+
+@pytest.mark.parametrize("nonce", ["0" * 24, "abc", "z" * 24, "0" * 64])
+async def test_made_up_names_are_not_looked_up(parent: Visitor, nonce: str) -> None:
+    """Only names made for this session exist."""
+    assert (await parent.get(f"/check/{nonce}")).status_code == 404
+
+
+async def test_another_browsers_name_is_not_ones_own(
+    app: ASGIApp, parent: Visitor, services: Services, now: datetime, gateway: ScriptedGateway
+) -> None:
+    """Nobody is called protected because somebody else is."""
+    await make_person(services.database, now, sign_in="other")
+    nonce = nonce_of(parent)
+    gateway.probes[nonce] = {"address": "192.168.1.20", "profile": "", "client": None, "generation": 1}
+    other = Visitor(app)
+    await other.sign_in("other", PASSWORD)
+    assert (await other.get(f"/check/{nonce}")).status_code == 404
+    await other.close()

@@ -1,0 +1,72 @@
+"""The home page as a parent meets it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from starlette.types import ASGIApp
+
+from admin.dependencies import Services
+from blocklists.tables import OrganisationKind, Role
+from tests.support.controlsocket import ScriptedGateway
+from tests.support.family import Family
+from tests.support.people import PASSWORD, make_person
+from tests.support.visitor import Visitor
+
+
+async def test_home_shows_each_child_and_what_waits(
+    visitor: Visitor, services: Services, family: Family, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """Both children, when Bi was seen, the new device; no category and no hour of use."""
+    await services.applier.settle(family.tenant)
+    gateway.see("192.168.1.31", now, client=family.bi_phone, tenant=family.tenant)
+    gateway.see("192.168.1.99", now, tenant=family.tenant)
+    await visitor.sign_in("me", PASSWORD)
+    assert visitor.response.status_code == 200
+    for words in ("Bi", "Na", "vừa xong qua cổng lọc này", "1 thiết bị mới", "Giờ nghỉ trò chơi, video từ 21:00"):
+        assert words in visitor.text
+    assert "Đã lưu nhưng chưa có hiệu lực" not in visitor.text
+
+
+async def test_home_says_honestly_that_the_gateway_is_away(visitor: Visitor, family: Family) -> None:
+    """Stored, not in force: the page says so and claims no protection."""
+    await visitor.sign_in("me", PASSWORD)
+    assert "Đã lưu nhưng chưa có hiệu lực" in visitor.text
+    assert "được bảo vệ" not in visitor.text
+
+
+async def test_strangers_are_led_to_the_door_and_back(visitor: Visitor, family: Family, gateway: ScriptedGateway) -> None:
+    """A link from a message leads to the sign-in page, and from there to where it pointed."""
+    response = await visitor.get("/devices")
+    assert response.status_code == 401
+    assert 'content="0;url=/sign-in?next=/devices"' in response.text
+    await visitor.get("/sign-in?next=/devices")
+    await visitor.submit("/sign-in", {"sign_in": "me", "password": PASSWORD})
+    assert visitor.response.url.path == "/devices"
+
+
+async def test_journal_shows_acts_without_words(visitor: Visitor, family: Family, gateway: ScriptedGateway) -> None:
+    """The family reads its own journal: acts and ids, no nickname, no site."""
+    await visitor.sign_in("me", PASSWORD)
+    await visitor.get("/journal")
+    assert "profile.created" in visitor.text
+    rows = visitor.response.text.partition("<tbody>")[2]
+    assert "Bi" not in rows
+    assert "192.168" not in rows
+
+
+async def test_sign_out_ends_the_session(visitor: Visitor, family: Family, gateway: ScriptedGateway) -> None:
+    """After signing out the same browser is a stranger."""
+    await visitor.sign_in("me", PASSWORD)
+    await visitor.get("/more")
+    await visitor.submit("/sign-out")
+    assert (await visitor.get("/")).status_code == 401
+
+
+async def test_teacher_and_office_get_their_own_pages(app: ASGIApp, services: Services, now: datetime, gateway: ScriptedGateway) -> None:
+    """Who has no family here lands on a page that works."""
+    await make_person(services.database, now, sign_in="verify", kind=OrganisationKind.OFFICE, role=Role.VERIFIER)
+    browser = Visitor(app)
+    response = await browser.sign_in("verify", PASSWORD)
+    assert response.status_code == 200
+    await browser.close()
