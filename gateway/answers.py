@@ -100,18 +100,28 @@ class Entry:
         if cached is not None:
             answer = cached.answer
             age = second - int(cached.stored)
-            reply = bytearray(self.reply)
-            start = self.body_at
-            ttl_max = self.ttl_max
-            for offset, ttl in zip(answer.ttl_offsets, answer.ttls, strict=True):
-                left = ttl - age
-                if left < 1:
-                    left = 1 if ttl else 0
-                _LONG.pack_into(reply, start + offset, left if left < ttl_max else ttl_max)
-            self.reply = bytes(reply)
+            ttls = answer.ttls
+            if len(ttls) == 1:
+                at = self.body_at + answer.ttl_offsets[0]
+                reply = self.reply
+                self.reply = reply[:at] + _LONG.pack(_left(ttls[0], age, self.ttl_max)) + reply[at + 4 :]
+            else:
+                start = self.body_at
+                body = bytearray(self.reply)
+                for offset, ttl in zip(answer.ttl_offsets, ttls, strict=True):
+                    _LONG.pack_into(body, start + offset, _left(ttl, age, self.ttl_max))
+                self.reply = bytes(body)
         if self.note is None:
             self.second = second
         return self.reply
+
+
+def _left(ttl: int, age: int, most: int) -> int:
+    """What is left of a TTL: at least 1 unless it was 0 from the start, at most the cap."""
+    left = ttl - age
+    if left < 1:
+        left = 1 if ttl else 0
+    return left if left < most else most
 
 
 class AnswerTable:

@@ -194,18 +194,31 @@ class Pipeline:
         return int(now)
 
     def touch(self, record: Record, entry: Entry, raw: bytes, second: int) -> bytes | None:
-        """A hit that was not rendered this second, or that has to be noted: the reply behind its id; None when the entry is no longer
-        good.
-        """
-        note = entry.note
-        if note is not None and entry.cached is None and second < entry.expires:
-            self._write(record, note)
-            return entry.reply
-        try:
-            return self._replies.touch(record, entry, raw, second, self._resolution)
-        except Exception as error:  # the other datagrams of the batch must not be lost with this one
-            self._guard(error, None)
+        """A hit that was not rendered this second, or that has to be noted: the reply behind its id; None when it is no longer good."""
+        if second >= entry.expires:
+            self._tables.remove(record.view, raw, entry)
             return None
+        note = entry.note
+        if note is not None:
+            self._write(record, note)
+        cached = entry.cached
+        if cached is None:
+            if note is None:
+                entry.second = second
+            return entry.reply
+        cached.hits += 1
+        cached.is_used = True
+        if second >= cached.prefetch_at and cached.wants_prefetch(second):
+            self._prefetch(raw)
+        return entry.render(second)
+
+    def _prefetch(self, raw: bytes) -> None:
+        query = parse_query(b"\0\0" + raw)
+        if isinstance(query, Query):
+            try:
+                self._resolution.prefetch(query)
+            except Exception as error:  # the answer at hand is good, and the others of its batch must not be lost
+                self._guard(error, None)
 
     def answer_now(self, data: bytes, origin: Origin) -> bytes | Pending | None:
         """The reply to a message, None for silence, PENDING when it comes later."""
@@ -238,7 +251,7 @@ class Pipeline:
         raw = canonical_query(query)
         is_plain = raw == data[2:]
         if raw is not None and (record.view.base is not None or not is_plain):
-            reply = self._replies.find(query, origin, record, raw, int(self._now), self._resolution)
+            reply = self._replies.find(query, origin, record, raw, int(self._now), self.touch)
             if reply is not None:
                 return reply
         ask = Ask(self, query, origin, record, raw, is_plain)
@@ -426,8 +439,7 @@ class Pipeline:
         left = STALE_TTL if is_stale else max(1, int(cached.expires - self._now))
         ttl = min(left, verdict.ttl_max, self._ttl_max)
         expires = int(cached.expires)
-        if is_stale:
-            ask.is_plain = False
+        ask.is_plain = ask.is_plain and not is_stale
         return self._reply(ask, self._outcomes.rewrite(ask.query, ask.origin.transport, verdict, addresses, ttl, expires))
 
     def _fall_back(self, ask: Ask) -> bytes | None:

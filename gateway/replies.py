@@ -5,6 +5,8 @@ RFC 6891 (options only for those who sent some), 7828, 7873, 8467.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gateway.admission import Admission
 from gateway.answers import AnswerTables, Entry, Note, Tally
 from gateway.asks import Ask
@@ -13,14 +15,15 @@ from gateway.clients import Record
 from gateway.notebook import Notebook
 from gateway.outcomes import Outcome
 from gateway.query import ENCRYPTED, Answer, Origin, Query, Transport
-from gateway.resolution import Resolution
 from gateway.tallies import Tallies
 from gateway.wire.compose import Errors, compose_error, compose_reply, compose_truncated, udp_limit
 from gateway.wire.constants import MAX_MESSAGE, MIN_UDP_SIZE, Flag, Rcode
 from gateway.wire.edns import opt_record
-from gateway.wire.message import parse_query
 
 _TC = Flag.TC >> 8
+
+Touch = Callable[[Record, Entry, bytes, int], bytes | None]
+"""`listeners.Front.touch`."""
 
 
 class Replies:
@@ -33,30 +36,7 @@ class Replies:
         self._admission = admission
         self._keepalive = keepalive
 
-    def touch(self, record: Record, entry: Entry, raw: bytes, second: int, resolution: Resolution) -> bytes | None:
-        """A hit that was not rendered this second, or that has to be noted: the reply behind its id; None when the entry is no longer
-        good.
-        """
-        if second >= entry.expires:
-            self._tables.remove(record.view, raw, entry)
-            return None
-        note = entry.note
-        if note is not None:
-            self._notebook.write(record, note)
-        cached = entry.cached
-        if cached is None:
-            if note is None:
-                entry.second = second
-            return entry.reply
-        cached.hits += 1
-        cached.is_used = True
-        if cached.wants_prefetch(second):
-            query = parse_query(b"\0\0" + raw)
-            if isinstance(query, Query):
-                resolution.prefetch(query)
-        return entry.render(second)
-
-    def find(self, query: Query, origin: Origin, record: Record, raw: bytes, second: int, resolution: Resolution) -> bytes | None:
+    def find(self, query: Query, origin: Origin, record: Record, raw: bytes, second: int, touch: Touch) -> bytes | None:
         """A finished reply that the fast path could not see: shared with the base, or to be given another letter case or options."""
         table = record.view
         entry = table.answers.get(raw) or self._tables.find_shared(table, raw, query.key)
@@ -69,7 +49,7 @@ class Replies:
             opt = opt_record(edns.do)
             if not entry.reply.endswith(opt) or (edns.padding and origin.transport in ENCRYPTED):
                 return None
-        tail = entry.reply if entry.second == second else self.touch(record, entry, raw, second, resolution)
+        tail = entry.reply if entry.second == second else touch(record, entry, raw, second)
         if tail is None:
             return None
         tail = tail[:10] + query.question + tail[10 + len(query.question) :]
