@@ -29,6 +29,11 @@ mount --bind /dev "$1/root/dev"
 mount -t tmpfs tmpfs "$1/root/run"
 mount -t tmpfs tmpfs "$1/root/tmp"
 cp "$2"/*.whl "$1/root/tmp/"
+for folder in "$3" "$4"; do
+    mkdir -p "$1/root$folder"
+    mount --bind "$folder" "$1/root$folder"
+    mount -o remount,bind,ro "$1/root$folder"
+done
 rm -rf "$1/root/etc/lachan" "$1/root/var/lib/lachan" "$1/root/opt/lachan"
 exec chroot "$1/root" /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin PYTHONPATH="$4" LANG=C.UTF-8 \
     /usr/bin/python3 "$3/tests/support/installation.py" "$3" /tmp/lachan-0.1.0-py3-none-any.whl /tmp/lachan-0.1.1-py3-none-any.whl
