@@ -26,14 +26,14 @@ async def test_newest_act_wins_and_exceptions_stay(services: Services, family: F
         await start_override(connection, act, family.bi.id, OPEN, ends, [GAME])
         await start_override(connection, act, family.na.id, OPEN, ends, [GAME])
         await start_override(connection, act, family.bi.id, OFF, ends, [])
-        kinds = [one.kind for one in await list_overrides(connection, act.tenant, now) if one.profile_id == family.bi.id]
-        assert kinds == [EXCEPTION, OFF]
+        kinds = {one.kind for one in await list_overrides(connection, act.tenant, now) if one.profile_id == family.bi.id}
+        assert kinds == {EXCEPTION, OFF}
         await start_override(connection, act, family.bi.id, OPEN, ends, [GAME])
         found = await list_overrides(connection, act.tenant, now)
-    assert [(one.kind, one.targets) for one in found if one.profile_id == family.bi.id] == [
-        (EXCEPTION, ((TargetKind.NAME, "a.example"),)),
-        (OPEN, (GAME,)),
-    ]
+    assert {one.kind: one.targets for one in found if one.profile_id == family.bi.id} == {
+        EXCEPTION: ((TargetKind.NAME, "a.example"),),
+        OPEN: (GAME,),
+    }
     assert len([one for one in found if one.profile_id == family.na.id]) == 1
 
 

@@ -14,7 +14,7 @@ from blocklists.tables import AccountId, OrganisationId, OrganisationKind
 from gateway.policy.model import Band
 from tests.support.people import PASSWORD
 
-_WORDS = Words("Nhà mình", "Nhà", "Người lớn", "Khách và thiết bị mới", "Máy của {name}", "Mạng của {name}")
+WORDS = Words("Nhà mình", "Nhà", "Người lớn", "Khách và thiết bị mới", "Máy của {name}", "Mạng của {name}")
 _hashes: list[str] = []
 
 
@@ -47,7 +47,7 @@ async def make_family(services: Services) -> Family:
         ),
         networks=("192.168.0.0/16",),
         messenger=False,
-        words=_WORDS,
+        words=WORDS,
     )
     async with services.database.write() as connection:
         made = await create_tenant(connection, plan, services.shelves.current(), services.now())

@@ -1,0 +1,101 @@
+"""The process: starts on an empty folder, prints the one-time link, serves both pages, ends in order, stays small."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from admin.audit import CHECKPOINT
+from admin.process import bind, serve
+from admin.settings import AdminSettings
+from admin.setup import TOKEN_FILE
+from gateway.errors import StartError
+from gateway.settings import Endpoint
+
+MOST_MEGABYTES = 150
+
+
+def listener() -> socket.socket:
+    one = socket.socket()
+    one.bind(("127.0.0.1", 0))
+    one.listen()
+    return one
+
+
+def run(settings: AdminSettings, sockets: list[socket.socket], output: Path) -> None:
+    sys.stdout = output.open("w", encoding="utf-8")
+    raise SystemExit(serve(settings, sockets))
+
+
+def wait_for(address: str) -> httpx.Response:
+    for _ in range(200):
+        try:
+            return httpx.get(address, timeout=5)
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError(f"{address} did not answer")
+
+
+def test_serve_prints_the_link_serves_and_stops(settings: AdminSettings, tmp_path: Path) -> None:
+    """A first start: link printed and openable, the explaining page beside it, under the memory limit, gone at SIGTERM."""
+    pages, blocks = listener(), listener()
+    port, page_port = pages.getsockname()[1], blocks.getsockname()[1]
+    own = replace(settings, listen=Endpoint("127.0.0.1", port), block_page=Endpoint("127.0.0.1", page_port))
+    own = replace(own, database=f"sqlite+aiosqlite:///{tmp_path / 'own.db'}")
+    output = tmp_path / "output"
+    child = multiprocessing.get_context("fork").Process(target=run, args=(own, [pages, blocks], output))
+    child.start()
+    pages.close()
+    blocks.close()
+    try:
+        assert wait_for(f"http://127.0.0.1:{port}/sign-in").status_code in (200, 303)
+        printed = output.read_text(encoding="utf-8")
+        link = re.search(rf"http://127\.0\.0\.1:{port}/setup/\S+", printed)
+        assert link is not None
+        with httpx.Client(follow_redirects=True) as browser:
+            assert "Bảo vệ trẻ em ở đâu?" in browser.get(link[0]).text
+        assert wait_for(f"http://127.0.0.1:{page_port}/help").status_code == 200
+        assert megabytes(child.pid) < MOST_MEGABYTES
+        assert (tmp_path / TOKEN_FILE).exists()
+    finally:
+        os.kill(child.pid or 0, signal.SIGTERM)
+        child.join(15)
+    assert child.exitcode == 0
+    assert (tmp_path / CHECKPOINT).exists()
+
+
+def megabytes(pid: int | None) -> int:
+    """Resident memory that is the process's own (not what it shares with this one)."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    return sum(int(found) for found in re.findall(r"Private_(?:Clean|Dirty):\s+(\d+) kB", text)) // 1024
+
+
+def test_bind_names_what_is_wrong() -> None:
+    """A taken port is one sentence with the remedy."""
+    taken = listener()
+    with pytest.raises(StartError, match="choose another address"):
+        bind(Endpoint("127.0.0.1", taken.getsockname()[1]))
+    taken.close()
+
+
+def test_damaged_database_is_one_sentence_and_status_one(
+    settings: AdminSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The supervisor sees exit 1; the person reads the remedy; names keep resolving."""
+    (tmp_path / "bad.db").write_text("this is not a database" * 500)
+    own = replace(settings, database=f"sqlite+aiosqlite:///{tmp_path / 'bad.db'}")
+    with listener() as one:
+        assert serve(own, [one]) == 1
+    assert "cannot be used" in capsys.readouterr().err
+    with pytest.raises(StartError):
+        serve(own)
