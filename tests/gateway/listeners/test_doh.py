@@ -266,8 +266,9 @@ async def test_client_that_never_reads_is_bounded(server: Server, monkeypatch: p
 
 async def test_half_open_handshakes_and_silence_end_by_themselves(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections without a handshake, or with one and nothing after it, are ended; others are served meanwhile."""
-    object.__setattr__(server.listener.limits, "tcp_query", 0.3)
-    monkeypatch.setattr("gateway.listeners.stream.HANDSHAKE_SECONDS", 0.3)
+    object.__setattr__(server.listener.limits, "tcp_query", 1.0)
+    object.__setattr__(server.listener.limits, "tcp_idle", 1.0)
+    monkeypatch.setattr("gateway.listeners.stream.HANDSHAKE_SECONDS", 1.0)
     silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(10)]
     assert await healthy(server)
     client = await RawClient.connect(server)
