@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.policy.model import Pass, Rewrite
-from gateway.query import Answer, Edns, Origin, Query
+from gateway.query import Answer, Origin, Query
 from gateway.upstreams import UpstreamFailure
 from gateway.wire.constants import Flag
 
@@ -19,8 +19,8 @@ one.
 """
 _LARGE: Final = 1232
 _RD: Final = Flag.RD
-_OTHERS: Final = 0xFFFF & ~(Flag.AD | Flag.CD)
-_COUNTS: Final = (b"\0\1\0\0\0\0\0\0", b"\0\1\0\0\0\0\0\1")
+_NO_OPT: Final = b"\0\1\0\0\0\0\0\0"
+_ONE_OPT: Final = b"\0\1\0\0\0\0\0\1"
 _FLAGS: Final = {flags: flags.to_bytes(2, "big") for flags in (_RD, _RD | Flag.AD, _RD | Flag.CD, _RD | Flag.AD | Flag.CD)}
 _OPTS: Final = {
     (size, do): b"\0\0\x29" + size.to_bytes(2, "big") + b"\0\0" + (b"\x80\0" if do else b"\0\0") + b"\0\0"
@@ -34,18 +34,18 @@ def canonical_query(query: Query) -> bytes | None:
 
     Only queries equal to their canonical form are entered into tables; so one sender cannot mint keys for one name.
     """
-    flags = _FLAGS.get(query.flags)
+    _, sent, qname, _, _, question, edns, _ = query
+    flags = _FLAGS.get(sent)
     if flags is None:
         return None
-    edns: Edns | None = query.edns
     if edns is None:
-        return flags + _COUNTS[0] + query.qname + query.question[-4:]
+        return flags + _NO_OPT + qname + question[-4:]
     size = edns.size
     if size not in TABLED_SIZES:
         if size < _LARGE:
             return None
         size = _LARGE
-    return flags + _COUNTS[1] + query.qname + query.question[-4:] + _OPTS[size, edns.do]
+    return flags + _ONE_OPT + qname + question[-4:] + _OPTS[size, edns.do]
 
 
 class Continuation(Protocol):

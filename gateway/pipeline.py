@@ -72,6 +72,8 @@ _IDLE_SECONDS: Final = 0.25
 _RECENT_SECONDS: Final = 0.02
 """Answers of upstreams that come in together look at the wall clock once."""
 _FAULT_SECONDS: Final = 60.0
+_UDP: Final = Transport.UDP
+_ANY: Final = Qtype.ANY
 _STALE: Final = (Ede.STALE, "")
 _STALE_NXDOMAIN: Final = (Ede.STALE_NXDOMAIN, "")
 _FAULT: Final = ((Ede.OTHER, ""),)
@@ -223,7 +225,7 @@ class Pipeline:
     def answer_now(self, data: bytes, origin: Origin) -> bytes | Pending | None:
         """The reply to a message, None for silence, PENDING when it comes later."""
         try:
-            query = parse_query(data, origin.transport is not Transport.UDP)
+            query = parse_query(data, origin.transport is not _UDP)
             if query is None:
                 self._silent.n += 1
                 return None
@@ -233,9 +235,7 @@ class Pipeline:
                 if not isinstance(admitted, Record):
                     return admitted
                 record = admitted
-            if isinstance(query, Reject):
-                return self._admission.reject(query, origin)
-            return self._serve(query, data, origin, record)
+            return self._admission.reject(query, origin) if isinstance(query, Reject) else self._serve(query, data, origin, record)
         except Exception as error:  # a fault of ours must cost one client one answer, and nobody else anything
             return self._guard(error, parse_query(data))
 
@@ -255,10 +255,11 @@ class Pipeline:
             if reply is not None:
                 return reply
         ask = Ask(self, query, origin, record, raw, is_plain)
-        if self._names.may_hold(query.key):
+        key, qtype = query.key, query.qtype
+        if self._names.may_hold(key):
             return self._carry_out(ask, self._judge(ask))
-        verdict = self._snapshot.judge(query.key, query.qtype, record.policy)
-        if isinstance(verdict, Pass) and query.qtype != Qtype.ANY:
+        verdict = self._snapshot.judge(key, qtype, record.policy)
+        if isinstance(verdict, Pass) and qtype != _ANY:
             ask.verdict = verdict
             ask.epoch = self._epoch
             found = self._resolution.look_up(ask, query, self._now)
@@ -332,9 +333,7 @@ class Pipeline:
             return self._finish(ask, found)
         if isinstance(found, UpstreamFailure):
             return self._fail(ask, found)
-        if ask.target is not None:
-            return self._fall_back(ask) or self._replies.error(ask, Rcode.REFUSED)
-        return self._replies.error(ask, Rcode.REFUSED)
+        return (self._fall_back(ask) if ask.target is not None else None) or self._replies.error(ask, Rcode.REFUSED)
 
     # Upstream answers
 

@@ -21,6 +21,7 @@ from gateway.wire.constants import MAX_MESSAGE, MIN_UDP_SIZE, Flag, Rcode
 from gateway.wire.edns import opt_record
 
 _TC = Flag.TC >> 8
+_UDP = Transport.UDP
 
 Touch = Callable[[Record, Entry, bytes, int], bytes | None]
 """`listeners.Front.touch`."""
@@ -80,8 +81,8 @@ class Replies:
     ) -> bytes:
         """Compose, count, note, and keep for the next who asks. `body` is that of `answer` with the TTLs of this second."""
         query = ask.query
+        _, _, _, key, qtype, question, edns, _ = query
         transport = ask.origin.transport
-        edns = query.edns
         options = b""
         is_padded = False
         limit = MIN_UDP_SIZE
@@ -90,7 +91,7 @@ class Replies:
             if not edns.plain:
                 options = self.options(query, ask.origin)
                 is_padded = edns.padding and transport in ENCRYPTED
-        if transport is not Transport.UDP:
+        if transport is not _UDP:
             limit = MAX_MESSAGE
         reply = compose_reply(query, answer, body, limit, errors, options, is_padded)
         tally.n += 1
@@ -100,8 +101,8 @@ class Replies:
             raw = ask.raw
             if raw is not None and self._tables.is_second_sight(raw):
                 if cached is not None:
-                    tally = self._tallies.known(transport, query.qtype, answer.rcode, answer.negative)
-                entry = Entry(reply[2:], tally, query.key, note, expires, cached, 10 + len(query.question), ttl_max)
+                    tally = self._tallies.known(transport, qtype, answer.rcode, answer.negative)
+                entry = Entry(reply[2:], tally, key, note, expires, cached, 10 + len(question), ttl_max)
                 if note is None:
                     entry.second = second
                 self._tables.enter(ask.record.view, raw, entry)

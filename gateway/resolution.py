@@ -24,6 +24,8 @@ from gateway.upstreams.selector import Resolver
 from gateway.wire.constants import Flag
 from gateway.wire.name import key_of
 
+_RD: Final = Flag.RD
+_CD: Final = Flag.CD
 _TOO_MANY: Final = Overload()
 
 
@@ -80,7 +82,7 @@ class Resolution:
             if cached.wants_prefetch(now):
                 self.prefetch(query)
             return cached
-        if not query.flags & Flag.RD:
+        if not query.flags & _RD:
             return Unasked.NO_RECURSION
         failure = self._cache.failure(cache_key, now)
         if failure is not None:
@@ -140,8 +142,8 @@ class Resolution:
 
 
 def _key(query: Query, group: int) -> CacheKey:
-    edns = query.edns
-    return query.qname, query.qtype, query.qclass, edns is not None and edns.do, query.flags & Flag.CD != 0, group
+    _, flags, qname, _, qtype, _, edns, qclass = query
+    return qname, qtype, qclass, edns is not None and edns.do, flags & _CD != 0, group
 
 
 def _emptied(answer: Answer, label: tuple[tuple[int, str], ...]) -> Answer:

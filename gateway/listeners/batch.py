@@ -42,6 +42,7 @@ _STRIDE: Final = CAPACITY + 192
 """Slots do not start at multiples of a page, or all of them would fight for the same lines of the processor's cache."""
 ADDRESS_STRIDE: Final = 128
 _DONTWAIT: Final = 0x40
+_UDP: Final = Transport.UDP
 _IP_PKTINFO: Final = 8
 _IPV6_RECVPKTINFO: Final = 49
 _PMTUDISC_OMIT: Final = 5
@@ -271,7 +272,7 @@ class BatchListener:
             if self._with_local:
                 first, last = ring.local
                 local = memory[at + first : at + last]
-        origin = Origin(Transport.UDP, peer, 0, self._scope, source, local, None, self._send_late, None, record)
+        origin = Origin(_UDP, peer, 0, self._scope, source, local, None, self._send_late, None, record)
         reply = self._front.answer_now(memory[base : base + length], origin)
         if reply is PENDING:
             origin.handle = memory[ring.addresses[slot]]

@@ -28,6 +28,15 @@ MAX_ERRORS: Final = 3
 MAX_ERROR_TEXT: Final = 64
 """Extended errors kept from an upstream, and the octets of text of each."""
 
+# Attributes of classes are looked up anew each time; what every answer needs stands here.
+_IN: Final = Qclass.IN
+_A: Final = Qtype.A
+_AAAA: Final = Qtype.AAAA
+_CNAME: Final = Qtype.CNAME
+_RRSIG: Final = Qtype.RRSIG
+_AD: Final = Flag.AD
+_RCODE: Final = Flag.RCODE
+_RESPONSE: Final = Flag.QR | Flag.OPCODE
 _HEADER: Final = Struct(">HHHHHH")
 _RECORD: Final = Struct(">HHIH")
 _PAIR: Final = Struct(">HH")
@@ -109,7 +118,7 @@ class _Reader:
             end = rdata + length
             if end > limit:
                 raise UpstreamError("cut short")
-            if rclass == Qclass.IN:
+            if rclass == _IN:
                 records.append(_Record(owner, rtype, pos + 4, ttl if ttl < MAX_TTL else MAX_TTL, start, rdata, end, in_answer))
             pos = end
         return records, pos
@@ -125,10 +134,10 @@ def parse_answer(data: bytes, question: bytes, do: bool = False) -> Answer:
     if len(data) < 12 + len(question):
         raise UpstreamError("cut short")
     _, flags, qdcount, ancount, nscount, arcount = _HEADER.unpack_from(data)
-    if not flags & Flag.QR or flags & Flag.OPCODE or qdcount != 1:
+    if flags & _RESPONSE != 0x8000 or qdcount != 1:
         raise UpstreamError("not a response")
     start = 12 + len(question)
-    if not nscount and arcount <= 1 and not flags & Flag.RCODE:
+    if not nscount and arcount <= 1 and not flags & _RCODE:
         simple = _parse_addresses(data, question, start, ancount, arcount, flags)
         if simple is not None:
             return simple
@@ -136,7 +145,7 @@ def parse_answer(data: bytes, question: bytes, do: bool = False) -> Answer:
     if sent != question and (sent[-4:] != question[-4:] or sent[:-4].lower() != question[:-4].lower()):
         raise UpstreamError("an answer to another question")
     qname = question[:-4].lower()
-    rcode = flags & Flag.RCODE
+    rcode = flags & _RCODE
     reader = _Reader(data, qname)
     answers, pos = reader.records(start, ancount, True)
     authority: list[_Record] = []
@@ -156,7 +165,7 @@ def parse_answer(data: bytes, question: bytes, do: bool = False) -> Answer:
     addresses, hinted = _read_facts(data, kept)
     chain = tuple([key_of(target) for target in targets] + hinted) if targets or hinted else ()
     facts = AnswerFacts(chain, addresses) if chain or addresses else NO_FACTS
-    return _build(reader, start, kept, rcode, flags & Flag.AD != 0, facts, edes, negative)
+    return _build(reader, start, kept, rcode, flags & _AD != 0, facts, edes, negative)
 
 
 _ADDRESS_SHAPES: Final = {
@@ -177,7 +186,7 @@ def _parse_addresses(data: bytes, question: bytes, start: int, count: int, arcou
     end = start + count * size
     if not data.startswith(question, 12) or len(data) < end or (arcount and not _is_plain_opt(data[end:])):
         return None
-    ad = flags & Flag.AD != 0
+    ad = flags & _AD != 0
     if count == 1:
         head, ttl, length, address = layout.unpack_from(data, start)
         if head != kind or length != width:
@@ -216,10 +225,10 @@ def _follow(reader: _Reader, records: list[_Record], qname: bytes, qtype: int, d
     waiting: list[_Record] = []
     for record in records:
         rtype = record.rtype
-        if record.owner == name and (rtype == qtype or (qtype == Qtype.ANY and rtype != Qtype.RRSIG)):
+        if record.owner == name and (rtype == qtype or (qtype == Qtype.ANY and rtype != _RRSIG)):
             kept.append(record)
             found = True
-        elif record.owner == name and rtype == Qtype.CNAME and not found:
+        elif record.owner == name and rtype == _CNAME and not found:
             kept.append(record)
             name = _alias(reader, record, chain)
             targets.append(name)
@@ -295,9 +304,9 @@ def _read_facts(data: bytes, records: list[_Record]) -> tuple[tuple[bytes, ...],
     targets: list[str] = []
     for record in records:
         rtype = record.rtype
-        if rtype == Qtype.A or rtype == Qtype.AAAA:
+        if rtype in (_A, _AAAA):
             value = data[record.rdata : record.end]
-            if len(value) != (4 if rtype == Qtype.A else 16):
+            if len(value) != (4 if rtype == _A else 16):
                 raise UpstreamError("an address of the wrong length")
             addresses.append(value)
         elif (rtype == Qtype.SVCB or rtype == Qtype.HTTPS) and record.in_answer:

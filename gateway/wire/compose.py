@@ -57,15 +57,14 @@ def compose_reply(
     options in wire
     form. `padded` fills up to the next block (RFC 8467), to be asked for only on encrypted transports.
     """
-    question = query.question
-    flags = _PLAIN | query.flags & _KEPT | answer.rcode & 15
-    if answer.ad and query.wants_ad:
+    ident, flags, _, _, _, question, edns, _ = query
+    rcode, ad, _, an, ns = answer[:5]
+    flags = _PLAIN | flags & _KEPT | rcode & 15
+    if ad and query.wants_ad:
         flags |= Flag.AD
-    edns = query.edns
-    an, ns = answer.an, answer.ns
     opt = b""
     if edns is not None:
-        opt = opt_record(edns.do, options + _error_options(errors) if errors else options, answer.rcode >> 4)
+        opt = opt_record(edns.do, options + _error_options(errors) if errors else options, rcode >> 4)
     room = limit - 12 - len(question) - len(opt)
     if len(body) > room:
         if errors and edns is not None:
@@ -74,8 +73,8 @@ def compose_reply(
         body, an, ns = cut_body(answer, body, room)
         flags |= Flag.TC
     if padded and edns is not None and edns.padding:
-        opt = opt_record(edns.do, opt[11:] + padding_option(12 + len(question) + len(body) + len(opt), limit), answer.rcode >> 4)
-    return _HEADER.pack(query.id, flags, 1, an, ns, 1 if opt else 0) + question + body + opt
+        opt = opt_record(edns.do, opt[11:] + padding_option(12 + len(question) + len(body) + len(opt), limit), rcode >> 4)
+    return _HEADER.pack(ident, flags, 1, an, ns, 1 if opt else 0) + question + body + opt
 
 
 def _error_options(errors: Errors) -> bytes:

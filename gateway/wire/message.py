@@ -21,6 +21,8 @@ __all__ = ["parse_answer", "parse_query"]
 MAX_ADDITIONAL: Final = 2
 """Records behind the question of a query: OPT, and TSIG or SIG(0)."""
 
+# Attributes of classes are looked up anew each time; what every query needs stands here.
+_IN: Final = Qclass.IN
 _HEADER: Final = Struct(">HHHHHH")
 _PAIR: Final = Struct(">HH")
 _RECORD: Final = Struct(">HHIH")
@@ -80,7 +82,7 @@ def parse_query(data: bytes, stream: bool = False) -> Query | Reject | None:
     elif ancount or nscount or end != limit:
         return Reject(ident, flags, Rcode.FORMERR, question)
     qtype, qclass = _PAIR.unpack_from(data, pos)
-    if qclass != Qclass.IN:
+    if qclass != _IN:
         return Reject(ident, flags, Rcode.REFUSED, question, edns)
     if qtype in _ODD_TYPES:
         return Reject(ident, flags, _ODD_TYPES[qtype], question, edns, Ede.INVALID_QUERY_TYPE if qtype in _UNASKABLE else None)
@@ -94,7 +96,7 @@ def _plain_edns(record: bytes) -> Edns | None:
     return read if isinstance(read, Edns) and read.plain else None
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=16384)
 def _parent_key(wire: bytes) -> str | None:
     """The index key of a lower-case wire name, None when it is no name. Most names have a parent that was asked for before."""
     return key_of(wire) if read_qname(wire, 0)[1] == len(wire) else None
