@@ -1,10 +1,8 @@
 """Who is let in, how fast, and what strangers and the too fast are told. Imported by the pipeline.
 
 A stranger is refused with extended error 18, and all strangers together are never sent more octets than they sent, over a handful of
-replies: the
-gateway is of no use for an attack on somebody whose address is forged (RFC 5358). Whoever is over the limit is first sent to TCP, then met
-with
-silence; a server cookie or a stream proves an address (RFC 7873, 9018).
+replies: the gateway is of no use for an attack on somebody whose address is forged (RFC 5358). Whoever is over the limit is first sent to
+TCP, then met with silence; a server cookie or a stream proves an address (RFC 7873, 9018).
 """
 
 from __future__ import annotations

@@ -1,14 +1,11 @@
 """Finished replies, by what was asked: the tables the fast path answers from. Imported by `clients`, the listeners and the pipeline.
 
-One table per policy and transport (a truncated or small answer must never be served over TCP). A table maps the
-octets of a
-query behind its id to an `Entry`: the finished judgement for this policy with its reply. Tables of policies that differ only in personal
-names share
+One table per policy and transport (a truncated or small answer must never be served over TCP). A table maps the octets of a query behind
+its id to an `Entry`: the finished judgement for this policy with its reply. Tables of policies that differ only in personal names share
 their entries: a name that no personal rule touches is taken from the table of their common base.
 
 Everything is bounded: entries are made on the second sight of a query only, one byte bound covers all tables, and whatever is dropped is
-dropped in
-slices, so that no client waits for it. Nothing here judges, does I/O or reads a clock.
+dropped in slices, so that no client waits for it. Nothing here judges, does I/O or reads a clock.
 """
 
 from __future__ import annotations

@@ -59,8 +59,7 @@ class Ask:
     """One query, who asked it, and what was decided so far.
 
     `raw` is its canonical form, `is_plain` whether it came in that form. `target` is the query for the target of a rewrite, whose answer is
-    waited for
-    instead of the query's own. `epoch` is the generation under which `verdict` was reached.
+    waited for instead of the query's own. `epoch` is the generation under which `verdict` was reached.
     """
 
     __slots__ = (

@@ -2,12 +2,9 @@
 pipeline.
 
 A `Scope` belongs to one listener and maps what identifies a source there (for UDP the octets of its address, and of the address that was
-asked) to
-its `Record`; so two schools that both use 10.1.0.0/16 behind different addresses of ours never share one. Records are made only for
-admitted sources,
-at most `limit` of them; further sources are served without one, their tokens drawn from a fixed number of shared buckets. A record that
-nobody used
-for a while is forgotten.
+asked) to its `Record`; so two schools that both use 10.1.0.0/16 behind different addresses of ours never share one. Records are made only
+for admitted sources, at most `limit` of them; further sources are served without one, their tokens drawn from a fixed number of shared
+buckets. A record that nobody used for a while is forgotten.
 
 Identification that fails for any reason gives the strictest band of the place (closed); it is the snapshot that says which.
 """
@@ -56,8 +53,7 @@ class Account:
     """What is counted for one policy at one site until it is handed to the activity.
 
     `notes` counts blocks and rewrites by (outcome, category) as they happen; `spent` all queries, brought in by the sweep; `balance` is
-    what is left of
-    those once the notes are taken off.
+    what is left of those once the notes are taken off.
     """
 
     __slots__ = ("balance", "known", "notes", "policy", "site", "spent")
@@ -97,8 +93,7 @@ class Record(Budget):
 
 class Scope:
     """The records of one listener, by what identifies a source there. `listener` is its address as configured, `local` its own packed
-    address, None
-    for a wildcard."""
+    address, None for a wildcard."""
 
     __slots__ = ("listener", "local", "records", "transport")
 

@@ -6,8 +6,7 @@ Imported by the pipeline.
 
 RFC 6761 (localhost, invalid, test), 6303 and 7793 (reverse zones of private addresses), 6762 (local), 7686 (onion), 8375 (home.arpa), 9462
 (resolver.arpa), 9665 (service.arpa), 9031 (6tisch.arpa), 9140 (eap-noob.arpa), and `internal`, reserved for private use by ICANN. `alt`
-(9476) and
-`ipv4only.arpa` (8880) get no special treatment.
+(9476) and `ipv4only.arpa` (8880) get no special treatment.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """From a verdict to what is answered: blocks, rewrites, records of our own. Imported by the pipeline.
 
 Pure values: an `Outcome` says what goes into the reply, how it is counted, what is noted about it and how long it may be kept. Design §5:
-modes, TTLs,
-extended errors (RFC 8914: 15 Blocked for security lists, 16 Censored for orders, 17 Filtered for what parents and schools ask for, 4 Forged
-Answer for
-rewrites). Nothing here is signed and AD is never set (review 4).
+modes, TTLs, extended errors (RFC 8914: 15 Blocked for security lists, 16 Censored for orders, 17 Filtered for what parents and schools ask
+for, 4 Forged Answer for rewrites). Nothing here is signed and AD is never set (review 4).
 """
 
 from __future__ import annotations

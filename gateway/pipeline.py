@@ -1,10 +1,8 @@
 """From a message to a reply: accept, read, admit, identify, own names, judge, cache, upstream, inspect, judge again, compose, keep.
 
 `answer_now` is synchronous and raises for no input; what has to wait for an upstream continues in an `Ask`. Listeners call it, the worker
-composes it
-(README.md shows how); nothing else imports it. A finished reply that may be given to others is entered into the answer table of the
-client's policy,
-from where the listeners answer the next such query by themselves.
+composes it (README.md shows how); nothing else imports it. A finished reply that may be given to others is entered into the answer table of
+the client's policy, from where the listeners answer the next such query by themselves.
 
 What fails                              what is answered                                        open or closed     decided in
 --------------------------------------  ------------------------------------------------------  -----------------  ---------------------

@@ -36,13 +36,10 @@ class Origin:
     """Where a query came from and how its reply goes back.
 
     `port` is 0 where the listener keeps the whole address in `handle`. `peer` and `local` are packed addresses (4 or 16 octets; IPv4 in its
-    4-octet form), `local` None where the listener cannot tell.
-    `token` is the client token of a server name, a DoH path or a front end.
+    4-octet form), `local` None where the listener cannot tell. `token` is the client token of a server name, a DoH path or a front end.
     `scope` holds the records of the listener's sources and `source` is the key of this one; `record` is its record when the listener has
-    already
-    taken a token for this query. `send(origin, reply)` takes a reply that was not ready at once, exactly once per query; None says that
-    there will
-    be none. `handle` belongs to the listener.
+    already taken a token for this query. `send(origin, reply)` takes a reply that was not ready at once, exactly once per query; None says
+    that there will be none. `handle` belongs to the listener.
     """
 
     __slots__ = ("handle", "local", "peer", "port", "record", "scope", "send", "source", "token", "transport")
@@ -157,9 +154,8 @@ NO_FACTS: Final = AnswerFacts()
 class Answer(NamedTuple):
     """An answer without its header, question and OPT: what is stored, judged and composed for each client.
 
-    `body` starts behind the question; compression pointers in it are valid in any message whose question has the same length. Offsets
-    count from
-    the start of `body`.
+    `body` starts behind the question; compression pointers in it are valid in any message whose question has the same length. Offsets count
+    from the start of `body`.
     """
 
     rcode: int

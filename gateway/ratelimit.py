@@ -2,9 +2,8 @@
 
 The fast path takes tokens by itself (`budget.left -= 1` while it is positive); `RateLimiter.take` is called when none are left, so a client
 within its limit costs one comparison. Over the limit UDP clients are first told to come back over TCP, which proves their address; then
-their
-datagrams are dropped. A source that has proven its address (a valid server cookie, or a stream) draws from a second bucket, so that nobody
-can lock it out by forging its address. Imported by `clients` and the pipeline. RFC 5358, RFC 7873 §5.2.3.
+their datagrams are dropped. A source that has proven its address (a valid server cookie, or a stream) draws from a second bucket, so that
+nobody can lock it out by forging its address. Imported by `clients` and the pipeline. RFC 5358, RFC 7873 §5.2.3.
 """
 
 from __future__ import annotations

@@ -37,8 +37,7 @@ class Unasked(enum.Enum):
 
 class Resolution:
     """What one worker knows and asks. `rebinding_allow` holds index keys of names that may lead to private addresses, `misses_per_client`
-    bounds the
-    questions of one client that wait.
+    bounds the questions of one client that wait.
     """
 
     def __init__(
@@ -69,8 +68,7 @@ class Resolution:
 
     def look_up(self, ask: Ask, query: Query, now: float) -> Cached | UpstreamFailure | Unasked | Pending:
         """The cached answer to `query` (the ask's own, or that for the target of its rewrite), how it just failed, or PENDING: the
-        upstreams are asked
-        and call the ask back."""
+        upstreams are asked and call the ask back."""
         group = self._resolver.group_of(query.key)
         ask.cache_key = cache_key = _key(query, group)
         cached = self._cache.get(cache_key, now)

@@ -2,10 +2,8 @@
 them.
 
 A listener turns octets into (message, `Origin`) and hands them to its `Front`, the pipeline. It keeps no policy and judges nothing. After
-each receive,
-before anything is answered, it calls `Front.begin`, so that no reply mixes two generations. `batch` and `udp` serve datagrams (`batch`
-where the system
-has recvmmsg), `stream` serves TCP and TLS.
+each receive, before anything is answered, it calls `Front.begin`, so that no reply mixes two generations. `batch` and `udp` serve datagrams
+(`batch` where the system has recvmmsg), `stream` serves TCP and TLS.
 
 To add a kind: a file with a class that satisfies `Listener`, opened by the worker's composition.
 

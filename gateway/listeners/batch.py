@@ -1,14 +1,12 @@
 """Datagrams by the batch: one `recvmmsg` brings up to 64, replies are written over the queries, one `sendmmsg` takes them away. Linux.
 
 One array of message headers serves both directions. A datagram arrives in slot i; the reply is written behind the id in the same slot, only
-the length
-changes, and the slot's address and control message (the address that was asked) go back untouched. A hit then costs two dictionary
-look-ups, no copy of
-an address and no system call of its own. Slots without a reply leave holes; the headers of the others are then moved together.
+the length changes, and the slot's address and control message (the address that was asked) go back untouched. A hit then costs two
+dictionary look-ups, no copy of an address and no system call of its own. Slots without a reply leave holes; the headers of the others are
+then moved together.
 
 All of it lives in one anonymous map, because slices of a map are `bytes` (dictionary keys) and can be assigned. The worker opens it;
-nothing else
-imports it. RFC 1035 §4.2.1; the address that was asked is the one that answers (RFC 2181 §4.1).
+nothing else imports it. RFC 1035 §4.2.1; the address that was asked is the one that answers (RFC 2181 §4.1).
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """TCP, and TLS by the same class: many queries on a connection, answered as they come, each reply with its length in one piece.
 
 Every budget is the gateway's own: connections in all and per client, queries under way per connection, time and reads for a query to
-arrive, time a
-connection may be idle (shrinking as places run out), octets a client may leave unread. One timer serves all connections. A connection takes
-turns: it
-never has more than `TURN` queries answered before others are looked at.
+arrive, time a connection may be idle (shrinking as places run out), octets a client may leave unread. One timer serves all connections. A
+connection takes turns: it never has more than `TURN` queries answered before others are looked at.
 
 The worker opens it; nothing else imports it. RFC 1035 §4.2.2, 7766, 7858, 8310, 9210.
 """

@@ -128,8 +128,7 @@ def parse_answer(data: bytes, question: bytes, do: bool = False) -> Answer:
     """What an upstream answered to `question` (the question section as it was sent), with DNSSEC records if `do`.
 
     Keeps the chain of aliases from the question's name, the records asked for, and of a negative answer the SOA; drops everything else.
-    Raises
-    UpstreamError when the message is no answer to this question or is malformed; its identifier is the caller's to check.
+    Raises UpstreamError when the message is no answer to this question or is malformed; its identifier is the caller's to check.
     """
     if len(data) < 12 + len(question):
         raise UpstreamError("cut short")

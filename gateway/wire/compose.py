@@ -1,10 +1,8 @@
 """Composing replies. Imported by the pipeline, the answer table and tests.
 
 Everything the gateway says itself (blocks, local records, rewrites, the minimal ANY) is an `Answer` value like those of upstreams, so that
-there is one
-way out: `compose_reply`. The bodies here point to the question's name and so fit any question.
-RFC 1035 §4, 2308 §3 (SOA in negative answers), 4035 §3.2.3 and 6840 §5.8 (AD), 6891 §6.1.1 (OPT only when asked), 8482 (ANY), 8914
-(extended errors).
+there is one way out: `compose_reply`. The bodies here point to the question's name and so fit any question. RFC 1035 §4, 2308 §3 (SOA in
+negative answers), 4035 §3.2.3 and 6840 §5.8 (AD), 6891 §6.1.1 (OPT only when asked), 8482 (ANY), 8914 (extended errors).
 """
 
 from __future__ import annotations
@@ -54,8 +52,7 @@ def compose_reply(
     """The reply to `query`: `answer` with `body` (its own body, or what `age_body` made of it) in at most `limit` octets.
 
     Too large: texts of extended errors go first, then the errors, then whole RRsets from the end, with TC set. `options` are further
-    options in wire
-    form. `padded` fills up to the next block (RFC 8467), to be asked for only on encrypted transports.
+    options in wire form. `padded` fills up to the next block (RFC 8467), to be asked for only on encrypted transports.
     """
     ident, flags, _, _, _, question, edns, _ = query
     rcode, ad, _, an, ns = answer[:5]

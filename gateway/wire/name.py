@@ -1,10 +1,9 @@
 """Domain names: wire form, index keys, presentation text. Anyone may import this module.
 
-A *key* is the form in which names are indexed: labels reversed, each followed by a dot, lower case, every byte outside `[a-z0-9_-]`
-escaped as `\\ddd`.
-`www.example.com` has the key `com.example.www.`; the root has the empty key. Because each label ends in a dot, a suffix covers a name
-exactly when its
-key is a prefix of the name's key. RFC 1035 §2.3.4 and §4.1.4, RFC 4343 (only ASCII letters fold), RFC 9267 (pointer loops, lengths).
+A *key* is the form in which names are indexed: labels reversed, each followed by a dot, lower case, every byte outside `[a-z0-9_-]` escaped
+as `\\ddd`. `www.example.com` has the key `com.example.www.`; the root has the empty key. Because each label ends in a dot, a suffix covers
+a name exactly when its key is a prefix of the name's key. RFC 1035 §2.3.4 and §4.1.4, RFC 4343 (only ASCII letters fold), RFC 9267 (pointer
+loops, lengths).
 """
 
 from __future__ import annotations
