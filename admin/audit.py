@@ -41,6 +41,7 @@ class Action(StrEnum):
     SESSION_OPENED = "session.opened"
     SESSION_ENDED = "session.ended"
     PASSWORD_CONFIRMED = "password.confirmed"
+    PASSWORD_RESET = "password.reset"
     TOKEN_CREATED = "token.created"
     TOKEN_REVOKED = "token.revoked"
     SITE_CREATED = "site.created"

@@ -249,6 +249,32 @@ def status(
     running.status(config, as_json, timeout if wait else None)
 
 
+@app.command("setup-link")
+def setup_link(config: ConfigFile = None) -> None:
+    """In lại liên kết cài đặt dùng một lần / print the one-time set-up link again."""
+    from lachan import people
+
+    people.show_link(config)
+
+
+@app.command("reset-password")
+def reset_password(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="tên đăng nhập / sign-in name")] = None, config: ConfigFile = None
+) -> None:
+    """Đặt mật khẩu mới cho một tài khoản / give an account a new password."""
+    from lachan import people
+
+    people.reset_password(config, name)
+
+
+@app.command("verify-journal")
+def verify_journal(config: ConfigFile = None) -> None:
+    """Kiểm tra nhật ký có nguyên vẹn không / check that nobody changed the journal."""
+    from lachan import people
+
+    raise typer.Exit(people.verify_journal(config))
+
+
 @app.command(hidden=True)
 def prepare(
     config: ConfigFile = None,
