@@ -44,11 +44,11 @@ class Place:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self._thread.start()
-        assert self._ready.wait(20)
+        assert self._ready.wait(60)
 
     def run(self, work: Callable[[], Any]) -> Any:
         """Run a coroutine function in the place's loop and wait for its result."""
-        return asyncio.run_coroutine_threadsafe(work(), self.loop).result(20)
+        return asyncio.run_coroutine_threadsafe(work(), self.loop).result(60)
 
     def stop(self) -> None:
         """Close everything."""

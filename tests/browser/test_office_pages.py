@@ -26,7 +26,7 @@ class Desk:
     def __init__(self, browser: Browser, origin: str, width: int, height: int) -> None:
         self.context = browser.new_context(viewport={"width": width, "height": height}, locale="vi-VN", java_script_enabled=False)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(60_000)
         self.origin = origin
         self.width = width
         self.faults: list[str] = []
