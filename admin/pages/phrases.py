@@ -61,3 +61,43 @@ FAULTS: Mapping[str, tuple[str, str]] = {
     "invalid_input": (_("Something is missing"), _("Please go back and look at the fields.")),
     "internal": (_("Something went wrong here"), _("Nothing was changed. Names keep resolving and protection stays as it was.")),
 }
+
+#: Acts of the journal, as a parent or teacher reads them; an act without words is shown by its code.
+ACTS: Mapping[str, str] = {
+    "tenant.created": _("Set up"),
+    "account.created": _("Account made"),
+    "role.granted": _("Role given"),
+    "role.offered": _("Somebody invited to a role"),
+    "name.opened": _("Masked name opened once"),
+    "session.opened": _("Signed in"),
+    "session.ended": _("Signed out"),
+    "password.confirmed": _("Password typed again"),
+    "password.reset": _("Password set anew on the machine"),
+    "token.created": _("Key for a program made"),
+    "token.revoked": _("Key for a program taken back"),
+    "site.created": _("Place made"),
+    "profile.created": _("Profile made"),
+    "profile.changed": _("Profile changed"),
+    "profile.retired": _("Profile taken away"),
+    "device.assigned": _("Device given to somebody"),
+    "device.retired": _("Device forgotten"),
+    "switch.set": _("App or group switched"),
+    "name.added": _("Site listed by name"),
+    "name.removed": _("Site taken off the list"),
+    "hours.set": _("Hours changed"),
+    "override.started": _("Internet off, or more opened, for a while"),
+    "override.ended": _("Ended before its time"),
+    "request.received": _("Request of a child"),
+    "request.answered": _("Request answered"),
+    "policy.applied": _("In force on the gateway"),
+}
+
+#: Roles in the journal.
+ROLES: Mapping[str, str] = {
+    "first_parent": _("parent"),
+    "school_admin": _("school administrator"),
+    "teacher": _("teacher"),
+    "operator": _("operator"),
+    "machine": _("the machine"),
+    "visitor": _("somebody without an account"),
+}

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse
 from admin.errors import FieldMistake
 from admin.pages.assets import Assets
 from admin.pages.formats import Formats
-from admin.pages.phrases import MISTAKES
+from admin.pages.phrases import ACTS, MISTAKES, ROLES
 from admin.pages.words import Words, load_words
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -57,6 +57,8 @@ class Pages:
             languages=[(one.language, one.name) for one in self.words.values()],
             lang=words.language,
             mistake_of=_mistake_reader(words),
+            act_words=lambda code: words.gettext(ACTS[code]) if code in ACTS else code,
+            role_words=lambda code: words.gettext(ROLES[code]) if code in ROLES else code,
             icon=self._icon,
         )
         return environment

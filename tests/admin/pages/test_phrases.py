@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from admin.pages.phrases import FAULTS, MISTAKES
+from admin.audit import Action
+from admin.pages.phrases import ACTS, FAULTS, MISTAKES
 
 ADMIN = Path(__file__).parents[3] / "admin"
 
@@ -23,3 +24,8 @@ def test_every_code_of_a_field_mistake_has_a_sentence() -> None:
 def test_every_fault_has_a_headline_and_a_way_on() -> None:
     """No page for an error is a dead end."""
     assert all(headline and remedy for headline, remedy in FAULTS.values())
+
+
+def test_every_act_of_the_journal_has_words() -> None:
+    """A parent reads what happened, not a code."""
+    assert {action.value for action in Action} <= set(ACTS)
