@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 import signal
@@ -38,10 +39,13 @@ log = logging.getLogger(__name__)
 
 COLLECT_SECONDS = 60.0
 STOP_SECONDS = 5
+# malloc.h of the GNU C library
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 
 
 def serve(settings: AdminSettings, sockets: Sequence[socket.socket] = ()) -> int:
     """Run until told to stop; the exit status. Raises StartError with the remedy."""
+    give_memory_back()
     try:
         asyncio.run(_serve(settings, list(sockets)))
     except StartError as error:
@@ -96,6 +100,15 @@ async def services_running(services: Services, clock: WallClock) -> AsyncIterato
             await services.office.duty.feed.stop()
         await keep_checkpoint(services.database, services.settings.state_dir)
         await services.database.close()
+
+
+def give_memory_back() -> None:
+    """Ask the C library to return large blocks to the system at once and to keep few pools: checking a password borrows 19 MiB for a
+    moment, and without this a busy evening would keep it for good. Where the library knows nothing of it, nothing happens."""
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in ((_MMAP_THRESHOLD, 128 * 1024), (_TRIM_THRESHOLD, 128 * 1024), (_ARENA_MAX, 2)):
+            mallopt(option, value)
 
 
 def bind(endpoint: Endpoint) -> socket.socket:
