@@ -12,8 +12,10 @@ import hmac
 import os
 import re
 import secrets
+import socket
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_address
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,6 +31,7 @@ from admin.tenants import create_account, create_organisation, grant_role, is_em
 from admin.values import DeviceMatch, ProfileId, ProfileKind, SwitchKind, SwitchState
 from blocklists.tables import AccountId, OrganisationId, OrganisationKind, Role
 from gateway.policy.model import Band
+from gateway.settings import Endpoint
 
 TOKEN_FILE = "setup.token"
 MESSENGER = "zalo"
@@ -140,7 +143,10 @@ def public_url(settings: AdminSettings) -> str:
     """Where people find the pages: as configured, else the listen address."""
     if settings.url:
         return settings.url
-    return f"{'https' if settings.tls else 'http'}://{settings.listen}"
+    listen = settings.listen
+    if ip_address(listen.host).is_unspecified:  # every address of this machine: name the one that others reach
+        listen = Endpoint(_own_address(listen.host), listen.port)
+    return f"{'https' if settings.tls else 'http'}://{listen}"
 
 
 async def create_tenant(connection: AsyncConnection, plan: Plan, shelf: Shelf, now: datetime) -> Made:
@@ -190,3 +196,14 @@ def band_of_class(label: str) -> Band | None:
     if 6 <= number <= 9:
         return Band.CS
     return Band.PT if 10 <= number <= 12 else None
+
+
+def _own_address(unspecified: str) -> str:
+    """The address this machine has towards the outside; connecting a datagram socket sends nothing (RFC 5737, RFC 3849 addresses)."""
+    family, outside = (socket.AF_INET6, "2001:db8::1") if ":" in unspecified else (socket.AF_INET, "192.0.2.1")
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((outside, 9))
+        except OSError:  # no network: only this machine itself
+            return "::1" if family == socket.AF_INET6 else "127.0.0.1"
+        return str(probe.getsockname()[0])

@@ -16,7 +16,7 @@ from admin.values import DeviceMatch
 from blocklists.database import Database
 from blocklists.tables import OrganisationKind
 from gateway.policy.model import Band
-from gateway.settings import TlsSettings
+from gateway.settings import Endpoint, TlsSettings
 from tests.support.family import WORDS, Family
 
 
@@ -71,3 +71,10 @@ def test_public_url_is_what_people_type(services: Services) -> None:
     assert public_url(settings) == "http://127.0.0.1:8080"
     tls = TlsSettings(settings.state_dir / "c", settings.state_dir / "k")
     assert public_url(replace(settings, tls=tls)) == "https://127.0.0.1:8080"
+
+
+def test_public_url_of_every_address_is_one_that_can_be_opened(services: Services) -> None:
+    """Nobody is sent to 0.0.0.0."""
+    link = public_url(replace(services.settings, listen=Endpoint("0.0.0.0", 8080)))
+    assert link.startswith("http://")
+    assert "0.0.0.0" not in link
