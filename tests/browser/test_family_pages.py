@@ -21,8 +21,10 @@ from tests.support.people import PASSWORD
 pytestmark = pytest.mark.full
 
 
-def sign_in(page: Page, place: Place) -> None:
+def sign_in(page: Page, place: Place, *, kept: bool = False) -> None:
     page.goto(f"{place.address}/sign-in")
+    if kept:
+        page.check("input[name=kept]")
     page.fill("#sign_in", "me")
     page.fill("#password", PASSWORD)
     page.click("main form button")
@@ -140,6 +142,23 @@ def test_distress_meets_help_first(page: Page, place: Place, family: Family, siz
     page.click("button:has-text('Gửi')")
     expect(page.get_by_role("link", name="Gọi 111")).to_be_visible()
     keep(page, f"help-first-{size}")
+
+
+def test_countdown_stays_true_while_the_page_is_open(chromium: Browser, place: Place, family: Family) -> None:
+    """With scripts, the minutes go down by themselves, and at the end the page shows what holds then."""
+    context = chromium.new_context(viewport=DESK, locale="vi-VN")  # type: ignore[arg-type]
+    page = context.new_page()
+    page.clock.install(time=place.now)
+    sign_in(page, place, kept=True)
+    page.goto(f"{place.address}/profiles/{family.bi.id}")
+    page.click("form[action$='/off'] button[value='30m']")
+    expect(page.locator("[data-until]").first).to_have_text("30 phút")
+    page.clock.run_for(11 * 60_000)
+    expect(page.locator("[data-until]").first).to_have_text("19 phút")
+    place.now += timedelta(minutes=31)
+    page.clock.run_for(20 * 60_000)
+    expect(page.get_by_text("Đang mở").first).to_be_visible()
+    context.close()
 
 
 PAGES = ("/", "/profiles/{bi}", "/profiles/{bi}/hours", "/profiles/{bi}/apps", "/profiles/{bi}/groups", "/profiles/{bi}/names",
