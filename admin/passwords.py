@@ -8,6 +8,7 @@ eight signs or more, no composition rules, nothing that stands on the list of co
 from __future__ import annotations
 
 import asyncio
+import secrets
 import unicodedata
 from functools import cache
 from importlib import resources
@@ -33,8 +34,7 @@ class Passwords:
         self._lanes = asyncio.Semaphore(LANES)
         self._strangers = asyncio.Semaphore(LANES - 1)
         self._waiting = 0
-        # A hash of nothing anybody knows: checking an unknown account takes as long as checking a known one.
-        self._decoy = _hasher.hash("\x00" * 32)
+        _decoy()  # made before anybody asks, so that the first unknown name takes no longer than the others
 
     async def hash(self, password: str) -> str:
         """The text to store."""
@@ -56,7 +56,7 @@ class Passwords:
 
     async def _verify(self, stored: str | None, password: str) -> bool:
         async with self._lanes:
-            right = await asyncio.to_thread(_verify_now, stored or self._decoy, normalise(password))
+            right = await asyncio.to_thread(_verify_now, stored or _decoy(), normalise(password))
         return right and stored is not None
 
 
@@ -84,6 +84,12 @@ def common_passwords() -> frozenset[str]:
     """The passwords that guessers try first, read once from the package."""
     text = resources.files("admin").joinpath("common_passwords.txt").read_text(encoding="utf-8")
     return frozenset(line.strip().casefold() for line in text.splitlines() if line.strip() and not line.startswith("#"))
+
+
+@cache
+def _decoy() -> str:
+    """A hash of what nobody knows: checking an unknown account takes as long as checking a known one."""
+    return _hasher.hash(secrets.token_urlsafe(32))
 
 
 def _verify_now(stored: str, password: str) -> bool:
