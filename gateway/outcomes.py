@@ -16,6 +16,8 @@ from gateway.answers import NEVER, Note, Tally
 from gateway.metrics import PROTECTED_CATEGORIES
 from gateway.policy.model import Block, EffectivePolicy, Local, Reason, Rewrite, Rule, RuleOrigin
 from gateway.query import Answer, Query, Transport
+from gateway.settings import StructuredSettings
+from gateway.structured import is_asked, justify
 from gateway.tallies import Tallies
 from gateway.wire.compose import Errors, alias_answer, block_answer, local_answer, negative_answer
 from gateway.wire.constants import Ede, Qtype, Rcode
@@ -48,10 +50,11 @@ class Outcome(NamedTuple):
 class Outcomes:
     """Makes outcomes. `name` is the gateway's own name, which stands in the SOA of what it says by itself."""
 
-    def __init__(self, name: str, tallies: Tallies, upstreams: str) -> None:
+    def __init__(self, name: str, tallies: Tallies, upstreams: str, structured: StructuredSettings) -> None:
         self._mname = wire_from_text(name)
         self._tallies = tallies
         self._upstreams = upstreams
+        self._structured = structured
 
     def block(self, query: Query, transport: Transport, block: Block, policy: EffectivePolicy, expires: int = NEVER) -> Outcome:
         """A block, in the mode of the verdict or else of the policy."""
@@ -59,7 +62,11 @@ class Outcomes:
         answer = block_answer(mode.value, query.qtype, block.ttl, _packed(policy.block.page_address), self._mname)
         tally = self._tallies.blocked(transport, query.qtype, answer.rcode, block, policy)
         note = Note("blocked", block.category, text_of(query.key), block.rule.text)
-        return Outcome(answer, tally, ((block.ede, _order_number(block)),), note, expires)
+        text = _order_number(block)
+        if is_asked(query.edns, self._structured):
+            category = "" if block.category in PROTECTED_CATEGORIES else block.category
+            text = justify(self._structured, block.ede, category, text)
+        return Outcome(answer, tally, ((block.ede, text),), note, expires)
 
     def rebinding(self, query: Query, transport: Transport, policy: EffectivePolicy, expires: int) -> Outcome:
         """A public name that led to a private address."""
@@ -71,6 +78,8 @@ class Outcomes:
     ) -> Outcome:
         """A block of the upstream, given on as our zero answer and counted apart."""
         answer = block_answer("zero", query.qtype, ttl, (), self._mname)
+        if is_asked(query.edns, self._structured):
+            errors = tuple((code, justify(self._structured, code, upstream=True)) for code, _ in errors)
         return Outcome(answer, self._tallies.upstream_block(transport, query.qtype, answer.rcode, self._upstreams), errors, None, expires)
 
     def local(self, query: Query, transport: Transport, local: Local) -> Outcome:
@@ -97,9 +106,11 @@ class Outcomes:
             answer = negative_answer(Rcode.NOERROR, ttl, self._mname)
         if not rewrite.engine:
             return Outcome(answer, self._tallies.plain(transport, query.qtype, answer.rcode), expires=expires)
+        # A client that shows structured errors is not to be told of a forged answer (draft, section 5.2).
+        errors = _NO_ERRORS if is_asked(query.edns, self._structured) else _FORGED
         tally = self._tallies.rewritten(transport, query.qtype, answer.rcode, rewrite.engine)
         rule = rewrite.rule.text if rewrite.rule is not None else rewrite.engine
-        return Outcome(answer, tally, _FORGED, Note("rewritten", "", text_of(query.key), rule), expires)
+        return Outcome(answer, tally, errors, Note("rewritten", "", text_of(query.key), rule), expires)
 
     def fallback(self, query: Query, transport: Transport, rewrite: Rewrite) -> Outcome | None:
         """A rewrite whose target could not be resolved, answered with the addresses known for it; None when there are none at all."""

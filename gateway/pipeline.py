@@ -120,7 +120,8 @@ class Pipeline:
         self._names = LocalNames(settings.dns.name, settings.records)
         self._own = OwnAnswers(self._names, self._activity, self._discovery)
         servers = settings.upstreams.servers
-        self._outcomes = Outcomes(settings.dns.name, self._tallies, str(servers[0]) if len(servers) == 1 else "several")
+        asked = str(servers[0]) if len(servers) == 1 else "several"
+        self._outcomes = Outcomes(settings.dns.name, self._tallies, asked, settings.structured_errors)
         self._ttl_max = settings.cache.client_ttl_max
         keepalive = keepalive_option(settings.limits.tcp_idle)
         self._replies = Replies(self._tables, self._tallies, self._notebook, self._admission, keepalive)

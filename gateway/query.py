@@ -84,8 +84,8 @@ class Edns(NamedTuple):
     keepalive: bool = False
     mac: str | None = None
     """Hardware address `aa:bb:cc:dd:ee:ff` that a forwarder added; to be believed only from forwarders the operator named."""
-    wants_text: bool = False
-    """The client sent an empty EDE or structured-error option and can show a text."""
+    others: tuple[int, ...] = ()
+    """Codes of options the wire gives no meaning to, and that of EDE when it was sent empty: by them a client says it can show a text."""
 
 
 class Query(NamedTuple):

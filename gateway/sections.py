@@ -74,6 +74,13 @@ def _address(value: object) -> str:
         raise ValueError(f"{_short(text)} is not an IP address such as 192.168.1.2") from None
 
 
+def _contact(value: object) -> str:
+    text = text_of_scalar(value)
+    if isinstance(text, str) and re.fullmatch(r"tel:\+?[0-9][0-9.()-]{1,30}|mailto:[^@\s\"\\]{1,64}@[^@\s\"\\]{1,190}", text):
+        return text
+    raise ValueError(f"{_short(text)} is not a contact such as tel:0123456789 or mailto:it@school.example")
+
+
 def _name(value: object) -> str:
     """Read a domain name; kept as text, without the final dot."""
     text = text_of_scalar(value)
@@ -111,6 +118,7 @@ Seconds = Annotated[float, PlainValidator(_duration)]
 Size = Annotated[int, PlainValidator(_size)]
 NetworkText = Annotated[Any, PlainValidator(_network)]  # Any: IPv4Network | IPv6Network, made by the validator
 AddressText = Annotated[str, PlainValidator(_address)]
+ContactText = Annotated[str, PlainValidator(_contact)]
 NameText = Annotated[str, PlainValidator(_name)]
 EndpointText = Annotated[Endpoint, PlainValidator(_endpoint)]
 Port = Annotated[int, Field(ge=0, le=65_535)]

@@ -112,6 +112,18 @@ class CacheSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StructuredSettings:
+    """What structured errors say to clients that ask for them. `option` is the EDNS option by which they ask besides an empty EDE (no number
+    is assigned yet); `contact` holds `tel:` and `mailto:` URIs, `language` is the tag of the texts.
+    """
+
+    option: int | None = None
+    contact: tuple[str, ...] = ()
+    organisation: str = ""
+    language: str = "vi"
+
+
+@dataclass(frozen=True, slots=True)
 class BlockSettings:
     """How a block is answered. `page_address` holds IP addresses in text form, used by mode `page`."""
 
@@ -176,6 +188,7 @@ class GatewaySettings:
     block: BlockSettings = BlockSettings()
     rate_limit: RateLimit = RateLimit()
     rebinding_allow: tuple[str, ...] = ()
+    structured_errors: StructuredSettings = StructuredSettings()
     records: tuple[LocalRecord, ...] = ()
     metrics: Endpoint | None = None
     limits: Limits = Limits()

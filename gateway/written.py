@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, PlainValidator
 
 from gateway.sections import (
+    ContactText,
     EndpointText,
     Identifier,
     NameText,
@@ -110,6 +111,24 @@ class DohFile(DotFile):
     """doh:"""
 
     path: Text = key("/dns-query", "Đường dẫn nhận truy vấn.", "Path that takes queries.", "/dns-query")
+
+
+class StructuredErrorsFile(Section):
+    """structured_errors:"""
+
+    option: int | None = key(
+        None,
+        "Số của tùy chọn EDNS mà máy dùng để hỏi lý do (ngoài EDE rỗng).",
+        "Number of the EDNS option by which clients ask (besides an empty EDE).",
+        "65300",
+        ge=16,
+        le=65_534,
+    )
+    contact: list[ContactText] = key(
+        [], "Báo cho ai khi chặn nhầm: tel: hoặc mailto:.", "Whom to tell of a wrong block: tel: or mailto:.", '["tel:0123456789"]'
+    )
+    organisation: Text = key("", "Tên đơn vị đặt bộ lọc.", "Who runs the filter.", "Trường A", max_length=80)
+    language: Literal["vi", "en"] = key("vi", "Ngôn ngữ của lý do.", "Language of the reasons.", "vi")
 
 
 class ProxyProtocolFile(Section):
@@ -261,6 +280,12 @@ class GatewayFile(Section):
     cache: CacheFile = key(CacheFile(), "Bộ nhớ đệm.", "Cache.", "{entries: 50000}")
     block: BlockFile = key(BlockFile(), "Cách trả lời khi chặn.", "How a block is answered.", "{mode: zero, ttl: 10}")
     rate_limit: RateLimitFile = key(RateLimitFile(), "Hạn chế số truy vấn.", "Rate limit.", "{per_client: 1000, burst: 5000}")
+    structured_errors: StructuredErrorsFile = key(
+        StructuredErrorsFile(),
+        "Lý do chặn dạng JSON, chỉ cho chương trình nào hỏi.",
+        "The reason of a block as JSON, only for programs that ask.",
+        '{contact: ["mailto:quantri@truong.example"], organisation: Trường A}',
+    )
     rebinding: RebindingFile = key(
         RebindingFile(),
         "Chống trỏ tên công cộng vào mạng trong.",

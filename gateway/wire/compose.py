@@ -8,6 +8,7 @@ negative answers), 4035 §3.2.3 and 6840 §5.8 (AD), 6891 §6.1.1 (OPT only when
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Sequence
 from struct import Struct
 from typing import Final
@@ -51,7 +52,7 @@ def compose_reply(
 ) -> bytes:
     """The reply to `query`: `answer` with `body` (its own body, or what `age_body` made of it) in at most `limit` octets.
 
-    Too large: texts of extended errors go first, then the errors, then whole RRsets from the end, with TC set. `options` are further
+    Too large: of structured errors the justification, then texts of extended errors go first, then the errors, then whole RRsets from the end, with TC set. `options` are further
     options in wire form. `padded` fills up to the next block (RFC 8467), to be asked for only on encrypted transports.
     """
     ident, flags, _, _, _, question, edns, _ = query
@@ -65,13 +66,22 @@ def compose_reply(
     room = limit - 12 - len(question) - len(opt)
     if len(body) > room:
         if errors and edns is not None:
-            smaller = [(code, "") for code, _ in errors] if any(text for _, text in errors) else ()
+            smaller = [(code, _shorter(text)) for code, text in errors] if any(text for _, text in errors) else ()
             return compose_reply(query, answer, body, limit, smaller, options, padded)
         body, an, ns = cut_body(answer, body, room)
         flags |= Flag.TC
     if padded and edns is not None and edns.padding:
         opt = opt_record(edns.do, opt[11:] + padding_option(12 + len(question) + len(body) + len(opt), limit), rcode >> 4)
     return _HEADER.pack(ident, flags, 1, an, ns, 1 if opt else 0) + question + body + opt
+
+
+def _shorter(text: str) -> str:
+    """What is left of the text of an extended error that is too long: of a structured one whom to tell and the sub-error, else nothing."""
+    if not text.startswith("{"):
+        return ""
+    said = {name: value for name, value in json.loads(text).items() if name in ("c", "s")}
+    left = json.dumps(said, ensure_ascii=False, separators=(",", ":")) if said else ""
+    return left if left != text else ""
 
 
 def _error_options(errors: Errors) -> bytes:

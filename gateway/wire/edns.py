@@ -31,12 +31,13 @@ def read_options(data: bytes, start: int, end: int, size: int, do: bool, stream:
     `stream` says whether the query came over TCP or TLS: elsewhere keepalive is ignored (RFC 7828 §3.2.1).
     """
     cookie = b""
-    padding = keepalive = wants_text = False
+    padding = keepalive = False
+    others: tuple[int, ...] = ()
     mac: str | None = None
     pos = start
     for _ in range(MAX_OPTIONS):
         if pos == end:
-            return Edns(size, do, 0, False, cookie, padding, keepalive, mac, wants_text)
+            return Edns(size, do, 0, False, cookie, padding, keepalive, mac, others)
         if pos + 4 > end:
             return None
         code, length = _PAIR.unpack_from(data, pos)
@@ -60,13 +61,16 @@ def read_options(data: bytes, start: int, end: int, size: int, do: bool, stream:
             if not _is_subnet(data, pos, length):
                 return None
         elif code == Option.EDE:
-            wants_text = wants_text or length == 0
+            if not length:
+                others += (code,)
         elif code == Option.MAC or code == Option.MAC_TEXT:
             mac = mac or _read_mac(code, data[pos:stop])
         elif (code == Option.EXPIRE and length not in (0, 4)) or (code == Option.LLQ and length != 18):
             return None
+        else:
+            others += (code,)
         pos = stop
-    return None if pos != end else Edns(size, do, 0, False, cookie, padding, keepalive, mac, wants_text)
+    return None if pos != end else Edns(size, do, 0, False, cookie, padding, keepalive, mac, others)
 
 
 def _is_subnet(data: bytes, pos: int, length: int) -> bool:

@@ -24,6 +24,7 @@ from gateway.policy.model import (
     RuleOrigin,
 )
 from gateway.query import Query, Transport
+from gateway.settings import StructuredSettings
 from gateway.tallies import Tallies
 from gateway.wire.compose import compose_reply
 from gateway.wire.message import parse_query
@@ -51,7 +52,7 @@ def made() -> tuple[Outcomes, Counters, Tallies]:
     """Outcomes and what they count into."""
     counters = Counters()
     tallies = Tallies(counters)
-    return Outcomes("lachan.internal", tallies, "several"), counters, tallies
+    return Outcomes("lachan.internal", tallies, "several", StructuredSettings()), counters, tallies
 
 
 def read(query: Query, outcome: Outcome) -> dns.message.Message:

@@ -66,7 +66,7 @@ def test_edns_is_read() -> None:
     edns = query.edns
     assert edns is not None
     assert (edns.size, edns.do, edns.cookie, edns.padding, edns.mac) == (4096, True, b"c" * 8, True, "02:00:00:00:00:01")
-    assert edns.wants_text
+    assert edns.others == (15, 4242)
     assert not edns.keepalive, "keepalive means nothing over UDP"
     streamed = parse_query(message(tail=opt(options)), stream=True)
     assert isinstance(streamed, Query) and streamed.edns is not None and streamed.edns.keepalive
