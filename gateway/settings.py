@@ -113,8 +113,8 @@ class CacheSettings:
 
 @dataclass(frozen=True, slots=True)
 class StructuredSettings:
-    """What structured errors say to clients that ask for them. `option` is the EDNS option by which they ask besides an empty EDE (no number
-    is assigned yet); `contact` holds `tel:` and `mailto:` URIs, `language` is the tag of the texts.
+    """What structured errors say to clients that ask for them. `option` is the EDNS option by which they ask besides an empty EDE (it has
+    no number yet); `contact` holds `tel:` and `mailto:` URIs, `language` is the tag of the texts.
     """
 
     option: int | None = None

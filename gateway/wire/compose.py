@@ -52,8 +52,9 @@ def compose_reply(
 ) -> bytes:
     """The reply to `query`: `answer` with `body` (its own body, or what `age_body` made of it) in at most `limit` octets.
 
-    Too large: of structured errors the justification, then texts of extended errors go first, then the errors, then whole RRsets from the end, with TC set. `options` are further
-    options in wire form. `padded` fills up to the next block (RFC 8467), to be asked for only on encrypted transports.
+    Too large: the justification of structured errors goes first, then texts of extended errors, then the errors, then whole RRsets from
+    the end, with TC set. `options` are further options in wire form. `padded` fills up to the next block (RFC 8467), to be asked for only
+    on encrypted transports.
     """
     ident, flags, _, _, _, question, edns, _ = query
     rcode, ad, _, an, ns = answer[:5]
