@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -44,7 +45,6 @@ OTHER_SECTIONS = ("lists", "lists_fetch", "takedown", "rpz", "admin", "block_pag
 """Sections of the packages above this one."""
 POLICY_SECTIONS = frozenset({"rules", "sites", "profiles", "clients", "default_profile"})
 """Sections that only make sense together; they become the local policy file."""
-NOT_BUILT = {"doq": "DNS over QUIC for clients (doq)"}
 
 
 def load(path: Path) -> GatewaySettings:
@@ -70,15 +70,8 @@ def check_gateway(document: Document, words: Vocabulary | None = None) -> tuple[
         for name in document.value
         if name not in own and name not in OTHER_SECTIONS
     ]
-    mistakes += [
-        Mistake(
-            document.place((name,)), f"{sentence} is not part of this version yet", "take the section out; everything else works without it"
-        )
-        for name, sentence in NOT_BUILT.items()
-        if document.value.get(name) is not None
-    ]
     sound: dict[str, Any] = {}  # Any: parsed YAML, checked below
-    for name in (own - NOT_BUILT.keys()) & document.value.keys():
+    for name in own & document.value.keys():
         section, found = check(GatewayFile, {name: document.value[name]}, document)
         mistakes += found
         if section is not None:
@@ -171,6 +164,8 @@ class _Resolver:
         for name, section in (("dot", written.dot), ("doh", written.doh), ("doq", written.doq)):
             if section is not None and written.tls is None:
                 self._mistake((name,), f"{name} needs a certificate", "add a section tls: with certificate and key")
+        if written.doq is not None and find_spec("aioquic") is None:
+            self._mistake(("doq",), "doq needs the extra package aioquic", "install it with: pip install 'lachan[doq]'")
         if written.doh is not None and not written.doh.path.startswith("/"):
             self._mistake(("doh", "path"), "the path must begin with a slash", "for example /dns-query")
         if written.tls is None:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
 import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from gateway.errors import StartError
@@ -27,6 +29,7 @@ ENOUGH_BYTES = 1024 * 1024
 BACKLOG = 1024
 _SO_RCVBUFFORCE = 33
 _TRIES = 20
+RELAY_NAME = "doq.sock"
 
 log = logging.getLogger(__name__)
 
@@ -48,16 +51,19 @@ class Listening:
 @dataclass(slots=True)
 class ListeningSockets:
     """Every socket of the gateway. `workers[i]` are the ones only worker i reads; `shared` are read by all of them (passed by systemd);
-    `quic` belong to the process that terminates QUIC."""
+    `quic` belong to the process that terminates QUIC; its queries reach the workers over the Unix socket `relay`."""
 
     workers: list[list[Listening]]
     shared: list[Listening] = field(default_factory=list)
     quic: list[Listening] = field(default_factory=list)
+    relay: socket.socket | None = None
     receive_bytes: int = 0
 
     def of(self, worker: int) -> list[Listening]:
         """What worker `worker` reads."""
-        return [*self.workers[worker], *self.shared]
+        relay = self.relay
+        relayed = [Listening("doq", each.endpoint, relay) for each in self.quic] if relay is not None else []
+        return [*self.workers[worker], *self.shared, *relayed]
 
     def all(self) -> list[Listening]:
         """Every open socket."""
@@ -71,6 +77,8 @@ class ListeningSockets:
         """Close every socket (this process only)."""
         for each in self.all():
             each.socket.close()
+        if self.relay is not None:
+            self.relay.close()
 
 
 def open_sockets(settings: GatewaySettings, workers: int, passed: Sequence[socket.socket] = ()) -> ListeningSockets:
@@ -88,8 +96,10 @@ def open_sockets(settings: GatewaySettings, workers: int, passed: Sequence[socke
             for endpoint in section.listen if section is not None else ():
                 _open_streams(opened, kind, endpoint, remaining)  # type: ignore[arg-type]
         for endpoint in settings.doq.listen if settings.doq is not None else ():
-            taken = _take(remaining, socket.SOCK_DGRAM, endpoint)
-            opened.quic.append(Listening("doq", endpoint, taken or bind(endpoint, socket.SOCK_DGRAM, "doq.listen", share=False)))
+            quic = _take(remaining, socket.SOCK_DGRAM, endpoint) or bind(endpoint, socket.SOCK_DGRAM, "doq.listen", share=False)
+            opened.quic.append(Listening("doq", _real(endpoint, quic), quic))
+        if opened.quic:
+            opened.relay = _open_relay(settings.state_dir / RELAY_NAME)
         if not opened.all():
             raise StartError(f"dns.listen: no address of {', '.join(skipped)} exists on this machine: choose one that does")
     except BaseException:
@@ -130,6 +140,23 @@ def bind(endpoint: Endpoint, kind: socket.SocketKind, setting: str, *, share: bo
     except OSError as error:
         opened.close()
         raise _start_error(error, endpoint, protocol, setting) from None
+    return opened
+
+
+def _open_relay(path: Path) -> socket.socket:
+    """The Unix socket between the QUIC process and the workers, for this user only."""
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    try:
+        path.unlink(missing_ok=True)
+        mask = os.umask(0o177)
+        try:
+            opened.bind(str(path))
+        finally:
+            os.umask(mask)
+        opened.listen(BACKLOG)
+    except OSError as error:
+        opened.close()
+        raise StartError(f"state_dir: cannot open {path}: {error.strerror or error}: choose a shorter path that can be written") from None
     return opened
 
 

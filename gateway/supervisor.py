@@ -44,7 +44,7 @@ from gateway.privileges import give_up_rights, switch_user
 from gateway.requests import control_requests
 from gateway.settings import GatewaySettings
 from gateway.sharedword import SharedWord
-from gateway.sockets import ListeningSockets, bind, open_sockets
+from gateway.sockets import RELAY_NAME, ListeningSockets, bind, open_sockets
 from gateway.standing import Standing, program_version
 from gateway.statelock import StateLock
 from gateway.statuspage import Page, StatusServer, json_page, text_page
@@ -102,7 +102,7 @@ def run(
         opened: list[Extra] = []
         try:
             metrics = bind(settings.metrics, socket.SOCK_STREAM, "metrics.listen", share=False) if settings.metrics else None
-            for process in extra_processes:
+            for process in [*extra_processes, *_quic_process(settings)]:
                 streams = [bind(each, socket.SOCK_STREAM, process.setting, share=False) for each in process.listen]
                 datagrams = [each.socket for each in sockets.quic] if process.takes_quic else []
                 opened.append(Extra(process, [*streams, *datagrams]))
@@ -117,6 +117,19 @@ def run(
             sockets.close()
             for each in (stream for extra in opened for stream in extra.sockets):
                 each.close()
+
+
+def _quic_process(settings: GatewaySettings) -> list[ExtraProcess]:
+    """The process that terminates QUIC, where the settings want it."""
+    if settings.doq is None:
+        return []
+
+    def serve(sockets: Sequence[socket.socket]) -> int:
+        from gateway.quic.process import run
+
+        return run(settings, settings.state_dir / RELAY_NAME, sockets)
+
+    return [ExtraProcess("doq", serve, takes_quic=True, stop_seconds=5.0)]
 
 
 class Supervisor:

@@ -22,6 +22,7 @@ from gateway.errors import StartError
 from gateway.listeners.batch import BatchListener, is_supported
 from gateway.listeners.doh import DohListener
 from gateway.listeners.proxied import ProxiedBatchListener, ProxiedDatagramListener, ProxiedDohListener, ProxiedStreamListener
+from gateway.listeners.relayed import RelayListener
 from gateway.listeners.stream import StreamListener
 from gateway.listeners.udp import DatagramListener
 from gateway.metrics import UPSTREAM_BLOCKS, UPSTREAM_FAILURES, UPSTREAM_SECONDS, UPSTREAM_UP, Counters
@@ -108,7 +109,9 @@ class Gateway:
             listener = self._listener(each)
             if listener is not None:
                 self._listeners.append(listener)
-                listener.open()
+        self._listeners += self._relay([each for each in listening if each.kind == "doq"])
+        for opened in self._listeners:
+            opened.open()
         self._designate()
 
     def load(self, number: int, settings: GatewaySettings) -> object:
@@ -188,8 +191,7 @@ class Gateway:
         self._resolver.close()
 
     def _listener(self, each: Listening) -> Listener | None:
-        host = each.endpoint.host
-        local = None if host in _WILDCARDS else socket.inet_pton(each.socket.family, host.partition("%")[0])
+        local = _packed_host(each)
         front_ends = self._front_ends
         if each.kind == "udp":
             scope = self._pipeline.open_scope(str(each.endpoint), Transport.UDP, local)
@@ -205,6 +207,15 @@ class Gateway:
         if each.kind in ("dot", "doh") and self._settings.tls is not None:
             return self._trusting(self._encrypted(each, local, self._settings.tls))
         return None
+
+    def _relay(self, listening: list[Listening]) -> list[Listener]:
+        """What takes the queries of the QUIC process: one socket for all its listeners."""
+        scopes = []
+        for each in listening:
+            local = _packed_host(each)
+            scopes.append(self._pipeline.open_scope(str(each.endpoint), Transport.DOQ, local))
+            self._offers.append(Offer("doq", local or bytes(16 if ":" in each.endpoint.host else 4), each.endpoint.port))
+        return [RelayListener(listening[0].socket, scopes, self._pipeline, self._counters, self._loop)] if listening else []
 
     def _trusting(self, listener: StreamListener) -> StreamListener:
         """The listener, told of the front ends if there are any."""
@@ -272,3 +283,9 @@ class Gateway:
 
     def _forget_client(self, address: bytes) -> None:
         self._pipeline.forget_client(address)
+
+
+def _packed_host(each: Listening) -> bytes | None:
+    """The packed address a socket listens on, None for a wildcard."""
+    host = each.endpoint.host.partition("%")[0]
+    return None if host in _WILDCARDS else socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)

@@ -1,4 +1,4 @@
-"""One table of behaviour over every transport: UDP, TCP, DoT, DoH by HTTP/2 and HTTP/1.1 say the same, with the same reasons.
+"""One table of behaviour over every transport: UDP, TCP, DoT, DoH by HTTP/2 and HTTP/1.1, and DoQ say the same, with the same reasons.
 
 dnspython judges the replies; dig, kdig and curl ask the same where they are installed.
 """
@@ -28,6 +28,7 @@ import dns.rdatatype
 import httpx
 import pytest
 
+from tests.support import quicclient
 from tests.support.certificates import Authority
 from tests.support.gateway import Gateway, RunningUpstream, ede_codes
 from tests.support.namespaces import records
@@ -36,8 +37,8 @@ from tests.support.upstream import Asked, Script, ScriptedUpstream, reply_to, wi
 NAME = "dns.example"
 TOKEN, ADULT_TOKEN = "k3j9abcdefgh", "m2p8abcdefgh"
 GOOGLE = "216.239.38.120"
-TRANSPORTS = ("udp", "tcp", "dot", "doh2", "doh1")
-ENCRYPTED = ("dot", "doh2", "doh1")
+TRANSPORTS = ("udp", "tcp", "dot", "doh2", "doh1", "doq")
+ENCRYPTED = ("dot", "doh2", "doh1", "doq")
 RECORDS = {
     ("open.example", "A"): ["198.51.100.20"],
     ("open.example", "AAAA"): ["2001:db8::20"],
@@ -54,6 +55,7 @@ dns: {listen: ["127.0.0.1:0"], workers: 1}
 tls: {certificate: {certificate}, key: {key}, name: dns.example}
 dot: {listen: ["127.0.0.1:0"]}
 doh: {listen: ["127.0.0.1:0"]}
+doq: {listen: ["127.0.0.1:0"]}
 upstreams: {servers: ["udp://127.0.0.1:{upstream}"], timeout: 0.5s}
 metrics: {listen: "127.0.0.1:{metrics}"}
 takedown: {file: orders.yaml}
@@ -109,6 +111,11 @@ class Front:
             assert response.http_version == ("HTTP/2" if transport == "doh2" else "HTTP/1.1")
             return response.content
         port = self.ports[transport]
+        if transport == "doq":
+            # RFC 9250 §4.2.1: the id is 0 on the way.
+            reply = quicclient.exchange(port, self.authority, b"\0\0" + message[2:], f"{token}.{NAME}" if token else NAME)
+            assert reply is not None and reply[:2] == b"\0\0"
+            return message[:2] + reply[2:]
         if transport == "udp":
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
                 sock.settimeout(5)
@@ -297,12 +304,13 @@ def test_token_decides_on_every_encrypted_transport(front: Front, transport: str
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_encrypted_listeners_are_found_by_discovery(front: Front, transport: str) -> None:
-    """`_dns.resolver.arpa` names DoH and DoT at the address that was asked (RFC 9462); all else below resolver.arpa has no data."""
+    """`_dns.resolver.arpa` names DoH, DoT and DoQ at the address that was asked (RFC 9462); all else below resolver.arpa has no data."""
     reply = front.ask(transport, "_dns.resolver.arpa", "SVCB")
     texts = [str(rdata) for rrset in reply.answer for rdata in rrset]
     assert texts == [
         f'1 {NAME}. alpn="h2" port="{front.ports["doh"]}" ipv4hint="127.0.0.1" dohpath="/dns-query{{?dns}}"',
         f'2 {NAME}. alpn="dot" port="{front.ports["dot"]}" ipv4hint="127.0.0.1"',
+        f'3 {NAME}. alpn="doq" port="{front.ports["doq"]}" ipv4hint="127.0.0.1"',
     ]
     assert not front.ask(transport, "_dns.resolver.arpa", "A").answer
     assert front.ask(transport, "resolver.arpa", "TYPE261").answer
@@ -341,6 +349,7 @@ def asked_by(front: Front, tool: str) -> Callable[[str], str]:
         "kdig": ("kdig", gateway, "-p", str(ports["udp"]), "+edns"),
         "kdig +tls": ("kdig", gateway, "-p", str(ports["dot"]), *tls, "+edns"),
         "kdig +https": ("kdig", gateway, "-p", str(ports["doh"]), *tls, f"+https={NAME}/dns-query", "+edns"),
+        "kdig +quic": ("kdig", gateway, "-p", str(ports["doq"]), *tls, "+quic", "+edns"),
     }
     command = commands[tool]
     if shutil.which(command[0]) is None:
@@ -349,7 +358,7 @@ def asked_by(front: Front, tool: str) -> Callable[[str], str]:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("tool", ["dig", "dig +tcp", "kdig", "kdig +tls", "kdig +https"])
+@pytest.mark.parametrize("tool", ["dig", "dig +tcp", "kdig", "kdig +tls", "kdig +https", "kdig +quic"])
 def test_real_clients_are_answered_alike(front: Front, tool: str) -> None:
     """Allowed, blocked with its reason, under an order."""
     ask = asked_by(front, tool)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.configuration import NOT_BUILT, check_gateway, load
+from gateway.configuration import check_gateway, load
 from gateway.errors import SettingsError
 from gateway.settings import Endpoint, GatewaySettings
 from gateway.wire.name import key_from_text
@@ -112,12 +112,11 @@ block: {mode: page}
     ]
 
 
-@pytest.mark.parametrize("name", NOT_BUILT)
-def test_part_that_is_missing_is_refused_with_one_sentence(name: str) -> None:
-    """A key of a part not built yet is recognised, never ignored."""
-    found = messages(f'{name}: {{listen: ["127.0.0.1:8853"]}}')
-    assert len(found) == 1
-    assert "is not part of this version yet" in found[0]
+def test_quic_without_its_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data plane runs without aioquic; who wants DoQ is told how to get it."""
+    monkeypatch.setattr("gateway.configuration.find_spec", lambda name: None)
+    found = messages('doq: {listen: ["127.0.0.1:8853"]}')
+    assert any("doq needs the extra package aioquic (install it with: pip install 'lachan[doq]')" in line for line in found)
 
 
 def test_own_address_as_upstream_is_refused() -> None:
@@ -161,9 +160,8 @@ def test_document_without_a_file_starts_at_the_working_directory() -> None:
     assert None is settings.source
 
 
-def test_sections_of_later_parts_are_read_once_they_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is refused today resolves as soon as its part is there."""
-    monkeypatch.setattr("gateway.configuration.NOT_BUILT", {})
+def test_encrypted_listener_without_a_certificate_is_refused() -> None:
+    """With the section to add."""
     found = messages('doq: {listen: ["127.0.0.1:8853"]}')
     assert "text:1: doq: doq needs a certificate" in found[0]
 

@@ -48,7 +48,7 @@ def test_encrypted_listeners_are_opened_with_their_kind(tmp_path: Path) -> None:
     section = EncryptedSettings((Endpoint("127.0.0.1", 0),))
     opened = open_sockets(replace(base, dot=section, doh=section, doq=section), 2)
     try:
-        assert [each.kind for each in opened.of(1)] == ["udp", "tcp", "dot", "doh"]
+        assert [each.kind for each in opened.of(1)] == ["udp", "tcp", "dot", "doh", "doq"], "DoQ is the line from that process"
         assert [each.kind for each in opened.quic] == ["doq"]
     finally:
         opened.close()
