@@ -39,6 +39,8 @@ class SeenDevice:
     profile: str
     first_seen: datetime
     last_seen: datetime
+    name: str = ""
+    """What it calls itself, for the person who names it: shown, never stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ def _device(row: Mapping[str, Any]) -> SeenDevice:
         profile=str(row.get("profile") or ""),
         first_seen=_moment(row["first_seen"]),
         last_seen=_moment(row["last_seen"]),
+        name=str(row.get("name") or ""),
     )
 
 

@@ -141,6 +141,7 @@ class _Resolver:
             tls=self._tls(),
             dot=EncryptedSettings(tuple(written.dot.listen)) if written.dot else None,
             doh=EncryptedSettings(tuple(written.doh.listen), written.doh.path.rstrip("/")) if written.doh else None,
+            lease_files=tuple(self.folder / path for path in written.dhcp.leases) if written.dhcp else (),
             limits=Limits(**written.limits.model_dump()),
             source=self.document.path.resolve() if self.document.path else None,
             other_sections=MappingProxyType(others),

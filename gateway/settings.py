@@ -191,6 +191,7 @@ class GatewaySettings:
     structured_errors: StructuredSettings = StructuredSettings()
     records: tuple[LocalRecord, ...] = ()
     metrics: Endpoint | None = None
+    lease_files: tuple[Path, ...] = ()
     limits: Limits = Limits()
     source: Path | None = None
     other_sections: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # Any: sections of other packages, unread here

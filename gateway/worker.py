@@ -19,6 +19,7 @@ from gateway.channel import Fields
 from gateway.crew import WorkerStart
 from gateway.discovery import Discovery, Offer, read_certificate
 from gateway.errors import StartError
+from gateway.leases import Hardware, LeaseTable
 from gateway.listeners.batch import BatchListener, is_supported
 from gateway.listeners.doh import DohListener
 from gateway.listeners.proxied import ProxiedBatchListener, ProxiedDatagramListener, ProxiedDohListener, ProxiedStreamListener
@@ -88,6 +89,7 @@ class Gateway:
         self._resolver = self._open_resolver(self._settings)
         self._resolution = self._know(self._settings)
         self._neighbours = NeighbourTable(self._forget_client)
+        self._leases = LeaseTable(self._settings.lease_files, self._forget_client, start.clock.now)
         around = Surroundings(
             counters=counters,
             activity=activity,
@@ -96,13 +98,14 @@ class Gateway:
             follow=follow,
             cookies=CookieJar((start.secret[16:32],)),
             loop=self._loop,
-            neighbours=self._neighbours,
+            neighbours=Hardware(self._neighbours.mac_of, self._leases.mac_of),
         )
         self._pipeline = Pipeline(self._settings, snapshot, self._resolution, around)
 
     def open(self, listening: list[Listening]) -> None:
         """Begin to read from these sockets."""
         self._neighbours.open()
+        self._leases.open()
         self._pipeline.start()
         self._loop.call_later(CERTIFICATE_SECONDS, self._look_at_certificates)
         for each in listening:
@@ -161,6 +164,10 @@ class Gateway:
                 self._counters.add(UPSTREAM_FAILURES, (upstream.label, fault.value), number - before.failures.get(fault, 0))
             self._counters.set(UPSTREAM_UP, labels, int(upstream.is_up))
 
+    def host_name(self, address: bytes) -> str:
+        """What the device at a packed address calls itself in its lease; empty when nothing says."""
+        return self._leases.name_of(address, self._loop.time())
+
     def report(self) -> Fields:
         """Health of the upstreams, for the status document; times in milliseconds."""
         return {
@@ -187,6 +194,7 @@ class Gateway:
         for listener in self._listeners:
             listener.close()
         self._neighbours.close()
+        self._leases.close()
         self._pipeline.close()
         self._resolver.close()
 

@@ -62,6 +62,9 @@ class DataPlane(Protocol):
     def count(self) -> None:
         """Bring the counters and gauges up to date, before a harvest."""
 
+    def host_name(self, address: bytes) -> str:
+        """What the device at a packed address calls itself, empty when nobody knows."""
+
     def report(self) -> Fields:
         """Health of upstreams and the like, for the status document."""
 
@@ -197,6 +200,7 @@ class WorkerLoop:
             {
                 "address": str(ip_address(address)),
                 "mac": device.mac,
+                "name": "" if device.client else self._plane.host_name(address),
                 "client": device.client,
                 "tenant": device.tenant,
                 "profile": device.profile,

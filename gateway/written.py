@@ -131,6 +131,17 @@ class StructuredErrorsFile(Section):
     language: Literal["vi", "en"] = key("vi", "Ngôn ngữ của lý do.", "Language of the reasons.", "vi")
 
 
+class DhcpFile(Section):
+    """dhcp:"""
+
+    leases: list[Text] = key(
+        ...,
+        "Tệp cấp địa chỉ của dnsmasq, ISC dhcpd hoặc Kea.",
+        "Lease files of dnsmasq, ISC dhcpd or Kea.",
+        "[/var/lib/misc/dnsmasq.leases]",
+    )
+
+
 class ProxyProtocolFile(Section):
     """proxy_protocol:"""
 
@@ -273,6 +284,12 @@ class GatewayFile(Section):
     doq: DotFile | None = key(None, "DNS qua QUIC.", "DNS over QUIC.", '{listen: ["127.0.0.1:8853"]}')
     proxy_protocol: ProxyProtocolFile | None = key(
         None, "Nhận địa chỉ thật từ máy đứng trước.", "Take the real address from a front end.", "{from: [127.0.0.1/32]}"
+    )
+    dhcp: DhcpFile | None = key(
+        None,
+        "Nhận ra thiết bị sau bộ định tuyến trong mạng nhờ tệp cấp địa chỉ.",
+        "Know devices behind a router inside the network by the lease files.",
+        "{leases: [/var/lib/misc/dnsmasq.leases]}",
     )
     upstreams: UpstreamsFile = key(
         UpstreamsFile(), "Máy chủ DNS được hỏi tiếp.", "Resolvers that are asked in turn.", '{servers: ["udp://192.168.1.1"]}'

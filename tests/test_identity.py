@@ -1,0 +1,65 @@
+"""Who a device is, by the real program: a lease of the site's DHCP server, which may go to another device at any time."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.control import ask_now
+from tests.support.gateway import Gateway, RunningUpstream
+from tests.support.upstream import ScriptedUpstream
+
+SETTINGS = """
+state_dir: var
+dns: {listen: ["127.0.0.1:0"], workers: 2}
+dhcp: {leases: [dnsmasq.leases]}
+upstreams: {servers: ["udp://127.0.0.1:{upstream}"]}
+metrics: {listen: "127.0.0.1:{metrics}"}
+profiles: [{id: be, band: TH}, {id: me, band: NL}]
+clients:
+  - {id: may-be, profile: be, match: ["mac:3c:22:fb:00:00:31"]}
+  - {id: may-me, profile: me, match: ["mac:3c:22:fb:00:00:32"]}
+default_profile: be
+"""
+NAME, OPEN, CLOSED = "facebook.com", ["198.51.100.10"], ["0.0.0.0"]
+
+
+def until(condition: Callable[[], bool], seconds: float = 12) -> bool:
+    """Whether it comes true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def test_policy_follows_the_device_that_has_the_lease(tmp_path: Path) -> None:
+    """The mother's phone is open; when its address goes to somebody else, that device has its own rules at once; its name is told only
+    while nobody has named it."""
+    leases = tmp_path / "dnsmasq.leases"
+
+    def give(mac: str, name: str = "dien-thoai") -> None:
+        fresh = tmp_path / "fresh"
+        fresh.write_text(f"0 {mac} 127.0.0.7 {name} *\n")
+        os.replace(fresh, leases)
+
+    give("3c:22:fb:00:00:32")
+    script = ScriptedUpstream({(NAME, "A"): OPEN})
+    with RunningUpstream(upstream=script) as upstream, Gateway(tmp_path, SETTINGS, upstream=upstream.port) as it:
+        assert it.addresses(NAME, source="127.0.0.7") == OPEN
+        give("3c:22:fb:00:00:99", "<b>la</b>")
+        assert until(lambda: it.addresses(NAME, source="127.0.0.7") == CLOSED), "another device has the address now"
+        rows = ask_now(tmp_path / "var", {"do": "devices"}, 10.0)["devices"]
+        assert [(row["mac"], row["name"]) for row in rows if row["address"] == "127.0.0.7"] == [("3c:22:fb:00:00:99", "<b>la</b>")]
+        give("3c:22:fb:00:00:32")
+        assert until(lambda: it.addresses(NAME, source="127.0.0.7") == OPEN)
+        rows = ask_now(tmp_path / "var", {"do": "devices"}, 10.0)["devices"]
+        assert [row["name"] for row in rows if row["address"] == "127.0.0.7"] == [""], "somebody has named it"
+        leases.unlink()
+        assert until(lambda: it.addresses(NAME, source="127.0.0.7") == CLOSED, 20), "nothing says any more who it is"
+        assert "dien-thoai" not in it.written() and "<b>" not in it.http("/metrics")[1]
+    kept = [path for path in (tmp_path / "var").rglob("*") if path.is_file() and b"dien-thoai" in path.read_bytes()]
+    assert kept == []
