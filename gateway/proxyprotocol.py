@@ -1,4 +1,4 @@
-"""PROXY protocol version 2: who a client of a front end (dnsdist, HAProxy) really is. Pure; `listeners.proxied` reads the octets.
+"""PROXY protocol: who a client of a front end (dnsdist, HAProxy) really is. Pure; `listeners.proxied` reads the octets.
 
 A header stands before the DNS message of a datagram, or before everything on a connection. It is looked for only in what comes from front
 ends the operator listed; anybody else's is not DNS. A header from a listed front end that cannot be read ends the query: the client must
@@ -7,7 +7,9 @@ never be taken for the front end itself.
 Besides the addresses two fields are read: the server name of the TLS handshake that the front end terminated (PP2_TYPE_AUTHORITY), in which
 our token may stand, and type 0xE0 (free for own use), whose value is the token itself, such as from a DoH path.
 
-The PROXY protocol, Willy Tarreau, 2020/03/05, section 2.2. Imported by the listeners and the worker.
+Version 2 (binary) before datagrams and connections, version 1 (a line of text, which knows only TCP) before connections.
+
+The PROXY protocol, Willy Tarreau, 2020/03/05, sections 2.1 and 2.2. Imported by the listeners and the worker.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import Final, NamedTuple
 
 SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
@@ -25,10 +28,15 @@ MOST: Final = 2048
 AUTHORITY: Final = 0x02
 TOKEN: Final = 0xE0
 
+LINE: Final = b"PROXY "
+"""What a header of version 1 begins with."""
+LONGEST_LINE: Final = 107
+
 _LOCAL, _PROXY = 0x20, 0x21
 _WIDTHS: Final = {0x11: 4, 0x12: 4, 0x21: 16, 0x22: 16}
 """Octets of an address by family and protocol (TCP and UDP over IPv4 and IPv6)."""
 _MAPPED: Final = bytes(10) + b"\xff\xff"
+_PORT: Final = re.compile(r"0|[1-9][0-9]{0,4}", re.ASCII)
 _TOKEN: Final = re.compile(rb"[a-z0-9][a-z0-9-]{0,62}")
 _NAME: Final = re.compile(rb"[a-z0-9_.-]{1,255}")
 
@@ -43,6 +51,45 @@ class Header(NamedTuple):
     name: str | None = None
     """The server name of the client's TLS handshake, in lower case."""
     token: str | None = None
+
+
+def may_begin(data: bytes) -> bool:
+    """Whether octets on a connection are the beginning of a header, as far as they go."""
+    return SIGNATURE.startswith(data[:12]) or LINE.startswith(data[: len(LINE)])
+
+
+def stream_header_size(data: bytes) -> int | None:
+    """Octets of the whole header that `data` begins with on a connection; 0 while more have to come, None when it is broken."""
+    if data.startswith(LINE):
+        end = data.find(b"\r\n", 0, LONGEST_LINE)
+        return end + 2 if end >= 0 else 0 if len(data) < LONGEST_LINE else None
+    if len(data) < FIXED:
+        return 0 if may_begin(data) else None
+    size = header_size(data)
+    return size if size is None or len(data) >= size else 0
+
+
+def parse_stream_header(data: bytes) -> Header | None:
+    """The header at the beginning of a connection, of either version; None when it is broken or not whole."""
+    return _parse_line(data) if data.startswith(LINE) else parse_header(data)
+
+
+def _parse_line(data: bytes) -> Header | None:
+    """Version 1: `PROXY TCP4 192.0.2.1 198.51.100.1 4711 53`, or `PROXY UNKNOWN` and anything."""
+    size = stream_header_size(data)
+    if not size:
+        return None
+    words = data[: size - 2].decode("ascii", "replace").split(" ")
+    if words[1:2] == ["UNKNOWN"]:
+        return Header(size)
+    if len(words) != 6 or words[1] not in ("TCP4", "TCP6") or not all(_PORT.fullmatch(word) and int(word) < 65_536 for word in words[4:]):
+        return None
+    family = AF_INET if words[1] == "TCP4" else AF_INET6
+    try:
+        peer, local = inet_pton(family, words[2]), inet_pton(family, words[3])
+    except OSError:
+        return None
+    return Header(size, _unmapped(peer), int(words[4]), _unmapped(local))
 
 
 def header_size(data: bytes) -> int | None:

@@ -147,8 +147,8 @@ class ProxyProtocolFile(Section):
 
     sources: list[NetworkText] = key(
         ...,
-        "Máy đứng trước (dnsdist…) được tin khi gửi kèm PROXY v2.",
-        "Front ends (dnsdist …) whose PROXY v2 header is believed.",
+        "Máy đứng trước (dnsdist, HAProxy…) được tin khi gửi kèm PROXY v2 (TCP: cả v1).",
+        "Front ends (dnsdist, HAProxy …) whose PROXY v2 header (TCP: v1 too) is believed.",
         "[127.0.0.1/32]",
         alias="from",
         min_length=1,

@@ -19,7 +19,7 @@ from gateway.listeners.doh import DohConnection, DohListener
 from gateway.listeners.stream import Connection, StreamListener
 from gateway.listeners.udp import DatagramListener
 from gateway.metrics import MALFORMED, Counters
-from gateway.proxyprotocol import FIXED, MOST, SIGNATURE, FrontEnds, Header, header_size, parse_header
+from gateway.proxyprotocol import MOST, SIGNATURE, FrontEnds, Header, may_begin, parse_header, parse_stream_header, stream_header_size
 from gateway.query import Origin, Transport
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class ProxiedStreamListener(StreamListener):
 
     def introduce(self, connection: Connection, data: bytes) -> bool:
         """Let a connection stand for the client of a whole header; False when it has to go."""
-        header = parse_header(data)
+        header = parse_stream_header(data)
         if header is None:
             self.malformed.n += 1
             return False
@@ -164,14 +164,10 @@ class ProxiedStreamListener(StreamListener):
         if not isinstance(connection, Introduced) or not connection.awaits_header or self._tls is None:
             return
         async with asyncio.timeout(self.limits.tcp_query):
-            seen = await _peek(self.loop, accepted, 12)
-            if not SIGNATURE.startswith(seen[:12]):
+            size = await _measure(self.loop, accepted)
+            if size is None:
                 return
-            seen = await _peek(self.loop, accepted, FIXED)
-            size = header_size(seen)
-            if size is not None:
-                await _peek(self.loop, accepted, size)
-            data = accepted.recv(size or FIXED)
+            data = accepted.recv(size)
         connection.awaits_header = False
         if not self.introduce(connection, data):
             raise ConnectionRefusedError
@@ -202,16 +198,16 @@ class Introduced(Connection):
             super().data_received(data)
             return
         head = self._head = self._head + data
-        if SIGNATURE.startswith(head[:12]):
-            size = header_size(head) if len(head) >= FIXED else MOST
-            if size is not None and len(head) < size:
+        if may_begin(head):
+            size = stream_header_size(head)
+            if size == 0:
                 return
             listener = self._listener
             assert isinstance(listener, ProxiedStreamListener)
-            if size is None or not listener.introduce(self, head[:size]):
+            if not listener.introduce(self, head[:size]):
                 self._transport.abort()
                 return
-            head = head[size:]
+            head = head[size or 0 :]
         self.awaits_header = False
         self._head = b""
         if head:
@@ -226,9 +222,9 @@ class IntroducedDohConnection(Introduced, DohConnection):
     """DoH."""
 
 
-async def _peek(loop: asyncio.AbstractEventLoop, sock: socket.socket, size: int) -> bytes:
-    """At least `size` octets of what waits to be read, without taking them; fewer when they already are no header. Raises OSError at the
-    end of the connection."""
+async def _measure(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> int | None:
+    """Octets of the header that waits to be read, without taking them, once it is whole; None when there is none. A broken one counts with
+    what is there of it. Raises OSError at the end of the connection."""
     before = 0
     while True:
         readable = loop.create_future()
@@ -238,10 +234,13 @@ async def _peek(loop: asyncio.AbstractEventLoop, sock: socket.socket, size: int)
         finally:
             loop.remove_reader(sock.fileno())
         data = sock.recv(MOST, socket.MSG_PEEK)
-        if len(data) >= size or (data and not SIGNATURE.startswith(data[:12])):
-            return data
         if not data:
             raise ConnectionResetError
+        if not may_begin(data):
+            return None
+        size = stream_header_size(data)
+        if size != 0:
+            return size or len(data)
         if len(data) == before:
             await asyncio.sleep(_PARTIAL_SECONDS)  # what is there stays readable: the rest has to come first
         before = len(data)

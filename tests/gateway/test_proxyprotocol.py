@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.proxyprotocol import FIXED, MOST, SIGNATURE, FrontEnds, Header, header_size, parse_header
+from gateway.proxyprotocol import (
+    FIXED,
+    MOST,
+    SIGNATURE,
+    FrontEnds,
+    Header,
+    header_size,
+    may_begin,
+    parse_header,
+    parse_stream_header,
+    stream_header_size,
+)
 from tests.support.proxyheader import local_header, packed, proxy_header
 
 V4 = proxy_header("192.0.2.7", "192.0.2.1", port=4711)
@@ -46,6 +57,27 @@ def test_changed_octet_is_read_or_turned_down(at: int, value: int) -> None:
         assert header is None or header.peer is None
     elif at >= FIXED:
         assert header is not None and header.size == len(V4)
+
+
+@given(addresses, st.integers(0, 65535), st.binary(max_size=60))
+def test_line_of_version_1_is_read_back(pair: tuple[str, str], port: int, rest: bytes) -> None:
+    """Whatever addresses and port, and whatever stands behind it; cut anywhere it is incomplete."""
+    family = "TCP6" if ":" in pair[0] else "TCP4"
+    written = f"PROXY {family} {pair[0]} {pair[1]} {port} 53\r\n".encode()
+    assert parse_stream_header(written + rest) == Header(len(written), packed(pair[0]), port, packed(pair[1]))
+    for cut in range(len(written)):
+        assert may_begin(written[:cut]) and stream_header_size(written[:cut]) == 0 and parse_stream_header(written[:cut]) is None
+
+
+@given(st.binary(max_size=130), st.sampled_from([b"", SIGNATURE, b"PROXY ", b"PROXY TCP4 "]))
+def test_no_octets_of_a_connection_raise(data: bytes, beginning: bytes) -> None:
+    """A size that is there, a wait for more, or broken; long lines are not waited for."""
+    data = beginning + data
+    size = stream_header_size(data)
+    assert size is None or 0 <= size <= len(data)
+    assert not (data.startswith(b"PROXY ") and len(data) >= 107 and size == 0)
+    header = parse_stream_header(data)
+    assert header is None or header.size == size
 
 
 @pytest.mark.parametrize("size", range(len(V4)))

@@ -107,6 +107,9 @@ class EchoPlane:
             os.kill(os.getpid(), signal.SIGKILL)
         return snapshot, settings
 
+    def host_name(self, address: bytes) -> str:
+        return ""
+
     def put_in_force(self, staged: Any) -> None:
         self._snapshot, self._settings = staged
 

@@ -158,6 +158,38 @@ async def test_header_in_single_octets_is_put_together(worker: OneWorker) -> Non
         assert answers(dns.message.from_wire(await asyncio.wait_for(stream.receive(), 5))) == BLOCKED
 
 
+def line(client: str, family: str = "TCP4", local: str = LISTENER) -> bytes:
+    """A header of version 1."""
+    return f"PROXY {family} {client} {local} 4711 53\r\n".encode()
+
+
+async def test_line_of_version_1_introduces_a_connection(worker: OneWorker) -> None:
+    """What HAProxy's `send-proxy` writes: the client's policy, in one piece or many; on datagrams it is no header."""
+    for _ in range(2):
+        assert answers(await ask(worker, line(CHILD), transport="tcp")) == BLOCKED
+        assert answers(await ask(worker, line(ADULT), transport="tcp")) == OPEN
+    assert answers(await ask(worker, line("2001:db8::1", "TCP6", "2001:db8::53"), transport="tcp")) == BLOCKED
+    assert answers(await ask(worker, b"PROXY UNKNOWN\r\n", transport="tcp")) == OPEN, "the front end speaks for itself"
+    assert (await ask(worker, line(STRANGER), transport="tcp")).rcode() == dns.rcode.REFUSED
+    query = dns.message.make_query("game.example", "A").to_wire()
+    whole = line(CHILD) + len(query).to_bytes(2, "big") + query
+    async with Stream(worker.server) as stream:
+        for at in range(len(whole)):
+            stream.writer.write(whole[at : at + 1])
+            await stream.writer.drain()
+        assert answers(dns.message.from_wire(await asyncio.wait_for(stream.receive(), 5))) == BLOCKED
+
+
+@pytest.mark.parametrize("broken", [b"PROXY TCP4 10.0.0.2 192.0.2.53 1\r\n", b"PROXY TCP6 10.0.0.2 ::1 1 2\r\n", b"PROXY " + b"x" * 120])
+async def test_broken_line_ends_the_connection(worker: OneWorker, broken: bytes) -> None:
+    """The client is never taken for the front end."""
+    async with Stream(worker.server) as stream:
+        stream.writer.write(broken)
+        stream.send(dns.message.make_query("game.example", "A").to_wire())
+        assert await stream.is_closed(2)
+    assert worker.metric(MALFORMED.name, "dropped") == 1
+
+
 async def test_header_that_never_ends_is_not_waited_for(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     """Half a header, then nothing: the connection ends when a query would have to be there."""
     async with make(tmp_path, upstream, limits=Limits(tcp_query=0.3)) as worker, Stream(worker.server) as stream:
@@ -186,7 +218,7 @@ async def test_connections_are_counted_for_the_clients_behind(tmp_path: Path, up
 
 
 @pytest.mark.parametrize("kind", ["dot", "doh"])
-@pytest.mark.parametrize("place", ["before", "inside", "none"])
+@pytest.mark.parametrize("place", ["before", "line before", "inside", "none"])
 async def test_header_stands_before_or_inside_tls(tmp_path: Path, upstream: ScriptedUpstream, kind: str, place: str) -> None:
     """A balancer that does not look inside writes it before the handshake, dnsdist inside; without one the front end asks for itself."""
     made = Authority(tmp_path).vouch("dns.example", "127.0.0.1")
@@ -215,11 +247,11 @@ async def test_header_stands_before_or_inside_tls(tmp_path: Path, upstream: Scri
 async def ask_tls(port: int, kind: str, place: str, certificate: Path) -> dns.message.Message:
     """Ask over DoT or DoH (HTTP/1.1) with the header of the child where `place` says."""
     query = dns.message.make_query("game.example", "A").to_wire()
-    header = proxy_header(CHILD, LISTENER, is_stream=True)
+    header = line(CHILD) if place == "line before" else proxy_header(CHILD, LISTENER, is_stream=True)
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    if place == "before":
+    if place.endswith("before"):
         for at in range(0, len(header), 10):
             writer.write(header[at : at + 10])
             await writer.drain()
