@@ -6,6 +6,7 @@ migrated) and makes everything the routes are given.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -24,6 +25,7 @@ from admin.edge.headers import Headers
 from admin.edge.limits import BodyLimit
 from admin.edge.origin import OwnOrigin
 from admin.errors import AdminError
+from admin.factors import Factors, load_key
 from admin.foresight import Foresight
 from admin.helplines import load_helplines
 from admin.link import GatewayLink
@@ -34,6 +36,7 @@ from admin.pages.render import Pages
 from admin.passwords import Passwords
 from admin.requests import Quota
 from admin.routes import (
+    account,
     check,
     child,
     devices,
@@ -75,7 +78,7 @@ def make_services(settings: AdminSettings, database: Database, wall: Callable[[]
         settings=settings,
         database=database,
         wall=wall,
-        door=Door(database, Passwords(), Throttle()),
+        door=Door(database, Passwords(), Throttle(), Factors(load_key(settings.state_dir), time.time)),
         link=link,
         pages=pages,
         shelves=shelves,
@@ -96,7 +99,7 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(kind, answer)
     for status in (404, 405):
         app.add_exception_handler(status, answer)
-    for room in (sign, setup, check, home, profiles, rules, devices, requests, tokens, child, onboarding):
+    for room in (sign, account, setup, check, home, profiles, rules, devices, requests, tokens, child, onboarding):
         app.include_router(room.router, include_in_schema=False)
     for room in (office, officeorders, officesetup, transparency):
         app.include_router(room.router, include_in_schema=False)

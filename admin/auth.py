@@ -1,11 +1,12 @@
-"""Signing in: the order in which throttling, the account and the password are looked at.
+"""Signing in: the order in which throttling, the account, the password and the second factor are looked at.
 
 The answer and its time are the same for a wrong password and an unknown account. What slows down guessing is in `admin.throttle`;
-what bounds its cost in `admin.passwords`.
+what bounds its cost in `admin.passwords`. Whoever reaches the second factor knew the password, so wrong codes slow down the account itself.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,8 +14,9 @@ from sqlalchemy import select
 
 from admin.audit import Act, Action, by_account, record
 from admin.errors import AdminError, TooManyTries
+from admin.factors import Factors
 from admin.passwords import Passwords
-from admin.sessions import SignedIn, confirm_session, find_browser, open_session, read_assignments, remember_browser
+from admin.sessions import SignedIn, confirm_session, find_browser, new_secret, open_session, read_assignments, remember_browser
 from admin.tenants import fold_sign_in
 from admin.throttle import Throttle
 from blocklists.database import Database
@@ -28,21 +30,65 @@ class WrongPassword(AdminError):
     code = "wrong_password"
 
 
+class CodeNeeded(AdminError):
+    """The password was right; a code of the second factor is still needed. `ticket` stands for what was shown so far."""
+
+    status = 401
+    code = "code_needed"
+
+    def __init__(self, ticket: str) -> None:
+        self.ticket = ticket
+        super().__init__()
+
+
+class WrongCode(AdminError):
+    """The code is wrong, too old, or was used before."""
+
+    status = 401
+    code = "wrong_code"
+
+
+class TicketOver(AdminError):
+    """The sign-in took too long, or the program was started again meanwhile."""
+
+    status = 401
+    code = "ticket_over"
+
+
+PENDING_SECONDS = 300.0
+MOST_PENDING = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A sign-in whose password was right."""
+
+    account: AccountId
+    kept: bool
+    has_browser: bool
+    user_agent: str
+    ends: float
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What the browser is given after a sign-in: two secrets, each stored only as a hash."""
 
     session_secret: str
     browser_secret: str | None
+    kept: bool
 
 
 class Door:
-    """Signs people in. Holds the throttle and the password lanes; one per process."""
+    """Signs people in. Holds the throttles, the password lanes and the sign-ins that wait for a code; one per process."""
 
-    def __init__(self, database: Database, passwords: Passwords, throttle: Throttle) -> None:
+    def __init__(self, database: Database, passwords: Passwords, throttle: Throttle, factors: Factors) -> None:
         self.database = database
         self.passwords = passwords
         self.throttle = throttle
+        self.factors = factors
+        self._codes = Throttle()
+        self._pending: OrderedDict[str, _Pending] = OrderedDict()
 
     async def sign_in(
         self,
@@ -56,7 +102,7 @@ class Door:
         now: datetime,
         monotonic: float,
     ) -> Opened:
-        """Check a sign-in name and password and start a session. Raises TooManyTries, WrongPassword or Busy."""
+        """Check a sign-in name and password and start a session. Raises TooManyTries, WrongPassword, Busy, or CodeNeeded."""
         name = fold_sign_in(sign_in)[:200]
         async with self.database.read() as connection:
             row = (
@@ -66,27 +112,60 @@ class Door:
             ).one_or_none()
             account = AccountId(row.id) if row else None
             browser = await find_browser(connection, browser_secret, account)
+            has_factor = account is not None and await self.factors.has(connection, account)
         await self._check(name, row.password_hash if row else None, password, address, browser, monotonic)
         if account is None:
             raise WrongPassword
+        pending = _Pending(account, kept, browser is not None, user_agent, monotonic + PENDING_SECONDS)
+        if has_factor:
+            while len(self._pending) >= MOST_PENDING:
+                self._pending.popitem(last=False)
+            ticket = new_secret()
+            self._pending[ticket] = pending
+            raise CodeNeeded(ticket)
+        return await self._open(pending, now)
+
+    async def finish(self, ticket: str, code: str, now: datetime, monotonic: float) -> Opened:
+        """Check the code of a sign-in whose password was right. Raises TicketOver, TooManyTries, WrongCode."""
+        pending = self._pending.get(ticket)
+        if pending is None or pending.ends < monotonic:
+            self._pending.pop(ticket, None)
+            raise TicketOver
+        await self._check_code(pending.account, code, now, monotonic)
+        del self._pending[ticket]
+        return await self._open(pending, now)
+
+    async def _open(self, pending: _Pending, now: datetime) -> Opened:
+        account = pending.account
         async with self.database.write() as connection:
-            secret = await open_session(connection, account, now, kept=kept, browser=user_agent)
-            fresh = None if browser else await remember_browser(connection, account, now)
+            secret = await open_session(connection, account, now, kept=pending.kept, browser=pending.user_agent)
+            fresh = None if pending.has_browser else await remember_browser(connection, account, now)
             assignments, _ = await read_assignments(connection, account, now)
             for assignment in assignments:
                 act = Act(assignment.organisation_id, by_account(account, assignment.role), now)
                 await record(connection, act, Action.SESSION_OPENED, account)
-        return Opened(secret, fresh)
+        return Opened(secret, fresh, pending.kept)
 
     async def confirm(
-        self, signed_in: SignedIn, password: str, *, address: str, browser_secret: str | None, now: datetime, monotonic: float
+        self,
+        signed_in: SignedIn,
+        password: str,
+        code: str = "",
+        *,
+        address: str,
+        browser_secret: str | None,
+        now: datetime,
+        monotonic: float,
     ) -> str:
-        """Check the password of a live session again; returns the new secret of its cookie."""
+        """Check the password of a live session again, and a code where the account has a second factor; returns the new secret of its
+        cookie. Raises TooManyTries, WrongPassword, WrongCode or Busy."""
         account = signed_in.actor.account_id
         async with self.database.read() as connection:
             stored = (await connection.execute(select(accounts.c.password_hash, accounts.c.sign_in).where(accounts.c.id == account))).one()
             browser = await find_browser(connection, browser_secret, account)
         await self._check(stored.sign_in, stored.password_hash, password, address, browser, monotonic)
+        if signed_in.actor.has_factor:
+            await self._check_code(account, code, now, monotonic)
         assert signed_in.session_id is not None  # only sessions have a page that confirms
         async with self.database.write() as connection:
             secret = await confirm_session(connection, signed_in.session_id, now)
@@ -103,3 +182,14 @@ class Door:
             self.throttle.failed(monotonic, name, address, browser)
             raise WrongPassword
         self.throttle.succeeded(name, address, browser)
+
+    async def _check_code(self, account: AccountId, code: str, now: datetime, monotonic: float) -> None:
+        wait = self._codes.wait(monotonic, "", "127.0.0.1", account)
+        if wait > 0:
+            raise TooManyTries(wait)
+        async with self.database.write() as connection:
+            is_right = await self.factors.check(connection, account, code, now)
+        if not is_right:
+            self._codes.failed(monotonic, "", "127.0.0.1", account)
+            raise WrongCode
+        self._codes.succeeded("", "127.0.0.1", account)

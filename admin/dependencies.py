@@ -27,7 +27,7 @@ from admin.edge.cookies import BROWSER, LANGUAGE, SESSION, give_cookie, read_coo
 from admin.edge.origin import SAFE
 from admin.errors import ForeignRequest, NotFound, NotSignedIn
 from admin.foresight import Foresight
-from admin.forms import PASSWORD_FIELD, TOKEN_FIELD, Form, read_form
+from admin.forms import CODE_FIELD, PASSWORD_FIELD, TOKEN_FIELD, Form, read_form
 from admin.helplines import Helplines
 from admin.link import GatewayLink
 from admin.officedesk import OfficeDesk
@@ -165,6 +165,7 @@ async def confirm(request: Request, services: Services, live: SignedIn, form: Fo
     secret = await services.door.confirm(
         live,
         form.raw(PASSWORD_FIELD),
+        form.raw(CODE_FIELD),
         address=address_of(request),
         browser_secret=read_cookie(request, BROWSER),
         now=now,

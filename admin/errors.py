@@ -4,6 +4,7 @@ LachanError
 └── AdminError            status (HTTP), code (stable, for the API), field (which input), words (a message id for a person)
     ├── NotSignedIn       401  no session, or it has ended
     ├── ConfirmationNeeded 401 the password must be typed again before loosening
+    ├── FactorNeeded      403  this act needs an account with a second factor
     ├── Forbidden         403  the role does not include this
     ├── ForeignRequest    403  the form did not come from our own page
     ├── NotFound          404  no such object in this tenant (also: somebody else's object)
@@ -47,6 +48,13 @@ class ConfirmationNeeded(AdminError):
 
     status = 401
     code = "confirmation_needed"
+
+
+class FactorNeeded(AdminError):
+    """Officers act with two factors: the account has to have a second one first."""
+
+    status = 403
+    code = "factor_needed"
 
 
 class Forbidden(AdminError):

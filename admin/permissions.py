@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from admin.errors import ConfirmationNeeded, Forbidden, NotFound, NotSignedIn
+from admin.errors import ConfirmationNeeded, FactorNeeded, Forbidden, NotFound, NotSignedIn
 from blocklists.tables import AccountId, OrganisationId, Role
 
 
@@ -30,6 +30,7 @@ class Permission(StrEnum):
     REQUEST_ANSWER = "request.answer"
     JOURNAL_READ = "journal.read"
     TOKEN_MANAGE = "token.manage"
+    ACCOUNT_CHANGE = "account.change"
     OFFICE_READ = "office.read"
     RELEASE_READ = "release.read"
     ORDER_REGISTER = "order.register"
@@ -81,16 +82,21 @@ _OFFICE = frozenset(
     }
 )
 
+#: What everybody may do with their own account.
+_OWN = frozenset({Permission.ACCOUNT_CHANGE})
+
 ROLES: Mapping[Role, frozenset[Permission]] = {
-    Role.FIRST_PARENT: _RUN,
-    Role.SCHOOL_ADMIN: _RUN,
+    Role.FIRST_PARENT: _RUN | _OWN,
+    Role.SCHOOL_ADMIN: _RUN | _OWN,
     # A teacher answers pupils and sees the classes; opening a window for a class comes with its own permission.
-    Role.TEACHER: frozenset({Permission.STATUS_READ, Permission.PROFILE_READ, Permission.REQUEST_READ}),
+    Role.TEACHER: _OWN | {Permission.STATUS_READ, Permission.PROFILE_READ, Permission.REQUEST_READ},
     # Who may verify may not approve: two roles, and the workflow refuses the same person in both.
-    Role.VERIFIER: _OFFICE | {Permission.ORDER_REGISTER, Permission.ORDER_VERIFY},
-    Role.APPROVER: _OFFICE | {Permission.JOURNAL_READ, Permission.ORDER_APPROVE, Permission.ENTRY_LIFT, Permission.REVIEW_DECIDE},
+    Role.VERIFIER: _OFFICE | _OWN | {Permission.ORDER_REGISTER, Permission.ORDER_VERIFY},
+    Role.APPROVER: _OFFICE
+    | _OWN
+    | {Permission.JOURNAL_READ, Permission.ORDER_APPROVE, Permission.ENTRY_LIFT, Permission.REVIEW_DECIDE},
     # An operator sees the machine, never who asked for what.
-    Role.OPERATOR: frozenset({Permission.STATUS_READ}),
+    Role.OPERATOR: _OWN | {Permission.STATUS_READ},
 }
 
 #: Acts that need the password typed within CONFIRMATION_HOLDS: a signed-in page left open cannot do them.
@@ -98,6 +104,18 @@ CONFIRMED = frozenset(
     {
         Permission.PROFILE_LOOSEN,
         Permission.TOKEN_MANAGE,
+        Permission.ACCOUNT_CHANGE,
+        Permission.ORDER_APPROVE,
+        Permission.ENTRY_LIFT,
+        Permission.REVIEW_DECIDE,
+        Permission.NAME_OPEN,
+        Permission.OFFICER_APPOINT,
+    }
+)
+#: Acts of officers that need an account with a second factor.
+SECONDED = frozenset(
+    {
+        Permission.ORDER_VERIFY,
         Permission.ORDER_APPROVE,
         Permission.ENTRY_LIFT,
         Permission.REVIEW_DECIDE,
@@ -138,7 +156,8 @@ class Assignment:
 class Actor:
     """Who acts: an account through a session, or through an API token (`scopes` then limits it).
 
-    `confirmed_at` is when the password was last typed; a token was handed out by a confirmed person and counts as confirmed.
+    `confirmed_at` is when the password was last typed; a token was handed out by a confirmed person and counts as confirmed. `has_factor`
+    says whether the account signs in with a second factor.
     """
 
     account_id: AccountId
@@ -146,6 +165,7 @@ class Actor:
     assignments: tuple[Assignment, ...]
     confirmed_at: datetime | None = None
     scopes: frozenset[Scope] | None = None
+    has_factor: bool = False
 
     def role_on(self, tenant: OrganisationId, permission: Permission) -> Role | None:
         """The role that allows an act on a tenant; None when no role does."""
@@ -158,7 +178,7 @@ class Actor:
 def authorise(actor: Actor | None, permission: Permission, tenant: OrganisationId, now: datetime) -> Role:
     """The role under which the actor may do this now. The one function that decides about access.
 
-    Raises NotSignedIn, NotFound (no role there at all), Forbidden, ConfirmationNeeded.
+    Raises NotSignedIn, NotFound (no role there at all), Forbidden, FactorNeeded, ConfirmationNeeded.
     """
     if actor is None:
         raise NotSignedIn
@@ -171,6 +191,8 @@ def authorise(actor: Actor | None, permission: Permission, tenant: OrganisationI
         if not any(permission in SCOPES[scope] for scope in actor.scopes):
             raise Forbidden("scope")
         return role
+    if permission in SECONDED and not actor.has_factor:
+        raise FactorNeeded
     if permission in CONFIRMED and not is_confirmed(actor, now):
         raise ConfirmationNeeded
     return role

@@ -15,7 +15,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.permissions import Actor, Assignment, Scope
-from admin.tables import api_token_scopes, api_tokens, known_browsers, sessions
+from admin.tables import api_token_scopes, api_tokens, known_browsers, second_factors, sessions
 from admin.values import SessionId
 from blocklists.tables import (
     EVERY_TENANT,
@@ -95,8 +95,11 @@ async def load_session(connection: AsyncConnection, secret: str, now: datetime) 
     """The live session of a cookie; None when there is none, it has ended, or the account was closed."""
     row = (
         await connection.execute(
-            select(sessions, accounts.c.name, accounts.c.locale)
+            select(sessions, accounts.c.name, accounts.c.locale, second_factors.c.confirmed_at.label("factor_since"))
             .join(accounts, accounts.c.id == sessions.c.account_id)
+            .outerjoin(
+                second_factors, (second_factors.c.account_id == accounts.c.id) & second_factors.c.confirmed_at.is_not(None)
+            )
             .where(sessions.c.token_hash == hash_secret(secret), accounts.c.disabled_at.is_(None))
         )
     ).one_or_none()
@@ -105,7 +108,9 @@ async def load_session(connection: AsyncConnection, secret: str, now: datetime) 
     assignments, tenants = await read_assignments(connection, AccountId(row.account_id), now)
     chosen = next((tenant for tenant in tenants if tenant.id == row.organisation_id), tenants[0] if tenants else None)
     return SignedIn(
-        actor=Actor(AccountId(row.account_id), row.name, assignments, confirmed_at=row.confirmed_at),
+        actor=Actor(
+            AccountId(row.account_id), row.name, assignments, confirmed_at=row.confirmed_at, has_factor=row.factor_since is not None
+        ),
         tenant=chosen,
         tenants=tenants,
         locale=row.locale,

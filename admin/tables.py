@@ -60,6 +60,30 @@ known_browsers = Table(
     Index("ix_known_browsers_account_id", "account_id"),
 )
 
+second_factors = Table(
+    "second_factors",
+    metadata,
+    id_column(),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    # Encrypted under a key that lies beside the database (`admin.factors`).
+    Column("secret", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    # When the first code from it was typed: until then the account has no factor, or its older one.
+    Column("confirmed_at", Instant),
+    # The last time step whose code was taken: a code is good once.
+    Column("last_step", BigInteger, nullable=False),
+    Index("ix_second_factors_account_id", "account_id"),
+)
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("account_id", Text, ForeignKey("accounts.id"), primary_key=True),
+    Column("code_hash", LargeBinary(32), primary_key=True),
+    Column("created_at", Instant, nullable=False),
+    Column("used_at", Instant),
+)
+
 api_tokens = Table(
     "api_tokens",
     metadata,

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.echogateway import free_port
 from tests.support.gateway import Gateway, RunningUpstream, ede_codes
+from tests.support.office import enrol
 from tests.support.people import PASSWORD
 from tests.support.visitor import Visitor
 
@@ -84,10 +85,12 @@ def seconds_until(gateway: Gateway, name: str, blocked: bool, since: float) -> f
 
 
 async def join(browser: Browser, link: str, sign_in: str) -> None:
-    """An officer makes their account and signs in."""
+    """An officer makes their account, signs in, and sets up the second step."""
     await browser.get(link)
     await browser.submit("/join", {"name": f"Cán bộ {sign_in}", "sign_in": sign_in, "password": PASSWORD, "again": PASSWORD})
     await browser.sign_in(sign_in, PASSWORD)
+    await browser.get("/account")
+    assert len(await enrol(browser)) == 10
 
 
 async def test_from_a_letter_to_dig_and_back(running: tuple[Gateway, str], browsers: list[Browser]) -> None:

@@ -15,13 +15,13 @@ from urllib.parse import quote, urlsplit
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from admin.auth import WrongPassword
+from admin.auth import WrongCode, WrongPassword
 from admin.dependencies import VIET_NAM, language_of, open_page, services_of, session_of
-from admin.errors import AdminError, ConfirmationNeeded, FieldMistake, InvalidInput, NotFound, NotSignedIn, TooManyTries
-from admin.forms import PASSWORD_FIELD, Form, read_form
+from admin.errors import AdminError, ConfirmationNeeded, FactorNeeded, FieldMistake, InvalidInput, NotFound, NotSignedIn, TooManyTries
+from admin.forms import CODE_FIELD, PASSWORD_FIELD, Form, read_form
 from admin.pages.formats import Formats
 from admin.pages.phrases import FAULTS
 from admin.pages.words import mark as _
@@ -65,7 +65,9 @@ async def answer(request: Request, error: Exception) -> Response:
         return _as_json(known)
     if isinstance(known, NotSignedIn):
         return _to_the_door(request)
-    if isinstance(known, ConfirmationNeeded | WrongPassword | TooManyTries) and request.method == "POST":
+    if isinstance(known, FactorNeeded):
+        return RedirectResponse("/account/factor?why=1", 303)
+    if isinstance(known, ConfirmationNeeded | WrongPassword | WrongCode | TooManyTries) and request.method == "POST":
         page = await _ask_password(request, known)
         if page is not None:
             return page
@@ -93,16 +95,19 @@ async def _ask_password(request: Request, error: AdminError) -> Response | None:
     if live is None:
         return None
     form: Form = await read_form(request)
-    fields = [(name, value) for name, values in form.fields.items() if name != PASSWORD_FIELD for value in values]
+    fields = [(name, value) for name, values in form.fields.items() if name not in (PASSWORD_FIELD, CODE_FIELD) for value in values]
     words = services.pages.words[language_of(request, live)]
     fault = ""
     if isinstance(error, WrongPassword):
         fault = words.gettext(_("That was not the password."))
+    elif isinstance(error, WrongCode):
+        fault = words.gettext(_("This code does not fit, or it was used before. Wait for the next one."))
     elif isinstance(error, TooManyTries):
         fault = words.gettext(_("Too many tries. Please wait {time}.")).format(time=wait_text(request, error))
     referer = urlsplit(request.headers.get("referer", ""))
     back = referer.path if referer.path.startswith("/") and referer.path != request.url.path else "/"
-    return open_page(request, "sign/confirm.html", {"fields": fields, "fault": fault, "back": back}, error.status)
+    context = {"fields": fields, "fault": fault, "back": back, "has_factor": live.actor.has_factor}
+    return open_page(request, "sign/confirm.html", context, error.status)
 
 
 def _to_the_door(request: Request) -> Response:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from admin.audit import Action, record
-from admin.auth import WrongPassword
+from admin.auth import CodeNeeded, Opened, TicketOver, WrongCode, WrongPassword
 from admin.dependencies import Visit, address_of, language_of, need, open_page, services_of, session_of
 from admin.edge.cookies import BROWSER, BROWSER_SECONDS, LANGUAGE, SESSION, drop_cookie, give_cookie, read_cookie
 from admin.edge.faults import wait_text
@@ -58,16 +58,35 @@ async def sign_in(request: Request) -> Response:
             now=services.now(),
             monotonic=time.monotonic(),
         )
+    except CodeNeeded as error:
+        return _ask_code(request, error.ticket, target)
     except WrongPassword as error:
         fault = words.gettext(_("The sign-in name and the password do not belong together."))
         return _page(request, target, form.raw("sign_in"), kept, fault, error.status)
     except TooManyTries as error:
         fault = words.gettext(_("Too many tries. Please wait {time}.")).format(time=wait_text(request, error))
         return _page(request, target, form.raw("sign_in"), kept, fault, error.status)
-    give_cookie(request, SESSION, opened.session_secret, seconds=int(KEPT.total_seconds()) if kept else None)
-    if opened.browser_secret:
-        give_cookie(request, BROWSER, opened.browser_secret, seconds=BROWSER_SECONDS)
-    return RedirectResponse(target, 303)
+    return _let_in(request, opened, target)
+
+
+@router.post("/sign-in/code")
+async def sign_in_with_code(request: Request) -> Response:
+    """The second factor of a sign-in whose password was right."""
+    services = services_of(request)
+    form = await read_form(request)
+    target, ticket = own_path(form.raw("next")), form.raw("ticket")
+    words = services.pages.words[language_of(request)]
+    try:
+        opened = await services.door.finish(ticket, form.raw("code"), services.now(), time.monotonic())
+    except WrongCode as error:
+        fault = words.gettext(_("This code does not fit, or it was used before. Wait for the next one."))
+        return _ask_code(request, ticket, target, fault, error.status)
+    except TooManyTries as error:
+        fault = words.gettext(_("Too many tries. Please wait {time}.")).format(time=wait_text(request, error))
+        return _ask_code(request, ticket, target, fault, error.status)
+    except TicketOver as error:
+        return _page(request, target, fault=words.gettext(_("That took too long. Please begin again.")), status=error.status)
+    return _let_in(request, opened, target)
 
 
 @router.post("/sign-out")
@@ -100,6 +119,18 @@ async def choose_language(request: Request) -> Response:
     if form.raw("language") in services_of(request).pages.words:
         give_cookie(request, LANGUAGE, form.raw("language"), seconds=BROWSER_SECONDS)
     return RedirectResponse(own_path(form.raw("back")), 303)
+
+
+def _let_in(request: Request, opened: Opened, target: str) -> Response:
+    """Give the cookies of a new session, and go on."""
+    give_cookie(request, SESSION, opened.session_secret, seconds=int(KEPT.total_seconds()) if opened.kept else None)
+    if opened.browser_secret:
+        give_cookie(request, BROWSER, opened.browser_secret, seconds=BROWSER_SECONDS)
+    return RedirectResponse(target, 303)
+
+
+def _ask_code(request: Request, ticket: str, target: str, fault: str = "", status: int = 200) -> Response:
+    return open_page(request, "sign/code.html", {"ticket": ticket, "next": target, "fault": fault}, status)
 
 
 def own_path(text: str) -> str:

@@ -22,6 +22,7 @@ from gateway.settings import BlockSettings, Endpoint, TlsSettings
 #: Routes for people without an account, or before there is one. Everything else names a permission.
 OPEN = {
     "/sign-in",
+    "/sign-in/code",
     "/language",
     "/setup",
     "/setup/{token}",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 
 import pytest
+from cryptography.fernet import Fernet
 
 from admin.audit import read_rows
 from admin.auth import Door, Opened, WrongPassword
 from admin.errors import TooManyTries
+from admin.factors import Factors
 from admin.passwords import Passwords
 from admin.sessions import load_session
 from admin.throttle import Throttle
@@ -18,7 +21,7 @@ from tests.support.people import PASSWORD, make_person
 
 @pytest.fixture
 def door(database: Database) -> Door:
-    return Door(database, Passwords(), Throttle())
+    return Door(database, Passwords(), Throttle(), Factors(Fernet.generate_key(), time.time))
 
 
 async def knock(

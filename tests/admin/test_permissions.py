@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from admin.errors import ConfirmationNeeded, Forbidden, NotFound, NotSignedIn
-from admin.permissions import CONFIRMED, ROLES, SCOPES, Actor, Assignment, Permission, Scope, authorise
+from admin.errors import ConfirmationNeeded, FactorNeeded, Forbidden, NotFound, NotSignedIn
+from admin.permissions import CONFIRMED, ROLES, SCOPES, SECONDED, Actor, Assignment, Permission, Scope, authorise
 from blocklists.tables import AccountId, OrganisationId, Role
 
 HOME, OTHER = OrganisationId("home"), OrganisationId("other")
 
 
-def actor(role: Role, confirmed_at: datetime | None = None, scopes: frozenset[Scope] | None = None) -> Actor:
-    return Actor(AccountId("a"), "Mẹ", (Assignment(HOME, role),), confirmed_at, scopes)
+def actor(
+    role: Role, confirmed_at: datetime | None = None, scopes: frozenset[Scope] | None = None, *, has_factor: bool = True
+) -> Actor:
+    return Actor(AccountId("a"), "Mẹ", (Assignment(HOME, role),), confirmed_at, scopes, has_factor)
 
 
 def test_authorise_without_a_session_asks_to_sign_in(now: datetime) -> None:
@@ -52,6 +54,20 @@ def test_authorise_to_loosen_needs_a_fresh_password(permission: Permission, age:
         authorise(actor(role, confirmed_at), permission, HOME, now)
 
 
+@pytest.mark.parametrize("permission", sorted(SECONDED))
+def test_authorise_officers_need_a_second_factor(permission: Permission, now: datetime) -> None:
+    """Whoever acts for everybody's children signs in with two factors; a password alone, fresh as it may be, is not enough."""
+    role = next(role for role, allowed in ROLES.items() if permission in allowed)
+    with pytest.raises(FactorNeeded):
+        authorise(actor(role, now, has_factor=False), permission, HOME, now)
+
+
+def test_authorise_families_need_no_second_factor(now: datetime) -> None:
+    """A parent with a phone and a password runs a home."""
+    for permission in ROLES[Role.FIRST_PARENT]:
+        authorise(actor(Role.FIRST_PARENT, now, has_factor=False), permission, HOME, now)
+
+
 def test_authorise_to_tighten_never_asks_for_the_password(now: datetime) -> None:
     """Tightening is one press, even from a phone that has been signed in for weeks."""
     assert authorise(actor(Role.FIRST_PARENT), Permission.PROFILE_TIGHTEN, HOME, now) is Role.FIRST_PARENT
@@ -77,7 +93,8 @@ def test_operator_never_reads_requests() -> None:
 def test_every_permission_belongs_to_a_role_and_a_scope_can_reach_it() -> None:
     """No permission is declared that nobody can have."""
     assert set(Permission) == frozenset().union(*ROLES.values())
-    assert set(Permission) - {Permission.NAME_OPEN, Permission.OFFICER_APPOINT} == frozenset().union(*SCOPES.values())
+    people_only = {Permission.NAME_OPEN, Permission.OFFICER_APPOINT, Permission.ACCOUNT_CHANGE}
+    assert set(Permission) - people_only == frozenset().union(*SCOPES.values())
 
 
 def test_nobody_in_the_office_may_both_verify_and_approve() -> None:

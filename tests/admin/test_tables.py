@@ -12,6 +12,8 @@ WITHOUT_TENANT = {
     "role_assignments",
     "sessions",
     "known_browsers",
+    "second_factors",
+    "recovery_codes",
     "schema_marks",
     "handovers",
     "takedown_receipts",

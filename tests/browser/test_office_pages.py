@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyotp
 import pytest
 from playwright.sync_api import Browser
 
@@ -78,6 +79,19 @@ def join(desk: Desk, link: str, sign_in: str) -> None:
         desk.page.fill(f"#{field}", value)
     desk.press("Tạo tài khoản của tôi")
     desk.sign_in(sign_in)
+    desk.open("/more")
+    desk.page.get_by_text("Tài khoản của tôi").click()
+    desk.look("account")
+    desk.page.get_by_role("button", name="Bật").click()
+    desk.page.wait_for_selector("img.qr")
+    secret = re.search(r">([A-Z2-7]{32})<", desk.page.content())
+    assert secret is not None
+    desk.look("factor")
+    desk.page.fill("#code", pyotp.TOTP(secret[1]).now())
+    desk.press("Bật")
+    desk.page.wait_for_selector(".codes")
+    desk.look("recovery")
+    desk.page.get_by_text("Đã cất giữ").click()
     desk.open("/office")
 
 

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from admin.settings import AdminSettings
 from blocklists.database import Database
 from tests.admin.conftest import Clock
-from tests.support.office import LETTER, OfficeGateway, Officers, make_officers, officer
+from tests.support.office import LETTER, OfficeGateway, Officers, make_officers, officer, paper
 from tests.support.visitor import Visitor
 
 
@@ -128,10 +128,10 @@ async def test_an_open_row_stops_verification(one: Visitor) -> None:
     assert "Còn 1 dòng chưa có quyết định" in one.text
 
 
-async def test_approver_must_type_the_password_again_after_a_while(
-    one: Visitor, two: Visitor, clock: Clock, gateway: OfficeGateway
+async def test_approver_must_type_password_and_code_again_after_a_while(
+    app: ASGIApp, one: Visitor, two: Visitor, clock: Clock, gateway: OfficeGateway
 ) -> None:
-    """Approval is step-up: a page left open approves nothing."""
+    """Approval is step-up: a page left open approves nothing, and a password that somebody saw is not enough."""
     path = await register(one, "Số: 5/QĐ-UBND\nbad.example\n", issuer="UBND tỉnh")
     await one.submit(f"{path}/verify")
     clock.forward(minutes=15)
@@ -139,7 +139,9 @@ async def test_approver_must_type_the_password_again_after_a_while(
     response = await two.submit(f"{path}/approve", button=("step", "approve"))
     assert response.status_code == 401
     assert gateway.orders is None
-    await two.submit(f"{path}/approve", {"_password": "mùa thu lá bay"})
+    await two.submit(f"{path}/approve", {"_password": "mùa thu lá bay", "_code": "000000"})
+    assert gateway.orders is None
+    await two.submit(f"{path}/approve", {"_password": "mùa thu lá bay", "_code": paper(app, "approver")})
     assert gateway.enforced() == {"example.bad."}
 
 
