@@ -49,12 +49,14 @@ from admin.routes import (
     requests,
     rules,
     setup,
+    shared,
     sign,
     tokens,
     transparency,
 )
 from admin.routes.api import create_api
 from admin.settings import AdminSettings
+from admin.sharing import PinDoor
 from admin.throttle import Throttle
 from blocklists.database import Database, open_database
 
@@ -69,6 +71,7 @@ async def open_services(settings: AdminSettings, wall: Callable[[], float]) -> S
 def make_services(settings: AdminSettings, database: Database, wall: Callable[[], float], pages: Pages) -> Services:
     """The services on an open database."""
     link = GatewayLink(settings.state_dir)
+    passwords = Passwords()
     shelves = Shelves(settings.state_dir)
 
     def now() -> datetime:
@@ -78,7 +81,7 @@ def make_services(settings: AdminSettings, database: Database, wall: Callable[[]
         settings=settings,
         database=database,
         wall=wall,
-        door=Door(database, Passwords(), Throttle(), Factors(load_key(settings.state_dir), time.time)),
+        door=Door(database, passwords, Throttle(), Factors(load_key(settings.state_dir), time.time)),
         link=link,
         pages=pages,
         shelves=shelves,
@@ -88,6 +91,7 @@ def make_services(settings: AdminSettings, database: Database, wall: Callable[[]
         lookups=Quota(30, timedelta(minutes=10)),
         helplines=load_helplines(),
         office=make_desk(settings, database, link, now),
+        pins=PinDoor(passwords),
     )
 
 
@@ -95,11 +99,12 @@ def create_app(services: Services) -> ASGIApp:
     """The application for people with accounts, and the API."""
     app = FastAPI(title="Lá Chắn", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.services = services
+    app.state.is_behind_names = False
     for kind in (AdminError, Exception):
         app.add_exception_handler(kind, answer)
     for status in (404, 405):
         app.add_exception_handler(status, answer)
-    for room in (sign, account, setup, check, home, profiles, rules, devices, requests, tokens, child, onboarding):
+    for room in (sign, account, setup, check, home, profiles, rules, devices, requests, tokens, child, shared, onboarding):
         app.include_router(room.router, include_in_schema=False)
     for room in (office, officeorders, officesetup, transparency):
         app.include_router(room.router, include_in_schema=False)
@@ -112,6 +117,7 @@ def create_page_app(services: Services) -> ASGIApp:
     """The application behind every blocked name: the explaining pages, and nothing else. Any Host header is answered."""
     app = FastAPI(title="Lá Chắn", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.services = services
+    app.state.is_behind_names = True
     for kind in (AdminError, Exception):
         app.add_exception_handler(kind, answer)
     app.include_router(child.router, include_in_schema=False)

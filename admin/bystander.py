@@ -19,6 +19,7 @@ from admin.link import SeenDevice
 from admin.moment import Moment, Standing, moment_of
 from admin.policyfile import TenantRows, has_policy, read_rows
 from admin.profiles import Profile, strictest_band
+from admin.sharing import adults_of
 from admin.values import ProfileKind
 from blocklists.tables import OrganisationId, OrganisationKind, organisations
 from gateway.policy.model import Band
@@ -40,6 +41,10 @@ class Bystander:
     band: Band
     is_alone: bool
     moment: Moment
+    device: Device | None = None
+    adults: Profile | None = None
+    """Under whose profile an adult may borrow this device, where the family has such a profile."""
+    lent_until: datetime | None = None
 
     @property
     def is_small(self) -> bool:
@@ -70,6 +75,9 @@ async def find_bystander(connection: AsyncConnection, seen: SeenDevice | None, a
         band=strictest_band(list(rows.profiles)) if band is Band.KH else band,
         is_alone=device is not None and device.is_single,
         moment=moment_of(hours, acts, shelf, now, rows.time_zone),
+        device=device,
+        adults=adults_of(rows.profiles) if rows.kind is OrganisationKind.FAMILY else None,
+        lent_until=next((loan.ends_at for loan in rows.loans if device is not None and loan.device_id == device.id), None),
     )
 
 

@@ -38,6 +38,7 @@ from admin.permissions import Permission, authorise
 from admin.requests import Quota
 from admin.sessions import SignedIn, Tenant, is_seen_due, load_session, touch_session
 from admin.settings import AdminSettings
+from admin.sharing import PinDoor
 from blocklists.database import Database
 from blocklists.tables import OrganisationId
 
@@ -61,6 +62,7 @@ class Services:
     lookups: Quota
     helplines: Helplines
     office: OfficeDesk
+    pins: PinDoor
 
     def now(self) -> datetime:
         """The moment, by the product's clock."""

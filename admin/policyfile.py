@@ -21,9 +21,10 @@ from admin.hours import Hours, schedule_of
 from admin.names import NameRule
 from admin.overrides import Override, list_overrides
 from admin.profiles import Profile, Site, list_profiles, list_sites, strictest_band
+from admin.sharing import Loan, list_loans
 from admin.switches import Switches
 from admin.tables import hours, name_rules, switches
-from admin.values import Days, HoursEffect, NameEffect, OverrideKind, ProfileKind, SwitchKind, SwitchState, TargetKind
+from admin.values import Days, HoursEffect, NameEffect, OverrideKind, ProfileId, ProfileKind, SiteId, SwitchKind, SwitchState, TargetKind
 from blocklists.tables import OrganisationId, OrganisationKind, organisations
 
 Json = dict[str, Any]  # Any: JSON of the policy file format
@@ -45,6 +46,7 @@ class TenantRows:
     names: Mapping[str, Sequence[NameRule]]
     hours: Mapping[str, Sequence[Hours]]
     overrides: Sequence[Override]
+    loans: Sequence[Loan] = ()
 
 
 async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> TenantRows:
@@ -66,6 +68,7 @@ async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: da
         names=await _all_names(connection, tenant),
         hours=await _all_hours(connection, tenant),
         overrides=await list_overrides(connection, tenant, now),
+        loans=await list_loans(connection, tenant, now),
     )
 
 
@@ -79,6 +82,7 @@ def cut(rows: TenantRows, shelf: Shelf, page_address: Sequence[str]) -> Json:
     children = [profile for profile in rows.profiles if profile.kind in (ProfileKind.CHILD, ProfileKind.CLASS)]
     bands = sorted({profile.band.value for profile in children}) or [strictest_band(list(rows.profiles)).value]
     guest = next((profile.id for profile in rows.profiles if profile.kind is ProfileKind.GUEST), None)
+    lent = {loan.device_id: loan for loan in rows.loans}
     site_of = {profile.id: profile.site_id for profile in rows.profiles}
     document: Json = {
         "format": 1,
@@ -97,6 +101,7 @@ def cut(rows: TenantRows, shelf: Shelf, page_address: Sequence[str]) -> Json:
                 "site": site_of[device.profile_id],
                 "match": sorted(match.text() for match in device.matches),
             }
+            | _lent(lent.get(device.id), site_of)
             for device in sorted(rows.devices, key=lambda device: device.id)
             if device.profile_id in site_of and device.matches
         ],
@@ -104,6 +109,11 @@ def cut(rows: TenantRows, shelf: Shelf, page_address: Sequence[str]) -> Json:
     if page_address:
         document["block"] = {"mode": "page", "ttl": 10, "page_address": sorted(page_address)}
     return document
+
+
+def _lent(loan: Loan | None, known: Mapping[ProfileId, SiteId]) -> Json:
+    """A device in an adult's hands: under whose profile, until when."""
+    return {"lent": {"profile": loan.profile_id, "until": _iso(loan.ends_at)}} if loan is not None and loan.profile_id in known else {}
 
 
 def _site(site: Site, bands: Sequence[str]) -> Json:

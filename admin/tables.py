@@ -278,6 +278,27 @@ override_targets = Table(
 
 # --- asking -----------------------------------------------------------------------------------------------------------
 
+family_pins = Table(
+    "family_pins",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("organisations.id"), primary_key=True, info={"tenant": True}),
+    Column("pin_hash", Text, nullable=False),
+    Column("set_at", Instant, nullable=False),
+)
+
+loans = Table(
+    "loans",
+    metadata,
+    id_column(),
+    tenant_column(),
+    Column("device_id", Text, ForeignKey("devices.id"), nullable=False),
+    # The adults' profile that holds for the device until `ends_at`.
+    Column("profile_id", Text, ForeignKey("profiles.id"), nullable=False),
+    Column("starts_at", Instant, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+)
+
 requests = Table(
     "requests",
     metadata,

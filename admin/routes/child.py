@@ -23,6 +23,8 @@ from admin.forms import read_form
 from admin.link import GatewayAway, RecentBlock, SeenDevice
 from admin.pages.formats import Formats
 from admin.requests import NOTE_LENGTH, Asked, ask, find_by_code, read_code
+from admin.setup import public_url
+from admin.sharing import read_pin
 from admin.values import RequestReason
 from blocklists.normalize import Host, normalize_host
 
@@ -51,6 +53,8 @@ class Here:
             "band": self.reader.band.value,
             "helplines": self.services.helplines,
             "home": own_address(self.services, self.request),
+            # Pages that ask for a PIN are served with the pages for adults only, never behind blocked names.
+            "adults_at": public_url(self.services.settings) if self.request.app.state.is_behind_names else "",
             "other": next((code for code in self.services.pages.words if code != self.language), self.language),
             "path": self.request.url.path,
             "mistakes": (),
@@ -143,10 +147,11 @@ async def show_answer(request: Request, code: str) -> Response:
     here.services.lookups.take(here.reader.address, here.services.now())
     async with here.services.database.read() as connection:
         found = await find_by_code(connection, wanted, here.services.now())
+        has_pin = found is not None and found.tenant_id == here.reader.tenant and await read_pin(connection, found.tenant_id) is not None
     if found is None:
         mistakes = (FieldMistake("code", "code_unknown"),)
         return here.page("child/code.html", {"typed": wanted, "mistakes": mistakes}, 404)
-    return here.page("child/answer.html", {"asked": found})
+    return here.page("child/answer.html", {"asked": found, "answers_here": has_pin})
 
 
 @router.get("/lesson/{topic}")

@@ -108,6 +108,7 @@ async def _page(visit: Visit, stored: bool, mistakes: tuple[FieldMistake, ...] =
     context = {
         "unnamed": [(one, has_private_mac(one.mac)) for one in unnamed],
         "owners": [(profile, [device for device in rows.devices if device.profile_id == profile.id]) for profile in people],
+        "lent": {loan.device_id: loan for loan in rows.loans},
         "people": people,
         "last": last,
         "away": away,

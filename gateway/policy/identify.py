@@ -73,6 +73,7 @@ class Directory:
                 client.group,
                 by,
                 zones,
+                client.lent,
             )
         tenant = place.tenant if place is not None else self._default
         return Match(

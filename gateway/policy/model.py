@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from gateway.query import AnswerFacts as AnswerFacts
 
@@ -243,12 +243,19 @@ class BlockSettings:
     page_address: tuple[str, ...] = ()
 
 
+class Lent(NamedTuple):
+    """A device somebody else uses for a while: under which profile, and until when (unix seconds). It returns by itself."""
+
+    profile: str
+    until: float
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """Who a client is. `site` and `site_tenant` say where it is, `profile` None means the guest profile of the place.
 
-    `by` says what identified it; `zones` are the client-IP triggers of RPZ zones that its address meets (source and action numbers
-    of the index).
+    `lent` says that somebody else uses the device for a while. `by` says what identified it; `zones` are the client-IP triggers of RPZ
+    zones that its address meets (source and action numbers of the index).
     """
 
     client_id: str | None
@@ -260,6 +267,7 @@ class Match:
     group: str | None = None
     by: Literal["token", "mac", "address", "network", "site", "default"] = "default"
     zones: tuple[tuple[int, int], ...] = ()
+    lent: Lent | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ the province and of parents always do.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import Final
@@ -25,6 +25,7 @@ from gateway.policy.model import (
     Band,
     BlockSettings,
     EffectivePolicy,
+    Lent,
     Level,
     Match,
     Reason,
@@ -109,11 +110,13 @@ class Resolver:
     def effective(self, match: Match, now: float) -> EffectivePolicy:
         """What holds for a client at `now` (unix seconds)."""
         group = match.group if self._has_groups else None
-        whose = (match.tenant, match.profile, match.site_tenant, match.site, group, match.zones)
+        lent = match.lent if match.lent is not None and now < match.lent.until else None
+        profile = lent.profile if lent is not None else match.profile
+        whose = (match.tenant, profile, match.site_tenant, match.site, group, match.zones, lent)
         found = self._resolved.get(whose)
         if found is not None and found[0] <= now < found[1].valid_until:
             return found[1]
-        policy = self._resolve(match, group, now)
+        policy = self._resolve(match if lent is None else replace(match, profile=profile), group, lent, now)
         self._resolved[whose] = (now, policy)
         return policy
 
@@ -122,7 +125,7 @@ class Resolver:
         ends = (policy.valid_until for _, policy in self._resolved.values() if policy.valid_until > now)
         return min(self._overlay.at(now).valid_until, min(ends, default=NEVER))
 
-    def _resolve(self, match: Match, group: str | None, now: float) -> EffectivePolicy:
+    def _resolve(self, match: Match, group: str | None, lent: Lent | None, now: float) -> EffectivePolicy:
         tenant = self._tenants.get(match.tenant or "")
         profile = tenant.policy.profiles.get(match.profile or "", GUEST) if tenant is not None else GUEST
         place_tenant = self._tenants.get(match.site_tenant or match.tenant or "")
@@ -140,7 +143,8 @@ class Resolver:
         if names is None:
             names = self._interner.names[names_key] = _names(layers, now)
         base_id = self._interner.id_of(("base", *base.identity, orders.identity))
-        policy_id = self._interner.id_of(("policy", base_id, match.tenant, profile.id, names_key))
+        # A lent device has a policy of its own: its tables end with the loan, those of the adults do not.
+        policy_id = self._interner.id_of(("policy", base_id, match.tenant, profile.id, names_key, lent))
         levels = names.values()
         return EffectivePolicy(
             id=policy_id,
@@ -154,7 +158,7 @@ class Resolver:
             activity=profile.activity,
             own_names=frozenset(key for level in levels for table in (level.rules, level.exceptions) for key in table.by_key),
             has_regex=any(table.expressions for level in levels for table in (level.rules, level.exceptions)),
-            valid_until=min(orders.valid_until, *(_layer_boundary(layer, now) for layer in layers), NEVER),
+            valid_until=min(orders.valid_until, *(_layer_boundary(layer, now) for layer in layers), lent.until if lent else NEVER),
             client_ttl_max=TTL_DEFAULT,
             tables=PolicyTables(base, names, orders, (school_tenant.policy.tenant, school.id) if school and school_tenant else None),
         )

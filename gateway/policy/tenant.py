@@ -13,7 +13,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final, Literal, TypeVar, cast
 
 from gateway.errors import PolicyFileError
-from gateway.policy.model import Activity, Band, BlockMode, BlockSettings, Level
+from gateway.policy.model import Activity, Band, BlockMode, BlockSettings, Lent, Level
 from gateway.policy.reading import Reading
 from gateway.policy.ruleset import RULESET_KEYS, Ruleset, Vocabulary, parse_ruleset
 from gateway.policy.schedule import DEFAULT_ZONE, is_zone
@@ -39,7 +39,8 @@ _SITE_KEYS: Final = frozenset({"id", "class", "bands", "time_zone", "listen", "n
 _PROFILE_KEYS: Final = RULESET_KEYS | {
     "id", "band", "owner", "site", "safe_search", "youtube", "uncategorised", "canaries", "block", "activity"
 }  # fmt: skip
-_CLIENT_KEYS: Final = frozenset({"id", "profile", "group", "site", "match"})
+_CLIENT_KEYS: Final = frozenset({"id", "profile", "group", "site", "match", "lent"})
+_LENT_KEYS: Final = frozenset({"profile", "until"})
 _BLOCK_KEYS: Final = frozenset({"mode", "ttl", "page_address"})
 _IDENTITY: Final = re.compile(r"[^\s\x00-\x1f\x7f]{1,128}")
 _CLASS: Final = re.compile(r"[a-z][a-z0-9-]{0,23}")
@@ -88,7 +89,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who uses a profile, and by what it is known."""
+    """Who uses a profile, and by what it is known. `lent` gives the device to another profile until a moment."""
 
     id: str
     profile: str
@@ -97,6 +98,7 @@ class Client:
     networks: tuple[Network, ...]
     macs: tuple[str, ...]
     tokens: tuple[str, ...]
+    lent: Lent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +260,17 @@ class _TenantParser:
             tuple(networks),
             tuple(macs),
             tuple(tokens),
+            self._lent(row.get("lent"), f"{path}.lent"),
         )
+
+    def _lent(self, value: object, path: str) -> Lent | None:
+        if value is None:
+            return None
+        reading = self._reading
+        row = reading.table(value, path, _LENT_KEYS, ("profile", "until"))
+        until = reading.moment(row["until"], f"{path}.until") if "until" in row else None
+        profile = reading.text(row.get("profile"), f"{path}.profile") if "profile" in row else ""
+        return Lent(profile, until) if until is not None else None
 
     def _networks(self, texts: tuple[str, ...], path: str, first: int = 0) -> tuple[Network, ...]:
         found = []
@@ -314,6 +326,8 @@ class _TenantParser:
         for number, client in enumerate(policy.clients):
             if client.profile and client.profile not in policy.profiles:
                 reading.fault(f"clients[{number}].profile", f"there is no profile {client.profile}")
+            if client.lent is not None and client.lent.profile not in policy.profiles:
+                reading.fault(f"clients[{number}].lent.profile", f"there is no profile {client.lent.profile}")
             if client.site is not None and client.site not in policy.sites:
                 reading.fault(f"clients[{number}].site", f"there is no site {client.site}")
             keys: list[tuple[object, ...]] = [("net", client.site, network) for network in client.networks]

@@ -30,6 +30,9 @@ OPEN = {
     "/ask",
     "/answer",
     "/answer/{code}",
+    "/answer/{code}/here",
+    "/adult",
+    "/adult/back",
     "/lesson/{topic}",
     "/help",
 }

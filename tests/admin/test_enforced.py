@@ -183,6 +183,16 @@ def test_family_from_the_link_to_the_resolver(gateway: Gateway, open_browser: Ca
     asking.get(f"/answer/{code}")
     assert "Được, mở đến" in asking.text
 
+    # a shared phone: the mother borrows it with the PIN, and gives it back
+    browser.get("/pin")
+    browser.submit("/pin", {"pin": "4071"})
+    borrowing = open_browser(browser.origin, BI)
+    borrowing.get("/adult")
+    borrowing.submit("/adult?lang=vi", {"pin": "4071"}, ("span", "30m"))
+    within(1, lambda: is_open(gateway, "www.facebook.com", BI))
+    borrowing.submit("/adult/back")
+    within(1, lambda: not is_open(gateway, "www.facebook.com", BI))
+
     # the page's end is not the end of protection
     admin = next(int(row["pid"]) for row in gateway.status().get("processes", gateway.status().get("extras", [])) if row["name"] == "admin")
     os.kill(admin, signal.SIGKILL)

@@ -213,3 +213,24 @@ def test_groups_split_policies_only_where_a_zone_asks(tmp_path: Path) -> None:
         return len({effective(snapshot, number).base_id for number in (1, 2)})
 
     assert [bases("a", []), bases("b", ["x"])] == [1, 2]
+
+
+def test_lent_device_is_the_adults_until_its_moment_and_returns_by_itself(tmp_path: Path) -> None:
+    """The child's phone under the mother's profile for half an hour; nobody has to end it, and the mother's own tables go on."""
+    until = NOON + 1800
+    lent = {"profile": "me", "until": "2026-03-04T12:30:00+07:00"}
+    document = policy(
+        profiles=[profile("TH", "be"), profile("NL", "me")],
+        clients=[
+            {"id": "c1", "profile": "be", "match": ["10.0.0.1"], "lent": lent},
+            {"id": "c2", "profile": "me", "match": ["10.0.0.2"]},
+        ],
+    )
+    make_generation(tmp_path, policy=document)
+    snapshot = Snapshot.load(tmp_path, 1)
+    phone, mother = effective(snapshot, 1), effective(snapshot, 2)
+    assert (phone.profile_id, phone.band, phone.valid_until) == ("me", mother.band, until)
+    assert phone.id != mother.id and phone.base_id == mother.base_id and mother.valid_until > until
+    after = effective(snapshot, 1, until)
+    assert (after.profile_id, after.valid_until) == ("be", NEVER)
+    assert effective(snapshot, 1, until - 1).profile_id == "me", "a clock that went back finds the loan again"

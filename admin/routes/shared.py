@@ -1,0 +1,191 @@
+"""A shared phone: an adult borrows it with the family's PIN, or answers a child's request on the same screen; and where the PIN is set.
+
+The first pages need no account: they stand beside the children's pages and know the device by its address. They are never served behind
+blocked names, only where the pages for adults are.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import RedirectResponse, Response
+
+from admin.audit import Act
+from admin.dependencies import Visit, need
+from admin.edge.faults import wait_text
+from admin.errors import FieldMistake, NotFound, TooManyTries
+from admin.forms import read_form
+from admin.pages.words import mark as _
+from admin.permissions import Permission
+from admin.profiles import load_profile
+from admin.requests import answer, find_by_code, read_code
+from admin.routes.child import Here, arrive
+from admin.routes.home import waiting_of
+from admin.sharing import AT_DEVICE, SPANS, WrongPin, judge_pin, lend, read_pin, set_pin, take_back
+from admin.values import Decision, DeviceId, RequestState
+from blocklists.tables import OrganisationKind
+
+router = APIRouter()
+
+Setter = Annotated[Visit, Depends(need(Permission.PROFILE_LOOSEN))]
+Looker = Annotated[Visit, Depends(need(Permission.PROFILE_READ))]
+Tightener = Annotated[Visit, Depends(need(Permission.PROFILE_TIGHTEN))]
+
+
+@router.get("/adult")
+async def show(request: Request) -> Response:
+    """Borrow this device, or see until when it is borrowed."""
+    return await _adult_page(await arrive(request))
+
+
+@router.post("/adult")
+async def borrow(request: Request) -> Response:
+    """With the right PIN the device is an adult's for a while, and comes back by itself."""
+    here = await arrive(request)
+    form = await read_form(request)
+    span = SPANS.get(form.raw("span"))
+    device, adults, tenant = here.reader.device, here.reader.adults, here.reader.tenant
+    if span is None or device is None or adults is None or tenant is None or not here.reader.is_alone:
+        return await _adult_page(here)
+    fault = await _refuse_pin(here, form.raw("pin"))
+    if fault is not None:
+        return await _adult_page(here, *fault)
+    async with here.services.database.write() as connection:
+        await lend(connection, Act(tenant, AT_DEVICE, here.services.now()), device.id, adults.id, span)
+    await here.services.applier.settle(tenant)
+    return RedirectResponse("/adult", 303)
+
+
+@router.post("/adult/back")
+async def give_back(request: Request) -> Response:
+    """Give the device back at once; nobody is asked for a PIN."""
+    here = await arrive(request)
+    if here.reader.device is not None and here.reader.tenant is not None:
+        async with here.services.database.write() as connection:
+            await take_back(connection, Act(here.reader.tenant, AT_DEVICE, here.services.now()), here.reader.device.id)
+        await here.services.applier.settle(here.reader.tenant)
+    return RedirectResponse("/adult", 303)
+
+
+@router.get("/answer/{code}/here")
+async def show_answer_here(request: Request, code: str) -> Response:
+    """An adult stands beside the child: answer on this screen, with the PIN."""
+    here = await arrive(request)
+    return await _answer_page(here, read_code(code))
+
+
+@router.post("/answer/{code}/here")
+async def answer_here(request: Request, code: str) -> Response:
+    """The answer, by somebody with the PIN."""
+    here = await arrive(request)
+    wanted = read_code(code)
+    form = await read_form(request)
+    here.services.lookups.take(here.reader.address, here.services.now())
+    async with here.services.database.read() as connection:
+        found = await find_by_code(connection, wanted, here.services.now())
+    tenant = here.reader.tenant
+    if found is None or tenant is None or found.tenant_id != tenant or form.raw("decision") not in set(Decision):
+        raise NotFound
+    fault = await _refuse_pin(here, form.raw("pin"))
+    if fault is not None:
+        return await _answer_page(here, wanted, *fault)
+    now = here.services.now()
+    chosen = found.profile_id or (here.reader.profile.id if here.reader.profile is not None else None)
+    async with here.services.database.write() as connection:
+        profile = await load_profile(connection, tenant, chosen) if chosen is not None else None
+        await answer(connection, Act(tenant, AT_DEVICE, now), found, Decision(form.raw("decision")), profile, here.reader.zone)
+    await here.services.applier.settle(tenant)
+    return RedirectResponse(f"/answer/{wanted}", 303)
+
+
+@router.get("/pin")
+async def show_pin(visit: Looker, done: bool = False) -> Response:
+    """Whether there is a PIN, and the field for a new one."""
+    return await _pin_page(visit, done)
+
+
+@router.post("/pin")
+async def change_pin(visit: Setter) -> Response:
+    """A new PIN for the family's shared devices."""
+    if visit.tenant.kind is not OrganisationKind.FAMILY:
+        raise NotFound
+    pin = visit.form.raw("pin")
+    mistakes = judge_pin(pin)
+    if mistakes:
+        return await _pin_page(visit, mistakes=tuple(mistakes))
+    stored = await visit.services.door.passwords.hash(pin)
+    async with visit.services.database.write() as connection:
+        await set_pin(connection, visit.act, stored)
+    return visit.go("/pin?done=1")
+
+
+@router.post("/pin/remove")
+async def remove_pin(visit: Tightener) -> Response:
+    """No PIN any more; this tightens."""
+    async with visit.services.database.write() as connection:
+        await set_pin(connection, visit.act, None)
+    return visit.go("/pin")
+
+
+@router.post("/devices/{device}/back")
+async def give_back_from_afar(device: str, visit: Tightener) -> Response:
+    """A parent ends a loan from their own phone."""
+    async with visit.services.database.write() as connection:
+        await take_back(connection, visit.act, DeviceId(device))
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go("/devices?stored=1")
+
+
+async def _refuse_pin(here: Here, pin: str) -> tuple[FieldMistake, str, int] | None:
+    """Why a PIN is not taken: the mistake, how long to wait, and the status; None when it is right."""
+    tenant = here.reader.tenant
+    assert tenant is not None
+    async with here.services.database.read() as connection:
+        stored = await read_pin(connection, tenant)
+    try:
+        await here.services.pins.check(tenant, stored, pin, time.monotonic())
+    except WrongPin as error:
+        return FieldMistake("pin", "wrong_pin"), "", error.status
+    except TooManyTries as error:
+        return FieldMistake("pin", "too_many_tries"), wait_text(here.request, error), error.status
+    return None
+
+
+async def _adult_page(here: Here, mistake: FieldMistake | None = None, wait: str = "", status: int = 200) -> Response:
+    tenant = here.reader.tenant
+    async with here.services.database.read() as connection:
+        has_pin = tenant is not None and await read_pin(connection, tenant) is not None
+    can = has_pin and here.reader.is_alone and here.reader.adults is not None
+    is_adult = here.reader.profile is not None and here.reader.adults is not None and here.reader.profile.id == here.reader.adults.id
+    context = {"can": can, "has_pin": has_pin, "is_adult": is_adult, "until": here.reader.lent_until, "wait": wait, "spans": list(SPANS)}
+    return here.page("child/adult.html", {**context, "mistakes": (mistake,) if mistake else ()}, status)
+
+
+async def _answer_page(here: Here, code: str, mistake: FieldMistake | None = None, wait: str = "", status: int = 200) -> Response:
+    here.services.lookups.take(here.reader.address, here.services.now())
+    async with here.services.database.read() as connection:
+        found = await find_by_code(connection, code, here.services.now())
+        tenant = here.reader.tenant
+        has_pin = tenant is not None and await read_pin(connection, tenant) is not None
+    if found is None or found.tenant_id != tenant or found.state is not RequestState.WAITING or not has_pin:
+        raise NotFound
+    words = here.services.pages.words[here.language]
+    choices = [
+        (Decision.QUARTER, words.gettext(_("15 minutes"))),
+        (Decision.HOUR, words.gettext(_("An hour"))),
+        (Decision.TODAY, words.gettext(_("Today"))),
+        (Decision.NO, words.gettext(_("No"))),
+    ]
+    context = {"asked": found, "choices": choices, "wait": wait, "mistakes": (mistake,) if mistake else ()}
+    return here.page("child/answerhere.html", context, status)
+
+
+async def _pin_page(visit: Visit, done: bool = False, mistakes: tuple[FieldMistake, ...] = ()) -> Response:
+    if visit.tenant.kind is not OrganisationKind.FAMILY:
+        raise NotFound
+    async with visit.services.database.read() as connection:
+        has_pin = await read_pin(connection, visit.tenant_id) is not None
+    context = {"has_pin": has_pin, "done": done, "mistakes": mistakes, "waiting": await waiting_of(visit)}
+    return visit.page("more/pin.html", context, 422 if mistakes else 200)

@@ -1,0 +1,129 @@
+"""A phone that child and adult share: the family's PIN, and the phone lent to the adults for half an hour or an hour.
+
+A loan has an absolute end, at most an hour away; the gateway ends it by its own clock, also when this process is dead. The PIN opens only
+this and the answer to a request on the same screen. Guesses slow down the family's PIN itself, whichever device they come from: a parent
+still has the password on their own phone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.audit import Act, Action, By, record
+from admin.errors import AdminError, FieldMistake, TooManyTries
+from admin.passwords import Passwords
+from admin.profiles import Profile
+from admin.tables import family_pins, loans
+from admin.tenants import mark_changed
+from admin.throttle import Throttle
+from admin.values import DeviceId, ProfileId, ProfileKind
+from blocklists.tables import OrganisationId, new_id
+
+SHORTEST, LONGEST = 4, 8
+#: How long an adult may borrow a phone, by the choice on the page.
+SPANS = {"30m": timedelta(minutes=30), "60m": timedelta(minutes=60)}
+#: Whoever knows the PIN, at the shared device itself.
+AT_DEVICE = By(None, "pin")
+
+
+class WrongPin(AdminError):
+    """This is not the family's PIN."""
+
+    status = 401
+    code = "wrong_pin"
+
+
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """A device in the hands of the adults, until `ends_at`."""
+
+    id: str
+    device_id: DeviceId
+    profile_id: ProfileId
+    ends_at: datetime
+
+
+class PinDoor:
+    """Checks PINs, one family's at a time. One per process."""
+
+    def __init__(self, passwords: Passwords) -> None:
+        self._passwords = passwords
+        self._throttle = Throttle()
+
+    async def check(self, tenant: OrganisationId, stored: str | None, pin: str, monotonic: float) -> None:
+        """Raises TooManyTries or WrongPin."""
+        wait = self._throttle.wait(monotonic, "", "127.0.0.1", tenant)
+        if wait > 0:
+            raise TooManyTries(wait)
+        if not await self._passwords.verify(stored, pin[:LONGEST], known=True):
+            self._throttle.failed(monotonic, "", "127.0.0.1", tenant)
+            raise WrongPin
+        self._throttle.succeeded("", "127.0.0.1", tenant)
+
+
+def judge_pin(pin: str) -> list[FieldMistake]:
+    """Why a new PIN cannot be taken; empty when it can: four to eight digits, not all the same and not in a row."""
+    if not (pin.isascii() and pin.isdigit() and SHORTEST <= len(pin) <= LONGEST):
+        return [FieldMistake("pin", "pin_form")]
+    steps = {int(after) - int(before) for before, after in pairwise(pin)}
+    if steps in ({0}, {1}, {-1}):
+        return [FieldMistake("pin", "pin_easy")]
+    return []
+
+
+async def read_pin(connection: AsyncConnection, tenant: OrganisationId) -> str | None:
+    """The stored form of a family's PIN, None when it has none."""
+    return (await connection.execute(select(family_pins.c.pin_hash).where(family_pins.c.tenant_id == tenant))).scalar_one_or_none()
+
+
+async def set_pin(connection: AsyncConnection, act: Act, stored: str | None) -> None:
+    """Give the family a PIN, or take it away (None)."""
+    await connection.execute(delete(family_pins).where(family_pins.c.tenant_id == act.tenant))
+    if stored is not None:
+        await connection.execute(insert(family_pins).values(tenant_id=act.tenant, pin_hash=stored, set_at=act.now))
+    await record(connection, act, Action.PIN_SET if stored is not None else Action.PIN_REMOVED, act.tenant)
+
+
+def adults_of(profiles: Sequence[Profile]) -> Profile | None:
+    """The profile under which adults use a shared device."""
+    return next((profile for profile in profiles if profile.kind is ProfileKind.ADULT), None)
+
+
+async def list_loans(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> list[Loan]:
+    """The devices lent now; one loan for each."""
+    statement = select(loans).where(loans.c.tenant_id == tenant, loans.c.ends_at > now, loans.c.ended_at.is_(None))
+    rows = await connection.execute(statement.order_by(loans.c.starts_at, loans.c.id))
+    return list({row.device_id: Loan(row.id, DeviceId(row.device_id), ProfileId(row.profile_id), row.ends_at) for row in rows}.values())
+
+
+async def lend(connection: AsyncConnection, act: Act, device: DeviceId, adults: ProfileId, span: timedelta) -> datetime:
+    """Lend a device from now on; returns when it comes back. An earlier loan of the same device ends."""
+    assert span <= max(SPANS.values())
+    await _end(connection, act, device)
+    ends = act.now + span
+    loan = new_id()
+    await connection.execute(
+        insert(loans).values(id=loan, tenant_id=act.tenant, device_id=device, profile_id=adults, starts_at=act.now, ends_at=ends)
+    )
+    await record(connection, act, Action.DEVICE_LENT, device, after={"until": ends.isoformat()})
+    await mark_changed(connection, act)
+    return ends
+
+
+async def take_back(connection: AsyncConnection, act: Act, device: DeviceId) -> None:
+    """End a loan before its time. This tightens: nobody is asked for anything."""
+    if await _end(connection, act, device):
+        await record(connection, act, Action.DEVICE_RETURNED, device)
+        await mark_changed(connection, act)
+
+
+async def _end(connection: AsyncConnection, act: Act, device: DeviceId) -> bool:
+    own = (loans.c.tenant_id == act.tenant, loans.c.device_id == device, loans.c.ended_at.is_(None), loans.c.ends_at > act.now)
+    result = await connection.execute(update(loans).where(*own).values(ended_at=act.now))
+    return result.rowcount > 0

@@ -1,0 +1,148 @@
+"""A shared phone, through the pages: borrowed with the PIN, back by itself, a request answered on the same screen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from starlette.types import ASGIApp
+
+from admin.app import create_page_app
+from admin.dependencies import Services
+from admin.policyfile import cut, read_rows
+from tests.admin.conftest import Clock
+from tests.support.controlsocket import ScriptedGateway
+from tests.support.family import Family
+from tests.support.people import PASSWORD
+from tests.support.visitor import Visitor
+
+PIN = "4071"
+
+
+@pytest.fixture
+async def parent(visitor: Visitor, family: Family) -> Visitor:
+    """The mother, on her own phone."""
+    await visitor.sign_in("me", PASSWORD)
+    return visitor
+
+
+@pytest.fixture
+async def shared(
+    app: ASGIApp, services: Services, family: Family, gateway: ScriptedGateway, lists: Path, now: datetime
+) -> AsyncIterator[Visitor]:
+    """The phone that Bi and the mother share, known as Bi's."""
+    await services.applier.settle(family.tenant)
+    gateway.see("192.168.1.31", now, client=family.bi_phone, tenant=family.tenant)
+    browser = Visitor(app, address="192.168.1.31")
+    yield browser
+    await browser.close()
+
+
+async def set_pin(parent: Visitor) -> None:
+    await parent.get("/pin")
+    await parent.submit("/pin", {"pin": PIN})
+    assert "Đã đặt mã PIN" in parent.text
+
+
+async def lent(services: Services, family: Family) -> dict[str, object]:
+    """What the gateway is told about Bi's phone."""
+    async with services.database.read() as connection:
+        rows = await read_rows(connection, family.tenant, services.now())
+    document = cut(rows, services.shelves.current(), ())
+    [client] = [row for row in document["clients"] if row["id"] == family.bi_phone]
+    return dict(client.get("lent", {}))
+
+
+async def test_phone_is_borrowed_and_comes_back(
+    parent: Visitor, shared: Visitor, services: Services, family: Family, clock: Clock
+) -> None:
+    """Half an hour with the right PIN, an absolute end in the policy file, and nothing more to do."""
+    await shared.get("/adult")
+    assert "Chưa có mã PIN" in shared.text and not shared.has_form("/adult?lang=vi")
+    await set_pin(parent)
+    await shared.get("/adult")
+    wrong = await shared.submit("/adult?lang=vi", {"pin": "1111"}, ("span", "30m"))
+    assert wrong.status_code == 401 and "Mã PIN chưa đúng" in shared.text and await lent(services, family) == {}
+    await shared.submit("/adult?lang=vi", {"pin": PIN}, ("span", "30m"))
+    assert "Đến 20:00" in shared.text
+    told = await lent(services, family)
+    assert told["until"] == "2026-10-12T13:00:00Z"
+    await parent.get("/devices")
+    assert "người lớn đang dùng đến 20:00" in parent.text
+    clock.forward(minutes=31)
+    assert await lent(services, family) == {}
+    await shared.get("/adult")
+    assert shared.has_form("/adult?lang=vi")
+
+
+async def test_phone_is_given_back_early_from_either_side(parent: Visitor, shared: Visitor, services: Services, family: Family) -> None:
+    """Giving back tightens: no PIN, no password."""
+    await set_pin(parent)
+    for _ in range(2):
+        await shared.get("/adult")
+        await shared.submit("/adult?lang=vi", {"pin": PIN}, ("span", "60m"))
+        assert await lent(services, family)
+        if shared.has_form("/adult/back") and _ == 0:
+            await shared.submit("/adult/back")
+        else:
+            await parent.get("/devices")
+            await parent.submit(f"/devices/{family.bi_phone}/back")
+        assert await lent(services, family) == {}
+
+
+async def test_request_is_answered_on_the_same_screen(parent: Visitor, shared: Visitor, services: Services, family: Family) -> None:
+    """Bi asks, the mother takes the phone, types the PIN, and hands it back open for an hour."""
+    await set_pin(parent)
+    await shared.get("/ask?host=play.example")
+    await shared.submit(shared.forms[0].action, {"reason": "lesson"})
+    code = shared.response.url.path.rsplit("/", 1)[1]
+    link = next(link for link in shared.links if "/here" in link)
+    await shared.get(link)
+    refused = await shared.submit(f"/answer/{code}/here?lang=vi", {"pin": "2222"}, ("decision", "1h"))
+    assert refused.status_code == 401
+    await shared.submit(f"/answer/{code}/here?lang=vi", {"pin": PIN}, ("decision", "1h"))
+    assert "Được, đến" in shared.text or "20:30" in shared.text
+    await parent.get("/journal")
+    assert "người có mã PIN" in parent.text
+    assert (await shared.get(f"/answer/{code}/here")).status_code == 404, "answered once"
+
+
+async def test_guesses_slow_down_wherever_they_come_from(parent: Visitor, shared: Visitor, app: ASGIApp) -> None:
+    """Five slips, then waiting; the right PIN has to wait as well."""
+    await set_pin(parent)
+    await shared.get("/adult")
+    for guess in ("1112", "1113", "1114", "1115", "1116"):
+        await shared.submit("/adult?lang=vi", {"pin": guess}, ("span", "30m"))
+    waiting = await shared.submit("/adult?lang=vi", {"pin": PIN}, ("span", "30m"))
+    assert waiting.status_code == 429 and "Xin chờ" in shared.text
+
+
+async def test_pin_is_kept_out_of_easy_ones_and_asks_for_the_password(parent: Visitor, clock: Clock) -> None:
+    """1234 and 0000 are guessed first; setting a PIN hands something out, so a page left open cannot."""
+    await parent.get("/pin")
+    for easy in ("1234", "8765", "0000", "12", "123456789", "12a4", "١٢٣٤"):
+        assert (await parent.submit("/pin", {"pin": easy})).status_code == 422
+    clock.forward(minutes=11)
+    await parent.get("/pin")
+    assert (await parent.submit("/pin", {"pin": PIN})).status_code == 401
+
+
+async def test_stranger_and_the_page_behind_blocked_names_have_no_pin_form(
+    parent: Visitor, app: ASGIApp, services: Services, shared: Visitor
+) -> None:
+    """An unknown device can borrow nothing; behind blocked names there is only a link to the pages for adults."""
+    await set_pin(parent)
+    stranger = Visitor(app, "192.168.1.77")
+    await stranger.get("/adult")
+    assert not any("/adult" in form.action for form in stranger.forms)
+    await stranger.post("/adult", {"pin": PIN, "span": "60m"})
+    assert "không biết đang cầm máy nào" in stranger.text
+    await stranger.close()
+    behind = Visitor(create_page_app(services), "192.168.1.31", origin="http://lachan.internal")
+    await behind.get("/why", headers={"Host": "lachan.internal"})
+    link = next(link for link in behind.links if "/adult" in link)
+    assert link.startswith("http://127.0.0.1:8080/adult")
+    assert (await behind.post("/adult", {"pin": PIN, "span": "60m"}, headers={"Host": "lachan.internal"})).status_code in (403, 404)
+    await behind.close()

@@ -1,0 +1,65 @@
+"""Loans of a shared device and the family's PIN, below the pages."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from admin.audit import Act
+from admin.dependencies import Services
+from admin.errors import TooManyTries
+from admin.passwords import Passwords
+from admin.sharing import AT_DEVICE, SPANS, PinDoor, WrongPin, adults_of, judge_pin, lend, list_loans, read_pin, set_pin, take_back
+from admin.values import DeviceId
+from tests.support.family import Family
+
+
+@pytest.mark.parametrize(
+    ("pin", "code"), [("4071", ""), ("40718263", ""), ("1111", "pin_easy"), ("4567", "pin_easy"), ("9876", "pin_easy")]
+)
+def test_pin_is_digits_that_are_not_guessed_first(pin: str, code: str) -> None:
+    """Four to eight digits, neither all the same nor in a row."""
+    assert "".join(mistake.code for mistake in judge_pin(pin)) == code
+
+
+async def test_each_family_slows_down_by_itself(services: Services, family: Family) -> None:
+    """Guesses at one family's PIN do not make another family wait."""
+    passwords = Passwords()
+    stored = await passwords.hash("4071")
+    door = PinDoor(passwords)
+    for moment in range(5):
+        with pytest.raises(WrongPin):
+            await door.check(family.tenant, stored, "1112", float(moment))
+    with pytest.raises(TooManyTries):
+        await door.check(family.tenant, stored, "4071", 4.5)
+    await door.check(type(family.tenant)("another"), stored, "4071", 4.5)
+    await door.check(family.tenant, stored, "4071", 60.0)
+
+
+async def test_one_loan_for_each_device_and_no_longer_than_an_hour(services: Services, family: Family, act: Act) -> None:
+    """A second loan replaces the first; one that was ended, or is over, is gone."""
+    phone, other = DeviceId(family.bi_phone), DeviceId(family.na_phone)
+    at_device = Act(family.tenant, AT_DEVICE, act.now)
+    async with services.database.write() as connection:
+        await lend(connection, at_device, phone, family.adults.id, SPANS["30m"])
+        ends = await lend(connection, at_device, phone, family.adults.id, SPANS["60m"])
+        await lend(connection, at_device, other, family.adults.id, SPANS["30m"])
+        found = {loan.device_id: loan.ends_at for loan in await list_loans(connection, family.tenant, act.now)}
+        assert found == {phone: ends, other: act.now + timedelta(minutes=30)}
+        await take_back(connection, at_device, other)
+        assert [loan.device_id for loan in await list_loans(connection, family.tenant, act.now)] == [phone]
+        assert await list_loans(connection, family.tenant, act.now + timedelta(hours=1)) == []
+        with pytest.raises(AssertionError):
+            await lend(connection, at_device, phone, family.adults.id, timedelta(hours=2))
+
+
+async def test_pin_comes_and_goes(services: Services, family: Family, act: Act) -> None:
+    """Stored as a hash, for this family only."""
+    async with services.database.write() as connection:
+        assert await read_pin(connection, family.tenant) is None
+        await set_pin(connection, act, "hash")
+        assert await read_pin(connection, family.tenant) == "hash"
+        await set_pin(connection, act, None)
+        assert await read_pin(connection, family.tenant) is None
+    assert adults_of([family.bi, family.adults]) is family.adults and adults_of([family.bi]) is None
