@@ -37,6 +37,7 @@ from admin.passwords import Passwords
 from admin.requests import Quota
 from admin.routes import (
     account,
+    backups,
     check,
     child,
     devices,
@@ -104,7 +105,7 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(kind, answer)
     for status in (404, 405):
         app.add_exception_handler(status, answer)
-    for room in (sign, account, setup, check, home, profiles, rules, devices, requests, tokens, child, shared, onboarding):
+    for room in (sign, account, setup, check, home, profiles, rules, devices, requests, tokens, child, shared, backups, onboarding):
         app.include_router(room.router, include_in_schema=False)
     for room in (office, officeorders, officesetup, transparency):
         app.include_router(room.router, include_in_schema=False)

@@ -55,6 +55,8 @@ class Action(StrEnum):
     SITE_CREATED = "site.created"
     PROFILE_CREATED = "profile.created"
     PROFILE_CHANGED = "profile.changed"
+    PROFILE_ERASED = "profile.erased"
+    DATABASE_RESTORED = "database.restored"
     PROFILE_RETIRED = "profile.retired"
     DEVICE_ASSIGNED = "device.assigned"
     DEVICE_RETIRED = "device.retired"

@@ -6,12 +6,15 @@ page shows every mistake beside its field. Control characters never pass.
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from admin.errors import FieldMistake, InvalidInput
@@ -101,6 +104,22 @@ async def read_form(request: Request, *, files: int = 0) -> Form:
         if isinstance(value, str):
             fields.setdefault(name, []).append(value)
     return Form(fields)
+
+
+async def save_file(request: Request, name: str, path: Path) -> bool:
+    """Write the file of a form to a new private file; False when none was chosen. Call after `read_form` has allowed files."""
+    sent = (await request.form()).get(name)
+    if not isinstance(sent, UploadFile):
+        return False
+    try:
+        if not sent.size:
+            return False
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            while piece := await sent.read(1024 * 1024):
+                file.write(piece)
+        return True
+    finally:
+        await sent.close()
 
 
 def clean(text: str) -> str:

@@ -31,6 +31,8 @@ class Permission(StrEnum):
     JOURNAL_READ = "journal.read"
     TOKEN_MANAGE = "token.manage"
     ACCOUNT_CHANGE = "account.change"
+    PROFILE_ERASE = "profile.erase"
+    SYSTEM_BACKUP = "system.backup"
     OFFICE_READ = "office.read"
     RELEASE_READ = "release.read"
     ORDER_REGISTER = "order.register"
@@ -68,6 +70,8 @@ _RUN = _LOOK | {
     Permission.DEVICE_ASSIGN,
     Permission.REQUEST_ANSWER,
     Permission.TOKEN_MANAGE,
+    Permission.PROFILE_ERASE,
+    Permission.SYSTEM_BACKUP,
 }
 
 _OFFICE = frozenset(
@@ -96,7 +100,7 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
     | _OWN
     | {Permission.JOURNAL_READ, Permission.ORDER_APPROVE, Permission.ENTRY_LIFT, Permission.REVIEW_DECIDE},
     # An operator sees the machine, never who asked for what.
-    Role.OPERATOR: _OWN | {Permission.STATUS_READ},
+    Role.OPERATOR: _OWN | {Permission.STATUS_READ, Permission.SYSTEM_BACKUP},
 }
 
 #: Acts that need the password typed within CONFIRMATION_HOLDS: a signed-in page left open cannot do them.
@@ -105,6 +109,8 @@ CONFIRMED = frozenset(
         Permission.PROFILE_LOOSEN,
         Permission.TOKEN_MANAGE,
         Permission.ACCOUNT_CHANGE,
+        Permission.PROFILE_ERASE,
+        Permission.SYSTEM_BACKUP,
         Permission.ORDER_APPROVE,
         Permission.ENTRY_LIFT,
         Permission.REVIEW_DECIDE,

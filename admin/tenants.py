@@ -80,6 +80,11 @@ async def grant_role(
     await record(connection, act, Action.ROLE_GRANTED, assignment, after=after)
 
 
+async def is_alone(connection: AsyncConnection) -> bool:
+    """Whether one organisation has this machine for itself."""
+    return (await connection.execute(select(func.count()).select_from(organisations))).scalar_one() <= 1
+
+
 async def mark_changed(connection: AsyncConnection, act: Act) -> None:
     """Raise the tenant's policy revision: called in the same transaction as every change that the gateway must enforce."""
     await connection.execute(

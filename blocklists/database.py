@@ -53,6 +53,11 @@ class Database:
         async with self.writer.connect() as connection:
             return await self.dialect.copy_to(connection, path)
 
+    async def take_over(self, path: Path) -> None:
+        """Put the content of a SQLite file in the place of this database's, at once, while others read."""
+        async with self.writer.connect() as connection:
+            await self.dialect.take_over(connection, path)
+
     async def close(self) -> None:
         """Let go of every connection."""
         await self.reader.dispose()

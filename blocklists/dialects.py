@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 from typing import Any, Protocol
 
+import aiosqlite
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -48,6 +49,10 @@ class Dialect(Protocol):
 
     async def copy_to(self, connection: AsyncConnection, path: Path) -> bool:
         """Write a consistent copy of the whole database to a new file; False where the database's own tools do that."""
+        ...
+
+    async def take_over(self, connection: AsyncConnection, path: Path) -> None:
+        """Put the content of a SQLite file in the place of everything, in one piece. Only where `copy_to` works."""
         ...
 
 
@@ -101,6 +106,14 @@ class SqliteDialect:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         await driver.execute("VACUUM INTO ?", (str(path),))
         return True
+
+    async def take_over(self, connection: AsyncConnection, path: Path) -> None:
+        raw = await connection.get_raw_connection()
+        driver: Any = raw.driver_connection
+        await driver.rollback()
+        # SQLite's own online backup, the other way round: readers see the old content or the new, never a mixture.
+        async with aiosqlite.connect(path) as source:
+            await source.backup(driver)
 
     def _engine(self, url: URL, *, readers: int, query_only: bool, begin: str) -> AsyncEngine:
         if url.database:
@@ -169,3 +182,6 @@ class PostgresqlDialect:
 
     async def copy_to(self, connection: AsyncConnection, path: Path) -> bool:
         return False
+
+    async def take_over(self, connection: AsyncConnection, path: Path) -> None:
+        raise StartError("admin.database: PostgreSQL is restored by its own tools: pg_restore --clean --dbname=DATABASE lachan.dump")

@@ -275,6 +275,28 @@ def verify_journal(config: ConfigFile = None) -> None:
     raise typer.Exit(people.verify_journal(config))
 
 
+@app.command()
+def backup(
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="tệp mới / a new file")] = None, config: ConfigFile = None
+) -> None:
+    """Sao lưu cơ sở dữ liệu khi đang chạy / back the database up while everything runs."""
+    from lachan import people
+
+    people.back_up(config, file)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="tệp sao lưu / the backup")],
+    config: ConfigFile = None,
+    yes: Annotated[bool, typer.Option("--yes", help="không hỏi lại / do not ask")] = False,
+) -> None:
+    """Đưa một bản sao lưu trở lại / put a backup back."""
+    from lachan import people
+
+    people.restore(config, file, yes)
+
+
 @app.command(hidden=True)
 def prepare(
     config: ConfigFile = None,

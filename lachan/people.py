@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 from admin.settings import AdminSettings
 from gateway.errors import StartError
 from lachan.configuration import find_file, load
+
+if TYPE_CHECKING:
+    from blocklists.database import Database
+
+_T = TypeVar("_T")
 
 
 def show_link(config: Path | None) -> None:
@@ -45,6 +53,43 @@ def verify_journal(config: Path | None) -> int:
         return 1
     typer.echo(f"Nguyên vẹn / whole: {found.head.seq} dòng / rows, {found.head.digest.hex()[:16]}…")
     return 0
+
+
+def back_up(config: Path | None, path: Path | None) -> None:
+    """Write a backup, by default named after the moment, in the folder where the command runs."""
+    from admin.backup import back_up as write
+
+    settings = _settings(config)
+    now = datetime.now(UTC)
+    path = path or Path(f"lachan-{now:%Y%m%dT%H%M%S}.backup")
+    info = asyncio.run(_with_database(settings, lambda database: write(database, path.absolute(), now)))
+    typer.echo(f"Đã sao lưu / backed up: {path} ({path.stat().st_size:,} octets, schema {info.schema})")
+    typer.echo("Tệp này chứa dữ liệu riêng tư; hãy cất nơi kín. / It holds private data; keep it where nobody else reads it.")
+
+
+def restore(config: Path | None, path: Path, yes: bool) -> None:
+    """Put a backup back after one question."""
+    from admin.backup import read_info
+    from admin.backup import restore as put_back
+
+    settings = _settings(config)
+    info = read_info(path)
+    typer.echo(f"Bản sao lưu lúc / backup made at {info.made_at:%d/%m/%Y %H:%M} UTC, schema {info.schema}")
+    if not yes:
+        typer.confirm("Thay thế dữ liệu đang có? / Replace what is there now?", abort=True)
+    asyncio.run(_with_database(settings, lambda database: put_back(database, settings.state_dir, path, datetime.now(UTC))))
+    typer.echo("Xong; dữ liệu trước đó còn trong thư mục dữ liệu. / Done; what was there before is kept in the state directory.")
+    typer.echo("Mọi người đăng nhập lại. / Everybody signs in again.")
+
+
+async def _with_database(settings: AdminSettings, work: Callable[[Database], Awaitable[_T]]) -> _T:
+    from blocklists.database import open_database
+
+    database = await open_database(settings.database)
+    try:
+        return await work(database)
+    finally:
+        await database.close()
 
 
 def _settings(config: Path | None) -> AdminSettings:

@@ -12,7 +12,12 @@ from admin.errors import TooLarge
 MOST_BYTES = 64 * 1024
 BODY_SECONDS = 15.0
 #: Pages that take office files: their own size, and time for a slow line.
-LARGER = {"/office/orders/read": 40 * 1024 * 1024, "/office/orders": 24 * 1024 * 1024, "/api/v1/office/orders": 24 * 1024 * 1024}
+LARGER = {
+    "/office/orders/read": 40 * 1024 * 1024,
+    "/office/orders": 24 * 1024 * 1024,
+    "/api/v1/office/orders": 24 * 1024 * 1024,
+    "/backup/restore": 256 * 1024 * 1024,
+}
 LARGER_SECONDS = 120.0
 
 

@@ -92,6 +92,8 @@ ACTS: Mapping[str, str] = {
     "site.created": _("Place made"),
     "profile.created": _("Profile made"),
     "profile.changed": _("Profile changed"),
+    "profile.erased": _("Everything about a profile erased"),
+    "database.restored": _("An older backup put back"),
     "profile.retired": _("Profile taken away"),
     "device.assigned": _("Device given to somebody"),
     "device.retired": _("Device forgotten"),

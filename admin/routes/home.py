@@ -15,6 +15,7 @@ from admin.link import GatewayAway, SeenDevice
 from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.requests import count_waiting
+from admin.tenants import is_alone
 
 router = APIRouter()
 
@@ -40,7 +41,9 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
 @router.get("/more")
 async def show_more(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ))]) -> Response:
     """The rest: check this device, the journal, signing out."""
-    return visit.page("more/more.html", {"waiting": await waiting_of(visit)})
+    async with visit.services.database.read() as connection:
+        alone = await is_alone(connection)
+    return visit.page("more/more.html", {"waiting": await waiting_of(visit), "alone": alone})
 
 
 @router.get("/journal")

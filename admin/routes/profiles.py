@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from admin.apply import Enforcement, read_enforcement
 from admin.dependencies import Visit, need
+from admin.erasing import erase_profile, note_erased
 from admin.errors import FieldMistake, InvalidInput, NotFound
 from admin.forms import Form, read_clock
 from admin.home import make_card
@@ -152,6 +153,21 @@ async def retire(profile: str, visit: Writer) -> Response:
         if found.kind in (ProfileKind.GUEST, ProfileKind.ADULT):
             raise NotFound
         await retire_profile(connection, visit.act, found)
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go("/")
+
+
+@router.post("/profiles/{profile}/erase")
+async def erase(profile: str, visit: Annotated[Visit, Depends(need(Permission.PROFILE_ERASE))]) -> Response:
+    """Erase everything that was written about a child or class, here and in backups that are put back later."""
+    async with visit.services.database.read() as connection:
+        found = await load_profile(connection, visit.tenant_id, profile)
+    if found.kind in (ProfileKind.GUEST, ProfileKind.ADULT):
+        raise NotFound
+    # First the note, then the rows: a crash between the two leaves too much erased in a later restore, never too little.
+    note_erased(visit.services.settings.state_dir, visit.tenant_id, found.id)
+    async with visit.services.database.write() as connection:
+        await erase_profile(connection, visit.act, found.id)
     await visit.services.applier.settle(visit.tenant_id)
     return visit.go("/")
 

@@ -1,0 +1,144 @@
+"""Backups: one file with a consistent copy of the database and what tells that it is whole, made and put back while the program runs.
+
+A backup holds people's words and password hashes: only its owner can read it, and the keys that lie beside the database are not in it.
+Putting one back first keeps a copy of what was there, checks the file's digest and its tables, brings an older schema up to date, ends
+every session, erases again what was erased since, and tells the gateway; a file that is not whole changes nothing. PostgreSQL has its own
+tools, which are named instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import delete, select
+
+from admin.audit import CHECKPOINT, MACHINE, Act, Action, keep_checkpoint, record
+from admin.erasing import read_erased, wipe
+from admin.migrate import migrate, read_number
+from admin.tables import policies, sessions
+from admin.tenants import mark_changed
+from blocklists.database import Database, open_database
+from blocklists.journal import read_checkpoint
+from blocklists.tables import EVERY_TENANT, OrganisationId
+from gateway.errors import StartError
+
+FORMAT = 1
+_DATA, _MANIFEST = "lachan.db", "manifest.json"
+MOST_OCTETS = 8 * 1024**3
+"""Of the unpacked database; a file that claims more is refused."""
+_PIECE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class BackupInfo:
+    """What a backup says about itself. `schema` is the number of its schema, `octets` those of the unpacked database."""
+
+    made_at: datetime
+    schema: int
+    octets: int
+
+
+async def back_up(database: Database, path: Path, now: datetime) -> BackupInfo:
+    """Write a backup to a new file. Raises StartError with the remedy; an existing file is never overwritten."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".lachan-backup-") as place:
+        copy = Path(place) / _DATA
+        if not await database.copy_to(copy):
+            raise StartError("admin.database: PostgreSQL keeps its own backups: pg_dump --format=custom --file=lachan.dump DATABASE")
+        async with database.read() as connection:
+            number = (await read_number(connection)).number
+        info = BackupInfo(now.astimezone(UTC), number, copy.stat().st_size)
+        manifest = {"format": FORMAT, "made_at": info.made_at.isoformat(), "schema": number, "octets": info.octets, "sha256": _digest(copy)}
+        try:
+            with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
+                with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+                    archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
+                    archive.write(copy, _DATA)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StartError(f"cannot write {path}: {error.strerror}: choose another place or name") from None
+    return info
+
+
+async def restore(database: Database, state_dir: Path, path: Path, now: datetime) -> BackupInfo:
+    """Put a backup in the place of what is there. Raises StartError and changes nothing when it is not whole or not ours."""
+    with tempfile.TemporaryDirectory(dir=state_dir, prefix=".lachan-restore-") as place:
+        fresh = Path(place) / _DATA
+        info = _unpack(path, fresh)
+        staged = await open_database(f"sqlite+aiosqlite:///{fresh}")
+        try:
+            await migrate(staged, Path(place), now)
+            await _settle(staged, state_dir, now)
+        finally:
+            await staged.close()
+        kept = state_dir / f"lachan-before-restore-{now:%Y%m%dT%H%M%S}.db"
+        if not await database.copy_to(kept):
+            raise StartError("admin.database: PostgreSQL is restored by its own tools: pg_restore --clean --dbname=DATABASE lachan.dump")
+        await database.take_over(fresh)
+    await keep_checkpoint(database, state_dir)
+    return info
+
+
+def read_info(path: Path) -> BackupInfo:
+    """What a file says about itself. Raises StartError when it is no backup."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = json.loads(archive.read(_MANIFEST))
+            data = archive.getinfo(_DATA)
+        info = BackupInfo(datetime.fromisoformat(manifest["made_at"]), int(manifest["schema"]), int(manifest["octets"]))
+    except OSError as error:
+        raise StartError(f"cannot read {path}: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError):
+        raise StartError(f"{path} is not a backup of lachan, or it is cut short: take another copy of it") from None
+    if manifest.get("format") != FORMAT:
+        raise StartError(f"{path} was made by another version of lachan: put it back with that version")
+    if data.file_size != info.octets or info.octets > MOST_OCTETS:
+        raise StartError(f"{path} does not hold what it says: take another copy of it")
+    return info
+
+
+def _unpack(path: Path, fresh: Path) -> BackupInfo:
+    info = read_info(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = json.loads(archive.read(_MANIFEST))
+            with archive.open(_DATA) as packed, os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+                left = info.octets
+                while piece := packed.read(min(_PIECE, left + 1)):
+                    left -= len(piece)
+                    if left < 0:
+                        break
+                    out.write(piece)
+    except (OSError, zipfile.BadZipFile, EOFError) as error:
+        raise StartError(f"{path} cannot be unpacked ({error}): take another copy of it") from None
+    if left or _digest(fresh) != manifest.get("sha256"):
+        raise StartError(f"{path} is damaged: its content is not what was written; take another copy of it")
+    return info
+
+
+async def _settle(staged: Database, state_dir: Path, now: datetime) -> None:
+    """What must be true of an older state before it is the present one."""
+    lost = read_checkpoint(state_dir / CHECKPOINT)
+    async with staged.write() as connection:
+        await connection.execute(delete(sessions))
+        for tenant, profile in read_erased(state_dir):
+            await wipe(connection, tenant, profile)
+        listed = select(policies.c.tenant_id).execution_options(**EVERY_TENANT)
+        for row in (await connection.execute(listed)).all():
+            act = Act(OrganisationId(row.tenant_id), MACHINE, now)
+            # The end of the chain that this replaces stands in the journal, so that the gap can be told from tampering.
+            after = {"replaces": f"{lost.seq} {lost.digest.hex()}" if lost is not None else ""}
+            await record(connection, act, Action.DATABASE_RESTORED, act.tenant, after=after)
+            await mark_changed(connection, act)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

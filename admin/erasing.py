@@ -1,0 +1,83 @@
+"""Erasing everything that was written about one child, class or person: in one step, and again in every backup that is put back.
+
+What stays is a row with a random id, so that the journal (which holds ids and digests only) still makes sense. The ids of what was erased
+are kept in a file beside the database; whoever puts an older backup back erases them there once more (domain rules on retention: a restore
+re-applies deletions).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.audit import Act, Action, record
+from admin.tables import (
+    daily_totals,
+    device_matches,
+    devices,
+    hours,
+    loans,
+    name_rules,
+    override_targets,
+    overrides,
+    profiles,
+    requests,
+    switches,
+)
+from admin.tenants import mark_changed
+from admin.values import ProfileId
+from blocklists.tables import OrganisationId
+
+ERASED = "erased.ids"
+
+
+async def erase_profile(connection: AsyncConnection, act: Act, profile: ProfileId) -> None:
+    """Erase in the caller's transaction; the caller then notes the id with `note_erased`."""
+    await wipe(connection, act.tenant, profile)
+    own = (profiles.c.tenant_id == act.tenant, profiles.c.id == profile)
+    await connection.execute(update(profiles).where(*own).values(retired_at=act.now))
+    await record(connection, act, Action.PROFILE_ERASED, profile)
+    await mark_changed(connection, act)
+
+
+async def wipe(connection: AsyncConnection, tenant: OrganisationId, profile: ProfileId) -> None:
+    """Take out every word, address, choice and figure of a profile."""
+    theirs = select(devices.c.id).where(devices.c.tenant_id == tenant, devices.c.profile_id == profile)
+    acts = select(overrides.c.id).where(overrides.c.tenant_id == tenant, overrides.c.profile_id == profile)
+    await connection.execute(delete(loans).where(loans.c.tenant_id == tenant, loans.c.device_id.in_(theirs)))
+    await connection.execute(delete(device_matches).where(device_matches.c.tenant_id == tenant, device_matches.c.device_id.in_(theirs)))
+    blank = update(devices).where(devices.c.tenant_id == tenant, devices.c.profile_id == profile)
+    await connection.execute(blank.values(label="", retired_at=devices.c.created_at))
+    targets = (override_targets.c.tenant_id == tenant, override_targets.c.override_id.in_(acts))
+    await connection.execute(delete(override_targets).where(*targets))
+    for table in (overrides, hours, name_rules, switches, daily_totals):
+        await connection.execute(delete(table).where(table.c.tenant_id == tenant, table.c.profile_id == profile))
+    asked = update(requests).where(requests.c.tenant_id == tenant, requests.c.profile_id == profile)
+    await connection.execute(asked.values(host="", note="", profile_id=None))
+    own = (profiles.c.tenant_id == tenant, profiles.c.id == profile)
+    await connection.execute(
+        update(profiles).where(*own).values(label="", safe_search=None, youtube=None, uncategorised=None, retired_at=profiles.c.created_at)
+    )
+
+
+def note_erased(state_dir: Path, tenant: OrganisationId, profile: ProfileId) -> None:
+    """Remember that this must be erased again in older backups: random ids, nothing else (0600)."""
+    number = os.open(state_dir / ERASED, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(number, "a", encoding="ascii") as file:
+        file.write(f"{tenant} {profile}\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_erased(state_dir: Path) -> Sequence[tuple[OrganisationId, ProfileId]]:
+    """What has to be erased in a backup that is put back."""
+    try:
+        lines = (state_dir / ERASED).read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return ()
+    pairs = [line.split() for line in lines]
+    return [(OrganisationId(pair[0]), ProfileId(pair[1])) for pair in pairs if len(pair) == 2]

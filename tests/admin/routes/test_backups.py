@@ -1,0 +1,87 @@
+"""Backup and erasing through the pages."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+from starlette.types import ASGIApp
+
+from admin.dependencies import Services
+from admin.profiles import list_profiles
+from tests.admin.conftest import Clock
+from tests.support.family import Family
+from tests.support.people import PASSWORD, make_person
+from tests.support.visitor import Visitor
+
+
+@pytest.fixture
+async def parent(visitor: Visitor, family: Family) -> Visitor:
+    """The mother, on her own phone."""
+    await visitor.sign_in("me", PASSWORD)
+    return visitor
+
+
+async def labels(services: Services, family: Family) -> set[str]:
+    async with services.database.read() as connection:
+        return {profile.label for profile in await list_profiles(connection, family.tenant)}
+
+
+async def test_backup_goes_home_and_comes_back(parent: Visitor, services: Services, family: Family) -> None:
+    """Download, erase a child by mistake elsewhere, put the file back: what was not erased on purpose is there again."""
+    await parent.get("/more")
+    assert "/backup" in parent.links
+    await parent.get("/backup")
+    token = dict(parent.forms[0].fields)["_form"]
+    got = await parent.post("/backup", {"_form": token})
+    assert got.headers["content-disposition"].endswith('.backup"') and got.content[:2] == b"PK"
+    assert not list(services.settings.state_dir.glob(".*.backup")), "nothing stays behind"
+    path = f"/profiles/{family.na.id}"
+    await parent.get(f"{path}/settings")
+    await parent.submit(f"{path}/retire")
+    assert "Na" not in await labels(services, family)
+    sent = {"file": ("x.backup", got.content, "application/octet-stream")}
+    response = await parent.http.post("/backup/restore", data={"_form": token}, files=sent, headers={"Origin": parent.origin})
+    assert response.status_code == 303
+    assert "Na" in await labels(services, family)
+    assert (await parent.get("/")).status_code == 401, "everybody signs in again"
+
+
+async def test_file_that_is_no_backup_says_so(parent: Visitor, services: Services, family: Family) -> None:
+    """And changes nothing; a forgotten file is a mistake of the field."""
+    await parent.get("/backup")
+    token = dict(parent.forms[0].fields)["_form"]
+    for sent, words in (({"file": ("x", b"nonsense", "text/plain")}, "is not a backup"), ({"file": ("x", b"", "text/plain")}, "")):
+        response = await parent.http.post("/backup/restore", data={"_form": token}, files=sent, headers={"Origin": parent.origin})
+        assert response.status_code == 422 and words in response.text
+    assert {"Bi", "Na"} <= await labels(services, family)
+
+
+async def test_backup_is_for_who_has_the_machine_alone(
+    parent: Visitor, app: ASGIApp, services: Services, clock: Clock, now: datetime
+) -> None:
+    """With a second family on the machine nobody of a family may: it would hold the other's data. Later the password is asked for."""
+    clock.forward(minutes=11)
+    await parent.get("/backup")
+    token = dict(parent.forms[0].fields)["_form"]
+    assert (await parent.post("/backup", {"_form": token})).status_code == 401
+    await make_person(services.database, now, "other")
+    assert (await parent.get("/backup")).status_code == 404
+    await parent.get("/more")
+    assert "/backup" not in parent.links
+
+
+async def test_child_is_erased_in_one_step(parent: Visitor, services: Services, family: Family) -> None:
+    """The page says what goes; afterwards nothing of the child is in the database, and the ids wait for older backups."""
+    path = f"/profiles/{family.bi.id}"
+    await parent.get(f"{path}/settings")
+    await parent.submit(f"{path}/erase")
+    assert parent.response.url.path == "/"
+    assert "Bi" not in await labels(services, family)
+    copy = services.settings.state_dir / "copy.db"
+    await services.database.copy_to(copy)
+    assert b"192.168.1.31" not in copy.read_bytes()
+    erased = services.settings.state_dir / "erased.ids"
+    assert erased.read_text() == f"{family.tenant} {family.bi.id}\n" and erased.stat().st_mode & 0o777 == 0o600
+    await parent.get("/journal")
+    assert "Xóa hết mọi điều về một hồ sơ" in parent.text
