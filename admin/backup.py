@@ -37,7 +37,7 @@ _PIECE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class BackupInfo:
+class Backup:
     """What a backup says about itself. `schema` is the number of its schema, `octets` those of the unpacked database."""
 
     made_at: datetime
@@ -45,7 +45,7 @@ class BackupInfo:
     octets: int
 
 
-async def back_up(database: Database, path: Path, now: datetime) -> BackupInfo:
+async def back_up(database: Database, path: Path, now: datetime) -> Backup:
     """Write a backup to a new file. Raises StartError with the remedy; an existing file is never overwritten."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".lachan-backup-") as place:
         copy = Path(place) / _DATA
@@ -53,7 +53,7 @@ async def back_up(database: Database, path: Path, now: datetime) -> BackupInfo:
             raise StartError("admin.database: PostgreSQL keeps its own backups: pg_dump --format=custom --file=lachan.dump DATABASE")
         async with database.read() as connection:
             number = (await read_number(connection)).number
-        info = BackupInfo(now.astimezone(UTC), number, copy.stat().st_size)
+        info = Backup(now.astimezone(UTC), number, copy.stat().st_size)
         manifest = {"format": FORMAT, "made_at": info.made_at.isoformat(), "schema": number, "octets": info.octets, "sha256": _digest(copy)}
         try:
             with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
@@ -67,7 +67,7 @@ async def back_up(database: Database, path: Path, now: datetime) -> BackupInfo:
     return info
 
 
-async def restore(database: Database, state_dir: Path, path: Path, now: datetime) -> BackupInfo:
+async def restore(database: Database, state_dir: Path, path: Path, now: datetime) -> Backup:
     """Put a backup in the place of what is there. Raises StartError and changes nothing when it is not whole or not ours."""
     with tempfile.TemporaryDirectory(dir=state_dir, prefix=".lachan-restore-") as place:
         fresh = Path(place) / _DATA
@@ -86,13 +86,13 @@ async def restore(database: Database, state_dir: Path, path: Path, now: datetime
     return info
 
 
-def read_info(path: Path) -> BackupInfo:
+def read_info(path: Path) -> Backup:
     """What a file says about itself. Raises StartError when it is no backup."""
     try:
         with zipfile.ZipFile(path) as archive:
             manifest = json.loads(archive.read(_MANIFEST))
             data = archive.getinfo(_DATA)
-        info = BackupInfo(datetime.fromisoformat(manifest["made_at"]), int(manifest["schema"]), int(manifest["octets"]))
+        info = Backup(datetime.fromisoformat(manifest["made_at"]), int(manifest["schema"]), int(manifest["octets"]))
     except OSError as error:
         raise StartError(f"cannot read {path}: {error.strerror or error}") from None
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError):
@@ -104,7 +104,7 @@ def read_info(path: Path) -> BackupInfo:
     return info
 
 
-def _unpack(path: Path, fresh: Path) -> BackupInfo:
+def _unpack(path: Path, fresh: Path) -> Backup:
     info = read_info(path)
     try:
         with zipfile.ZipFile(path) as archive:

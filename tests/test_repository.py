@@ -25,6 +25,7 @@ EDGES = {
     "gateway/clock.py": "the clock itself",
     "gateway/logs.py": "the time of a log line",
     "admin/commands.py": "a command that a person gives now",
+    "lachan/people.py": "when a backup is made, and what a restored one is judged by",
     "lachan/run.py": "the life of a certificate, which the test clock never moves",
     "gateway/supervisor.py": "the start time of the process, serials that only grow",
     "gateway/vitals.py": "compares the wall clock with the monotonic one",
