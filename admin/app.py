@@ -41,6 +41,7 @@ from admin.routes import (
     check,
     child,
     devices,
+    history,
     home,
     office,
     officeorders,
@@ -65,7 +66,8 @@ from blocklists.database import Database, open_database
 async def open_services(settings: AdminSettings, wall: Callable[[], float]) -> Services:
     """Open the database, bring it to the right schema, and make the services. Raises StartError with the remedy."""
     database = await open_database(settings.database)
-    await migrate(database, settings.state_dir, datetime.fromtimestamp(wall(), UTC))
+    now = datetime.fromtimestamp(wall(), UTC)
+    await migrate(database, settings.state_dir, now)
     return make_services(settings, database, wall, Pages(Assets()))
 
 
@@ -107,7 +109,7 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(status, answer)
     for room in (sign, account, setup, check, home, profiles, rules, devices, requests, tokens, child, shared, backups, onboarding):
         app.include_router(room.router, include_in_schema=False)
-    for room in (office, officeorders, officesetup, transparency):
+    for room in (history, office, officeorders, officesetup, transparency):
         app.include_router(room.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])
     app.mount("/api/v1", create_api(services))

@@ -68,6 +68,13 @@ class Action(StrEnum):
     OVERRIDE_ENDED = "override.ended"
     REQUEST_RECEIVED = "request.received"
     REQUEST_ANSWERED = "request.answered"
+    HISTORY_STARTED = "history.started"
+    HISTORY_ENDED = "history.ended"
+    HISTORY_VIEWED = "history.viewed"
+    WATCH_STARTED = "watch.started"
+    WATCH_ENDED = "watch.ended"
+    CHOICES_CHANGED = "choices.changed"
+    DATES_CHANGED = "dates.changed"
     POLICY_APPLIED = "policy.applied"
 
 

@@ -45,6 +45,8 @@ class Bystander:
     adults: Profile | None = None
     """Under whose profile an adult may borrow this device, where the family has such a profile."""
     lent_until: datetime | None = None
+    #: For how many days the adults see a history of this reader; zero: there is none.
+    kept_days: int = 0
 
     @property
     def is_small(self) -> bool:
@@ -78,6 +80,7 @@ async def find_bystander(connection: AsyncConnection, seen: SeenDevice | None, a
         device=device,
         adults=adults_of(rows.profiles) if rows.kind is OrganisationKind.FAMILY else None,
         lent_until=next((loan.ends_at for loan in rows.loans if device is not None and loan.device_id == device.id), None),
+        kept_days=rows.kept.get(profile.id, 0) if profile is not None else 0,
     )
 
 

@@ -15,6 +15,8 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, record
+from admin.familytables import history_keys, history_rows, watches
+from admin.history import stop_history
 from admin.tables import (
     daily_totals,
     device_matches,
@@ -37,6 +39,7 @@ ERASED = "erased.ids"
 
 async def erase_profile(connection: AsyncConnection, act: Act, profile: ProfileId) -> None:
     """Erase in the caller's transaction; the caller then notes the id with `note_erased`."""
+    await stop_history(connection, act, profile)
     await wipe(connection, act.tenant, profile)
     own = (profiles.c.tenant_id == act.tenant, profiles.c.id == profile)
     await connection.execute(update(profiles).where(*own).values(retired_at=act.now))
@@ -54,7 +57,8 @@ async def wipe(connection: AsyncConnection, tenant: OrganisationId, profile: Pro
     await connection.execute(blank.values(label="", retired_at=devices.c.created_at))
     targets = (override_targets.c.tenant_id == tenant, override_targets.c.override_id.in_(acts))
     await connection.execute(delete(override_targets).where(*targets))
-    for table in (overrides, hours, name_rules, switches, daily_totals):
+    # With the key of a history, its seals open for nobody any more, in no copy; who agreed to what stays, as a proof.
+    for table in (overrides, hours, name_rules, switches, daily_totals, history_rows, history_keys, watches):
         await connection.execute(delete(table).where(table.c.tenant_id == tenant, table.c.profile_id == profile))
     asked = update(requests).where(requests.c.tenant_id == tenant, requests.c.profile_id == profile)
     await connection.execute(asked.values(host="", note="", profile_id=None))

@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+import admin.familytables
 import admin.officetables
 import admin.tables  # noqa: F401  the tables of every room join the metadata
 import blocklists.takedown.tables  # noqa: F401
@@ -20,7 +21,7 @@ from blocklists.database import Database
 from gateway.errors import StartError
 
 #: The schema this code is written for; the newest file in migrations/versions carries the same number.
-SCHEMA_NUMBER = 4
+SCHEMA_NUMBER = 5
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 

@@ -26,6 +26,7 @@ class Permission(StrEnum):
     PROFILE_LOOSEN = "profile.loosen"
     DEVICE_READ = "device.read"
     DEVICE_ASSIGN = "device.assign"
+    HISTORY_MANAGE = "history.manage"
     REQUEST_READ = "request.read"
     REQUEST_ANSWER = "request.answer"
     JOURNAL_READ = "journal.read"
@@ -90,7 +91,8 @@ _OFFICE = frozenset(
 _OWN = frozenset({Permission.ACCOUNT_CHANGE})
 
 ROLES: Mapping[Role, frozenset[Permission]] = {
-    Role.FIRST_PARENT: _RUN | _OWN,
+    # A history is a family's matter: no school role has it.
+    Role.FIRST_PARENT: _RUN | _OWN | {Permission.HISTORY_MANAGE},
     Role.SCHOOL_ADMIN: _RUN | _OWN,
     # A teacher answers pupils and sees the classes; opening a window for a class comes with its own permission.
     Role.TEACHER: _OWN | {Permission.STATUS_READ, Permission.PROFILE_READ, Permission.REQUEST_READ},
@@ -111,6 +113,7 @@ CONFIRMED = frozenset(
         Permission.ACCOUNT_CHANGE,
         Permission.PROFILE_ERASE,
         Permission.SYSTEM_BACKUP,
+        Permission.HISTORY_MANAGE,
         Permission.ORDER_APPROVE,
         Permission.ENTRY_LIFT,
         Permission.REVIEW_DECIDE,

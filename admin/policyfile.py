@@ -7,7 +7,7 @@ gateway's own parser (`gateway.policy.tenant`) judges the result before it leave
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.catalogue import Shelf
 from admin.devices import Device, list_devices
 from admin.errors import NotFound
+from admin.history import list_keepings
 from admin.hours import Hours, schedule_of
 from admin.names import NameRule
 from admin.overrides import Override, list_overrides
@@ -47,6 +48,8 @@ class TenantRows:
     hours: Mapping[str, Sequence[Hours]]
     overrides: Sequence[Override]
     loans: Sequence[Loan] = ()
+    #: Profiles whose history is kept by consent, and for how many days.
+    kept: Mapping[str, int] = field(default_factory=dict)
 
 
 async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> TenantRows:
@@ -69,6 +72,7 @@ async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: da
         hours=await _all_hours(connection, tenant),
         overrides=await list_overrides(connection, tenant, now),
         loans=await list_loans(connection, tenant, now),
+        kept={profile: keeping.days for profile, keeping in (await list_keepings(connection, tenant)).items()},
     )
 
 
@@ -142,7 +146,7 @@ def _profile(profile: Profile, rows: TenantRows, shelf: Shelf) -> Json:
         "uncategorised": profile.uncategorised,
         "canaries": None,
         "block": None,
-        "activity": "aggregate" if profile.kind is ProfileKind.CHILD else "off",
+        "activity": _activity(profile, rows),
         "categories": _switched(own, SwitchKind.CATEGORY, shelf.catalogue.codes),
         "services": _switched(own, SwitchKind.SERVICE, shelf.catalogue.service_ids),
         "allow": sorted(rule.pattern for rule in names if rule.effect is NameEffect.ALLOW),
@@ -150,6 +154,12 @@ def _profile(profile: Profile, rows: TenantRows, shelf: Shelf) -> Json:
         "schedule": schedule_of(rows.hours.get(profile.id, ()), shelf),
         "overrides": [_override(act, shelf) for act in sorted(acts, key=lambda act: act.id) if _opens_something(act, shelf)],
     }
+
+
+def _activity(profile: Profile, rows: TenantRows) -> str:
+    if profile.id in rows.kept:
+        return "history"
+    return "aggregate" if profile.kind is ProfileKind.CHILD else "off"
 
 
 def _switched(own: Switches, kind: SwitchKind, known: frozenset[str]) -> dict[str, str]:

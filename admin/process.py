@@ -24,6 +24,7 @@ from starlette.types import ASGIApp
 from admin.app import create_app, create_page_app, open_services
 from admin.audit import keep_checkpoint
 from admin.dependencies import Services
+from admin.history import forget_history
 from admin.link import GatewayAway
 from admin.officefeed import open_feed
 from admin.requests import forget_old
@@ -183,6 +184,7 @@ async def _collect(services: Services) -> None:
                 await collect(services.database, services.link, now)
             async with services.database.write() as connection:
                 await forget_old(connection, now)
+                await forget_history(connection, now)
         except Exception:
             # Counting must never end the process; the next minute tries again.
             log.exception("collecting failed", extra={"event": "collect.failed"})

@@ -1,4 +1,4 @@
-"""One number a day for each child: how many answers, how many of them blocks. No category, no hour, no name, ever.
+"""One number a day for each child: how many answers, how many of them blocks. No category, no hour, no name.
 
 The gateway counts in its memory and hands over batches; each is stored once, whatever restarts in between. Days are those of the
 family's own time zone. Kept for thirteen months.
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from admin.history import store_names
 from admin.link import GatewayLink
 from admin.tables import daily_totals, handovers, profiles
 from blocklists.database import Database
@@ -36,6 +37,7 @@ async def collect(database: Database, link: GatewayLink, now: datetime) -> int:
         if await _read_serial(connection) != after:  # somebody else stored them meanwhile
             return 0
         await _store(connection, batches)
+        await store_names(connection, batches)
         await _write_serial(connection, max(int(batch["serial"]) for batch in batches))
         oldest = (now - KEEP).date().isoformat()
         await connection.execute(delete(daily_totals).where(daily_totals.c.day < oldest).execution_options(**EVERY_TENANT))

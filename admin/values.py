@@ -68,7 +68,17 @@ class Days(StrEnum):
     SCHOOL = "school"
     WEEKEND = "weekend"
     SUMMER = "summer"
+    HOLIDAY = "holiday"
+    EXAM = "exam"
     EVERY = "every"
+
+
+class DatesKind(StrEnum):
+    """What a family's or school's own dates are."""
+
+    EXAM = "exam"
+    HOLIDAY = "holiday"
+    SUMMER = "summer"
 
 
 class HoursEffect(StrEnum):

@@ -34,6 +34,7 @@ START_TRIES = 3
 STAGE_SECONDS = 60.0
 SWITCH_SECONDS = 5.0
 RENEW_SECONDS = 2.0
+LAST_WORDS_SECONDS = 1.0
 SILENT_SECONDS = 15.0
 LIVED_SECONDS = 5.0
 FIRST_PAUSE = 0.05
@@ -280,6 +281,8 @@ class Crew:
         worker.channel = await Channel.open(ours, _no_requests, lambda event, fields: self._heard(worker, event, fields))
         try:
             await asyncio.shield(child.ended)
+            # What it counted last still lies in the line; its end of the line is closed, so this is short.
+            await asyncio.wait((worker.channel.closed,), timeout=LAST_WORDS_SECONDS)
         finally:
             worker.is_ready.clear()
             worker.epoch = worker.number = 0

@@ -12,10 +12,12 @@ from gateway.activity import Activity, Outcome
 from gateway.answers import Note
 from gateway.clients import Clients, Record
 from gateway.metrics import IDENTIFIED, Counters
-from gateway.policy.model import EffectivePolicy
+from gateway.policy.model import EffectivePolicy, Reason
 
 MOST_RECENT: Final = 512
 """Blocks a second that are remembered with their name, and visits likewise."""
+NEVER_A_VISIT: Final = frozenset({Reason.HELP, Reason.INFRASTRUCTURE})
+"""Opened by the lines that nothing overrides: no history ever holds such a name, whoever agreed."""
 _SECOND_LEVELS: Final = frozenset(
     {"ac", "biz", "co", "com", "edu", "go", "gob", "gov", "health", "id", "info", "int", "mil", "name", "ne", "net", "or", "org", "pro"}
 )

@@ -42,7 +42,7 @@ from gateway.inspection import inspect_failure
 from gateway.listeners import PENDING, Pending
 from gateway.localnames import OWN_TTL, LocalNames
 from gateway.metrics import MALFORMED, TABLE_BYTES, UNANSWERED
-from gateway.notebook import Notebook
+from gateway.notebook import NEVER_A_VISIT, Notebook
 from gateway.outcomes import REBINDING, REBINDING_TTL, UPSTREAM_BLOCK, Outcome, Outcomes
 from gateway.ownname import OwnAnswers
 from gateway.policy.model import Block, Drop, Local, Pass, Rewrite, TcpOnly, Verdict
@@ -423,7 +423,8 @@ class Pipeline:
             age = int(self._now) - int(cached.stored)
             if age or max(answer.ttls) > ttl_max:
                 body = age_body(answer, age, ttl_max)
-        note = Note("visited", verdict.category, text_of(query.key)) if policy.activity == "history" else None
+        is_visit = policy.activity == "history" and verdict.reason not in NEVER_A_VISIT
+        note = Note("visited", verdict.category, text_of(query.key)) if is_visit else None
         tally = self._tallies.plain(transport, query.qtype, answer.rcode)
         return self._replies.give(ask, answer, body, tally, errors, note, expires, cached, ttl_max, int(self._now))
 

@@ -42,6 +42,9 @@ MISTAKES: Mapping[str, str] = {
     "label_name": _("This looks like a full name with a class. A nickname is enough."),
     "no_child": _("Please name at least one child."),
     "locked": _("This is locked for this age."),
+    "child_agrees": _("From seven years on the child agrees, too. Please read it together."),
+    "guardian_agrees": _("Please tick this if you agree."),
+    "history_code": _("This is not the code of this history. Look at the letters once more."),
     "code_unknown": _("No request has this code. Look at the letters once more."),
     "symbol_form": _("Please write the number and symbol as on the document, such as 531/KH-UBND. A blank number is written /KH-UBND."),
     "date_form": _("Please write a date such as 05/08/2026."),
@@ -105,6 +108,13 @@ ACTS: Mapping[str, str] = {
     "override.ended": _("Ended before its time"),
     "request.received": _("Request of a child"),
     "request.answered": _("Request answered"),
+    "history.started": _("History begun, as agreed"),
+    "history.ended": _("History ended, its key destroyed"),
+    "history.viewed": _("History looked at"),
+    "watch.started": _("Watching first, for a day"),
+    "watch.ended": _("Watching ended, full protection"),
+    "choices.changed": _("Choices of the family changed"),
+    "dates.changed": _("Own dates changed"),
     "policy.applied": _("In force on the gateway"),
 }
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Query, Response
 
 from admin.errors import FieldMistake, InvalidInput, NotFound
+from admin.history import stop_history
 from admin.hours import Hours, set_hours
 from admin.hours import is_looser as are_hours_looser
 from admin.moment import moment_of
@@ -95,6 +96,8 @@ async def change(who: Writer, profile: str, wanted: ProfileChange, response: Res
     if is_looser(before, after) or are_hours_looser(old_hours, new_hours, shelf, monday):
         who.require(Permission.PROFILE_LOOSEN)
     async with who.services.database.write() as connection:
+        if before.band is not after.band:  # what was agreed was agreed for that age
+            await stop_history(connection, who.act, before.id)
         await change_profile(connection, who.act, before, after)
         await set_hours(connection, who.act, before.id, new_hours)
     await who.services.applier.settle(who.tenant_id)

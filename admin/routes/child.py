@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from admin.asking import hints_for, is_distressed
+from admin.audit import VISITOR, Act, By
 from admin.bystander import Bystander, find_bystander
 from admin.dependencies import Services, address_of, language_of, services_of
 from admin.edge.arrival import host_of
 from admin.errors import FieldMistake, NotFound, TooManyTries
 from admin.explanation import Explanation, Variant, explain, explain_clock
 from admin.forms import read_form
+from admin.history import days_of, find_keeping, read_day, read_day_choice
 from admin.link import GatewayAway, RecentBlock, SeenDevice
 from admin.pages.formats import Formats
 from admin.requests import NOTE_LENGTH, Asked, ask, find_by_code, read_code
@@ -170,6 +173,21 @@ async def show_help(request: Request) -> Response:
     return here.page("child/help.html")
 
 
+@router.get("/history")
+async def show_history(request: Request) -> Response:
+    """What the adults can see of this reader: the child sees the same, with the same code."""
+    return await _history_page(await arrive(request), None, "", None)
+
+
+@router.post("/history")
+async def read_history(request: Request) -> Response:
+    """One day of it."""
+    here = await arrive(request)
+    form = await read_form(request)
+    here.services.lookups.take(here.reader.address, here.services.now())
+    return await _history_page(here, read_day_choice(form.raw("day")), form.raw("code")[:40], VISITOR)
+
+
 async def show_blocked(request: Request) -> Response:
     """Whatever path of whatever blocked name: the page that explains it. Only on the explaining page's own listener."""
     here = await arrive(request)
@@ -241,6 +259,27 @@ async def _own_blocks(here: Here) -> list[RecentBlock]:
         return await here.services.link.recent_blocks(here.reader.address)
     except GatewayAway:
         return []
+
+
+async def _history_page(here: Here, day: date | None, code: str, by: By | None) -> Response:
+    reader = here.reader
+    if reader.tenant is None or reader.profile is None or not reader.is_alone or not reader.kept_days:
+        return here.page("child/history.html", {"keeping": None})
+    now = here.services.now()
+    async with here.services.database.read() as connection:
+        keeping = await find_keeping(connection, reader.tenant, reader.profile.id)
+    blank = {"visits": None, "day": None, "code": ""}
+    shelf = here.services.shelves.current()
+    context: dict[str, Any] = {**blank, "keeping": keeping, "shelf": shelf, "days": days_of(keeping, now, reader.zone)}
+    if keeping is None or by is None:
+        return here.page("child/history.html", context)
+    day = day or context["days"][0]
+    async with here.services.database.write() as connection:
+        visits = await read_day(connection, Act(reader.tenant, by, now), keeping, code, day, reader.zone)
+    mistakes = (FieldMistake("code", "history_code"),) if visits is None else ()
+    return here.page(
+        "child/history.html", {**context, "visits": visits, "day": day, "code": code, "mistakes": mistakes}, 422 if mistakes else 200
+    )
 
 
 def _form(host: str, reason: str = "", note: str = "") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from admin.dependencies import Visit, need
 from admin.erasing import erase_profile, note_erased
 from admin.errors import FieldMistake, InvalidInput, NotFound
 from admin.forms import Form, read_clock
+from admin.history import stop_history
 from admin.home import make_card
 from admin.hours import paint_week
 from admin.overrides import end_override, load_override, read_end, start_override
@@ -140,6 +141,8 @@ async def change_settings(profile: str, visit: Writer) -> Response:
     if is_looser(before, after):
         visit.require(Permission.PROFILE_LOOSEN)
     async with visit.services.database.write() as connection:
+        if before.band is not after.band:  # what was agreed was agreed for that age
+            await stop_history(connection, visit.act, before.id)
         await change_profile(connection, visit.act, before, after)
     await visit.services.applier.settle(visit.tenant_id)
     return visit.go(f"/profiles/{profile}/settings?stored=1")
@@ -223,6 +226,7 @@ async def _overview(visit: Visit, profile: str, stored: bool, mistakes: tuple[Fi
         "closed": states.count(SwitchState.BLOCK),
         "names": rows.names.get(found.id, ()),
         "enforcement": enforcement,
+        "kept_days": rows.kept.get(found.id, 0),
         "stored": stored,
         "mistakes": mistakes,
         "waiting": await waiting_of(visit),

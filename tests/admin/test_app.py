@@ -35,6 +35,7 @@ OPEN = {
     "/adult/back",
     "/lesson/{topic}",
     "/help",
+    "/history",
 }
 #: Rooms that are open on purpose: what everybody may read, and steps that a secret link or the set-up's own link opens.
 OPEN_ROOMS = ("/transparency", "/phone/", "/join", "/setup-office", "/report")

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.audit import Act
 from admin.dependencies import Services
 from admin.erasing import erase_profile, note_erased, read_erased
+from admin.history import start_history, store_names
 from admin.hours import Hours, set_hours
 from admin.names import add_name
 from admin.overrides import start_override
@@ -39,12 +40,16 @@ async def test_no_table_keeps_a_word(services: Services, family: Family, act: Ac
             await ask(connection, family.tenant, Asked(profile.id, name, RequestReason.OTHER, MARK, Band.TH), act.now)
             row = {"tenant_id": family.tenant, "profile_id": profile.id, "day": "2026-10-12", "answered": 5, "blocked": 1}
             await connection.execute(insert(daily_totals).values(row))
+        for profile in (family.bi, family.na):
+            await start_history(connection, act, profile, 7, True, "vi")
+            minute = int(act.now.timestamp()) // 60 * 60
+            await store_names(connection, [{"names": [[minute, family.tenant, profile.id, name, 1]]}])
         await lend(connection, act, DeviceId(family.bi_phone), family.adults.id, SPANS["30m"])
         before = await rows_of(connection, family.na.id)
         await erase_profile(connection, act, family.bi.id)
         after = await rows_of(connection, family.na.id)
         assert before == after
-        assert await rows_of(connection, family.bi.id) <= {"profiles", "devices"}, "two rows with random ids stay, without words"
+        assert await rows_of(connection, family.bi.id) <= {"profiles", "devices", "history_consents"}, "random ids stay"
         words = await every_text(connection, without=(family.na.id,))
     assert MARK not in words and "192.168.1.31" not in words
 
