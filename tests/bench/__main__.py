@@ -6,25 +6,12 @@ import argparse
 import datetime
 import platform
 import shutil
-import socket
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
 
 from tests.bench import measure, peers, report, workload
-
-
-def free_port() -> int:
-    """A loopback port that nobody holds now, for UDP and TCP."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port: int = tcp.getsockname()[1]
-            try:
-                udp.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def say(text: str = "") -> None:
@@ -41,6 +28,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=4.0, help="seconds of each run (default 4)")
     parser.add_argument("--only", nargs="*", help="servers to run (default: all that are installed)")
     parser.add_argument("--skip-misses", action="store_true")
+    parser.add_argument("--growth", action="store_true", help="only our own cost against list size and profiles")
+    parser.add_argument("--most", type=int, default=5_000_000, help="with --growth: the largest list")
     return parser.parse_args()
 
 
@@ -50,7 +39,7 @@ def run(options: argparse.Namespace, folder: Path) -> list[str]:
     workload.write_list(folder / "names.txt", options.names)
     workload.write_hits(folder / "hits.txt", options.names)
     workload.write_warm(folder / "warm.txt", folder / "hits.txt")
-    started = [source := peers.upstream(folder, free_port())]
+    started = [source := peers.upstream(folder, peers.free_port())]
     running: dict[str, peers.Peer] = {}
     lines = [
         f"## Measured {datetime.date.today().isoformat()}",
@@ -60,32 +49,41 @@ def run(options: argparse.Namespace, folder: Path) -> list[str]:
         "",
     ]
     try:
-        for name in options.only or peers.available():
+        for name in options.only or [name for name in peers.available() if name in peers.USUAL]:
             say(f"starting {name} …")
-            peer = peers.STARTERS[name](folder, free_port(), source.port, options.names)
+            peer = peers.STARTERS[name](folder, peers.free_port(), source.port, options.names)
             started.append(peer)
             running[name] = peer
             measure.dnsperf(peer.process.pid, peer.port, folder / "warm.txt", 20, once=True)
             measure.dnsperf(peer.process.pid, peer.port, folder / "warm.txt", 20, once=True)
-        for kind, mode in (("hits", "udp"), ("hits over TCP", "tcp"), ("misses", "udp")):
-            if kind == "misses" and options.skip_misses:
+        for kind, mode in (
+            ("hits", "udp"), ("hits over TCP", "tcp"), ("hits over TLS", "dot"), ("hits over HTTPS", "doh"),
+            ("misses", "udp"), ("mixed", "udp"),
+        ):  # fmt: skip
+            if kind in ("misses", "mixed") and options.skip_misses:
                 continue
-            runs: dict[str, list[measure.Run]] = {name: [] for name in running if not (name == "floor" and kind != "hits")}
+            able = [name for name, peer in running.items() if mode in ("udp", "tcp") or mode in peer.encrypted]
+            runs: dict[str, list[measure.Run]] = {name: [] for name in able if not (name == "floor" and kind != "hits")}
             for round_number in range(options.rounds):
                 for position, name in enumerate(runs):
                     peer = running[name]
                     queries = folder / "hits.txt"
-                    if kind == "misses":
-                        queries = folder / "misses.txt"
-                        workload.write_misses(queries, round_number * 100 + position)
+                    if kind in ("misses", "mixed"):
+                        queries = folder / f"{kind}.txt"
+                        part = round_number * 100 + position + (50 if kind == "mixed" else 0)
+                        workload.write_misses(queries, part)
+                        if kind == "mixed":
+                            workload.mix(queries, folder / "hits.txt", every=5)
                     clients = 50 if mode == "udp" else 8
-                    once = kind == "misses"
-                    result = measure.dnsperf(peer.process.pid, peer.port, queries, options.seconds, once=once, mode=mode, clients=clients)
+                    once = kind in ("misses", "mixed")
+                    port = peer.encrypted.get(mode, peer.port)
+                    result = measure.dnsperf(peer.process.pid, port, queries, options.seconds, once=once, mode=mode, clients=clients)
                     runs[name].append(result)
                     figures_now = f"{result.rate:,.0f}/s, {result.micros:.2f} µs, lost {result.lost}"
                     say(f"  {kind} {round_number + 1}/{options.rounds} {name}: {figures_now}")
             figures = report.summary(runs)
             lines += [*report.table(kind, figures), "", *report.verdicts(kind, figures), ""]
+        lines += _connections(running)
         lines += ["### Memory and start", "", "| server | MiB (PSS, all processes) | start to first answer, s |", "|---|---|---|"]
         for name, peer in running.items():
             lines.append(f"| {name} | {measure.memory_mib(peer.process.pid):.0f} | {peer.start_seconds:.1f} |")
@@ -97,6 +95,43 @@ def run(options: argparse.Namespace, folder: Path) -> list[str]:
     return lines
 
 
+def _connections(running: dict[str, peers.Peer]) -> list[str]:
+    """What one connection over TLS costs a server: a full handshake, one query, the end."""
+    lines = ["### Connections", "", "| server | CPU ms per connection over TLS, one query each |", "|---|---|"]
+    for name, peer in running.items():
+        if "dot" in peer.encrypted:
+            lines.append(f"| {name} | {measure.connections(peer.process.pid, peer.encrypted['dot']):.2f} |")
+    return [*lines, ""] if len(lines) > 4 else []
+
+
+def grow(options: argparse.Namespace, folder: Path) -> list[str]:
+    """Our own cost against the number of listed names and of profiles: hits, memory, start, compilation."""
+    lines = ["### Growth", "", "| names | profiles | CPU µs per hit | MiB (PSS) | start, s | compile, s |", "|---|---|---|---|---|---|"]
+    source = peers.upstream(folder, peers.free_port())
+    try:
+        for names, profiles in ((10_000, 1), (100_000, 1), (1_000_000, 1), (options.most, 1), (100_000, 100), (100_000, 10_000)):
+            place = folder / f"{names}-{profiles}"
+            place.mkdir(exist_ok=True)
+            workload.write_list(place / "names.txt", names)
+            workload.write_hits(place / "hits.txt", min(names, 1_000_000))
+            workload.write_warm(place / "warm.txt", place / "hits.txt")
+            peer = peers.ours(place, peers.free_port(), source.port, names, profiles)
+            try:
+                for _ in range(2):
+                    measure.dnsperf(peer.process.pid, peer.port, place / "warm.txt", 20, once=True)
+                runs = [measure.dnsperf(peer.process.pid, peer.port, place / "hits.txt", options.seconds) for _ in range(options.rounds)]
+                memory = measure.memory_mib(peer.process.pid)
+            finally:
+                peer.stop()
+            compiled = peer.notes["compile_seconds"]
+            figures = f"{median(run.micros for run in runs):.2f} | {memory:.0f} | {peer.start_seconds:.1f} | {compiled:.1f}"
+            lines.append(f"| {names:,} | {profiles:,} | {figures} |")
+            say(lines[-1])
+    finally:
+        source.stop()
+    return lines
+
+
 def main() -> int:
     """Run the bench in a folder of its own and print the report."""
     if shutil.which("dnsperf") is None or shutil.which("taskset") is None:
@@ -104,7 +139,7 @@ def main() -> int:
         return 1
     options = arguments()
     with tempfile.TemporaryDirectory(prefix="lachan-bench-") as place:
-        lines = run(options, Path(place))
+        lines = grow(options, Path(place)) if options.growth else run(options, Path(place))
     say()
     say("\n".join(lines))
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import ssl
 import subprocess
 import time
 from dataclasses import dataclass
@@ -114,3 +115,15 @@ def dnsperf(pid: int, port: int, queries: Path, seconds: float, *, once: bool = 
     elapsed = float(took.group(1))
     busy = (after.children_user + after.children_system - usage.children_user - usage.children_system) / elapsed
     return Run(int(completed.group(1)), elapsed, cpu, int(lost.group(1)) if lost else 0, busy)
+
+
+def connections(pid: int, port: int, number: int = 200) -> float:
+    """Server processor milliseconds for one connection over TLS 1.3 with a full handshake and one query."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    before = cpu_seconds(pid)
+    for _ in range(number):
+        with socket.create_connection(("127.0.0.1", port), 5) as plain, context.wrap_socket(plain, server_hostname="dns.example") as stream:
+            stream.sendall(len(PROBE).to_bytes(2, "big") + PROBE)
+            stream.recv(4096)
+    return (cpu_seconds(pid) - before) * 1000 / number

@@ -7,6 +7,7 @@ and has its rate limits switched off.
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -27,6 +28,8 @@ class Peer:
     start_seconds: float
     log: Path
     notes: dict[str, float] = field(default_factory=dict)
+    encrypted: dict[str, int] = field(default_factory=dict)
+    """Ports of DNS over TLS and HTTPS, by dnsperf's names of them; empty where the server has none."""
 
     def stop(self) -> None:
         """End the server that this bench started."""
@@ -36,6 +39,19 @@ class Peer:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def free_port() -> int:
+    """A loopback port that nobody holds now, for UDP and TCP."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            tcp.bind(("127.0.0.1", 0))
+            port: int = tcp.getsockname()[1]
+            try:
+                udp.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 Starter = Callable[[Path, int, int, int], Peer]
@@ -77,10 +93,24 @@ def floor(folder: Path, port: int, upstream_port: int, names: int) -> Peer:
     return launch("floor", [str(folder / "limit"), str(port), "flip"], port, folder)
 
 
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """One certificate and key for every server (P-256, as ACME clients make them by default)."""
+    made = folder / "bench-cert.pem", folder / "bench-key.pem"
+    if not made[0].exists():
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+        command += ["-subj", "/CN=dns.example", "-addext", "subjectAltName=DNS:dns.example,IP:127.0.0.1"]
+        subprocess.run([*command, "-out", str(made[0]), "-keyout", str(made[1])], check=True, capture_output=True)
+    return made
+
+
 def dnsdist(folder: Path, port: int, upstream_port: int, names: int) -> Peer:
     """dnsdist with a suffix set and a packet cache."""
+    cert, key = certificate(folder)
+    dot, doh = free_port(), free_port()
     (folder / "dnsdist.conf").write_text(f"""
 setLocal("127.0.0.1:{port}", {{maxInFlight=1000}})
+addTLSLocal("127.0.0.1:{dot}", "{cert}", "{key}", {{maxInFlight=1000}})
+addDOHLocal("127.0.0.1:{doh}", "{cert}", "{key}", "/dns-query")
 setACL({{"127.0.0.0/8"}})
 newServer({{address="127.0.0.1:{upstream_port}", sockets=16}})
 setSecurityPollSuffix("")
@@ -92,14 +122,14 @@ names = newSuffixMatchNode()
 for line in io.lines("names.txt") do names:add(newDNSName(line)) end
 addAction(SuffixMatchNodeRule(names), SpoofAction("0.0.0.0", {{ttl=10}}))
 """)
-    return launch("dnsdist", ["dnsdist", "-C", str(folder / "dnsdist.conf"), "--supervised", "--disable-syslog"], port, folder)
+    peer = launch("dnsdist", ["dnsdist", "-C", str(folder / "dnsdist.conf"), "--supervised", "--disable-syslog"], port, folder)
+    peer.encrypted = {"dot": dot, "doh": doh}
+    return peer
 
 
 def unbound(folder: Path, port: int, upstream_port: int, names: int) -> Peer:
     """Unbound with a response policy zone."""
-    zone = folder / "names.rpz"
-    if not zone.exists():
-        workload.write_rpz(zone, names)
+    zone = policy_zone(folder, names)
     (folder / "unbound.conf").write_text(f"""
 server:
   interface: 127.0.0.1@{port}
@@ -130,19 +160,82 @@ forward-zone:
     return launch("unbound", ["unbound", "-d", "-c", str(folder / "unbound.conf")], port, folder)
 
 
-def ours(folder: Path, port: int, upstream_port: int, names: int) -> Peer:
-    """Lá Chắn DNS: one worker, a primary-school profile, the list as gambling names."""
+def policy_zone(folder: Path, names: int) -> Path:
+    """The list as a response policy zone."""
+    zone = folder / "names.rpz"
+    if not zone.exists():
+        workload.write_rpz(zone, names)
+    return zone
+
+
+def recursor(folder: Path, port: int, upstream_port: int, names: int) -> Peer:
+    """PowerDNS Recursor with a response policy zone."""
+    (folder / "recursor").mkdir(exist_ok=True)
+    (folder / "recursor.lua").write_text(f'rpzFile("{policy_zone(folder, names)}", {{policyName="bench"}})\n')
+    command = ["pdns_recursor", f"--config-dir={folder}/recursor", f"--socket-dir={folder}/recursor", "--daemon=no", "--threads=1"]
+    command += [f"--local-address=127.0.0.1:{port}", f"--forward-zones-recurse=.=127.0.0.1:{upstream_port}", "--dnssec=off", "--quiet=yes"]
+    command += [f"--lua-config-file={folder}/recursor.lua", "--max-cache-entries=500000", "--security-poll-suffix=", "--disable-syslog=yes"]
+    command += ["--dont-query=", "--max-mthreads=4096", "--setuid=", "--setgid=", "--max-tcp-per-client=0"]
+    return launch("recursor", command, port, folder)
+
+
+def bind(folder: Path, port: int, upstream_port: int, names: int) -> Peer:
+    """BIND with a response policy zone."""
+    (folder / "named.conf").write_text(f"""
+options {{
+  directory "{folder}"; pid-file none; session-keyfile none; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
+  recursion yes; allow-recursion {{ 127.0.0.0/8; }}; forward only; forwarders {{ 127.0.0.1 port {upstream_port}; }};
+  dnssec-validation no; empty-zones-enable no; max-cache-size 512m; tcp-clients 1000; recursive-clients 10000;
+  response-policy {{ zone "bench.rpz"; }};
+}};
+controls {{ }};
+zone "bench.rpz" {{ type primary; file "{policy_zone(folder, names)}"; allow-query {{ none; }}; }};
+""")
+    return launch("bind", ["named", "-g", "-n", "1", "-c", str(folder / "named.conf")], port, folder)
+
+
+def dnsmasq(folder: Path, port: int, upstream_port: int, names: int) -> Peer:
+    """dnsmasq with one line for each name."""
+    listed = folder / "dnsmasq.names"
+    with listed.open("w") as out:
+        out.writelines(f"address=/{workload.listed_name(number)}/0.0.0.0\n" for number in range(names))
+    command = ["dnsmasq", "-k", "--conf-file=/dev/null", f"--servers-file={listed}", f"--port={port}", "--listen-address=127.0.0.1"]
+    command += ["--bind-interfaces", "--no-resolv", f"--server=127.0.0.1#{upstream_port}", "--cache-size=10000", "--dns-forward-max=4000"]
+    return launch("dnsmasq", [*command, "--user=root", "--no-hosts", f"--conf-file={listed}"], port, folder)
+
+
+def ours(folder: Path, port: int, upstream_port: int, names: int, profiles: int = 1) -> Peer:
+    """Lá Chắn DNS: one worker, a primary-school profile, the list as gambling names.
+
+    With more `profiles` each has a client of its own and five names of its own; the queries come from the first.
+    """
     settings = folder / "lachan.yaml"
+    cert, key = certificate(folder)
+    dot, doh = free_port(), free_port()
+    more = "".join(
+        f"  - {{id: p{number}, band: TH, deny: [{', '.join(f'n{number}-{each}.personal.example' for each in range(5))}]}}\n"
+        for number in range(1, profiles)
+    )
+    clients = "".join(
+        f"  - {{id: c{number}, profile: p{number}, match: [127.{100 + (number >> 16)}.{number >> 8 & 255}.{number & 255}]}}\n"
+        for number in range(1, profiles)
+    )
     settings.write_text(f"""
 state_dir: {folder}/state
 dns: {{listen: ["127.0.0.1:{port}"], workers: 1}}
 upstreams: {{servers: ["udp://127.0.0.1:{upstream_port}"]}}
 cache: {{entries: 500000}}
 rate_limit: {{per_client: 0}}
+tls: {{certificate: {cert}, key: {key}, name: dns.example}}
+dot: {{listen: ["127.0.0.1:{dot}"]}}
+doh: {{listen: ["127.0.0.1:{doh}"]}}
+limits: {{tcp_per_client: 1000}}
 lists: [{{id: bench, category: gamb, path: {folder}/names.txt, format: domains}}]
-profiles: [{{id: child, band: TH}}]
-clients: [{{id: here, profile: child, match: [127.0.0.0/8]}}]
-default_profile: child
+profiles:
+  - {{id: child, band: TH}}
+{more}clients:
+  - {{id: here, profile: child, match: [127.0.0.1]}}
+{clients}default_profile: child
 """)
     command = [sys.executable, "-m", "lachan"]
     began = time.monotonic()
@@ -150,12 +243,24 @@ default_profile: child
     compiled = time.monotonic() - began
     peer = launch("lachan", [*command, "gateway", "-c", str(settings)], port, folder)
     peer.notes["compile_seconds"] = compiled
+    peer.encrypted = {"dot": dot, "doh": doh}
     return peer
 
 
-STARTERS: dict[str, Starter] = {"floor": floor, "lachan": ours, "dnsdist": dnsdist, "unbound": unbound}
+STARTERS: dict[str, Starter] = {
+    "floor": floor,
+    "lachan": ours,
+    "dnsdist": dnsdist,
+    "unbound": unbound,
+    "recursor": recursor,
+    "bind": bind,
+    "dnsmasq": dnsmasq,
+}
+_PROGRAMS = {"recursor": "pdns_recursor", "bind": "named"}
+USUAL = ("floor", "lachan", "dnsdist", "unbound")
+"""Who runs when nobody is named: the others take minutes to load a million names."""
 
 
 def available() -> list[str]:
     """The servers that this machine can run."""
-    return [name for name in STARTERS if name in ("floor", "lachan") or shutil.which(name)]
+    return [name for name in STARTERS if name in ("floor", "lachan") or shutil.which(_PROGRAMS.get(name, name))]

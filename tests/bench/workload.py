@@ -51,3 +51,16 @@ def write_misses(path: Path, part: int, lines: int = 400_000) -> None:
     """Write names that were never asked; every `part` has names of its own."""
     with path.open("w") as out:
         out.writelines(f"m{part}x{number}.never-{number % 9973}.example A\n" for number in range(lines))
+
+
+def mix(path: Path, hits: Path, every: int) -> None:
+    """Put known names between the lines of a file: one line in `every` stays new."""
+    with hits.open() as file:
+        known = file.readlines()
+    with path.open() as file:
+        new = file.readlines()
+    with path.open("w") as out:
+        for number, line in enumerate(new):
+            out.write(line)
+            for step in range(every - 1):
+                out.write(known[(number * (every - 1) + step) % len(known)])
