@@ -27,7 +27,7 @@ class OfficeDesk:
 def make_desk(settings: AdminSettings, database: Database, link: GatewayLink, now: Callable[[], datetime]) -> OfficeDesk:
     """The desk of this process."""
     return OfficeDesk(
-        duty=OfficeDuty(database, link, settings.state_dir, now),
+        duty=OfficeDuty(database, link, settings.state_dir, now, elsewhere=settings.orders_from),
         guard=GuardShelf(settings.state_dir, own_names(settings)),
         lookups=Budget(most=30, seconds=60.0),
         asking=Budget(most=3, seconds=86_400.0),

@@ -38,11 +38,14 @@ REVIEW_SECONDS = 20.0
 LOCAL_GATEWAY = "local"
 ORIGIN = "office"
 FOLLOWS_FILE = "follows_file"
+FOLLOWS_OFFICE = "follows_office"
+_ELSEWHERE = {"file": FOLLOWS_FILE, "follow": FOLLOWS_OFFICE}
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How the gateway stands to the newest version. `problem` is empty, `away`, `follows_file`, or the gateway's own sentence."""
+    """How the gateway stands to the newest version. `problem` is empty, `away`, `follows_file`, `follows_office`, or the gateway's own
+    sentence."""
 
     serial: int = 0
     in_force: int = 0
@@ -59,13 +62,16 @@ class OfficeDuty:
     """Carries out what the office decided. One per process."""
 
     def __init__(
-        self, database: Database, link: GatewayLink, state_dir: Path, now: Callable[[], datetime], feed: ListFeed | None = None
-    ) -> None:
+        self, database: Database, link: GatewayLink, state_dir: Path, now: Callable[[], datetime],
+        feed: ListFeed | None = None, *, elsewhere: str = "",
+    ) -> None:  # fmt: skip
+        """`elsewhere` (`file`, `follow`): this gateway takes its orders from there, so nothing of this office goes to it."""
         self.database = database
         self.link = link
         self.state_dir = state_dir
         self.now = now
         self.feed = feed
+        self.elsewhere = _ELSEWHERE.get(elsewhere, "")
         self.standing = Standing()
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -102,7 +108,13 @@ class OfficeDuty:
             async with self.database.write() as connection:
                 await carry_out(connection, office, now)
                 await publishing.publish(connection, office, self.state_dir, now, above=_serial_of(in_force))
-        await self._bring_up(office, in_force)
+        if self.elsewhere:
+            # This machine's gateway takes its orders from a file or from another office: what is decided here goes out as the list only.
+            async with self.database.read() as connection:
+                serial, _ = await publishing.current_segments(connection, office)
+            self._note(serial, 0, self.elsewhere if serial else "")
+        else:
+            await self._bring_up(office, in_force)
         if self.feed is not None:
             await self.feed.follow(self.database, office)
 

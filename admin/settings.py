@@ -27,7 +27,8 @@ class AdminSettings:
     """Everything the control plane is told.
 
     `database` is an SQLAlchemy URL and may hold a password: never print it, use `shown_database`. `url` is the address people use,
-    when it is not the listen address. `control_socket` is the supervisor's. `gateway` are the data plane's settings.
+    when it is not the listen address. `control_socket` is the supervisor's. `gateway` are the data plane's settings. `orders_from` says
+    that this gateway's orders come from elsewhere (`file`, `follow`): an office on the same machine then stands down.
     """
 
     listen: Endpoint
@@ -39,6 +40,7 @@ class AdminSettings:
     trusted_proxies: tuple[Network, ...] = ()
     block_page: Endpoint | None = None
     rpz_out: RpzOutSettings | None = None
+    orders_from: str = ""
 
     @property
     def control_socket(self) -> Path:
@@ -172,7 +174,14 @@ def check_admin(document: Document, gateway: GatewaySettings) -> tuple[AdminSett
         trusted_proxies=tuple(written.trusted_proxies),
         block_page=page.listen if page else None,
         rpz_out=out,
+        orders_from=_orders_from(value.get("takedown")),
     ), []
+
+
+def _orders_from(takedown: object) -> str:
+    """Where the `takedown` section takes orders from; that section itself is checked with the lists."""
+    written = takedown if isinstance(takedown, dict) else {}
+    return next((name for name in ("follow", "file") if written.get(name)), "")
 
 
 def _absolute(database: str | None, folder: Path, state_dir: Path) -> str:

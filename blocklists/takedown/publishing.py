@@ -61,7 +61,9 @@ async def publish(
     is_base = whole or not chain or len(chain) >= REBASE_AFTER
     in_force = table.c.state.in_([state.value for state in IN_FORCE])
     enforced = await _rows(connection, office, in_force) if is_base else fresh
-    segment = await _segment(connection, office, enforced, [] if is_base else gone)
+    # New dates are a new id in the overlay: the old one leaves with the same version.
+    moved = [row for row in fresh if row["published_as"] not in (None, overlay_id(row))]
+    segment = await _segment(connection, office, enforced, [] if is_base else [*gone, *moved])
     name = release.write_file(state_dir, segment)
     previous = last["digest"] if last else ""
     digest = hashlib.sha256(f"{previous}:{serial}:{name}".encode()).hexdigest()
@@ -74,11 +76,32 @@ async def publish(
             segment=name, is_base=int(is_base), digest=digest, previous_digest=previous, journal_seq=head.seq,
         )
     )  # fmt: skip
-    for rows, column in ((fresh, "serial_in"), (gone, "serial_out")):
-        for start in range(0, len(rows), 500):
-            ids = [row["id"] for row in rows[start : start + 500]]
-            await connection.execute(update(table).where(table.c.tenant_id == office.tenant, table.c.id.in_(ids)).values({column: serial}))
+    for identity, rows in _by_overlay_id(fresh).items():
+        await _mark(connection, office, rows, {"serial_in": serial, "published_as": identity})
+    await _mark(connection, office, gone, {"serial_out": serial})
     return Version(serial, (name,) if is_base else (*chain, name), len(fresh), len(gone), entries, digest)
+
+
+def overlay_id(entry: RowMapping) -> str:
+    """Under which id gateways know the document of an entry: entries with other dates, or another reach, stand under another id, because
+    an order of the overlay has one set of dates and a name one reach."""
+    dates = [_instant(entry[part]) if entry[part] else "" for part in ("valid_from", "valid_until")]
+    shape = "|".join((entry["category"], *dates, str(entry["no_end"]), entry["match"]))
+    return f"{entry['order_id'] or entry['report_id']}.{hashlib.sha256(shape.encode()).hexdigest()[:8]}"
+
+
+def _by_overlay_id(rows: list[RowMapping]) -> dict[str, list[RowMapping]]:
+    found: dict[str, list[RowMapping]] = {}
+    for row in rows:
+        found.setdefault(overlay_id(row), []).append(row)
+    return found
+
+
+async def _mark(connection: AsyncConnection, office: Office, rows: list[RowMapping], values: dict[str, Any]) -> None:
+    table = tables.entries
+    for start in range(0, len(rows), 500):
+        ids = [row["id"] for row in rows[start : start + 500]]
+        await connection.execute(update(table).where(table.c.tenant_id == office.tenant, table.c.id.in_(ids)).values(values))
 
 
 async def acknowledge(connection: AsyncConnection, office: Office, serial: int, gateway: str, in_force_at: datetime, now: datetime) -> int:
@@ -141,17 +164,16 @@ async def _rows(connection: AsyncConnection, office: Office, *conditions: Any) -
 
 async def _segment(connection: AsyncConnection, office: Office, enforced: list[RowMapping], gone: list[RowMapping]) -> dict[str, Any]:
     """The JSON of one segment: orders, the entries that point to them, and what left."""
-    wanted: dict[tuple[str, str, Any, Any], int] = {}
+    wanted: dict[str, int] = {}
     orders: list[dict[str, Any]] = []
     entries: list[list[Any]] = []
     for row in enforced:
-        basis = row["order_id"] or row["report_id"]
-        shape = (basis, row["category"], row["valid_from"], row["valid_until"])
-        if shape not in wanted:
-            wanted[shape] = len(orders)
+        identity = overlay_id(row)
+        if identity not in wanted:
+            wanted[identity] = len(orders)
             orders.append(await _order(connection, office, row))
-        entries.append([key_of_name(row["host"]), _MATCH[Match(row["match"])], wanted[shape]])
-    lifted = [[key_of_name(row["host"]), row["order_id"] or row["report_id"]] for row in gone]
+        entries.append([key_of_name(row["host"]), _MATCH[Match(row["match"])], wanted[identity]])
+    lifted = [[key_of_name(row["host"]), row["published_as"] or overlay_id(row)] for row in gone]
     return {"format": 1, "orders": orders, "entries": sorted(entries), "lifted": sorted(lifted)}
 
 
@@ -164,7 +186,7 @@ async def _order(connection: AsyncConnection, office: Office, entry: RowMapping)
         "no_end": bool(entry["no_end"]),
     }
     if entry["order_id"] is None:
-        return {"id": entry["report_id"], "number": "", "issuer": "", "issued_on": None, "basis": [], "bands": None} | dates
+        return {"id": overlay_id(entry), "number": "", "issuer": "", "issued_on": None, "basis": [], "bands": None} | dates
     found = await connection.execute(
         select(tables.orders).where(tables.orders.c.id == entry["order_id"], tables.orders.c.tenant_id == office.tenant)
     )
@@ -176,7 +198,7 @@ async def _order(connection: AsyncConnection, office: Office, entry: RowMapping)
     )
     day = "-".join(f"{order[part]:02d}" for part in ("issued_year", "issued_month", "issued_day") if order[part])
     return {
-        "id": order["id"],
+        "id": overlay_id(entry),
         "number": order["symbol"],
         "issuer": order["issuer"],
         "issued_on": day or None,

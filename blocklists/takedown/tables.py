@@ -133,6 +133,8 @@ entries = Table(
     _person("second_by"),
     Column("serial_in", Integer),
     Column("serial_out", Integer),
+    # Under which id of the overlay gateways know it: one for each set of dates of its document.
+    Column("published_as", Text),
     Column("approved_at", Instant, nullable=False),
     Column("enforced_at", Instant),
     Column("ended_at", Instant),

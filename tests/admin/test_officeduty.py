@@ -9,6 +9,7 @@ import pytest
 
 from admin.dependencies import Services
 from admin.office import open_office
+from admin.officeduty import OfficeDuty
 from admin.settings import AdminSettings
 from blocklists.database import Database
 from blocklists.takedown import store
@@ -121,6 +122,19 @@ async def test_a_file_of_orders_is_never_replaced_in_silence(
     assert (await services.office.duty.settle()).problem == "follows_file"
     assert gateway.orders is not None
     assert gateway.orders.origin == "file"
+
+
+@pytest.mark.parametrize(("elsewhere", "problem"), [("follow", "follows_office"), ("file", "follows_file")])
+async def test_office_stands_down_where_orders_come_from_elsewhere(
+    services: Services, officers: Officers, gateway: OfficeGateway, settings: AdminSettings, elsewhere: str, problem: str
+) -> None:
+    """The list is written, and nothing of it goes past the signed road (or the file) of this machine's own gateway."""
+    duty = OfficeDuty(services.database, services.link, settings.state_dir, services.now, elsewhere=elsewhere)
+    assert (await duty.settle()).problem == ""
+    await approve(services, officers, "bad.example")
+    standing = await duty.settle()
+    assert (standing.serial, standing.problem, standing.is_settled) == (1, problem, False)
+    assert gateway.orders is None
 
 
 async def test_a_refusal_of_the_gateway_is_told_and_tried_again(services: Services, officers: Officers, gateway: OfficeGateway) -> None:
