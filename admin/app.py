@@ -40,6 +40,7 @@ from admin.routes import (
     backups,
     check,
     child,
+    dates,
     devices,
     history,
     home,
@@ -109,7 +110,7 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(status, answer)
     for room in (sign, account, setup, check, home, profiles, rules, devices, requests, tokens, child, shared, backups, onboarding):
         app.include_router(room.router, include_in_schema=False)
-    for room in (history, office, officeorders, officesetup, transparency):
+    for room in (history, dates, office, officeorders, officesetup, transparency):
         app.include_router(room.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])
     app.mount("/api/v1", create_api(services))

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.catalogue import Shelf
+from admin.dates import with_dates
 from admin.devices import Device
 from admin.hours import Hours
 from admin.link import SeenDevice
@@ -76,7 +77,7 @@ async def find_bystander(connection: AsyncConnection, seen: SeenDevice | None, a
         profile=profile,
         band=strictest_band(list(rows.profiles)) if band is Band.KH else band,
         is_alone=device is not None and device.is_single,
-        moment=moment_of(hours, acts, shelf, now, rows.time_zone),
+        moment=moment_of(hours, acts, with_dates(shelf, rows.dates), now, rows.time_zone),
         device=device,
         adults=adults_of(rows.profiles) if rows.kind is OrganisationKind.FAMILY else None,
         lent_until=next((loan.ends_at for loan in rows.loans if device is not None and loan.device_id == device.id), None),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,9 @@ class Shelf:
     groups: tuple[Group, ...]
     starting: Mapping[Band, tuple[StartingHours, ...]]
     summers: tuple[tuple[date, date], ...]
+    #: Public holidays and the days off around the lunar new year; exam days are each school's own.
+    holidays: tuple[tuple[date, date], ...] = ()
+    exams: tuple[tuple[date, date], ...] = ()
     partly: frozenset[str] = frozenset()
     #: How many names the lists in force have for each category; services' names included.
     entries: Mapping[str, int] = field(default_factory=dict)
@@ -165,7 +168,18 @@ def read_shelf(document: Mapping[str, Any], version: str) -> Shelf:
     )
     calendar = extras.get("calendar") or {}
     summers = tuple((date.fromisoformat(row["from"]), date.fromisoformat(row["to"])) for row in calendar.get("summers", ()))
-    return Shelf(catalogue, groups, _starting(document.get("windows") or {}), summers)
+    return Shelf(catalogue, groups, _starting(document.get("windows") or {}), summers, read_holidays(calendar))
+
+
+def read_holidays(calendar: Mapping[str, Any]) -> tuple[tuple[date, date], ...]:
+    """The spans of days off for as many years as the calendar knows the lunar new year of, earliest first."""
+    tet = {int(row["year"]): date.fromisoformat(row["date"]) for row in calendar.get("tet", ())}
+    around = calendar.get("tet_break") or {}
+    before, after = (timedelta(days=int(around.get(key, 0))) for key in ("days_before", "days_after"))
+    single = [date.fromisoformat(row["date"]) for row in calendar.get("hung_kings", ()) if int(row["year"]) in tet]
+    fixed = [str(row["month_day"]) for row in calendar.get("holidays", ()) if row.get("verified")]
+    single += [date.fromisoformat(f"{year}-{month_day}") for year in tet for month_day in fixed]
+    return tuple(sorted([*((day - before, day + after) for day in tet.values()), *((day, day) for day in single)]))
 
 
 def _word(named: Mapping[str, Mapping[str, str]], group: str, language: str) -> str:

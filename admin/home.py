@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.catalogue import Shelf
+from admin.dates import with_dates
 from admin.devices import Device
 from admin.link import SeenDevice
 from admin.moment import Moment, moment_of
@@ -67,7 +68,7 @@ def make_card(
     acts = [act for act in rows.overrides if act.profile_id == profile.id]
     return Card(
         profile=profile,
-        moment=moment_of(rows.hours.get(profile.id, ()), acts, shelf, now, rows.time_zone),
+        moment=moment_of(rows.hours.get(profile.id, ()), acts, with_dates(shelf, rows.dates), now, rows.time_zone),
         devices=own,
         seen_at=max(times, default=None),
         blocked=total[1] if total else None,

@@ -1,7 +1,8 @@
 """Hours: when games and videos rest, when only learning is open, when there is no internet.
 
-Families say *school days, weekend, summer*; a row has from and to, may cross midnight, and the day of its beginning owns the night. In the
-policy file rows become schedule windows; where a profile has rows for summer, its school-day and weekend rows pause during the holidays.
+Families say *school days, weekend, summer, holidays, exam days*; a row has from and to, may cross midnight, and the day of its beginning
+owns the night. In the policy file rows become schedule windows; where a profile has rows for summer or for holidays, its school-day and
+weekend rows pause on those days. Rows for days that nobody has dated (exams) wait until somebody does.
 Pure but for the three functions on top.
 """
 
@@ -29,10 +30,14 @@ _WEEKDAYS = {
     Days.SCHOOL: ["mon", "tue", "wed", "thu", "fri"],
     Days.WEEKEND: ["sat", "sun"],
     Days.SUMMER: ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
+    Days.HOLIDAY: ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
+    Days.EXAM: ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
     Days.EVERY: ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
 }
 #: Where rows overlap the stricter one holds.
 _WEIGHT = {None: 0, HoursEffect.REST: 1, HoursEffect.STUDY: 2, HoursEffect.OFFLINE: 3}
+#: Coming weeks with special days that are looked at when a change may loosen.
+_WEEKS_COMPARED = 12
 _FIRST_DAY, _LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
 
 
@@ -70,7 +75,12 @@ async def set_hours(connection: AsyncConnection, act: Act, profile: ProfileId, r
 
 def schedule_of(rows: Sequence[Hours], shelf: Shelf) -> list[dict[str, Any]]:
     """The rows as windows of a policy file (contract: Ruleset.schedule)."""
-    has_summer = any(row.days is Days.SUMMER for row in rows)
+    return [window for _, window in _written(rows, shelf)]
+
+
+def _written(rows: Sequence[Hours], shelf: Shelf) -> list[tuple[HoursEffect, dict[str, Any]]]:
+    dated = {Days.SUMMER: shelf.summers, Days.HOLIDAY: shelf.holidays, Days.EXAM: shelf.exams}
+    pauses = [span for days in (Days.SUMMER, Days.HOLIDAY) if any(row.days is days for row in rows) for span in dated[days]]
     windows = []
     for row in rows:
         window: dict[str, Any] = {
@@ -80,14 +90,15 @@ def schedule_of(rows: Sequence[Hours], shelf: Shelf) -> list[dict[str, Any]]:
             "to": row.ends,
             "effect": _effect(row.effect, shelf),
         }
-        spans: list[tuple[date, date]] = []
-        if row.days is Days.SUMMER:
-            spans = list(shelf.summers)
-        elif has_summer and row.days in (Days.SCHOOL, Days.WEEKEND):
-            spans = _between(shelf.summers)
+        if row.days in dated:
+            spans = list(dated[row.days])
+            if not spans:
+                continue  # no such day is known
+        else:
+            spans = _between(pauses) if pauses and row.days in (Days.SCHOOL, Days.WEEKEND) else []
         if spans:
             window["dates"] = [{"from": first.isoformat(), "to": last.isoformat()} for first, last in spans]
-        windows.append(window)
+        windows.append((row.effect, window))
     return windows
 
 
@@ -95,16 +106,18 @@ def windows_of(rows: Sequence[Hours], shelf: Shelf) -> list[tuple[HoursEffect, W
     """The rows as the gateway itself reads them, for pictures and countdowns."""
     reading = Reading()
     found = []
-    for row, written in zip(rows, schedule_of(rows, shelf), strict=True):
+    for effect, written in _written(rows, shelf):
         window = parse_window(written, "hours", reading)
         if window is not None:
-            found.append((row.effect, window))
+            found.append((effect, window))
     return found
 
 
 def is_looser(before: Sequence[Hours], after: Sequence[Hours], shelf: Shelf, monday: date) -> bool:
-    """Whether any minute of a school week or a summer week is less restricted than before."""
-    weeks = [monday, *(first + timedelta(days=(7 - first.weekday()) % 7) for first, _ in shelf.summers[:1])]
+    """Whether any minute of a school week, or of a week in summer, in holidays or with exams, is less restricted than before."""
+    summers = [first + timedelta(days=(7 - first.weekday()) % 7) for first, _ in shelf.summers[:1]]
+    coming = [first - timedelta(days=first.weekday()) for spans in (shelf.holidays, shelf.exams) for first, last in spans if last >= monday]
+    weeks = dict.fromkeys([monday, *summers, *coming[:_WEEKS_COMPARED]])
     return any(_is_looser_week(before, after, shelf, week) for week in weeks)
 
 
@@ -128,13 +141,13 @@ def _is_looser_week(before: Sequence[Hours], after: Sequence[Hours], shelf: Shel
     return any(_WEIGHT[new] < _WEIGHT[old] for olds, news in pairs for old, new in zip(olds, news, strict=True))
 
 
-def _between(summers: Sequence[tuple[date, date]]) -> list[tuple[date, date]]:
-    """The days outside the summers."""
+def _between(pauses: Sequence[tuple[date, date]]) -> list[tuple[date, date]]:
+    """The days outside some spans, which may overlap."""
     spans, start = [], _FIRST_DAY
-    for first, last in sorted(summers):
+    for first, last in sorted(pauses):
         if start < first:
             spans.append((start, first - timedelta(days=1)))
-        start = last + timedelta(days=1)
+        start = max(start, last + timedelta(days=1))
     return [*spans, (start, _LAST_DAY)]
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.catalogue import Shelf
+from admin.dates import Dates, list_dates, with_dates
 from admin.devices import Device, list_devices
 from admin.errors import NotFound
 from admin.history import list_keepings
@@ -23,10 +24,12 @@ from admin.names import NameRule
 from admin.overrides import Override, list_overrides
 from admin.profiles import Profile, Site, list_profiles, list_sites, strictest_band
 from admin.sharing import Loan, list_loans
-from admin.switches import Switches
+from admin.switches import Switches, is_open
 from admin.tables import hours, name_rules, switches
 from admin.values import Days, HoursEffect, NameEffect, OverrideKind, ProfileId, ProfileKind, SiteId, SwitchKind, SwitchState, TargetKind
+from admin.watching import list_watches
 from blocklists.tables import OrganisationId, OrganisationKind, organisations
+from gateway.notebook import WATCH
 
 Json = dict[str, Any]  # Any: JSON of the policy file format
 _KINDS = {OrganisationKind.FAMILY: "family", OrganisationKind.SCHOOL: "school"}
@@ -50,6 +53,9 @@ class TenantRows:
     loans: Sequence[Loan] = ()
     #: Profiles whose history is kept by consent, and for how many days.
     kept: Mapping[str, int] = field(default_factory=dict)
+    dates: Sequence[Dates] = ()
+    #: Profiles that are only watched, between two moments.
+    watches: Mapping[str, tuple[datetime, datetime]] = field(default_factory=dict)
 
 
 async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> TenantRows:
@@ -72,6 +78,8 @@ async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: da
         hours=await _all_hours(connection, tenant),
         overrides=await list_overrides(connection, tenant, now),
         loans=await list_loans(connection, tenant, now),
+        dates=await list_dates(connection, tenant),
+        watches=await list_watches(connection, tenant, now),
         kept={profile: keeping.days for profile, keeping in (await list_keepings(connection, tenant)).items()},
     )
 
@@ -83,6 +91,7 @@ def has_policy(kind: OrganisationKind) -> bool:
 
 def cut(rows: TenantRows, shelf: Shelf, page_address: Sequence[str]) -> Json:
     """The policy file of a tenant. `page_address`: where blocked names lead to when the explaining page is served; empty: nowhere."""
+    shelf = with_dates(shelf, rows.dates)
     children = [profile for profile in rows.profiles if profile.kind in (ProfileKind.CHILD, ProfileKind.CLASS)]
     bands = sorted({profile.band.value for profile in children}) or [strictest_band(list(rows.profiles)).value]
     guest = next((profile.id for profile in rows.profiles if profile.kind is ProfileKind.GUEST), None)
@@ -152,7 +161,10 @@ def _profile(profile: Profile, rows: TenantRows, shelf: Shelf) -> Json:
         "allow": sorted(rule.pattern for rule in names if rule.effect is NameEffect.ALLOW),
         "deny": sorted(rule.pattern for rule in names if rule.effect is NameEffect.DENY),
         "schedule": schedule_of(rows.hours.get(profile.id, ()), shelf),
-        "overrides": [_override(act, shelf) for act in sorted(acts, key=lambda act: act.id) if _opens_something(act, shelf)],
+        "overrides": [
+            *(_override(act, shelf) for act in sorted(acts, key=lambda act: act.id) if _opens_something(act, shelf)),
+            *_watching(profile, rows, shelf),
+        ],
     }
 
 
@@ -180,6 +192,28 @@ def _override(act: Override, shelf: Shelf) -> Json:
         "categories": values(TargetKind.CATEGORY, shelf.catalogue.codes),
         "services": values(TargetKind.SERVICE, shelf.catalogue.service_ids),
     }
+
+
+def _watching(profile: Profile, rows: TenantRows, shelf: Shelf) -> list[Json]:
+    """Watch first: everything that may be decided is open. What would be closed all day is opened under an id that the gateway counts
+    apart; what only rests at some hours is opened under another."""
+    if profile.id not in rows.watches:
+        return []
+    starts, ends = rows.watches[profile.id]
+    own = rows.switches.get(profile.id, {})
+    closed = {code for code in shelf.leisure if not is_open(shelf, own, profile, profile.band, SwitchKind.CATEGORY, code)}
+    services = {
+        code
+        for (kind, code), state in own.items()
+        if kind is SwitchKind.SERVICE and state is SwitchState.BLOCK and code in shelf.catalogue.services
+    }
+    parts = ((WATCH, closed, services), ("hours-", set(shelf.leisure) - closed, set[str]()))
+    when = {"kind": "open", "from": _iso(starts), "until": _iso(ends), "names": []}
+    return [
+        {"id": f"{prefix}{profile.id}", **when, "categories": sorted(codes), "services": sorted(ids)}
+        for prefix, codes, ids in parts
+        if codes or ids
+    ]
 
 
 def _opens_something(act: Override, shelf: Shelf) -> bool:

@@ -334,6 +334,8 @@ daily_totals = Table(
     Column("day", Text, primary_key=True),
     Column("answered", Integer, nullable=False, default=0),
     Column("blocked", Integer, nullable=False, default=0),
+    # What would have been blocked while the family only watched.
+    Column("watched", Integer, nullable=False, default=0, server_default="0"),
 )
 
 handovers = Table(

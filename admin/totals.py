@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.history import store_names
@@ -50,6 +50,12 @@ async def read_day(connection: AsyncConnection, tenant: OrganisationId, day: str
     return {row.profile_id: (row.answered, row.blocked) for row in await connection.execute(statement)}
 
 
+async def read_watched(connection: AsyncConnection, tenant: OrganisationId, profile: str) -> int:
+    """What would have been blocked of one profile on the days on which it was only watched."""
+    statement = select(func.sum(daily_totals.c.watched)).where(daily_totals.c.tenant_id == tenant, daily_totals.c.profile_id == profile)
+    return int((await connection.execute(statement)).scalar_one() or 0)
+
+
 async def _store(connection: AsyncConnection, batches: Sequence[Batch]) -> None:
     rows = [row for batch in batches for row in batch.get("counts", ()) if row[3]]
     tenants = sorted({str(row[1]) for row in rows})
@@ -67,15 +73,20 @@ async def _store(connection: AsyncConnection, batches: Sequence[Batch]) -> None:
         if zone is None:  # a profile of the configuration file, or one that was erased
             continue
         day = datetime.fromtimestamp(int(minute), UTC).astimezone(ZoneInfo(zone)).date().isoformat()
-        sums = days.setdefault((str(tenant), str(profile), day), [0, 0])
+        sums = days.setdefault((str(tenant), str(profile), day), [0, 0, 0])
         sums[0] += int(count)
         sums[1] += int(count) if outcome == "blocked" else 0
-    for (tenant, profile, day), (answered, blocked) in sorted(days.items()):
+        sums[2] += int(count) if outcome == "watched" else 0
+    for (tenant, profile, day), (answered, blocked, watched) in sorted(days.items()):
         own = (daily_totals.c.tenant_id == tenant, daily_totals.c.profile_id == profile, daily_totals.c.day == day)
-        added = {"answered": daily_totals.c.answered + answered, "blocked": daily_totals.c.blocked + blocked}
+        added = {
+            "answered": daily_totals.c.answered + answered,
+            "blocked": daily_totals.c.blocked + blocked,
+            "watched": daily_totals.c.watched + watched,
+        }
         result = await connection.execute(update(daily_totals).where(*own).values(**added))
         if result.rowcount == 0:
-            values = {"tenant_id": tenant, "profile_id": profile, "day": day, "answered": answered, "blocked": blocked}
+            values = {"tenant_id": tenant, "profile_id": profile, "day": day, "answered": answered, "blocked": blocked, "watched": watched}
             await connection.execute(insert(daily_totals).values(**values))
 
 

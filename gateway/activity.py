@@ -23,7 +23,7 @@ from typing import Literal, Protocol
 
 from gateway.metrics import PROTECTED_CATEGORIES
 
-Outcome = Literal["allowed", "blocked", "rewritten"]
+Outcome = Literal["allowed", "blocked", "rewritten", "watched"]
 JsonRow = dict[str, object]
 
 MOST_DEVICES = 65_536

@@ -53,7 +53,7 @@ class Note:
 
     __slots__ = ("is_visit", "kind", "name", "rule")
 
-    def __init__(self, outcome: Outcome | Literal["visited"], category: str, name: str, rule: str = "") -> None:
+    def __init__(self, outcome: Outcome | Literal["visited", "watched"], category: str, name: str, rule: str = "") -> None:
         self.kind = (outcome, category)
         self.is_visit = outcome == "visited"
         self.name = name

@@ -6,18 +6,24 @@ are right.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.activity import Activity, Outcome
 from gateway.answers import Note
 from gateway.clients import Clients, Record
 from gateway.metrics import IDENTIFIED, Counters
-from gateway.policy.model import EffectivePolicy, Reason
+from gateway.policy.model import EffectivePolicy, Pass, Reason
+from gateway.wire.name import text_of
 
 MOST_RECENT: Final = 512
 """Blocks a second that are remembered with their name, and visits likewise."""
-NEVER_A_VISIT: Final = frozenset({Reason.HELP, Reason.INFRASTRUCTURE})
+WATCH: Final = "watch-"
+"""How the id of a timed opening begins that only watches: what it lets through is counted apart."""
+_NEVER_A_VISIT: Final = frozenset({Reason.HELP, Reason.INFRASTRUCTURE})
 """Opened by the lines that nothing overrides: no history ever holds such a name, whoever agreed."""
+_COUNTED: Final[Mapping[str, Outcome]] = {"rewritten": "rewritten", "watched": "watched"}
+_WATCHING: Final = f"open {WATCH}"
 _SECOND_LEVELS: Final = frozenset(
     {"ac", "biz", "co", "com", "edu", "go", "gob", "gov", "health", "id", "info", "int", "mil", "name", "ne", "net", "or", "org", "pro"}
 )
@@ -41,7 +47,7 @@ class Notebook:
         notes = record.account.notes
         kind = note.kind
         notes[kind] = notes.get(kind, 0) + 1
-        if len(self._recent) < MOST_RECENT:
+        if kind[0] != "watched" and len(self._recent) < MOST_RECENT:
             self._recent[record.address, note] = None
 
     def hand_over(self, clients: Clients, wall: float) -> None:
@@ -56,7 +62,7 @@ class Notebook:
                 notes, account.notes = account.notes, {}
                 for (outcome, category), number in notes.items():
                     account.balance -= number
-                    counted: Outcome = "rewritten" if outcome == "rewritten" else "blocked"
+                    counted = _COUNTED.get(outcome, "blocked")
                     activity.judged(account.policy, counted, category, wall, number, site=account.site)
             if account.balance > 0:
                 activity.judged(account.policy, "allowed", "", wall, account.balance, site=account.site)
@@ -67,6 +73,16 @@ class Notebook:
             activity.visited(policy, registered_name(note.name), note.kind[1], wall)
         self._recent.clear()
         self._visits.clear()
+
+
+def note_passage(policy: EffectivePolicy, verdict: Pass, key: str) -> Note | None:
+    """What is remembered of a name that was let through: a visit of a consented history, or what would have been blocked while a family
+    only watches; None nearly always."""
+    if policy.activity == "history" and verdict.reason not in _NEVER_A_VISIT:
+        return Note("visited", verdict.category, text_of(key))
+    if verdict.reason is Reason.OVERRIDE and verdict.rule is not None and verdict.rule.text.startswith(_WATCHING):
+        return Note("watched", verdict.category, "")
+    return None
 
 
 def registered_name(text: str) -> str:

@@ -32,7 +32,7 @@ import logging
 from typing import Final
 
 from gateway.admission import Admission
-from gateway.answers import AnswerTables, Entry, Note
+from gateway.answers import AnswerTables, Entry
 from gateway.asks import Ask, canonical_query
 from gateway.cache import Entry as Cached
 from gateway.clients import Clients, Record, Scope
@@ -42,7 +42,7 @@ from gateway.inspection import inspect_failure
 from gateway.listeners import PENDING, Pending
 from gateway.localnames import OWN_TTL, LocalNames
 from gateway.metrics import MALFORMED, TABLE_BYTES, UNANSWERED
-from gateway.notebook import NEVER_A_VISIT, Notebook
+from gateway.notebook import Notebook, note_passage
 from gateway.outcomes import REBINDING, REBINDING_TTL, UPSTREAM_BLOCK, Outcome, Outcomes
 from gateway.ownname import OwnAnswers
 from gateway.policy.model import Block, Drop, Local, Pass, Rewrite, TcpOnly, Verdict
@@ -59,7 +59,7 @@ from gateway.wire.compose import STALE_TTL, age_body, any_answer, compose_error,
 from gateway.wire.constants import Ede, Flag, Qtype, Rcode
 from gateway.wire.edns import keepalive_option
 from gateway.wire.message import parse_query
-from gateway.wire.name import text_of, wire_from_text
+from gateway.wire.name import wire_from_text
 
 log = logging.getLogger(__name__)
 
@@ -423,8 +423,7 @@ class Pipeline:
             age = int(self._now) - int(cached.stored)
             if age or max(answer.ttls) > ttl_max:
                 body = age_body(answer, age, ttl_max)
-        is_visit = policy.activity == "history" and verdict.reason not in NEVER_A_VISIT
-        note = Note("visited", verdict.category, text_of(query.key)) if is_visit else None
+        note = note_passage(policy, verdict, query.key)
         tally = self._tallies.plain(transport, query.qtype, answer.rcode)
         return self._replies.give(ask, answer, body, tally, errors, note, expires, cached, ttl_max, int(self._now))
 

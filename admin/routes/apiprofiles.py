@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from admin.dates import with_dates
 from admin.errors import FieldMistake, InvalidInput, NotFound
 from admin.history import stop_history
 from admin.hours import Hours, set_hours
@@ -91,7 +92,7 @@ async def change(who: Writer, profile: str, wanted: ProfileChange, response: Res
     after = _changed(before, wanted)
     old_hours = list(rows.hours.get(profile, ()))
     new_hours = old_hours if wanted.hours is None else [_hours(row) for row in wanted.hours]
-    shelf = who.services.shelves.current()
+    shelf = with_dates(who.services.shelves.current(), rows.dates)
     monday = monday_of(who.now.astimezone(ZoneInfo(rows.time_zone)).date())
     if is_looser(before, after) or are_hours_looser(old_hours, new_hours, shelf, monday):
         who.require(Permission.PROFILE_LOOSEN)
@@ -224,7 +225,7 @@ def _out(who: Caller, rows: TenantRows, profile: Profile) -> ProfileOut:
     own = rows.switches.get(profile.id, {})
     hours = list(rows.hours.get(profile.id, ()))
     acts = [act for act in rows.overrides if act.profile_id == profile.id]
-    moment = moment_of(hours, acts, who.services.shelves.current(), who.now, rows.time_zone)
+    moment = moment_of(hours, acts, with_dates(who.services.shelves.current(), rows.dates), who.now, rows.time_zone)
     return ProfileOut(
         id=profile.id,
         kind=profile.kind,

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from admin.apply import Enforcement, read_enforcement
+from admin.dates import with_dates
 from admin.dependencies import Visit, need
 from admin.erasing import erase_profile, note_erased
 from admin.errors import FieldMistake, InvalidInput, NotFound
@@ -35,8 +36,9 @@ from admin.profiles import (
 )
 from admin.routes.home import look_around, waiting_of
 from admin.setup import band_of_class
-from admin.totals import read_day
+from admin.totals import read_day, read_watched
 from admin.values import CHILD_BANDS, OverrideKind, ProfileKind, SwitchState, TargetKind
+from admin.watching import WATCHABLE, end_watch, start_watch
 from blocklists.tables import OrganisationKind
 from gateway.policy.model import Band
 
@@ -115,6 +117,28 @@ async def end_act(profile: str, act: str, visit: Writer) -> Response:
         visit.require(Permission.PROFILE_LOOSEN)
     async with visit.services.database.write() as connection:
         await end_override(connection, visit.act, found)
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go(f"/profiles/{profile}?stored=1")
+
+
+@router.post("/profiles/{profile}/watch")
+async def watch_first(profile: str, visit: Loosener) -> Response:
+    """For a day only what is locked is blocked, the rest is counted."""
+    async with visit.services.database.write() as connection:
+        found = await load_profile(connection, visit.tenant_id, profile)
+        if found.kind is not ProfileKind.CHILD or found.band not in WATCHABLE:
+            raise NotFound
+        await start_watch(connection, visit.act, found.id)
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go(f"/profiles/{profile}?stored=1")
+
+
+@router.post("/profiles/{profile}/watch/end")
+async def protect_now(profile: str, visit: Writer) -> Response:
+    """Full protection from now on."""
+    async with visit.services.database.write() as connection:
+        found = await load_profile(connection, visit.tenant_id, profile)
+        await end_watch(connection, visit.act, found.id)
     await visit.services.applier.settle(visit.tenant_id)
     return visit.go(f"/profiles/{profile}?stored=1")
 
@@ -207,6 +231,7 @@ async def _overview(visit: Visit, profile: str, stored: bool, mistakes: tuple[Fi
         rows = await read_rows(connection, visit.tenant_id, visit.now)
         total = (await read_day(connection, visit.tenant_id, here.date().isoformat())).get(found.id)
         enforcement = await read_enforcement(connection, visit.tenant_id)
+        watched = await read_watched(connection, visit.tenant_id, found.id)
     own = rows.switches.get(found.id, {})
     states = list(own.values())
     context: dict[str, Any] = {
@@ -215,7 +240,7 @@ async def _overview(visit: Visit, profile: str, stored: bool, mistakes: tuple[Fi
         "away": away,
         "shelf": shelf,
         "week": draw_week(
-            paint_week(rows.hours.get(found.id, ()), shelf, monday_of(here.date())),
+            paint_week(rows.hours.get(found.id, ()), with_dates(shelf, rows.dates), monday_of(here.date())),
             visit.services.pages.words[visit.language],
             here,
         ),
@@ -226,6 +251,9 @@ async def _overview(visit: Visit, profile: str, stored: bool, mistakes: tuple[Fi
         "closed": states.count(SwitchState.BLOCK),
         "names": rows.names.get(found.id, ()),
         "enforcement": enforcement,
+        "watched_until": rows.watches[found.id][1] if found.id in rows.watches else None,
+        "watched": watched,
+        "may_watch": found.kind is ProfileKind.CHILD and found.band in WATCHABLE,
         "kept_days": rows.kept.get(found.id, 0),
         "stored": stored,
         "mistakes": mistakes,

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from admin.apply import read_enforcement
+from admin.dates import list_dates, with_dates
 from admin.dependencies import Visit, need
 from admin.errors import AdminError, Conflict, FieldMistake, InvalidInput
 from admin.foresight import foresee
@@ -45,10 +46,10 @@ async def show_hours(profile: str, visit: Reader, stored: bool = False) -> Respo
 @router.post("/profiles/{profile}/hours")
 async def change_hours(profile: str, visit: Writer) -> Response:
     """Replace the hours; `add` only shows one more row."""
-    shelf = visit.services.shelves.current()
     async with visit.services.database.read() as connection:
         found = await load_profile(connection, visit.tenant_id, profile)
         before = await list_hours(connection, visit.tenant_id, found.id)
+        shelf = with_dates(visit.services.shelves.current(), await list_dates(connection, visit.tenant_id))
     rows, mistakes = _read_hours(visit.form)
     if visit.form.has("add"):
         return await _hours_page(visit, found, [*rows, Hours(Days.SCHOOL, "", "", HoursEffect.REST)], False)
@@ -200,11 +201,16 @@ def _read_hours(form: Form) -> tuple[list[Hours], list[FieldMistake]]:
 
 
 async def _hours_page(visit: Visit, profile: Profile, rows: list[Hours], stored: bool, mistakes: tuple[FieldMistake, ...] = ()) -> Response:
-    shelf = visit.services.shelves.current()
+    async with visit.services.database.read() as connection:
+        own = await list_dates(connection, visit.tenant_id)
+    shelf = with_dates(visit.services.shelves.current(), own)
     here = visit.now.astimezone(ZoneInfo(visit.tenant.time_zone))
     whole = [row for row in rows if read_clock(row.starts) and read_clock(row.ends) and row.starts != row.ends]
     week = draw_week(paint_week(whole, shelf, monday_of(here.date())), visit.services.pages.words[visit.language], here)
-    context = {"rows": rows, "week": week, "days": list(Days), "effects": list(HoursEffect), "summers": shelf.summers}
+    context = {"rows": rows, "week": week, "days": list(Days), "effects": list(HoursEffect), "summers": shelf.summers, "own": own}
+    today = here.date()
+    context["holidays"] = [span for span in shelf.holidays if span[1] >= today][:3]
+    context["coming"] = [span for span in shelf.exams if span[1] >= today]
     return await _page(visit, "profile/hours.html", profile, stored, context, mistakes)
 
 
