@@ -12,6 +12,7 @@ from admin.officeduty import OfficeDuty
 from admin.officeguard import GuardShelf, own_names
 from admin.settings import AdminSettings
 from blocklists.database import Database
+from blocklists.takedown.assertions import AssertionCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +23,16 @@ class OfficeDesk:
     guard: GuardShelf
     lookups: Budget
     asking: Budget
+    assertions: AssertionCheck
 
 
 def make_desk(settings: AdminSettings, database: Database, link: GatewayLink, now: Callable[[], datetime]) -> OfficeDesk:
     """The desk of this process."""
+    assertions = AssertionCheck(settings.state_dir)
     return OfficeDesk(
-        duty=OfficeDuty(database, link, settings.state_dir, now, elsewhere=settings.orders_from),
+        duty=OfficeDuty(database, link, settings.state_dir, now, elsewhere=settings.orders_from, assertions=assertions),
         guard=GuardShelf(settings.state_dir, own_names(settings)),
         lookups=Budget(most=30, seconds=60.0),
         asking=Budget(most=3, seconds=86_400.0),
+        assertions=assertions,
     )

@@ -25,6 +25,7 @@ from admin.officefeed import ListFeed
 from blocklists.database import Database
 from blocklists.tables import OrganisationId
 from blocklists.takedown import cases, publishing, store, tables
+from blocklists.takedown.assertions import AssertionCheck, Broken, ReleaseStopped
 from blocklists.takedown.model import SYSTEM, State
 from blocklists.takedown.store import Office
 from blocklists.takedown.workflow import URGENT_LIFE, TransitionRefused
@@ -39,18 +40,20 @@ LOCAL_GATEWAY = "local"
 ORIGIN = "office"
 FOLLOWS_FILE = "follows_file"
 FOLLOWS_OFFICE = "follows_office"
+STOPPED = "stopped"
 _ELSEWHERE = {"file": FOLLOWS_FILE, "follow": FOLLOWS_OFFICE}
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How the gateway stands to the newest version. `problem` is empty, `away`, `follows_file`, `follows_office`, or the gateway's own
-    sentence."""
+    """How the gateway stands to the newest version. `problem` is empty, `away`, `follows_file`, `follows_office`, `stopped`
+    (`broken` says by which assertions), or the gateway's own sentence."""
 
     serial: int = 0
     in_force: int = 0
     problem: str = ""
     since: datetime | None = None
+    broken: tuple[Broken, ...] = ()
 
     @property
     def is_settled(self) -> bool:
@@ -63,15 +66,17 @@ class OfficeDuty:
 
     def __init__(
         self, database: Database, link: GatewayLink, state_dir: Path, now: Callable[[], datetime],
-        feed: ListFeed | None = None, *, elsewhere: str = "",
+        feed: ListFeed | None = None, *, elsewhere: str = "", assertions: AssertionCheck | None = None,
     ) -> None:  # fmt: skip
-        """`elsewhere` (`file`, `follow`): this gateway takes its orders from there, so nothing of this office goes to it."""
+        """`elsewhere` (`file`, `follow`): this gateway takes its orders from there, so nothing of this office goes to it. A version
+        that breaks one of `assertions` does not go out at all."""
         self.database = database
         self.link = link
         self.state_dir = state_dir
         self.now = now
         self.feed = feed
         self.elsewhere = _ELSEWHERE.get(elsewhere, "")
+        self.assertions = assertions
         self.standing = Standing()
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -104,10 +109,11 @@ class OfficeDuty:
             office = await open_office(connection, tenant)
             has_work = await _has_work(connection, office, now)
         in_force = await asyncio.to_thread(self._in_force)
+        broken: tuple[Broken, ...] = ()
         if has_work:
             async with self.database.write() as connection:
                 await carry_out(connection, office, now)
-                await publishing.publish(connection, office, self.state_dir, now, above=_serial_of(in_force))
+            broken = await self._publish(office, now, _serial_of(in_force))
         if self.elsewhere:
             # This machine's gateway takes its orders from a file or from another office: what is decided here goes out as the list only.
             async with self.database.read() as connection:
@@ -115,8 +121,20 @@ class OfficeDuty:
             self._note(serial, 0, self.elsewhere if serial else "")
         else:
             await self._bring_up(office, in_force)
+        if broken:
+            self._note(self.standing.serial, self.standing.in_force, STOPPED, broken)
         if self.feed is not None:
             await self.feed.follow(self.database, office)
+
+    async def _publish(self, office: Office, now: datetime, above: int) -> tuple[Broken, ...]:
+        """Write the next version; the assertions that stopped it."""
+        check = self.assertions.require if self.assertions is not None else None
+        try:
+            async with self.database.write() as connection:
+                await publishing.publish(connection, office, self.state_dir, now, above=above, check=check)
+        except ReleaseStopped as stopped:
+            return stopped.broken
+        return ()
 
     async def _bring_up(self, office: Office, in_force: release.Orders | None) -> None:
         """Put the newest version in force where it is not, and note that it is."""
@@ -149,8 +167,8 @@ class OfficeDuty:
                 await publishing.acknowledge(connection, office, serial, LOCAL_GATEWAY, now, now)
         self._note(serial, serial, "")
 
-    def _note(self, serial: int, in_force: int, problem: str) -> None:
-        fresh = Standing(serial, in_force, problem, self.standing.since)
+    def _note(self, serial: int, in_force: int, problem: str, broken: tuple[Broken, ...] = ()) -> None:
+        fresh = Standing(serial, in_force, problem, self.standing.since, broken)
         if (fresh.serial, fresh.in_force, fresh.problem) != (self.standing.serial, self.standing.in_force, self.standing.problem):
             if problem and problem != self.standing.problem:
                 log.warning("orders not in force", extra={"event": "office.waiting", "reason": problem, "serial": serial})

@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.engine import RowMapping
+
 from blocklists.normalize import key_of_name
+from blocklists.takedown.assertions import AssertionCheck, Broken, candidate
 from blocklists.takedown.model import Match
+from blocklists.takedown.workflow import TransitionRefused
 from gateway.errors import GenerationError
 from gateway.policy.index import ListIndex
 from gateway.release import read_manifest
@@ -40,6 +44,8 @@ class Preview:
     lookalikes: tuple[Touched, ...]
     listed: tuple[Touched, ...]
     known: bool
+    #: What must stay true and would not: an order that breaks one of these is not approved.
+    broken: tuple[Broken, ...] = ()
 
 
 def preview(hosts: Iterable[tuple[str, Match]], catalogue: Mapping[str, Any], state_dir: Path) -> Preview:
@@ -52,6 +58,24 @@ def preview(hosts: Iterable[tuple[str, Match]], catalogue: Mapping[str, Any], st
     index = _open_index(state_dir)
     listed = [] if index is None else [found for one in wanted for found in _listed(one, index)]
     return Preview(len(wanted), tuple(services[:MOST_SHOWN]), tuple(lookalikes[:MOST_SHOWN]), tuple(listed[:MOST_SHOWN]), index is not None)
+
+
+def broken_by(check: AssertionCheck, hosts: Iterable[tuple[str, Match]], order: RowMapping) -> tuple[Broken, ...]:
+    """The assertions that an order would break. Reads the lists in force: call it off the event loop."""
+    bands = order["bands"].split(",") if order["bands"] else ()
+    return check.broken_by(candidate(hosts, order["symbol"], bands))
+
+
+def require_unbroken(check: AssertionCheck, hosts: Iterable[tuple[str, Match]], order: RowMapping) -> None:
+    """Before an approval. Raises TransitionRefused with the first assertion that would not hold."""
+    broken = broken_by(check, hosts, order)
+    if broken:
+        one = broken[0].assertion
+        raise TransitionRefused(
+            "assertion",
+            f"Không duyệt được: độ tuổi {one.band} phải tới được {one.name}.",
+            f"Cannot be approved: band {one.band} must reach {one.name}.",
+        )
 
 
 def _service_hosts(catalogue: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -17,7 +17,8 @@ from admin.errors import AdminError, FieldMistake, InvalidInput, NotFound
 from admin.office import actor_of, masked, open_office
 from admin.officeform import CATEGORIES, EVERYBODY
 from admin.officeintake import read_intake
-from admin.officereads import find_entries, known_keys, order_clock, read_inbox, read_order, read_versions
+from admin.officepreview import require_unbroken
+from admin.officereads import find_entries, known_keys, order_clock, read_inbox, read_order, read_versions, taken_hosts
 from admin.officeschemas import (
     DecisionIn,
     EntryOut,
@@ -38,6 +39,7 @@ from admin.officeschemas import (
 from admin.permissions import Permission, authorise
 from admin.routes.api import Caller, IdempotencyKey, caller, made_before, note_made
 from admin.routes.apiprofiles import After, Limit
+from admin.routes.officeorders import APPROVALS
 from blocklists.takedown import cases, store
 from blocklists.takedown.deadlines import VIET_NAM
 from blocklists.takedown.documents import SymbolError, parse_symbol
@@ -130,6 +132,9 @@ async def step(who: Stepper, order_id: str, wanted: StepIn) -> OrderOut:
     """Verify, approve, reject: one move of the transition table. An approval is in force when the answer comes, if the gateway is there."""
     actor = _actor_with(who, _STEPS, wanted.step)
     async with _changing(who) as (connection, office):
+        if wanted.step in APPROVALS:
+            order, hosts = await store.order_row(connection, office, order_id), await taken_hosts(connection, office, order_id)
+            await asyncio.to_thread(require_unbroken, who.services.office.assertions, hosts, order)
         await store.move_order(connection, office, order_id, wanted.step, actor, who.now, wanted.reason)
     await who.services.office.duty.settle()
     return await _order(who, order_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -17,7 +18,7 @@ from admin.office import MASKED, open_office
 from admin.officeactions import forward_item, open_item
 from admin.officeform import CATEGORIES, first_values, read_order_form, values_of
 from admin.officeintake import Intake, Upload, read_intake, seal, tally, unseal
-from admin.officepreview import Preview, preview
+from admin.officepreview import Preview, broken_by, preview, require_unbroken
 from admin.officereads import known_keys, read_order, taken_hosts
 from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, actors_of, words_of
@@ -29,6 +30,7 @@ from blocklists.takedown.workflow import TransitionRefused
 router = APIRouter()
 
 SHOWN_ROWS = 300
+APPROVALS = ("approve", "second", "approve_urgent", "confirm")
 
 Read = Annotated[Visit, Depends(need(Permission.OFFICE_READ))]
 Register = Annotated[Visit, Depends(need(Permission.ORDER_REGISTER))]
@@ -152,6 +154,9 @@ async def open_name(visit: Annotated[Visit, Depends(need(Permission.NAME_OPEN))]
 async def _step(visit: Visit, order_id: str, verb: str) -> Response:
     async def act(office: store.Office, connection: Any) -> None:  # Any: the write transaction
         reason = visit.form.raw("reason")[:300]
+        if verb in APPROVALS:
+            order, hosts = await store.order_row(connection, office, order_id), await taken_hosts(connection, office, order_id)
+            await asyncio.to_thread(require_unbroken, visit.services.office.assertions, hosts, order)
         await store.move_order(connection, office, order_id, verb, actor_for(visit), visit.now, reason)
 
     return await _act(visit, order_id, act, publishes=True)
@@ -186,6 +191,7 @@ async def show_order(visit: Visit, order_id: str, *, fault: str = "", status: in
     if page.row["category"] != MASKED and page.row["state"] in ("parsed", "verified", "awaiting_second", "urgent"):
         services = visit.services
         reach = await asyncio.to_thread(lambda: preview(hosts, services.office.guard.document(), services.settings.state_dir))
+        reach = replace(reach, broken=await asyncio.to_thread(broken_by, services.office.assertions, hosts, page.row))
     context = {
         "page": page, "order": page.row, "say": words_of(visit), "reach": reach, "fault": fault, "opened": opened,
         "standing": visit.services.office.duty.standing, "will_block": len(hosts),

@@ -9,6 +9,7 @@ puts it in force; `acknowledge` records that it did.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -43,12 +44,13 @@ class Version:
 
 
 async def publish(
-    connection: AsyncConnection, office: Office, state_dir: Path, now: datetime, *, whole: bool = False, above: int = 0
-) -> Version | None:
+    connection: AsyncConnection, office: Office, state_dir: Path, now: datetime,
+    *, whole: bool = False, above: int = 0, check: Callable[[Mapping[str, Any]], None] | None = None,
+) -> Version | None:  # fmt: skip
     """Write the next version when anything changed; None when nothing did. The caller asks the supervisor to put it in force.
 
     `whole` writes the list once more though nothing changed (a gateway lost a segment); `above` is a serial that was seen in force, so that
-    a database put back from a backup never hands out a number twice.
+    a database put back from a backup never hands out a number twice. `check` may stop the version by raising.
     """
     table = tables.entries
     fresh = await _rows(connection, office, table.c.state == State.PUBLISHING.value, table.c.serial_in.is_(None))
@@ -64,6 +66,8 @@ async def publish(
     # New dates are a new id in the overlay: the old one leaves with the same version.
     moved = [row for row in fresh if row["published_as"] not in (None, overlay_id(row))]
     segment = await _segment(connection, office, enforced, [] if is_base else [*gone, *moved])
+    if check is not None:
+        check(segment)
     name = release.write_file(state_dir, segment)
     previous = last["digest"] if last else ""
     digest = hashlib.sha256(f"{previous}:{serial}:{name}".encode()).hexdigest()

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from admin.dependencies import Services
 from admin.office import open_office
 from admin.officeduty import OfficeDuty
 from admin.settings import AdminSettings
 from blocklists.database import Database
-from blocklists.takedown import store
+from blocklists.takedown import store, tables
 from blocklists.takedown.documents import parse_symbol
 from blocklists.takedown.model import Actor, Capacity, Enforceability, Match
 from blocklists.takedown.store import NewItem, NewOrder
@@ -144,3 +145,27 @@ async def test_a_refusal_of_the_gateway_is_told_and_tried_again(services: Servic
     assert "disk full" in (await services.office.duty.settle()).problem
     gateway.refuse = None
     assert (await services.office.duty.settle()).is_settled
+
+
+async def test_a_version_that_breaks_an_assertion_stops_and_lifting_frees_the_road(
+    services: Services, officers: Officers, gateway: OfficeGateway
+) -> None:
+    """Nothing of it goes out, the standing names the name and the age; once the entry is lifted the rest follows by itself."""
+    await approve(services, officers, "bad.example")
+    await services.office.duty.settle()
+    await approve(services, officers, "wikipedia.org")
+    standing = await services.office.duty.settle()
+    assert standing.problem == "stopped"
+    assert {(one.assertion.name, one.assertion.band.value) for one in standing.broken} >= {("wikipedia.org", "TH")}
+    assert gateway.enforced() == {"example.bad."}
+    async with services.database.write() as connection:
+        office = await open_office(connection, officers.tenant)
+        entry = await connection.execute(
+            select(tables.entries.c.id).where(tables.entries.c.host == "wikipedia.org", tables.entries.c.tenant_id == office.tenant)
+        )
+        await store.move_entry(
+            connection, office, str(entry.scalar()), "lift", Actor(officers.second, Capacity.APPROVER), services.now(), "nhầm"
+        )
+    await approve(services, officers, "worse.example")
+    assert (await services.office.duty.settle()).is_settled
+    assert gateway.enforced() == {"example.bad.", "example.worse."}

@@ -221,3 +221,16 @@ async def test_a_family_sees_no_office(app: ASGIApp, database: Database, now: da
     response = await parent.get("/office")
     await parent.close()
     assert response.status_code in (403, 404)
+
+
+async def test_an_order_that_closes_an_encyclopedia_is_not_approved(one: Visitor, two: Visitor, gateway: OfficeGateway) -> None:
+    """The approver sees beside the rows what must stay reachable, and the approval is refused with its name."""
+    path = await register(one, text=LETTER.replace("game-doi-the.example", "wikipedia.org"))
+    await decide(one, "leave")
+    await one.submit(f"{path}/verify")
+    await two.get(path)
+    assert "Những trang này phải luôn tới được" in two.text
+    await two.submit(f"{path}/approve", button=("step", "approve"))
+    assert two.response.status_code == 409
+    assert "phải tới được wikipedia.org" in two.text
+    assert gateway.orders is None
