@@ -24,6 +24,7 @@ class Permission(StrEnum):
     PROFILE_READ = "profile.read"
     PROFILE_TIGHTEN = "profile.tighten"
     PROFILE_LOOSEN = "profile.loosen"
+    CLASS_OPEN = "class.open"
     DEVICE_READ = "device.read"
     DEVICE_ASSIGN = "device.assign"
     HISTORY_MANAGE = "history.manage"
@@ -93,9 +94,9 @@ _OWN = frozenset({Permission.ACCOUNT_CHANGE})
 ROLES: Mapping[Role, frozenset[Permission]] = {
     # A history is a family's matter: no school role has it.
     Role.FIRST_PARENT: _RUN | _OWN | {Permission.HISTORY_MANAGE},
-    Role.SCHOOL_ADMIN: _RUN | _OWN,
-    # A teacher answers pupils and sees the classes; opening a window for a class comes with its own permission.
-    Role.TEACHER: _OWN | {Permission.STATUS_READ, Permission.PROFILE_READ, Permission.REQUEST_READ},
+    Role.SCHOOL_ADMIN: _RUN | _OWN | {Permission.CLASS_OPEN},
+    # A teacher sees the classes and opens one group for a class, for a lesson.
+    Role.TEACHER: _OWN | {Permission.CLASS_OPEN, Permission.STATUS_READ, Permission.PROFILE_READ, Permission.REQUEST_READ},
     # Who may verify may not approve: two roles, and the workflow refuses the same person in both.
     Role.VERIFIER: _OFFICE | _OWN | {Permission.ORDER_REGISTER, Permission.ORDER_VERIFY},
     Role.APPROVER: _OFFICE
@@ -109,6 +110,7 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
 CONFIRMED = frozenset(
     {
         Permission.PROFILE_LOOSEN,
+        Permission.CLASS_OPEN,
         Permission.TOKEN_MANAGE,
         Permission.ACCOUNT_CHANGE,
         Permission.PROFILE_ERASE,

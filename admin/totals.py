@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from admin.figures import store_categories
 from admin.history import store_names
 from admin.link import GatewayLink
 from admin.tables import daily_totals, handovers, profiles
@@ -38,6 +39,7 @@ async def collect(database: Database, link: GatewayLink, now: datetime) -> int:
             return 0
         await _store(connection, batches)
         await store_names(connection, batches)
+        await store_categories(connection, batches, now)
         await _write_serial(connection, max(int(batch["serial"]) for batch in batches))
         oldest = (now - KEEP).date().isoformat()
         await connection.execute(delete(daily_totals).where(daily_totals.c.day < oldest).execution_options(**EVERY_TENANT))

@@ -42,6 +42,7 @@ MISTAKES: Mapping[str, str] = {
     "label_name": _("This looks like a full name with a class. A nickname is enough."),
     "no_child": _("Please name at least one child."),
     "locked": _("This is locked for this age."),
+    "class_off": _("The internet of this class is switched off now. Who switched it off can switch it on again."),
     "dates_backwards": _("The last day comes before the first."),
     "dates_long": _("At most 150 days at a time."),
     "child_agrees": _("From seven years on the child agrees, too. Please read it together."),

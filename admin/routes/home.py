@@ -10,12 +10,15 @@ from starlette.responses import Response
 from admin.apply import read_enforcement
 from admin.audit import read_rows as read_journal
 from admin.dependencies import Visit, need
+from admin.figures import read_figures
 from admin.home import read_cards
 from admin.link import GatewayAway, SeenDevice
 from admin.permissions import Permission
 from admin.policyfile import has_policy
+from admin.profiles import list_sites
 from admin.requests import count_waiting
 from admin.tenants import is_alone
+from blocklists.tables import OrganisationKind
 
 router = APIRouter()
 
@@ -34,7 +37,13 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
         cards = await read_cards(connection, visit.tenant_id, seen, visit.services.shelves.current(), visit.now)
         waiting = await count_waiting(connection, visit.tenant_id, visit.now)
         enforcement = await read_enforcement(connection, visit.tenant_id)
-    context = {"cards": cards, "waiting": waiting, "away": away, "enforcement": enforcement, "shelf": visit.services.shelves.current()}
+        figures = None
+        if visit.tenant.kind is OrganisationKind.SCHOOL:
+            figures = await read_figures(connection, visit.tenant_id, visit.now, visit.tenant.time_zone)
+        sites = await list_sites(connection, visit.tenant_id)
+    networks = [network for site in sites for network in site.networks]
+    context = {"figures": figures, "networks": networks}
+    context |= {"cards": cards, "waiting": waiting, "away": away, "enforcement": enforcement, "shelf": visit.services.shelves.current()}
     return visit.page("home/home.html", context)
 
 

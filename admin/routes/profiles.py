@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -19,7 +20,7 @@ from admin.forms import Form, read_clock
 from admin.history import stop_history
 from admin.home import make_card
 from admin.hours import paint_week
-from admin.overrides import end_override, load_override, read_end, start_override
+from admin.overrides import end_override, list_overrides, load_override, read_end, start_override
 from admin.pages.weekgrid import draw_week, monday_of
 from admin.permissions import Permission
 from admin.policyfile import read_rows
@@ -55,6 +56,8 @@ TREATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "social": ("people", ("social",)),
     "chat": ("phone", ("chat",)),
 }
+#: Minutes a teacher may open something for a class; a lesson, two lessons.
+LESSONS = (15, 45, 90)
 ENDS = ("30m", "1h", "2h", "morning")
 
 
@@ -117,6 +120,42 @@ async def end_act(profile: str, act: str, visit: Writer) -> Response:
         visit.require(Permission.PROFILE_LOOSEN)
     async with visit.services.database.write() as connection:
         await end_override(connection, visit.act, found)
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go(f"/profiles/{profile}?stored=1")
+
+
+@router.post("/profiles/{profile}/lesson")
+async def open_for_class(profile: str, visit: Annotated[Visit, Depends(need(Permission.CLASS_OPEN))]) -> Response:
+    """A teacher opens one group that may be delegated for a class, for a lesson; never what is locked."""
+    shelf = visit.services.shelves.current()
+    code = visit.form.raw("category")
+    minutes = visit.form.one_of("minutes", [str(one) for one in LESSONS])
+    async with visit.services.database.read() as connection:
+        found = await load_profile(connection, visit.tenant_id, profile)
+        acts = await list_overrides(connection, visit.tenant_id, visit.now)
+    if found.kind is not ProfileKind.CLASS:
+        raise NotFound
+    if code not in shelf.leisure or shelf.cell(code, found.band, found.band).locked:
+        visit.form.mistake("category", "required" if not code else "locked")
+    if any(act.profile_id == found.id and act.kind is OverrideKind.OFF and act.is_active(visit.now) for act in acts):
+        visit.form.mistake("category", "class_off")
+    if visit.form.mistakes:
+        return await _overview(visit, profile, False, tuple(visit.form.mistakes), 422)
+    until = visit.now + timedelta(minutes=int(minutes))
+    async with visit.services.database.write() as connection:
+        await start_override(connection, visit.act, found.id, OverrideKind.OPEN, until, [(TargetKind.CATEGORY, code)])
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go(f"/profiles/{profile}?stored=1")
+
+
+@router.post("/profiles/{profile}/lesson/end")
+async def close_for_class(profile: str, visit: Annotated[Visit, Depends(need(Permission.CLASS_OPEN))]) -> Response:
+    """Close it again before its time."""
+    async with visit.services.database.write() as connection:
+        found = await load_profile(connection, visit.tenant_id, profile)
+        for act in await list_overrides(connection, visit.tenant_id, visit.now):
+            if act.profile_id == found.id and act.kind is OverrideKind.OPEN:
+                await end_override(connection, visit.act, act)
     await visit.services.applier.settle(visit.tenant_id)
     return visit.go(f"/profiles/{profile}?stored=1")
 
@@ -254,6 +293,10 @@ async def _overview(visit: Visit, profile: str, stored: bool, mistakes: tuple[Fi
         "watched_until": rows.watches[found.id][1] if found.id in rows.watches else None,
         "watched": watched,
         "may_watch": found.kind is ProfileKind.CHILD and found.band in WATCHABLE,
+        "lessons": LESSONS,
+        "lesson_groups": [
+            code for code in shelf.leisure if found.kind is ProfileKind.CLASS and not shelf.cell(code, found.band, found.band).locked
+        ],
         "kept_days": rows.kept.get(found.id, 0),
         "stored": stored,
         "mistakes": mistakes,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -25,7 +26,9 @@ from blocklists.tables import Role
 from gateway.settings import DnsSettings, Endpoint, GatewaySettings, UpstreamSettings
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.family import Family, make_family
+from tests.support.gateway import Gateway
 from tests.support.generation import category, make_generation, order, policy, profile, segment
+from tests.support.livegateway import live_gateway
 from tests.support.tenantwatch import tenants_watched
 from tests.support.visitor import Visitor
 
@@ -139,6 +142,20 @@ async def family(services: Services) -> Family:
 def act(family: Family, now: datetime) -> Act:
     """The parent, acting now."""
     return Act(family.tenant, by_account(family.account, Role.FIRST_PARENT), now)
+
+
+@pytest.fixture
+def gateway_running(tmp_path: Path) -> Iterator[Gateway]:
+    """The real gateway."""
+    with live_gateway(tmp_path / "gateway") as running:
+        yield running
+
+
+@pytest.fixture
+def live(database: Database, settings: AdminSettings, pages: Pages, gateway_running: Gateway) -> Services:
+    """Services that speak to the real gateway, on the real clock."""
+    beside = replace(settings, state_dir=gateway_running.folder / "var")
+    return make_services(beside, database, lambda: datetime.now(UTC).timestamp(), pages)
 
 
 @pytest.fixture

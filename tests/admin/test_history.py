@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import subprocess
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import date, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
 
-from admin.app import make_services
 from admin.audit import Act
 from admin.dependencies import Services
 from admin.devices import Match, assign_device
 from admin.errors import Conflict, InvalidInput
 from admin.familytables import history_consents, history_rows
 from admin.history import count_seals, days_of, find_keeping, forget_history, read_day, start_history, stop_history, store_names
-from admin.link import GatewayLink
-from admin.pages.render import Pages
 from admin.policyfile import cut, read_rows
-from admin.settings import AdminSettings
 from admin.tables import site_networks, sites
 from admin.values import DeviceMatch
-from blocklists.database import Database
 from blocklists.tables import new_id
 from gateway.policy.model import Band
 from tests.support.family import Family
-from tests.support.gateway import Gateway, RunningUpstream
+from tests.support.gateway import Gateway
+from tests.support.livegateway import counted
 
 ZONE = "Asia/Ho_Chi_Minh"
 
@@ -114,52 +105,6 @@ async def test_forgotten_after_the_days_agreed(services: Services, family: Famil
         assert await forget_history(connection, now + timedelta(hours=23)) == 0
         assert await forget_history(connection, now + timedelta(hours=24)) == 1
         assert await count_seals(connection, family.tenant, family.bi.id) == 0
-
-
-SETTINGS = """
-state_dir: {folder}/var
-dns: {listen: ["127.0.0.1:0"], workers: 1, name: lachan.internal}
-upstreams: {servers: ["udp://127.0.0.1:{upstream}"]}
-metrics: {listen: "127.0.0.1:{metrics}"}
-"""
-
-
-@pytest.fixture
-def gateway_running(tmp_path: Path) -> Iterator[Gateway]:
-    """The real gateway with an upstream that knows a few names."""
-    (tmp_path / "gateway").mkdir()
-    names = ("scratch.mit.edu", "www.tongdai111.vn", "www.vnexpress.net", "quiet.example")
-    with (
-        RunningUpstream({(name, "A"): ["192.0.2.80"] for name in names}) as upstream,
-        Gateway(tmp_path / "gateway", SETTINGS, upstream=upstream.port) as running,
-    ):
-        yield running
-
-
-@pytest.fixture
-async def live(
-    database: Database, settings: AdminSettings, pages: Pages, gateway_running: Gateway, tmp_path: Path
-) -> AsyncIterator[Services]:
-    """Services that speak to the real gateway, on the real clock."""
-    state_dir = tmp_path / "gateway" / "var"
-    yield make_services(replace(settings, state_dir=state_dir), database, lambda: datetime.now(UTC).timestamp(), pages)
-
-
-def workers_of(running: Gateway) -> list[int]:
-    return [
-        int(pid) for pid in subprocess.run(["pgrep", "-P", str(running.pid)], capture_output=True, text=True, check=True).stdout.split()
-    ]
-
-
-async def counted(running: Gateway, link: GatewayLink) -> list[dict[str, object]]:
-    """What the workers counted: a worker that is told to end hands over first."""
-    for pid in workers_of(running):
-        os.kill(pid, signal.SIGTERM)
-    for _ in range(200):
-        await asyncio.sleep(0.05)
-        if batches := await link.activity(0):
-            return [dict(batch) for batch in batches]
-    raise AssertionError("nothing was handed over")
 
 
 async def test_names_of_queries_below_fifteen_and_categories_from_fifteen(

@@ -9,10 +9,19 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp
 
+from admin.audit import Act, by_account
 from admin.dependencies import Services
+from admin.overrides import list_overrides
+from admin.passwords import Passwords
+from admin.profiles import list_profiles
+from admin.setup import NewChild, Owner, Plan, make_tenant
+from admin.tenants import create_account, grant_role
+from admin.values import TargetKind
+from blocklists.tables import OrganisationKind, Role
+from gateway.policy.model import Band
 from tests.admin.conftest import Clock
 from tests.support.controlsocket import ScriptedGateway
-from tests.support.family import Family
+from tests.support.family import WORDS, Family
 from tests.support.people import PASSWORD, make_person
 from tests.support.visitor import Visitor
 
@@ -184,3 +193,50 @@ async def test_form_without_its_token_is_refused(parent: Visitor, family: Family
     for token in ("", "0" * 64):
         response = await parent.post(f"/profiles/{family.bi.id}/off", {"until": "1h", "_form": token})
         assert response.status_code == 403
+
+
+async def test_teacher_opens_one_group_for_a_lesson(services: Services, app: ASGIApp, now: datetime) -> None:
+    """From a phone: one group for at most ninety minutes, never what is locked; a teacher has no other button."""
+    plan = Plan(
+        kind=OrganisationKind.SCHOOL,
+        owner=Owner("truong", await Passwords().hash(PASSWORD), "vi"),
+        children=(NewChild("7B", Band.CS),),
+        devices=(),
+        networks=("10.1.0.0/16",),
+        messenger=False,
+        words=WORDS,
+    )
+    async with services.database.write() as connection:
+        made = await make_tenant(connection, plan, services.shelves.current(), now)
+        act = Act(made.tenant, by_account(made.account, Role.SCHOOL_ADMIN), now)
+        teacher = await create_account(connection, "co-lan", "co-lan", plan.owner.password_hash, "vi", now)
+        await grant_role(connection, act, teacher, Role.TEACHER)
+        (klass,) = [one for one in await list_profiles(connection, made.tenant) if one.label == "7B"]
+    phone = Visitor(app, address="10.1.0.7")
+    await phone.sign_in("co-lan", PASSWORD)
+    await phone.get(f"/profiles/{klass.id}")
+    assert not phone.has_form(f"/profiles/{klass.id}/off")
+    lesson = f"/profiles/{klass.id}/lesson"
+    assert (await phone.submit(lesson, {"category": "gamb"}, ("minutes", "45"))).status_code == 422
+    assert (await phone.submit(lesson, {"category": "video"}, ("minutes", "90"))).status_code == 200
+    async with services.database.read() as connection:
+        (longest,) = await list_overrides(connection, made.tenant, now)
+    assert longest.ends_at - now == timedelta(minutes=90)
+    await phone.submit(lesson, {"category": "video"}, ("minutes", "45"))
+    async with services.database.read() as connection:
+        (opened,) = await list_overrides(connection, made.tenant, now)
+    assert (opened.ends_at - now, opened.targets) == (timedelta(minutes=45), ((TargetKind.CATEGORY, "video"),))
+    await phone.submit(f"{lesson}/end")
+    async with services.database.read() as connection:
+        assert await list_overrides(connection, made.tenant, now) == []
+    await phone.close()
+
+
+async def test_watch_first_is_begun_and_ended(visitor: Visitor, family: Family) -> None:
+    """One press each; the page says until when, and how much would have been blocked."""
+    await visitor.sign_in("me", PASSWORD)
+    await visitor.get(f"/profiles/{family.bi.id}")
+    await visitor.submit(f"/profiles/{family.bi.id}/watch")
+    assert "Đang xem trước đến" in visitor.text and "0 lượt lẽ ra bị chặn" in visitor.text
+    await visitor.submit(f"/profiles/{family.bi.id}/watch/end")
+    assert "Đang xem trước đến" not in visitor.text

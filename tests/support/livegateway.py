@@ -1,0 +1,52 @@
+"""The real gateway under a control plane of the test's own: for figures that come from queries which were sent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from admin.link import GatewayLink
+from tests.support.gateway import Gateway, RunningUpstream
+
+SETTINGS = """
+state_dir: {folder}/var
+dns: {listen: ["127.0.0.1:0"], workers: 1, name: lachan.internal}
+upstreams: {servers: ["udp://127.0.0.1:{upstream}"]}
+metrics: {listen: "127.0.0.1:{metrics}"}
+"""
+
+
+NAMES = ("scratch.mit.edu", "www.tongdai111.vn", "www.vnexpress.net", "quiet.example", "www.roblox.com", "www.facebook.com")
+
+
+@contextmanager
+def live_gateway(folder: Path) -> Iterator[Gateway]:
+    """The real gateway with an upstream that knows a few names; its state lies in `folder/var`."""
+    folder.mkdir()
+    with (
+        RunningUpstream({(name, "A"): ["192.0.2.80"] for name in NAMES}) as upstream,
+        Gateway(folder, SETTINGS, upstream=upstream.port) as running,
+    ):
+        yield running
+
+
+def workers_of(running: Gateway) -> list[int]:
+    return [
+        int(pid) for pid in subprocess.run(["pgrep", "-P", str(running.pid)], capture_output=True, text=True, check=True).stdout.split()
+    ]
+
+
+async def counted(running: Gateway, link: GatewayLink) -> list[dict[str, object]]:
+    """What the workers counted: a worker that is told to end hands over first."""
+    for pid in workers_of(running):
+        os.kill(pid, signal.SIGTERM)
+    for _ in range(200):
+        await asyncio.sleep(0.05)
+        if batches := await link.activity(0):
+            return [dict(batch) for batch in batches]
+    raise AssertionError("nothing was handed over")
