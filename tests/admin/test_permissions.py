@@ -100,6 +100,7 @@ def test_every_permission_belongs_to_a_role_and_a_scope_can_reach_it() -> None:
         Permission.PROFILE_ERASE,
         Permission.SYSTEM_BACKUP,
         Permission.HISTORY_MANAGE,
+        Permission.CLASS_OPEN,
     }
     assert set(Permission) - people_only == frozenset().union(*SCOPES.values())
 
