@@ -9,8 +9,11 @@ from datetime import datetime
 import pytest
 from starlette.types import ASGIApp
 
+from admin.dependencies import Services
 from admin.settings import AdminSettings
 from blocklists.database import Database
+from blocklists.takedown.assertions import Assertion
+from gateway.policy.model import Band
 from tests.admin.conftest import Clock
 from tests.support.office import LETTER, OfficeGateway, Officers, make_officers, officer, paper
 from tests.support.visitor import Visitor
@@ -223,14 +226,17 @@ async def test_a_family_sees_no_office(app: ASGIApp, database: Database, now: da
     assert response.status_code in (403, 404)
 
 
-async def test_an_order_that_closes_an_encyclopedia_is_not_approved(one: Visitor, two: Visitor, gateway: OfficeGateway) -> None:
+async def test_an_order_that_breaks_an_assertion_is_not_approved(
+    one: Visitor, two: Visitor, gateway: OfficeGateway, services: Services
+) -> None:
     """The approver sees beside the rows what must stay reachable, and the approval is refused with its name."""
-    path = await register(one, text=LETTER.replace("game-doi-the.example", "wikipedia.org"))
+    services.office.assertions.assertions = (Assertion(Band.TH, "reach", "game-doi-the.example"),)
+    path = await register(one)
     await decide(one, "leave")
     await one.submit(f"{path}/verify")
     await two.get(path)
     assert "Những trang này phải luôn tới được" in two.text
     await two.submit(f"{path}/approve", button=("step", "approve"))
     assert two.response.status_code == 409
-    assert "phải tới được wikipedia.org" in two.text
+    assert "phải tới được game-doi-the.example" in two.text
     assert gateway.orders is None
