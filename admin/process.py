@@ -26,12 +26,14 @@ from admin.audit import keep_checkpoint
 from admin.dependencies import Services
 from admin.history import forget_history
 from admin.link import GatewayAway
+from admin.office import find_office, open_office
 from admin.officefeed import open_feed
 from admin.requests import forget_old
 from admin.settings import AdminSettings
 from admin.setup import drop_token, ensure_token, setup_link
 from admin.tenants import is_empty
 from admin.totals import collect
+from blocklists.takedown.cases import forget_notes
 from gateway.clock import POLL_SECONDS, WallClock
 from gateway.errors import StartError
 from gateway.settings import Endpoint
@@ -184,6 +186,8 @@ async def _collect(services: Services) -> None:
                 await collect(services.database, services.link, now)
             async with services.database.write() as connection:
                 await forget_old(connection, now)
+                if (tenant := await find_office(connection, now)) is not None:
+                    await forget_notes(connection, await open_office(connection, tenant), now)
                 await forget_history(connection, now)
         except Exception:
             # Counting must never end the process; the next minute tries again.

@@ -13,6 +13,7 @@ from admin.dependencies import Visit, need
 from admin.figures import read_figures
 from admin.home import read_cards
 from admin.link import GatewayAway, SeenDevice
+from admin.officebulletins import bulletins_for
 from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.profiles import list_sites
@@ -40,9 +41,10 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
         figures = None
         if visit.tenant.kind is OrganisationKind.SCHOOL:
             figures = await read_figures(connection, visit.tenant_id, visit.now, visit.tenant.time_zone)
+        news = await bulletins_for(connection, visit.tenant_id, visit.now)
         sites = await list_sites(connection, visit.tenant_id)
     networks = [network for site in sites for network in site.networks]
-    context = {"figures": figures, "networks": networks}
+    context: dict[str, object] = {"figures": figures, "networks": networks, "news": news}
     context |= {"cards": cards, "waiting": waiting, "away": away, "enforcement": enforcement, "shelf": visit.services.shelves.current()}
     return visit.page("home/home.html", context)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import date, datetime, time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -13,6 +14,7 @@ from admin.dependencies import Visit, need
 from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
 from admin.invitations import open_places, propose, second
 from admin.office import masked, open_office
+from admin.officebulletins import LONGEST_TEXT, NewBulletin, add_bulletin, bulletins_of, end_bulletin
 from admin.officecases import read_report, read_review
 from admin.officedirectives import add_directive, directives_in_force, officers
 from admin.officereads import (
@@ -28,6 +30,7 @@ from admin.routes.officeparts import actor_for, actors_of, words_of
 from admin.setup import public_url
 from blocklists.tables import Role
 from blocklists.takedown import cases, store
+from blocklists.takedown.deadlines import VIET_NAM
 from blocklists.takedown.documents import SymbolError
 from blocklists.takedown.workflow import TransitionRefused
 
@@ -226,6 +229,35 @@ async def directive(visit: Annotated[Visit, Depends(need(Permission.ORDER_APPROV
     return visit.go("/office/more")
 
 
+@router.post("/office/bulletins")
+async def bulletin(visit: Annotated[Visit, Depends(need(Permission.ORDER_APPROVE))]) -> Response:
+    """Tell the schools and families of a place something, or warn them about a site; nothing is blocked by it."""
+    form = visit.form
+    kind = form.one_of("kind", ("bulletin", "advisory"))
+    title, symbol, text = form.text("title", 200), form.text("symbol", 160), form.text("text", LONGEST_TEXT, required=False)
+    place, host = form.text("place", 8, required=False), form.text("host", 253, required=False)
+    try:
+        ends = datetime.combine(date.fromisoformat(form.raw("ends_on")), time(23, 59, 59), VIET_NAM)
+    except ValueError:
+        ends = visit.now
+        form.mistake("ends_on", "date_form")
+    form.check()
+    fresh = NewBulletin("advisory" if kind == "advisory" else "bulletin", title, text, symbol, ends, place, host)
+    async with visit.services.database.write() as connection:
+        office = await open_office(connection, visit.tenant_id)
+        await add_bulletin(connection, office, actor_for(visit), fresh, visit.now)
+    return visit.go("/office/more")
+
+
+@router.post("/office/bulletins/{bulletin_id}/end")
+async def stop_bulletin(visit: Annotated[Visit, Depends(need(Permission.ORDER_APPROVE))], bulletin_id: str) -> Response:
+    """Take a bulletin down."""
+    async with visit.services.database.write() as connection:
+        office = await open_office(connection, visit.tenant_id)
+        await end_bulletin(connection, office, actor_for(visit), bulletin_id, visit.now)
+    return visit.go("/office/more")
+
+
 @router.post("/office/officers")
 async def propose_officer(visit: Appoint) -> Response:
     """Propose a further officer, appointed by a document; another officer must agree."""
@@ -249,10 +281,11 @@ async def _more(visit: Visit, link: str = "") -> Response:
     async with visit.services.database.read() as connection:
         office = await open_office(connection, visit.tenant_id)
         rows = await directives_in_force(connection, office, visit.now)
+        news = await bulletins_of(connection, office, visit.now)
         people = await officers(connection, visit.tenant_id, visit.now)
         places = await open_places(connection, visit.tenant_id)
     context = {
         "directives": rows, "people": people, "places": places, "link": link, "say": words_of(visit),
-        "me": visit.signed_in.actor.account_id,
+        "me": visit.signed_in.actor.account_id, "news": news,
     }  # fmt: skip
     return visit.page("office/more.html", context)

@@ -26,6 +26,8 @@ from blocklists.takedown.workflow import TransitionRefused, decide
 CODE_SIGNS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 CODE_LENGTH = 8
 NOTE_LENGTH = 200
+NOTE_LIFE = timedelta(days=30)
+"""How long after closing the free text of a report or a review is kept."""
 
 _PERSONAL = (
     ("phone", re.compile(r"(?:\+?84|0)(?:[\s.-]?\d){8,10}\b")),
@@ -33,6 +35,9 @@ _PERSONAL = (
     ("class", re.compile(r"\b(?:lớp|lop|class)\s*\d{1,2}\s*[a-zđ]\d{0,2}\b", re.IGNORECASE)),
     ("mail", re.compile(r"\S+@\S+\.\S+")),
 )
+
+
+_FORGOTTEN = {"host": None, "note": "", "category": "", "site_digest": None}
 
 
 def new_code() -> str:
@@ -100,7 +105,10 @@ async def move_report(
     elif verb == "approve":
         values["approved_by"] = actor.account
     elif verb == "refer":
-        values |= {"referred_to": referred_to, "referral_code": new_code()}
+        if not referred_to.strip():
+            raise TransitionRefused("office_missing", "Hãy ghi chuyển cho cơ quan nào.", "Say to which office it goes.")
+        # What is left is a pointer: the code, the time, the office. Nothing that was told stays here.
+        values |= {"referred_to": referred_to.strip(), "referral_code": new_code(), "reason": "", **_FORGOTTEN}
     elif verb == "merge":
         values["merged_into"] = merged_into
     if event.after in (State.REFERRED, State.MERGED, State.REJECTED, State.CLOSED):
@@ -108,6 +116,15 @@ async def move_report(
     await connection.execute(update(table).where(table.c.id == report_id, table.c.tenant_id == office.tenant).values(**values))
     await record(connection, office, actor, verb, Kind.REPORT, report_id, now, before=event.before.value, after=event.after.value)
     return event
+
+
+async def forget_notes(connection: AsyncConnection, office: Office, now: datetime) -> int:
+    """Empty what people wrote in reports and reviews that were closed long ago; the skeletons stay for the counts. How many."""
+    emptied = 0
+    for table, closed in ((tables.reports, tables.reports.c.closed_at), (tables.reviews, tables.reviews.c.decided_at)):
+        old = (table.c.tenant_id == office.tenant, table.c.note != "", closed <= now - NOTE_LIFE)
+        emptied += int((await connection.execute(update(table).where(*old).values(note=""))).rowcount)
+    return emptied
 
 
 async def ask_review(connection: AsyncConnection, office: Office, entry_id: str, reason: str, note: str, now: datetime) -> str:

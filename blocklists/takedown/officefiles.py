@@ -1,4 +1,5 @@
-"""Office files → text or rows: CSV, XLSX, DOCX, mail text. The file is read from memory and dropped; nothing of it is stored.
+"""Office files → text or rows: CSV, XLSX, DOCX, the text of a PDF, mail text. The file is read from memory and
+dropped; nothing of it is stored.
 
 Reads with bounds: a workbook of at most `MAX_ROWS` rows and `MAX_COLUMNS` columns, a document of at most `MAX_TEXT` characters; a zip
 that unpacks to more than `MAX_UNPACKED` bytes is refused before anything is read. Runs in a job, off the event loop.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import zipfile
 from collections.abc import Iterator
 from email import message_from_bytes, policy
@@ -18,6 +20,7 @@ MAX_BYTES = 32 * 1024 * 1024
 MAX_UNPACKED = 256 * 1024 * 1024
 MAX_ROWS = 200_000
 MAX_COLUMNS = 40
+MAX_PAGES = 2000
 MAX_TEXT = 20_000_000
 
 
@@ -37,10 +40,7 @@ def read_file(name: str, content: bytes) -> Iterator[list[str]]:
         raise UnreadableFile("too_big", "Tệp quá lớn (tối đa 32 MB). Hãy tách ra.", "The file is too big (32 MB at most). Split it.")
     ending = name.rpartition(".")[2].lower()
     if content[:4] == b"%PDF":
-        raise UnreadableFile(
-            "pdf", "Tệp PDF: hãy chép chữ rồi dán vào ô bên dưới. Nếu không chép được thì đây là ảnh quét, chưa có chữ: hãy gõ danh sách.",
-            "A PDF: copy its text into the box below. If nothing can be copied it is a scanned picture without text: type the list.",
-        )  # fmt: skip
+        return iter(_pdf(content))
     if content[:4] == b"PK\x03\x04":
         _check_zip(content)
         return _workbook(content) if ending in ("xlsx", "xlsm") else _document(content)
@@ -90,6 +90,37 @@ def _document(content: bytes) -> Iterator[list[str]]:
     for table in document.tables:
         for row in table.rows:
             yield [cell.text for cell in row.cells[:MAX_COLUMNS]]
+
+
+def _pdf(content: bytes) -> list[list[str]]:
+    """The lines of every page. Pictures are never looked at: a scan without text is said to be one."""
+    import pypdf
+    from pypdf.errors import PyPdfError
+
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # its warnings quote the file
+    lines: list[list[str]] = []
+    try:
+        reader = pypdf.PdfReader(io.BytesIO(content))
+        if reader.is_encrypted and not reader.decrypt(""):
+            vi, en = "Tệp PDF có mật khẩu: hãy lưu lại không mật khẩu.", "The PDF has a password: save it without one."
+            raise UnreadableFile("locked", vi, en)
+        letters = 0
+        for page in reader.pages[:MAX_PAGES]:
+            text = page.extract_text()
+            letters += len(text)
+            if letters > MAX_TEXT:
+                break
+            lines += [[line] for line in text.splitlines() if line.strip()]
+    except UnreadableFile:
+        raise
+    except (PyPdfError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OSError) as error:
+        raise UnreadableFile("broken", "Tệp PDF hỏng, không mở được.", "The PDF is broken and cannot be opened.") from error
+    if not lines:
+        raise UnreadableFile(
+            "scan", "Tệp PDF này là ảnh quét, chưa có chữ: hãy gõ danh sách vào ô bên dưới.",
+            "This PDF is a scanned picture without text: type the list into the box below.",
+        )  # fmt: skip
+    return lines[:MAX_ROWS]
 
 
 def _mail(content: bytes) -> Iterator[list[str]]:

@@ -196,7 +196,9 @@ TABLE: tuple[Transition, ...] = (
     _row(Kind.REPORT, "start", {State.TRIAGED}, State.VERIFYING, _VERIFIER),
     _row(Kind.REPORT, "propose", {State.VERIFYING}, State.PROPOSED, _VERIFIER, has_reason),
     _row(Kind.REPORT, "approve", {State.PROPOSED}, State.APPROVED, _APPROVER, verifier_is_another, dates_are_lawful),
-    _row(Kind.REPORT, "close", {State.REFERRED, State.MERGED, State.REJECTED, State.APPROVED}, State.CLOSED, _OFFICE | _SYSTEM),
+    _row(Kind.REPORT, "close", {State.MERGED, State.REJECTED, State.APPROVED}, State.CLOSED, _OFFICE | _SYSTEM),
+    # A referred case is not ours any more: nobody of the office moves it.
+    _row(Kind.REPORT, "close", {State.REFERRED}, State.CLOSED, _SYSTEM),
     _row(Kind.ORDER, "parse", {State.REGISTERED, State.PARSED}, State.PARSED, _VERIFIER),
     _row(Kind.ORDER, "verify", {State.PARSED}, State.VERIFIED, _VERIFIER, is_not_held, has_no_open_item),
     _row(Kind.ORDER, "send_back", {State.VERIFIED, State.AWAITING_SECOND}, State.PARSED, _APPROVER, has_reason),

@@ -55,9 +55,9 @@ def test_letter_and_annex_are_read_together(guard: Guard) -> None:
     assert intake.file_digest is not None
 
 
-def test_a_scanned_pdf_says_what_to_do(guard: Guard) -> None:
-    """A picture without text is told as such."""
-    with pytest.raises(UnreadableFile, match="scanned"):
+def test_a_broken_pdf_says_what_to_do(guard: Guard) -> None:
+    """A file that is cut off is told as such."""
+    with pytest.raises(UnreadableFile, match="broken"):
         read(guard, "", Upload("quet.pdf", b"%PDF-1.7"))
 
 

@@ -79,3 +79,21 @@ async def test_what_does_not_exist_is_not_found(app: ASGIApp, services: Services
     one = await officer(app, "verifier")
     assert (await one.get(path)).status_code == 404
     await one.close()
+
+
+async def test_an_approver_writes_a_bulletin_and_takes_it_down(app: ASGIApp, services: Services, now: datetime) -> None:
+    """A person's data and an address with a path are refused beside their field; the rest shows until it is taken down."""
+    await make_officers(services.database, now)
+    two = await officer(app, "approver")
+    await two.get("/office/more")
+    good = {"kind": "advisory", "title": "Cẩn thận trang giả", "symbol": "412/QĐ-SVHTTDL", "host": "gia.example", "ends_on": "2026-12-31"}
+    for wrong in ({"text": "em ở lớp 7A"}, {"text": "xem gia.example/bai-viet"}, {"host": "không có"}, {"ends_on": "2020-01-01"}):
+        await two.submit("/office/bulletins", good | wrong)
+        assert two.response.status_code == 422, wrong
+        await two.get("/office/more")
+    await two.submit("/office/bulletins", good)
+    assert "Cẩn thận trang giả" in two.text
+    assert "đến hết 31/12/2026" in two.text
+    await two.submit(next(form.action for form in two.forms if form.action.endswith("/end")))
+    assert "Cẩn thận trang giả" not in two.text
+    await two.close()

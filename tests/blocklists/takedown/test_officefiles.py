@@ -7,7 +7,9 @@ import zipfile
 
 import docx
 import openpyxl
+import pypdf
 import pytest
+from playwright.sync_api import sync_playwright
 
 from blocklists.takedown.importer import known_endings
 from blocklists.takedown.officefiles import UnreadableFile, read_file
@@ -55,7 +57,7 @@ def test_mail_gives_its_plain_text() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "code"),
     [
-        ("scan.pdf", b"%PDF-1.7 ...", "pdf"),
+        ("broken.pdf", b"%PDF-1.7 ...", "broken"),
         ("old.doc", b"\xd0\xcf\x11\xe0" + bytes(600), "old_office"),
         ("broken.xlsx", b"PK\x03\x04" + bytes(60), "broken"),
         ("big.txt", b"x" * (32 * 1024 * 1024 + 1), "too_big"),
@@ -79,3 +81,35 @@ def test_zip_bomb_is_refused_before_it_is_read() -> None:
     with pytest.raises(UnreadableFile) as refusal:
         hosts("bomb.xlsx", content.getvalue())
     assert refusal.value.code == "unpacks_too_big"
+
+
+def test_a_pdf_without_text_is_said_to_be_a_scan() -> None:
+    """Nothing can be read from a picture: the officer is asked to type."""
+    content = io.BytesIO()
+    writer = pypdf.PdfWriter()
+    writer.add_blank_page(200, 200)
+    writer.write(content)
+    with pytest.raises(UnreadableFile) as refusal:
+        hosts("quet.pdf", content.getvalue())
+    assert "ảnh quét, chưa có chữ" in refusal.value.vi
+    assert "gõ" in refusal.value.vi
+
+
+@pytest.mark.full
+def test_the_text_of_a_pdf_gives_its_addresses() -> None:
+    """A letter as a browser prints it, with Vietnamese letters and two pages; one with a password asks for one without."""
+    lines = ["Số: 412/QĐ-SVHTTDL", "đề nghị ngăn chặn các trang lừa đảo trẻ em:", "1. hxxps://qua-tang[.]net", "2. tiền-ảo.vn"]
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = browser.new_page()
+        page.set_content("".join(f"<p>{line}</p>" for line in lines) + "<p style='break-before:page'>3. bad-3.com</p>")
+        content = page.pdf()
+        browser.close()
+    assert hosts("cong-van.pdf", content) == ["hxxps://qua-tang.net", "tiền-ảo.vn", "bad-3.com"]
+    locked = io.BytesIO()
+    writer = pypdf.PdfWriter(io.BytesIO(content))
+    writer.encrypt("mật khẩu", algorithm="RC4-128")
+    writer.write(locked)
+    with pytest.raises(UnreadableFile) as refusal:
+        hosts("khoa.pdf", locked.getvalue())
+    assert refusal.value.code == "locked"
