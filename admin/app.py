@@ -30,6 +30,7 @@ from admin.foresight import Foresight
 from admin.helplines import load_helplines
 from admin.link import GatewayLink
 from admin.migrate import migrate
+from admin.notices import Post
 from admin.officedesk import make_desk
 from admin.pages.assets import Assets
 from admin.pages.render import Pages
@@ -40,6 +41,7 @@ from admin.routes import (
     backups,
     check,
     child,
+    choices,
     dates,
     devices,
     history,
@@ -95,6 +97,7 @@ def make_services(settings: AdminSettings, database: Database, wall: Callable[[]
         lookups=Quota(30, timedelta(minutes=10)),
         helplines=load_helplines(),
         office=make_desk(settings, database, link, now),
+        post=Post(settings.mail),
         pins=PinDoor(passwords),
     )
 
@@ -110,7 +113,7 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(status, answer)
     for room in (sign, account, setup, check, home, profiles, rules, devices, requests, tokens, child, shared, backups, onboarding):
         app.include_router(room.router, include_in_schema=False)
-    for room in (history, dates, office, officeorders, officesetup, transparency):
+    for room in (history, dates, choices, office, officeorders, officesetup, transparency):
         app.include_router(room.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])
     app.mount("/api/v1", create_api(services))

@@ -23,6 +23,7 @@ from admin.apply import Applier
 from admin.audit import Act, By, by_account
 from admin.auth import Door
 from admin.catalogue import Shelves
+from admin.choices import NOTHING_CHOSEN, Choices, hold, read_choices
 from admin.edge.cookies import BROWSER, LANGUAGE, SESSION, give_cookie, read_cookie
 from admin.edge.origin import SAFE
 from admin.errors import ForeignRequest, NotFound, NotSignedIn
@@ -30,6 +31,7 @@ from admin.foresight import Foresight
 from admin.forms import CODE_FIELD, PASSWORD_FIELD, TOKEN_FIELD, Form, read_form
 from admin.helplines import Helplines
 from admin.link import GatewayLink
+from admin.notices import Post
 from admin.officedesk import OfficeDesk
 from admin.pages.formats import Formats
 from admin.pages.render import Pages
@@ -62,6 +64,7 @@ class Services:
     lookups: Quota
     helplines: Helplines
     office: OfficeDesk
+    post: Post
     pins: PinDoor
 
     def now(self) -> datetime:
@@ -80,6 +83,7 @@ class Visit:
     by: By
     now: datetime
     form: Form = field(default_factory=lambda: Form({}))
+    choices: Choices = NOTHING_CHOSEN
 
     @property
     def act(self) -> Act:
@@ -95,8 +99,11 @@ class Visit:
         """The language of this visit's pages."""
         return language_of(self.request, self.signed_in)
 
-    def require(self, permission: Permission) -> By:
-        """Ask for one more permission; the name under which the journal then notes the act."""
+    def require(self, permission: Permission, *, waits: bool = True) -> By:
+        """Ask for one more permission; the name under which the journal then notes the act. `waits`: opening waits where the family chose
+        so; an answer to somebody who asked does not."""
+        if waits:
+            hold(permission, self.choices, self.now)
         role = authorise(self.signed_in.actor, permission, self.tenant.id, self.now)
         return by_account(self.signed_in.actor.account_id, role)
 
@@ -155,7 +162,12 @@ def need(permission: Permission, *, files: int = 0) -> Callable[[Request], Await
         assert live.tenant is not None
         now = services.now()
         role = authorise(live.actor, permission, live.tenant.id, now)
-        return Visit(request, services, live, live.tenant, by_account(live.actor.account_id, role), now, form)
+        choices = NOTHING_CHOSEN
+        if request.method not in SAFE:
+            async with services.database.read() as connection:
+                choices = await read_choices(connection, live.tenant.id)
+            hold(permission, choices, now)
+        return Visit(request, services, live, live.tenant, by_account(live.actor.account_id, role), now, form, choices)
 
     visit.permission = permission  # type: ignore[attr-defined]  # read by the test that every route names one
     return visit

@@ -9,6 +9,7 @@ LachanError
     ├── ForeignRequest    403  the form did not come from our own page
     ├── NotFound          404  no such object in this tenant (also: somebody else's object)
     ├── Conflict          409  the thing changed meanwhile, or exists already
+    ├── CoolingOff        409  the family waits a while before it opens anything
     ├── TooLarge          413  more than the limit
     ├── InvalidInput      422  one or more fields, each with its code
     ├── TooManyTries      429  wait `retry_after` seconds
@@ -48,6 +49,13 @@ class ConfirmationNeeded(AdminError):
 
     status = 401
     code = "confirmation_needed"
+
+
+class CoolingOff(AdminError):
+    """The family chose to wait a while before anything is opened, and that time has not passed."""
+
+    status = 409
+    code = "cooling_off"
 
 
 class FactorNeeded(AdminError):

@@ -24,13 +24,14 @@ from starlette.types import ASGIApp
 from admin.app import create_app, create_page_app, open_services
 from admin.audit import keep_checkpoint
 from admin.dependencies import Services
+from admin.digest import send_digests
 from admin.history import forget_history
 from admin.link import GatewayAway
 from admin.office import find_office, open_office
 from admin.officefeed import open_feed
 from admin.requests import forget_old
 from admin.settings import AdminSettings
-from admin.setup import drop_token, ensure_token, setup_link
+from admin.setup import drop_token, ensure_token, public_url, setup_link
 from admin.tenants import is_empty
 from admin.totals import collect
 from blocklists.takedown.cases import forget_notes
@@ -189,6 +190,8 @@ async def _collect(services: Services) -> None:
                 if (tenant := await find_office(connection, now)) is not None:
                     await forget_notes(connection, await open_office(connection, tenant), now)
                 await forget_history(connection, now)
+            words = services.pages.words
+            await send_digests(services.database, services.post, words, next(iter(words)), public_url(services.settings), now)
         except Exception:
             # Counting must never end the process; the next minute tries again.
             log.exception("collecting failed", extra={"event": "collect.failed"})

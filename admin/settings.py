@@ -9,9 +9,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
+from admin.notices import MailServer
 from admin.rpzsettings import RpzOutFile, RpzOutSettings, resolve
 from gateway.errors import Mistake
 from gateway.sections import EndpointText, NetworkText, Section, Text, check, key
@@ -40,6 +42,7 @@ class AdminSettings:
     trusted_proxies: tuple[Network, ...] = ()
     block_page: Endpoint | None = None
     rpz_out: RpzOutSettings | None = None
+    mail: MailServer | None = None
     orders_from: str = ""
 
     @property
@@ -64,6 +67,13 @@ def _database(text: str) -> str:
     return text
 
 
+def _mail_server(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.username is not None:
+        raise ValueError(f"'{text[:60]}' is not an address such as smtp://mail.example.vn:587 (user and password have keys of their own)")
+    return text
+
+
 def _url(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", text):
         raise ValueError(f"'{text[:60]}' is not an address such as https://lachan.example.vn")
@@ -75,6 +85,20 @@ class AdminTlsFile(Section):
 
     certificate: Text = key(..., "Tệp chứng chỉ (PEM, cả chuỗi).", "Certificate file (PEM, the whole chain).", "cert.pem")
     key_file: Text = key(..., "Tệp khóa bí mật (PEM).", "Private key file (PEM).", "key.pem", alias="key")
+
+
+class MailFile(Section):
+    """admin.mail:"""
+
+    server: Annotated[Text, AfterValidator(_mail_server)] = key(
+        ..., "Máy chủ gửi thư: smtp:// (STARTTLS nếu có) hoặc smtps://.", "Mail server: smtp:// (STARTTLS where offered) or smtps://.",
+        '"smtp://mail.example.vn:587"',
+    )
+    sender: Text = key(..., "Địa chỉ người gửi.", "Sender's address.", "lachan@example.vn")
+    user: Text | None = key(None, "Tên đăng nhập ở máy chủ thư.", "User name at the mail server.", "lachan")
+    password_file: Text | None = key(
+        None, "Tệp chứa mật khẩu của máy chủ thư.", "File with the mail server's password.", "/etc/lachan/mail"
+    )
 
 
 class AdminSectionFile(Section):
@@ -98,6 +122,12 @@ class AdminSectionFile(Section):
     )
     tls: AdminTlsFile | None = key(
         None, "Chứng chỉ của trang quản trị.", "Certificate of the admin pages.", "{certificate: cert.pem, key: key.pem}"
+    )
+    mail: MailFile | None = key(
+        None,
+        "Gửi thư báo có đề nghị đang chờ và thư hằng tuần; bỏ trống: không gửi.",
+        "Mail that a request waits, and the weekly digest; empty: none is sent.",
+        "{server: smtp://mail.example.vn, sender: lachan@example.vn}",
     )
     trusted_proxies: list[NetworkText] = key([], "Máy đứng trước được tin.", "Front ends whose headers are believed.", "[127.0.0.1/32]")
 
@@ -174,8 +204,18 @@ def check_admin(document: Document, gateway: GatewaySettings) -> tuple[AdminSett
         trusted_proxies=tuple(written.trusted_proxies),
         block_page=page.listen if page else None,
         rpz_out=out,
+        mail=_mail(written.mail, folder),
         orders_from=_orders_from(value.get("takedown")),
     ), []
+
+
+def _mail(written: MailFile | None, folder: Path) -> MailServer | None:
+    if written is None:
+        return None
+    parts = urlsplit(written.server)
+    secure = parts.scheme == "smtps"
+    password = folder / written.password_file if written.password_file else None
+    return MailServer(parts.hostname or "", parts.port or (465 if secure else 25), written.sender, secure, written.user or "", password)
 
 
 def _orders_from(takedown: object) -> str:

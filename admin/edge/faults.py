@@ -20,7 +20,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from admin.auth import WrongCode, WrongPassword
 from admin.dependencies import VIET_NAM, language_of, open_page, services_of, session_of
-from admin.errors import AdminError, ConfirmationNeeded, FactorNeeded, FieldMistake, InvalidInput, NotFound, NotSignedIn, TooManyTries
+from admin.errors import (
+    AdminError,
+    ConfirmationNeeded,
+    CoolingOff,
+    FactorNeeded,
+    FieldMistake,
+    InvalidInput,
+    NotFound,
+    NotSignedIn,
+    TooManyTries,
+)
 from admin.forms import CODE_FIELD, PASSWORD_FIELD, Form, read_form
 from admin.pages.formats import Formats
 from admin.pages.phrases import FAULTS
@@ -65,6 +75,8 @@ async def answer(request: Request, error: Exception) -> Response:
         return _as_json(known)
     if isinstance(known, NotSignedIn):
         return _to_the_door(request)
+    if isinstance(known, CoolingOff):
+        return RedirectResponse("/choices?why=1", 303)
     if isinstance(known, FactorNeeded):
         return RedirectResponse("/account/factor?why=1", 303)
     if isinstance(known, ConfirmationNeeded | WrongPassword | WrongCode | TooManyTries) and request.method == "POST":

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.apply import read_enforcement
 from admin.audit import Act, by_account
+from admin.choices import NOTHING_CHOSEN, Choices, hold, read_choices
 from admin.dependencies import Services, services_of
 from admin.edge.faults import answer
 from admin.errors import AdminError, Conflict, NotFound, NotSignedIn
@@ -50,6 +51,7 @@ class Caller:
     signed_in: SignedIn
     tenant: Tenant
     act: Act
+    choices: Choices = NOTHING_CHOSEN
 
     @property
     def now(self) -> datetime:
@@ -61,6 +63,7 @@ class Caller:
 
     def require(self, permission: Permission) -> None:
         """Ask for one more permission."""
+        hold(permission, self.choices, self.now)
         authorise(self.signed_in.actor, permission, self.tenant.id, self.now)
 
 
@@ -90,7 +93,11 @@ def caller(permission: Permission) -> Callable[..., Awaitable[Caller]]:
             async with services.database.write() as connection:
                 own = (api_tokens.c.tenant_id == live.tenant.id, api_tokens.c.secret_hash == hash_secret(secret))
                 await connection.execute(update(api_tokens).where(*own).values(used_at=now))
-        return Caller(services, live, live.tenant, Act(live.tenant.id, by_account(live.actor.account_id, role), now))
+        async with services.database.read() as connection:
+            choices = await read_choices(connection, live.tenant.id)
+        hold(permission, choices, now)
+        act = Act(live.tenant.id, by_account(live.actor.account_id, role), now)
+        return Caller(services, live, live.tenant, act, choices)
 
     resolve.permission = permission  # type: ignore[attr-defined]  # read by the test that every route names one
     return resolve

@@ -17,6 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from admin.asking import hints_for, is_distressed
 from admin.audit import VISITOR, Act, By
 from admin.bystander import Bystander, find_bystander
+from admin.choices import read_choices
 from admin.dependencies import Services, address_of, language_of, services_of
 from admin.edge.arrival import host_of
 from admin.errors import FieldMistake, NotFound, TooManyTries
@@ -24,7 +25,9 @@ from admin.explanation import Explanation, Variant, explain, explain_clock
 from admin.forms import read_form
 from admin.history import days_of, find_keeping, read_day, read_day_choice
 from admin.link import GatewayAway, RecentBlock, SeenDevice
+from admin.notices import Message
 from admin.pages.formats import Formats
+from admin.pages.words import mark
 from admin.requests import NOTE_LENGTH, Asked, ask, find_by_code, read_code
 from admin.setup import public_url
 from admin.sharing import read_pin
@@ -127,8 +130,10 @@ async def send(request: Request) -> Response:
         asked = Asked(profile, name, RequestReason(reason), note, here.reader.band)
         async with here.services.database.write() as connection:
             made = await ask(connection, here.reader.tenant, asked, now)
+            choices = await read_choices(connection, here.reader.tenant)
     except TooManyTries as error:
         return here.page("child/enough.html", {}, error.status)
+    here.services.post.announce(here.reader.tenant, choices, _waiting_words(here), now)
     return RedirectResponse(f"/answer/{made.code}", 303)
 
 
@@ -280,6 +285,13 @@ async def _history_page(here: Here, day: date | None, code: str, by: By | None) 
     return here.page(
         "child/history.html", {**context, "visits": visits, "day": day, "code": code, "mistakes": mistakes}, 422 if mistakes else 200
     )
+
+
+def _waiting_words(here: Here) -> Message:
+    """What a parent is told from afar: that something waits, and where to look. No site, no child, no reason."""
+    words = here.services.pages.words[next(iter(here.services.pages.words))]
+    text = words.gettext(mark("Open the page of requests when you have a moment: {address}"))
+    return Message(words.gettext(mark("Lá Chắn: a request waits")), text.format(address=f"{public_url(here.services.settings)}/requests"))
 
 
 def _form(host: str, reason: str = "", note: str = "") -> dict[str, Any]:

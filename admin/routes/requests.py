@@ -35,7 +35,7 @@ async def decide(request: str, visit: Answerer) -> Response:
     decision = visit.form.choice("decision", Decision, Decision.NO)
     visit.form.check()
     if decision is not Decision.NO:
-        visit.require(Permission.PROFILE_LOOSEN)
+        visit.require(Permission.PROFILE_LOOSEN, waits=False)
     async with visit.services.database.read() as connection:
         found = await load_request(connection, visit.tenant_id, request)
         chosen = found.profile_id or visit.form.raw("profile")
