@@ -76,7 +76,7 @@ async def _page(visit: Visit, stored: bool, mistakes: tuple[FieldMistake, ...] =
     context = {
         "own": own,
         "holidays": [span for span in shelf.holidays if span[1] >= visit.now.date()][:8],
-        "summers": shelf.summers,
+        "summers": [span for span in shelf.summers if span[1] >= visit.now.date()],
         "kinds": list(DatesKind),
         "enforcement": enforcement,
         "stored": stored,

@@ -162,7 +162,8 @@ def test_countdown_stays_true_while_the_page_is_open(chromium: Browser, place: P
 
 
 PAGES = ("/", "/profiles/{bi}", "/profiles/{bi}/hours", "/profiles/{bi}/apps", "/profiles/{bi}/groups", "/profiles/{bi}/names",
-         "/profiles/{bi}/settings", "/profiles/{bi}/history", "/dates", "/choices", "/digest", "/profiles/new", "/devices", "/requests", "/more", "/journal", "/tokens", "/sign-in")  # fmt: skip
+         "/profiles/{bi}/settings", "/profiles/{bi}/history", "/dates", "/choices", "/digest",
+         "/profiles/new", "/devices", "/requests", "/more", "/journal", "/tokens", "/sign-in")  # fmt: skip
 DARK = ("/", "/profiles/{bi}", "/profiles/{bi}/hours", "/requests")
 CHILD_PAGES = ("/why", "/ask?host=scratch.mit.edu", "/answer", "/help", "/history", "/lesson/scam", "/lesson/grooming")
 
