@@ -24,7 +24,7 @@ from admin.office import find_office, open_office
 from admin.officefeed import ListFeed
 from blocklists.database import Database
 from blocklists.tables import OrganisationId
-from blocklists.takedown import cases, publishing, store, tables
+from blocklists.takedown import cases, publishing, returns, store, tables
 from blocklists.takedown.assertions import AssertionCheck, Broken, ReleaseStopped
 from blocklists.takedown.model import SYSTEM, State
 from blocklists.takedown.store import Office
@@ -190,6 +190,7 @@ async def carry_out(connection: AsyncConnection, office: Office, now: datetime) 
     for entry in await store.due_to_expire(connection, office, now):
         await store.move_entry(connection, office, entry, "expire", SYSTEM, now)
     await cases.late_reviews(connection, office, now)
+    await returns.lapse_returns(connection, office, now)
     for order in await _lapsed(connection, office, now):
         with contextlib.suppress(TransitionRefused):
             await store.move_order(connection, office, order, "lapse", SYSTEM, now)
@@ -198,6 +199,8 @@ async def carry_out(connection: AsyncConnection, office: Office, now: datetime) 
 async def _has_work(connection: AsyncConnection, office: Office, now: datetime) -> bool:
     """Whether a turn would write anything: looked at without the write lock."""
     if await store.due_to_expire(connection, office, now) or await _lapsed(connection, office, now):
+        return True
+    if any(row["due_at"] <= now for row in await returns.waiting_returns(connection, office)):
         return True
     entries, reviews = tables.entries, tables.reviews
     late = exists().where(

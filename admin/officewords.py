@@ -73,6 +73,8 @@ VERBS: Mapping[str, str] = {
     "lift": _("lifted"),
     "expire": _("expired"),
     "suspend": _("suspended"),
+    "withdraw": _("taken out by a return to an earlier version"),
+    "reinstate": _("put back into force"),
     "escalated": _("escalated"),
     "receive": _("received"),
     "take": _("taken"),

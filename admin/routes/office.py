@@ -29,7 +29,7 @@ from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, actors_of, words_of
 from admin.setup import public_url
 from blocklists.tables import Role
-from blocklists.takedown import cases, store
+from blocklists.takedown import cases, returns, store
 from blocklists.takedown.deadlines import VIET_NAM
 from blocklists.takedown.documents import SymbolError
 from blocklists.takedown.workflow import TransitionRefused
@@ -52,10 +52,7 @@ Again = Callable[[str, int], Awaitable[Response]]
 @router.get("/office")
 async def inbox(visit: Read) -> Response:
     """What waits, with its age and clock."""
-    async with visit.services.database.read() as connection:
-        office = await open_office(connection, visit.tenant_id)
-        found = await read_inbox(connection, office, visit.now)
-    return visit.page("office/inbox.html", {"inbox": found, "say": words_of(visit), "masked": masked, **_standing(visit)})
+    return await _inbox(visit)
 
 
 @router.get("/office/entries")
@@ -140,14 +137,56 @@ async def releases(visit: Releases) -> Response:
 @router.get("/office/releases/{serial}")
 async def release(visit: Releases, serial: int) -> Response:
     """What one version brought and took away."""
+    return await _release(visit, serial)
+
+
+@router.post("/office/releases/{serial}/return")
+async def go_back(visit: Lift, serial: int) -> Response:
+    """Back to an earlier version: what came later leaves at once, and a second person confirms it within a day."""
+    reason = visit.form.raw("reason")[:300]
+
+    async def act(office: store.Office, connection: Any) -> None:  # Any: the write transaction
+        await returns.go_back(connection, office, serial, reason, actor_for(visit), visit.now)
+
+    return await _act(visit, act, "/office", lambda fault, status: _release(visit, serial, fault, status), True)
+
+
+@router.post("/office/returns/{identity}")
+async def decide_return(visit: Lift, identity: str) -> Response:
+    """The second person: the liftings stand, or the entries come back."""
+    step = visit.form.raw("step")
+
+    async def act(office: store.Office, connection: Any) -> None:  # Any: the write transaction
+        await returns.decide_return(connection, office, identity, step, actor_for(visit), visit.now)
+
+    return await _act(visit, act, "/office", lambda fault, status: _inbox(visit, fault, status), True)
+
+
+async def _release(visit: Visit, serial: int, fault: str = "", status: int = 200) -> Response:
     async with visit.services.database.read() as connection:
         office = await open_office(connection, visit.tenant_id)
-        version = next((row for row in await read_versions(connection, office, 10_000) if row["serial"] == serial), None)
+        versions = await read_versions(connection, office, 10_000)
+        version = next((row for row in versions if row["serial"] == serial), None)
         if version is None:
             raise NotFound
         came, left = await read_difference(connection, office, serial)
-    context = {"version": version, "came": came, "left": left, "say": words_of(visit), "masked": masked}
-    return visit.page("office/release.html", context)
+        drops = await returns.dropped_by(connection, office, serial) if serial < versions[0]["serial"] else []
+    context = {
+        "version": version, "came": came, "left": left, "drops": drops, "say": words_of(visit), "masked": masked, "fault": fault,
+    }  # fmt: skip
+    return visit.page("office/release.html", context, status)
+
+
+async def _inbox(visit: Visit, fault: str = "", status: int = 200) -> Response:
+    async with visit.services.database.read() as connection:
+        office = await open_office(connection, visit.tenant_id)
+        found = await read_inbox(connection, office, visit.now)
+        going_back = await returns.waiting_returns(connection, office)
+    context = {
+        "inbox": found, "returns": going_back, "me": visit.signed_in.actor.account_id, "say": words_of(visit), "masked": masked,
+        "fault": fault, **_standing(visit),
+    }  # fmt: skip
+    return visit.page("office/inbox.html", context, status)
 
 
 async def _entry(visit: Visit, entry_id: str, fault: str = "", status: int = 200) -> Response:

@@ -114,7 +114,8 @@ class Case:
     """What a decision needs to know about an object. The store builds it from rows; tests build it by hand.
 
     Times are aware datetimes in UTC. `verified_by`, `approved_by` and `second_by` are account ids or None. For a review they are those
-    of the entry it asks about. `provisional_since` is when an entry without an order number first came into force.
+    of the entry it asks about. `provisional_since` is when an entry without an order number first came into force,
+    `withdrawn` says that a return took it out.
     """
 
     kind: Kind
@@ -134,6 +135,7 @@ class Case:
     valid_until: datetime | None = None
     no_end: bool = False
     provisional_since: datetime | None = None
+    withdrawn: bool = False
     reason: str = ""
 
 

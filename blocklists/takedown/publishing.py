@@ -80,8 +80,9 @@ async def publish(
             segment=name, is_base=int(is_base), digest=digest, previous_digest=previous, journal_seq=head.seq,
         )
     )  # fmt: skip
+    entered = {"serial_in": serial, "first_serial": func.coalesce(table.c.first_serial, serial)}
     for identity, rows in _by_overlay_id(fresh).items():
-        await _mark(connection, office, rows, {"serial_in": serial, "published_as": identity})
+        await _mark(connection, office, rows, entered | {"published_as": identity})
     await _mark(connection, office, gone, {"serial_out": serial})
     return Version(serial, (name,) if is_base else (*chain, name), len(fresh), len(gone), entries, digest)
 

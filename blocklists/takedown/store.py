@@ -288,6 +288,7 @@ async def entry_case(connection: AsyncConnection, office: Office, row: RowMappin
         valid_until=row["valid_until"],
         no_end=bool(row["no_end"]),
         provisional_since=row["provisional_since"],
+        withdrawn=row["return_id"] is not None,
         reason=reason,
     )
 

@@ -135,6 +135,10 @@ entries = Table(
     Column("serial_out", Integer),
     # Under which id of the overlay gateways know it: one for each set of dates of its document.
     Column("published_as", Text),
+    # The version that brought it first: new dates publish it again, and a return to a version in between keeps it.
+    Column("first_serial", Integer),
+    # The return to an earlier version that took it out.
+    Column("return_id", Text),
     Column("approved_at", Instant, nullable=False),
     Column("enforced_at", Instant),
     Column("ended_at", Instant),
@@ -279,4 +283,23 @@ receipts = Table(
     Column("serial", Integer, primary_key=True, autoincrement=False),
     Column("in_force_at", Instant, nullable=False),
     Column("received_at", Instant, nullable=False),
+)
+
+returns = Table(
+    "takedown_returns",
+    metadata,
+    id_column(),
+    tenant_column(),
+    # The earlier version whose content is wanted; what may no longer be in force stays out.
+    Column("to_serial", Integer, nullable=False),
+    Column("dropped", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("created_by", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    _person("decided_by"),
+    Column("decided_at", Instant),
+    CheckConstraint("state IN ('waiting', 'confirmed', 'refused', 'lapsed')", name="state"),
+    *_distinct("created_by", "decided_by"),
 )

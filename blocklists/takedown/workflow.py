@@ -12,7 +12,8 @@ report  received ─triage→ triaged ─┬─refer→ referred ─┐
 order   registered ─parse→ parsed ─verify→ verified ─approve→ approved   (awaiting_second ─second→ approved; urgent ─confirm→ approved)
 entry   approved ─publish→ publishing ─receipts→ partial ─all_receipts→ active ─┬─expire→ expired
                                                                                ├─lift→ lifted
-                                                                               └─suspend→ suspended
+                                                                               ├─suspend→ suspended
+                                                                               └─withdraw→ suspended ─reinstate→ publishing
 review  received ─take→ reviewing ─┬─uphold→ upheld
                                    └─overturn→ overturned (the entry is lifted)
 """
@@ -161,6 +162,12 @@ def has_no_number(case: Case, actor: Actor, now: datetime) -> None:
         )
 
 
+def was_withdrawn(case: Case, actor: Actor, now: datetime) -> None:
+    """Only what a return took out, and nobody has confirmed, comes back; a lifted, expired or overturned entry never does."""
+    if not case.withdrawn:
+        raise TransitionRefused("not_withdrawn", "Mục này không do quay lại bản cũ.", "No return to an earlier version took it out.")
+
+
 def _within(case: Case, start: datetime, cap: timedelta, code: str, vi: str, en: str) -> None:
     if case.no_end or case.valid_until is None or case.valid_until > start + cap:
         raise TransitionRefused(code, f"Thời hạn tối đa {vi}.", f"The longest term is {en}.")
@@ -230,6 +237,8 @@ TABLE: tuple[Transition, ...] = (
     _row(Kind.ENTRY, "expire", _ENFORCED, State.EXPIRED, _SYSTEM, end_has_come),
     _row(Kind.ENTRY, "lift", _ENFORCED, State.LIFTED, _APPROVER | _SYSTEM, has_reason),
     _row(Kind.ENTRY, "suspend", {State.PUBLISHING, State.PARTIAL, State.ACTIVE}, State.SUSPENDED, _SYSTEM, has_no_number),
+    _row(Kind.ENTRY, "withdraw", {State.PUBLISHING, State.PARTIAL, State.ACTIVE}, State.SUSPENDED, _APPROVER, has_reason),
+    _row(Kind.ENTRY, "reinstate", {State.SUSPENDED}, State.PUBLISHING, _APPROVER | _SYSTEM, was_withdrawn),
     _row(Kind.REVIEW, "take", {State.RECEIVED}, State.REVIEWING, _OFFICE, decided_nothing_before),
     _row(Kind.REVIEW, "uphold", {State.REVIEWING}, State.UPHELD, _APPROVER, decided_nothing_before, has_reason),
     _row(Kind.REVIEW, "overturn", {State.REVIEWING}, State.OVERTURNED, _APPROVER, decided_nothing_before, has_reason),

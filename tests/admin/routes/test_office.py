@@ -97,3 +97,27 @@ async def test_an_approver_writes_a_bulletin_and_takes_it_down(app: ASGIApp, ser
     await two.submit(next(form.action for form in two.forms if form.action.endswith("/end")))
     assert "Cẩn thận trang giả" not in two.text
     await two.close()
+
+
+async def test_a_return_to_an_earlier_version_takes_two_approvers(
+    app: ASGIApp, services: Services, gateway: OfficeGateway, now: datetime
+) -> None:
+    """The page of a version shows what would leave; it leaves at once; the same person cannot confirm, another one does."""
+    people = await make_officers(services.database, now)
+    for host in ("one.example", "two.example"):
+        await approve(services, people, host)
+        await services.office.duty.settle()
+    first, second = await officer(app, "approver"), await officer(app, "second", "192.168.1.33")
+    await first.get("/office/releases/1")
+    assert "two.example" in first.text
+    await first.submit("/office/releases/1/return", {"reason": "phát hành nhầm"})
+    assert gateway.enforced() == {"example.one."}
+    assert "Quay lại phiên bản 1" in first.text
+    assert [form.action for form in first.forms if "/office/returns/" in form.action] == []
+    await second.get("/office")
+    action = next(form.action for form in second.forms if "/office/returns/" in form.action)
+    await second.submit(action, button=("step", "refuse"))
+    assert gateway.enforced() == {"example.one.", "example.two."}
+    assert "Quay lại phiên bản 1" not in second.text
+    await first.close()
+    await second.close()
