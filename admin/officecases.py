@@ -16,7 +16,7 @@ from blocklists.takedown import store, tables
 from blocklists.takedown.deadlines import Countdown, countdown
 from blocklists.takedown.model import Actor, Case, Kind, State
 from blocklists.takedown.store import Office
-from blocklists.takedown.workflow import possible
+from blocklists.takedown.workflow import PROVISIONAL_DEFAULT, possible
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,8 @@ async def read_report(
     if row["directive_id"]:
         by = select(directives).where(directives.c.id == row["directive_id"], directives.c.tenant_id == office.tenant)
         directive = (await connection.execute(by)).mappings().first()
-    case = Case(Kind.REPORT, State(row["state"]), verified_by=row["verified_by"], approved_by=row["approved_by"])
+    ends = now + PROVISIONAL_DEFAULT
+    case = Case(Kind.REPORT, State(row["state"]), verified_by=row["verified_by"], approved_by=row["approved_by"], valid_until=ends)
     return ReportPage(
         row=row,
         directive=directive,

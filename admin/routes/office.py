@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime, time
 from typing import Annotated, Any
@@ -113,14 +114,21 @@ async def report(visit: Read, report_id: str) -> Response:
 async def move_report(visit: Work, report_id: str) -> Response:
     """Classify, refer, merge, reject: one step of a report."""
     form = visit.form
+    step = form.raw("step")
+    if step == "approve":
+        visit.require(Permission.ORDER_APPROVE)
+    guard = await asyncio.to_thread(visit.services.office.guard.current)
 
     async def act(office: store.Office, connection: Any) -> None:  # Any: the write transaction
         await cases.move_report(
-            connection, office, report_id, form.raw("step"), actor_for(visit), visit.now,
-            reason=form.raw("reason")[:300], referred_to=form.raw("referred_to")[:160],
+            connection, office, report_id, step, actor_for(visit), visit.now,
+            reason=form.raw("reason")[:300], referred_to=form.raw("referred_to")[:160], guard=guard,
         )  # fmt: skip
 
-    return await _act(visit, act, f"/office/reports/{report_id}", lambda fault, status: _report(visit, report_id, fault, status))
+    def again(fault: str, status: int) -> Awaitable[Response]:
+        return _report(visit, report_id, fault, status)
+
+    return await _act(visit, act, f"/office/reports/{report_id}", again, step == "approve")
 
 
 @router.get("/office/releases")

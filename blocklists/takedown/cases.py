@@ -17,11 +17,15 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from blocklists.guard import ORDER, Guard
+from blocklists.normalize import Host, normalize_host
+from blocklists.parsers import Match as GuardMatch
+from blocklists.rejections import Reason
 from blocklists.tables import new_id
 from blocklists.takedown import deadlines, tables
-from blocklists.takedown.model import SYSTEM, Actor, Case, Event, Kind, State
+from blocklists.takedown.model import SYSTEM, Actor, Case, Event, Kind, Match, State
 from blocklists.takedown.store import NotFound, Office, entry_case, entry_row, move_entry, record
-from blocklists.takedown.workflow import TransitionRefused, decide
+from blocklists.takedown.workflow import PROVISIONAL_DEFAULT, TransitionRefused, decide
 
 CODE_SIGNS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 CODE_LENGTH = 8
@@ -37,6 +41,7 @@ _PERSONAL = (
 )
 
 
+_NEEDS_DOCUMENT = frozenset({"", "other", "order", "dist", "csam"})
 _FORGOTTEN = {"host": None, "note": "", "category": "", "site_digest": None}
 
 
@@ -92,13 +97,21 @@ async def receive_report(connection: AsyncConnection, office: Office, report: Ne
 
 async def move_report(
     connection: AsyncConnection, office: Office, report_id: str, verb: str, actor: Actor, now: datetime,
-    *, reason: str = "", referred_to: str = "", merged_into: str | None = None,
+    *, reason: str = "", referred_to: str = "", merged_into: str | None = None, guard: Guard | None = None,
 ) -> Event:  # fmt: skip
-    """Take one step with a report; a referral keeps only where it went and a code. Raises NotFound, TransitionRefused."""
+    """Take one step with a report; a referral keeps only where it went and a code. An approval blocks the host for a week, unless `guard`
+    (needed for it) says that nobody may. Raises NotFound, TransitionRefused.
+    """
     table = tables.reports
     row = await _row(connection, office, table, report_id)
-    case = Case(Kind.REPORT, State(row["state"]), verified_by=row["verified_by"], approved_by=row["approved_by"], reason=reason)
+    ends = now + PROVISIONAL_DEFAULT if verb == "approve" else None
+    case = Case(
+        Kind.REPORT, State(row["state"]), category=row["category"], verified_by=row["verified_by"], approved_by=row["approved_by"],
+        valid_from=now, valid_until=ends, reason=reason,
+    )  # fmt: skip
     event = decide(case, verb, actor, now)
+    if ends is not None:
+        await _make_entry(connection, office, row, actor, now, ends, guard)
     values: dict[str, Any] = {"state": event.after.value, "reason": reason.strip()}
     if verb == "propose":
         values["verified_by"] = actor.account
@@ -116,6 +129,29 @@ async def move_report(
     await connection.execute(update(table).where(table.c.id == report_id, table.c.tenant_id == office.tenant).values(**values))
     await record(connection, office, actor, verb, Kind.REPORT, report_id, now, before=event.before.value, after=event.after.value)
     return event
+
+
+async def _make_entry(
+    connection: AsyncConnection, office: Office, report: RowMapping, actor: Actor, now: datetime, ends: datetime, guard: Guard | None
+) -> None:
+    """The provisional entry of a decided report: without a document, so it ends within a week. Raises TransitionRefused."""
+    host = normalize_host(report["host"] or "")
+    if guard is None or not isinstance(host, Host) or report["category"] in _NEEDS_DOCUMENT:
+        raise TransitionRefused(
+            "needs_document", "Phản ánh này cần văn bản có số mới chặn được.", "This report needs a numbered document before it can block."
+        )
+    refusal = guard.judge(host.key, GuardMatch.BOTH, ORDER)
+    if refusal is not None:
+        raise TransitionRefused(refusal.reason.value, refusal.vi, refusal.en)
+    if guard.needs_second_approver(host.key):
+        raise TransitionRefused("needs_document", Reason.SECOND_APPROVER.vi, Reason.SECOND_APPROVER.en)
+    await connection.execute(
+        insert(tables.entries).values(
+            id=new_id(), tenant_id=office.tenant, report_id=report["id"], host=host.name, match=Match.BOTH.value,
+            category=report["category"], valid_from=now, valid_until=ends, no_end=0, provisional_since=now,
+            state=State.PUBLISHING.value, verified_by=report["verified_by"], approved_by=actor.account, approved_at=now,
+        )
+    )  # fmt: skip
 
 
 async def forget_notes(connection: AsyncConnection, office: Office, now: datetime) -> int:

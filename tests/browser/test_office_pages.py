@@ -175,4 +175,15 @@ def test_from_a_letter_to_an_answer_and_back(running: tuple[Gateway, str], chrom
     two.look("entry")
     two.open("/office/releases")
     two.look("releases")
+    two.open("/office/more")
+    two.page.get_by_text("Viết mới").click()
+    two.page.select_option("#b-kind", "advisory")
+    for field, value in (("b-title", "Cẩn thận trang giả"), ("b-text", "Không nhập mật khẩu."), ("b-host", "gia.example")):
+        two.page.fill(f"#{field}", value)
+    two.page.fill("#b-symbol", "412/QĐ-SVHTTDL")
+    two.page.fill("#b-ends", "2099-12-31")
+    two.look("bulletin")
+    two.press("Đăng")
+    two.page.get_by_text("đến hết 31/12/2099").wait_for()
+    two.look("bulletins")
     assert [desk.faults for desk in (owner, one, two, three, stranger)] == [[]] * 5

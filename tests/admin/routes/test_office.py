@@ -9,7 +9,10 @@ import pytest
 from starlette.types import ASGIApp
 
 from admin.dependencies import Services
+from admin.office import open_office
+from admin.officereads import find_entries
 from admin.settings import AdminSettings
+from blocklists.takedown import cases
 from tests.admin.test_officeduty import approve
 from tests.support.office import OfficeGateway, make_officers, officer
 
@@ -121,3 +124,35 @@ async def test_a_return_to_an_earlier_version_takes_two_approvers(
     assert "Quay lại phiên bản 1" not in second.text
     await first.close()
     await second.close()
+
+
+async def test_a_decided_report_blocks_for_a_week(app: ASGIApp, services: Services, gateway: OfficeGateway, now: datetime) -> None:
+    """A verifier proposes, an approver approves: in force without a document for seven days; a protected name is refused in words."""
+    people = await make_officers(services.database, now)
+    async with services.database.write() as connection:
+        office = await open_office(connection, people.tenant)
+        codes = [
+            await cases.receive_report(connection, office, cases.NewReport("web", "harmful", "parent", host, "gamb"), now)
+            for host in ("bet.example", "olm.vn")
+        ]
+    one, two = await officer(app, "verifier"), await officer(app, "approver", "192.168.1.33")
+    answers = []
+    for code in codes:
+        await one.get("/office")
+        path = next(link for link in one.links if link.startswith("/office/reports/") and code in one.response.text.split(link)[1][:300])
+        await one.get(path)
+        await one.submit(path, button=("step", "triage"))
+        await one.submit(path, button=("step", "start"))
+        await one.submit(path, {"reason": "trang cá cược"}, ("step", "propose"))
+        await two.get(path)
+        await two.submit(path, button=("step", "approve"))
+        answers.append((two.response.status_code, two.text))
+    await one.close()
+    await two.close()
+    assert answers[0][0] == 200
+    assert answers[1][0] == 409
+    assert "olm.vn" in answers[1][1]
+    assert gateway.enforced() == {"example.bet."}
+    async with services.database.read() as connection:
+        (entry,) = await find_entries(connection, office, "bet.example", "")
+    assert (entry["valid_until"] - now).days == 7
