@@ -2,6 +2,8 @@
 
 The page holds a picture whose address is the check name; to load it the browser must ask for the name. The page then asks the gateway
 whether the name arrived, and reloads itself until it did or until it is time to say what may be in the way. No script is needed.
+Several names are asked: when only some of them arrive, the router hands out a second resolver, perhaps one for IPv6, and "protected" would
+not be true.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ router = APIRouter()
 
 #: Reloads, about two seconds apart, before the page says what may be in the way.
 PATIENCE = 5
+#: Further names of one check, to notice a second resolver, and the reload after which those that are missing went elsewhere.
+FURTHER, SETTLED = 3, 2
 
 
 @router.get("/check")
@@ -44,20 +48,28 @@ async def look(request: Request, nonce: str, visit: Annotated[Visit, Depends(nee
         raise NotFound
     name = visit.services.settings.gateway.dns.name
     try:
-        probe, away = await visit.services.link.probe(nonce), False
+        probes = [await visit.services.link.probe(one) for one in names_of(nonce)]
+        probe, away = next((one for one in probes if one.seen), probes[0]), False
     except GatewayAway:
-        probe, away = Probe(False), True
+        probes, away = [], True
+        probe = Probe(False)
     async with visit.services.database.read() as connection:
         profiles = {profile.id: profile for profile in await list_profiles(connection, visit.tenant_id)}
         devices = {device.id: device for device in await list_devices(connection, visit.tenant_id)}
     tries = max(0, min(n, PATIENCE))
+    came = sum(one.seen for one in probes)
+    if came < len(probes) and tries < SETTLED:
+        probe = Probe(False)  # the others may still be on their way
     context = {
         "nonce": nonce,
         "probe": probe,
         "away": away,
         "tries": tries,
         "gives_up": tries >= PATIENCE,
-        "check_name": f"check-{nonce}.{name}",
+        "check_names": [f"check-{one}.{name}" for one in names_of(nonce)],
+        "came": came,
+        "asked": len(probes),
+        "is_partly": probe.seen and came < len(probes),
         "profile": profiles.get(ProfileId(probe.profile)) if probe.seen else None,
         "is_named": probe.client in devices,
         "through_router": probe.seen and probe.address != address_of(request),
@@ -67,6 +79,11 @@ async def look(request: Request, nonce: str, visit: Annotated[Visit, Depends(nee
     page = visit.page("setup/check.html", context)
     page.headers["Content-Security-Policy"] = CONTENT_POLICY.replace("img-src 'self'", f"img-src 'self' http://*.{name} https://*.{name}")
     return page
+
+
+def names_of(nonce: str) -> list[str]:
+    """The nonces of one check."""
+    return [nonce, *(f"{nonce}{number}" for number in range(1, FURTHER + 1))]
 
 
 def _seal(visit: Visit, fresh: str) -> str:

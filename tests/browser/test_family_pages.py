@@ -76,7 +76,7 @@ def test_wizard_in_four_pages_then_protected(page: Page, place: Place, size: str
     assert found
     place.gateway.probes[found[1]] = {"address": "127.0.0.1", "profile": "", "client": None, "transport": "udp", "generation": 12}
     # the page reloads by itself, without a script
-    expect(page.get_by_role("heading", level=1)).to_have_text("Máy này được bảo vệ", timeout=6000)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Máy này được bảo vệ", timeout=40_000)
     keep(page, f"wizard-6-{size}")
 
 

@@ -98,3 +98,20 @@ async def test_another_browsers_name_is_not_ones_own(
     await other.sign_in("other", PASSWORD)
     assert (await other.get(f"/check/{nonce}")).status_code == 404
     await other.close()
+
+
+async def test_second_resolver_is_noticed(parent: Visitor, gateway: ScriptedGateway, family: Family) -> None:
+    """One of four names went elsewhere: after a moment the page does not say "protected" but what to change on the router."""
+    await parent.get("/check")
+    path = parent.response.url.path
+    nonce = path.rpartition("/")[2]
+    gateway.probes[nonce] = {"address": "192.168.1.20", "profile": family.bi.id, "client": family.bi_phone, "generation": 1}
+    gateway.elsewhere = {f"{nonce}2"}
+    await parent.get(f"{path}?n=1")
+    assert "Máy này được bảo vệ" not in parent.text
+    await parent.get(f"{path}?n=2")
+    assert "Máy này được bảo vệ" not in parent.text
+    assert "3 trong 4 tên mới" in parent.text and "RDNSS" in parent.text
+    gateway.elsewhere = set()
+    await parent.get(f"{path}?n=2")
+    assert "Máy này được bảo vệ" in parent.text
