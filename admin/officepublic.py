@@ -17,6 +17,7 @@ from admin.errors import FieldMistake, InvalidInput, NotFound
 from admin.office import MASKED
 from admin.officedirectives import route
 from blocklists.normalize import Host, key_of_name, normalize_host
+from blocklists.tables import OrganisationKind, organisations
 from blocklists.takedown import cases, tables
 from blocklists.takedown.deadlines import Countdown, countdown
 from blocklists.takedown.model import IN_FORCE, Match, State
@@ -128,17 +129,30 @@ async def look_up(connection: AsyncConnection, office: Office, text: str) -> tup
     return host.name, entry, list((await connection.execute(symbols.order_by(basis.c.position))).scalars())
 
 
-async def ask_again(connection: AsyncConnection, office: Office, name: str, reason: str, note: str, now: datetime) -> str:
+async def school_digest(connection: AsyncConnection, office: Office, tenant: str | None) -> str | None:
+    """A keyed digest of the school that somebody asks from; None outside schools. It says only that two requests came from one school."""
+    if not tenant:
+        return None
+    kind = await connection.execute(select(organisations.c.kind).where(organisations.c.id == tenant))
+    return office.digest(f"site:{tenant}") if kind.scalar_one_or_none() == OrganisationKind.SCHOOL.value else None
+
+
+async def ask_again(
+    connection: AsyncConnection, office: Office, name: str, reason: str, note: str, now: datetime, school: str | None = None
+) -> str:
     """Somebody asks to look again at what blocks a name; the code of the answer. Raises NotFound, TransitionRefused."""
     if reason not in REASONS:
         raise InvalidInput(FieldMistake("reason", "unknown"))
     _, entry, _ = await look_up(connection, office, name)
     if entry is None:
         raise NotFound
-    return await cases.ask_review(connection, office, entry["id"], reason, note, now)
+    return await cases.ask_review(connection, office, entry["id"], reason, note, now, school)
 
 
-async def report(connection: AsyncConnection, office: Office, name: str, category: str, reporter: str, note: str, now: datetime) -> str:
+async def report(
+    connection: AsyncConnection, office: Office, name: str, category: str, reporter: str, note: str, now: datetime,
+    school: str | None = None,
+) -> str:  # fmt: skip
     """Somebody reports a site; the code. It goes where the directive of that day says. Raises InvalidInput, TransitionRefused."""
     host = normalize_host(name[:500])
     mistakes = []
@@ -157,7 +171,7 @@ async def report(connection: AsyncConnection, office: Office, name: str, categor
     assert isinstance(host, Host)
     directive = await route(connection, office, category, now)
     fresh = cases.NewReport(
-        "web", "harmful", reporter, host.name, category, note,
+        "web", "harmful", reporter, host.name, category, note, site_digest=school,
         directive_id=directive["id"] if directive else None, routed_to=directive["focal_point"] if directive else "",
     )  # fmt: skip
     return await cases.receive_report(connection, office, fresh, now)

@@ -10,8 +10,9 @@ from starlette.responses import Response
 from admin.dependencies import address_of, language_of, open_page, services_of
 from admin.errors import InvalidInput, NotFound
 from admin.forms import read_form
+from admin.link import GatewayAway
 from admin.office import public_office
-from admin.officepublic import REASONS, REPORT_CATEGORIES, ask_again, look_up, read_answer, read_overview, report
+from admin.officepublic import REASONS, REPORT_CATEGORIES, ask_again, look_up, read_answer, read_overview, report, school_digest
 from admin.officewords import OfficeWords
 from blocklists.takedown.workflow import TransitionRefused
 
@@ -59,10 +60,12 @@ async def ask_review(request: Request) -> Response:
     form = await read_form(request)
     name, note = form.raw("name")[:253], form.raw("note")
     now = services.now()
+    tenant = await _tenant_of(request)
     try:
         async with services.database.write() as connection:
             office = await public_office(connection, now)
-            code = await ask_again(connection, office, name, form.raw("reason"), note, now)
+            school = await school_digest(connection, office, tenant)
+            code = await ask_again(connection, office, name, form.raw("reason"), note, now, school)
             services.office.asking.spend(address_of(request), time.monotonic())
     except TransitionRefused as refused:
         async with services.database.read() as connection:
@@ -120,14 +123,27 @@ async def send_report(request: Request) -> Response:
     if not form.has("name"):
         return open_page(request, "transparency/report.html", context)
     now = services.now()
+    tenant = await _tenant_of(request)
     try:
         async with services.database.write() as connection:
             office = await public_office(connection, now)
-            code = await report(connection, office, values["name"], values["category"], values["reporter"], values["note"], now)
+            school = await school_digest(connection, office, tenant)
+            code = await report(
+                connection, office, values["name"], values["category"], values["reporter"], values["note"], now, school
+            )
             services.office.asking.spend(address_of(request), time.monotonic())
     except InvalidInput as error:
         return open_page(request, "transparency/report.html", {**context, "mistakes": error.mistakes}, error.status)
     return open_page(request, "transparency/code.html", {"code": code, "kind": "report"})
+
+
+async def _tenant_of(request: Request) -> str | None:
+    """Whose network the request comes from, as far as the gateway knows; asked and forgotten."""
+    try:
+        seen = await services_of(request).link.find_device(address_of(request))
+    except GatewayAway:
+        return None
+    return seen.tenant if seen is not None else None
 
 
 def _words(request: Request) -> OfficeWords:

@@ -163,17 +163,31 @@ async def forget_notes(connection: AsyncConnection, office: Office, now: datetim
     return emptied
 
 
-async def ask_review(connection: AsyncConnection, office: Office, entry_id: str, reason: str, note: str, now: datetime) -> str:
-    """Somebody asks to look again at an entry in force; returns the code under which the answer will be found."""
+async def ask_review(
+    connection: AsyncConnection, office: Office, entry_id: str, reason: str, note: str, now: datetime, site_digest: str | None = None
+) -> str:
+    """Somebody asks to look again at an entry in force; returns the code under which the answer will be found.
+
+    While a request from the same school about the same entry waits, its code is returned: pupils count once for each school.
+    """
     if personal_marks(note) or len(note) > NOTE_LENGTH:
         raise TransitionRefused("personal_data", "Đừng ghi tên, lớp, số điện thoại.", "Leave out names, classes and phone numbers.")
     entry = await entry_row(connection, office, entry_id)
+    if site_digest:
+        table = tables.reviews
+        same = select(table.c.code).where(
+            table.c.tenant_id == office.tenant, table.c.entry_id == entry_id, table.c.site_digest == site_digest,
+            table.c.state.in_([State.RECEIVED.value, State.REVIEWING.value]),
+        )  # fmt: skip
+        known = (await connection.execute(same)).scalar()
+        if known:
+            return str(known)
     review_id, code = new_id(), new_code()
     await connection.execute(
         insert(tables.reviews).values(
             id=review_id, tenant_id=office.tenant, code=code, entry_id=entry_id, entry_verified_by=entry["verified_by"],
             entry_approved_by=entry["approved_by"], entry_second_by=entry["second_by"], reason=reason, note=note.strip(),
-            state=State.RECEIVED.value, received_at=now,
+            site_digest=site_digest, state=State.RECEIVED.value, received_at=now,
         )
     )  # fmt: skip
     await record(connection, office, SYSTEM, "receive", Kind.REVIEW, review_id, now, after=State.RECEIVED.value)

@@ -240,6 +240,8 @@ reviews = Table(
     Column("entry_second_by", Text),
     Column("reason", Text, nullable=False),
     Column("note", Text, nullable=False, default=""),
+    # One school's pupils count once however many of them ask.
+    Column("site_digest", Text),
     Column("state", Text, nullable=False),
     Column("received_at", Instant, nullable=False),
     _person("taken_by"),

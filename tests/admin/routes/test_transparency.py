@@ -12,7 +12,9 @@ from starlette.types import ASGIApp
 
 from admin.dependencies import Services
 from admin.settings import AdminSettings
+from admin.tenants import create_organisation
 from blocklists.database import Database
+from blocklists.tables import OrganisationKind
 from tests.admin.conftest import Clock
 from tests.admin.test_officeduty import approve
 from tests.support.office import OfficeGateway, Officers, make_officers, officer
@@ -219,3 +221,23 @@ async def test_an_installation_without_an_office_has_no_public_pages(visitor: Vi
     """A family's gateway publishes nothing."""
     for path in ("/transparency", "/transparency/lookup", "/report"):
         assert (await visitor.get(path)).status_code == 404
+
+
+async def test_pupils_of_one_school_count_once(
+    app: ASGIApp, services: Services, officers: Officers, gateway: OfficeGateway, now: datetime, database: Database
+) -> None:
+    """Two pupils of a school get one code for the same site, for reports and for reviews; somebody at home gets another."""
+    await published(services, officers)
+    async with database.write() as connection:
+        school = await create_organisation(connection, OrganisationKind.SCHOOL, "Trường", "vi", now)
+    reports, reviews = [], []
+    for number, tenant in enumerate((school, school, None)):
+        address = f"192.168.1.{60 + number}"
+        if tenant:
+            gateway.see(address, now, tenant=tenant)
+        browser = Visitor(app, address)
+        reports.append(await report(browser, "bet-one.example"))
+        reviews.append(await ask_review(browser, "bad.example"))
+        await browser.close()
+    assert reports[0] == reports[1] != reports[2]
+    assert reviews[0] == reviews[1] != reviews[2]
