@@ -20,11 +20,13 @@ from typing import Any, Final, Literal, NamedTuple
 
 import marisa_trie
 
-from blocklists.parsers import Action, AddressTrigger, Match
+from blocklists.parsers import ALWAYS, Action, AddressTrigger, Match, When
 from gateway import release
 from gateway.errors import GenerationError
 
 FORMAT: Final = 1
+FORMAT_WHEN: Final = 2
+"""The format of an index with conditions: a reader that does not know them must refuse it, not apply their rules to everyone."""
 
 _NARROW: Final = 65_536
 _TICK: Final = 100_000
@@ -35,7 +37,10 @@ Json = dict[str, Any]  # Any: JSON of index.json, whose shape is this module's o
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """One source of the index as index.json names it. `rpz` holds zone, policy and groups of a policy zone."""
+    """One source of the index as index.json names it. `rpz` holds zone, policy and groups of a policy zone.
+
+    `when` says for which queries the row is; `spares` names the rows that its exceptions undo while it is, its own aside.
+    """
 
     id: str
     kind: Kind
@@ -46,6 +51,8 @@ class SourceRow:
     publisher: str = ""
     licence: str = ""
     rpz: Mapping[str, Any] | None = None  # Any: text and a list of texts
+    when: When = ALWAYS
+    spares: tuple[str, ...] = ()
 
 
 class Shape(NamedTuple):
@@ -109,6 +116,7 @@ class IndexWriter:
                 "entries": entries,
                 "rejected": {name: count for name, count in sorted((rejected or {}).items()) if count},
                 "rpz": dict(row.rpz) if row.rpz else None,
+                **({"when": _condition(row)} if row.when != ALWAYS else {}),
             }
         )
         return entries
@@ -179,7 +187,7 @@ class IndexWriter:
 
     def _header(self, folder: Path, keys: int, width: int, sets: list[list[tuple[int, int, int, int]]]) -> Json:
         return {
-            "format": FORMAT,
+            "format": FORMAT_WHEN if any("when" in source for source in self._sources) else FORMAT,
             "width": width,
             "keys": keys,
             "digests": {name: _digest(folder / name) for name in (release.INDEX_NAMES, release.INDEX_RECORDS)},
@@ -191,6 +199,11 @@ class IndexWriter:
                 for trigger, network, source, action in self._addresses
             ],
         }
+
+
+def _condition(row: SourceRow) -> Json:
+    when = {name: list(values) for name, values in row.when._asdict().items() if values}
+    return {**when, "spares": list(row.spares)} if row.spares else when
 
 
 def _shape_order(shape: Shape) -> tuple[Any, ...]:  # Any: sort key

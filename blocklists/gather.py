@@ -1,24 +1,39 @@
 """One source → what it contributes to the index: parsed, sorted, without repeats, guarded, every loss counted.
 
 `blocklists.jobs` imports this module. Exceptions act inside one row of the index only, so what must not be undone by a list's plain
-exceptions (`$important`), or has exceptions of its own (`$denyallow`), becomes a row of its own; so does each category of a list.
+exceptions (`$important`), has exceptions of its own (`$denyallow`), or is for some queries only (`$dnstype`, `$client`), becomes a row of
+its own; so does each category of a list.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from blocklists.catalogue import Json
 from blocklists.compile import Shape, SourceRow
 from blocklists.guard import Guard, Origin, Refusal
-from blocklists.parsers import Action, AddressTrigger, Bucket, Harvest, Match
+from blocklists.parsers import ALWAYS, Action, AddressTrigger, Bucket, Harvest, Match, When
 from blocklists.rejections import Reason
 from blocklists.sources import Source, origin_of
 
 _BLOCKING = frozenset({"nxdomain", "nodata", "drop"})
 _OPENING = frozenset({"passthru", "tcp-only", "disabled"})
+
+
+class _Place(NamedTuple):
+    """What the keys of one row have in common."""
+
+    category: str | None
+    group: str
+    when: When
+
+    @property
+    def is_important(self) -> bool:
+        """Whether plain exceptions leave the row alone."""
+        return self.group == "important"
 
 
 @dataclass(slots=True)
@@ -52,23 +67,27 @@ class Gathered:
 def gather(source: Source, harvest: Harvest, guard: Guard, catalogue: Json) -> Gathered:
     """Turn a harvest into the parts of a source. The harvest's keys are taken out of it on the way, to save memory."""
     rejected = Counter(harvest.rejected)
-    groups: dict[tuple[str | None, str], dict[Shape, list[str]]] = {}
+    groups: dict[_Place, dict[Shape, list[str]]] = {}
     for bucket in list(harvest.buckets):
         keys = harvest.buckets.pop(bucket)
         shape = _shape_of(source, bucket, len(keys), rejected)
         if shape is not None and keys:
             category = source.category if source.kind == "action" or bucket.category is None else bucket.category
-            groups.setdefault((category, bucket.group), {}).setdefault(shape, []).extend(keys)
+            groups.setdefault(_Place(category, bucket.group, bucket.when), {}).setdefault(shape, []).extend(keys)
     addresses = harvest.addresses if source.kind == "rpz" else {}
     for trigger in harvest.addresses if source.kind != "rpz" else ():
         rejected[Reason.RPZ_CLIENT_IP if trigger.trigger == "client-ip" else Reason.RPZ_IP] += 1
     refusals: list[Refusal] = []
     parts: list[Part] = []
     names = _suffixes_of(source, groups)
-    for category, group in sorted(groups, key=lambda place: (place[0] != source.category, place[0] or "", place[1])):
-        part = Part(source.row(category, names[category, group]))
-        origin = origin_of(source, category, catalogue)
-        batches = groups.pop((category, group))
+    places = sorted(groups, key=lambda place: (place.category != source.category, place.category or "", place.group, place.when))
+    for place in places:
+        row = source.row(place.category, names[place])
+        if place.when != ALWAYS:
+            row = replace(row, when=place.when, spares=_spared(place, places, names, source))
+        part = Part(row)
+        origin = origin_of(source, place.category, catalogue)
+        batches = groups.pop(place)
         for shape in list(batches):
             kept = _distinct(batches.pop(shape), shape, source, rejected)
             part.batches[shape] = kept if source.kind == "good" else _guarded(kept, shape, origin, guard, refusals, source)
@@ -98,15 +117,26 @@ def _shape_of(source: Source, bucket: Bucket, count: int, rejected: Counter[Reas
     return None
 
 
-def _suffixes_of(source: Source, groups: Iterable[tuple[str | None, str]]) -> dict[tuple[str | None, str], str]:
+def _suffixes_of(source: Source, groups: Iterable[_Place]) -> dict[_Place, str]:
     """What is added to the source's id for each of its rows: nothing for the main one."""
-    names: dict[tuple[str | None, str], str] = {}
-    denyallow = sorted({group for _, group in groups if group.startswith("denyallow=")})
-    for category, group in groups:
-        own = f"/{category}" if category != source.category else ""
-        label = f"#denyallow-{denyallow.index(group) + 1}" if group in denyallow else f"#{group}" if group else ""
-        names[category, group] = own + label
+    denyallow = sorted({place.group for place in groups if place.group.startswith("denyallow=")})
+    conditions = sorted({place.when for place in groups if place.when != ALWAYS})
+    names: dict[_Place, str] = {}
+    for place in groups:
+        own = f"/{place.category}" if place.category != source.category else ""
+        label = f"#denyallow-{denyallow.index(place.group) + 1}" if place.group in denyallow else f"#{place.group}" if place.group else ""
+        names[place] = own + label + (f"#when-{conditions.index(place.when) + 1}" if place.when != ALWAYS else "")
     return names
+
+
+def _spared(place: _Place, places: Iterable[_Place], names: dict[_Place, str], source: Source) -> tuple[str, ...]:
+    """The rows that exceptions with a condition undo: all of their list but the important ones, unless they are important themselves.
+
+    The holes of `$denyallow` are for its own row.
+    """
+    if place.group.startswith("denyallow="):
+        return ()
+    return tuple(source.id + names[other] for other in places if other != place and (place.is_important or not other.is_important))
 
 
 def _distinct(keys: list[str], shape: Shape, source: Source, rejected: Counter[Reason]) -> list[str]:

@@ -105,7 +105,7 @@ def _from_list(item: ListSettings, catalogue: Json, fillable: dict[str, bool]) -
         path=item.path,
         url=item.url,
         refresh=item.refresh,
-        options=Options(rewrites=answers, categories={} if is_action else fillable),
+        options=Options(rewrites=answers, categories={} if is_action else fillable, clients=item.url is None),
     )
 
 

@@ -51,6 +51,21 @@ class Action(NamedTuple):
     records: tuple[tuple[int, int, str], ...] = ()
 
 
+class When(NamedTuple):
+    """Which queries a rule is for: DNS types by number, and clients by id, address or network; the `not_` ones are left out.
+
+    Empty means any. A rule with a condition never becomes one without it.
+    """
+
+    types: tuple[int, ...] = ()
+    not_types: tuple[int, ...] = ()
+    clients: tuple[str, ...] = ()
+    not_clients: tuple[str, ...] = ()
+
+
+ALWAYS: Final = When()
+
+
 class Bucket(NamedTuple):
     """What a set of keys has in common.
 
@@ -63,6 +78,7 @@ class Bucket(NamedTuple):
     match: Match = Match.BOTH
     exception: bool = False
     action: Action | None = None
+    when: When = ALWAYS
 
 
 PLAIN: Final = Bucket()
@@ -82,11 +98,13 @@ class Options:
 
     `rewrites` says what becomes of a hosts line with a foreign address: refused, its name taken, or its address answered.
     `categories` are the codes that a category column may use (code → may a list fill it). `zone` is the name of a policy zone.
+    `clients` says whether rules may be for some clients only: a file of the operator's own, never one from elsewhere.
     """
 
     rewrites: Literal["refuse", "names", "answers"] = "refuse"
     categories: dict[str, bool] = field(default_factory=dict)
     zone: str = ""
+    clients: bool = False
 
 
 class AddressTrigger(NamedTuple):

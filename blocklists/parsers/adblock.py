@@ -1,4 +1,5 @@
-"""The part of adblock syntax that means something to DNS: `||name^`, `@@||name^`, `$important`, `$denyallow`, `$badfilter`, comments.
+"""The part of adblock syntax that means something to DNS: `||name^`, `@@||name^`, `$important`, `$denyallow`, `$dnstype`, `$client`,
+`$badfilter`, comments.
 
 `blocklists.parsers.detect` imports it. Exceptions and priorities act inside their own list only. Rules for parts of pages, patterns of
 web addresses and modifiers that a DNS filter cannot check are counted by reason, never widened to the whole name.
@@ -9,21 +10,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import Final
 
+import dns.exception
+import dns.rdatatype
+
 from blocklists.normalize import normalize_host, plain_key
-from blocklists.parsers import PLAIN, Bucket, Harvest, Match, Options
+from blocklists.parsers import ALWAYS, PLAIN, Bucket, Harvest, Match, Options, When
 from blocklists.parsers.hosts import take_hosts_line
 from blocklists.parsers.names import is_comment, note_fact, take_name, without_comment
 from blocklists.rejections import Reason, Rejection
 
 MAX_GROUPS: Final = 64
-"""Different `$denyallow` sets one list may have; each becomes a group of its own."""
+"""Different `$denyallow` sets and conditions one list may have; each becomes a row of its own in the index."""
+
+MAX_VALUES: Final = 64
+"""Types or clients that one rule may name."""
 
 IMPORTANT: Final = "important"
 
 _COSMETIC: Final = re.compile(r"#@?[?$%]*#|\$\$|\$@\$")
 _WHOLE_SITE: Final = frozenset({"all", "document", "doc"})
+_CLIENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _PLAIN_NAME: Final = re.compile(r"[\w.-]+\.?", re.UNICODE)
 
 
@@ -37,12 +46,13 @@ class _Rule:
     important: bool = False
     denyallow: tuple[str, ...] = ()
     badfilter: bool = False
+    when: When = ALWAYS
 
     @property
     def bucket(self) -> Bucket:
         if self.denyallow:
-            return Bucket(None, "denyallow=" + "|".join(self.denyallow), self.match, self.exception)
-        return Bucket(None, IMPORTANT if self.important else "", self.match, self.exception)
+            return Bucket(None, "denyallow=" + "|".join(self.denyallow), self.match, self.exception, None, self.when)
+        return Bucket(None, IMPORTANT if self.important else "", self.match, self.exception, None, self.when)
 
 
 @dataclass(slots=True)
@@ -50,7 +60,7 @@ class _Leftover:
     """What can only be settled when the whole list was read."""
 
     disabled: list[tuple[Bucket, str]] = field(default_factory=list)
-    groups: set[str] = field(default_factory=set)
+    groups: set[tuple[str, When]] = field(default_factory=set)
 
 
 def parse(lines: Iterable[str], harvest: Harvest, options: Options) -> None:
@@ -84,23 +94,25 @@ def _take_line(line: str, number: int, harvest: Harvest, options: Options, left:
             else:
                 harvest.reject(Reason.NOT_A_RULE, number, line)
         return
-    rule = _read_rule(line)
+    rule = _read_rule(line, options)
     if isinstance(rule, Reason):
         harvest.reject(rule, number, line)
         return
     if rule.badfilter:
         left.disabled.append((rule.bucket, rule.key))
         return
-    if rule.denyallow and rule.bucket.group not in left.groups:
+    group = (rule.bucket.group, rule.when)
+    if (rule.denyallow or rule.when != ALWAYS) and group not in left.groups:
         if len(left.groups) == MAX_GROUPS:
             harvest.reject(Reason.TOO_MANY_GROUPS, number, line)
             return
-        left.groups.add(rule.bucket.group)
-        harvest.bucket(Bucket(None, rule.bucket.group, Match.BOTH, True)).extend(rule.denyallow)
+        left.groups.add(group)
+        if rule.denyallow:
+            harvest.bucket(Bucket(None, group[0], Match.BOTH, True, None, rule.when)).extend(rule.denyallow)
     harvest.bucket(rule.bucket).append(rule.key)
 
 
-def _read_rule(line: str) -> _Rule | Reason:
+def _read_rule(line: str, options: Options) -> _Rule | Reason:
     exception = line.startswith("@@")
     pattern = line[2:] if exception else line
     if pattern.startswith("/") and re.fullmatch(r"/.+/(\$.*)?", pattern):
@@ -119,12 +131,12 @@ def _read_rule(line: str) -> _Rule | Reason:
         return Reason.PATTERN
     rule = _Rule(host.key, match, exception)
     for modifier in filter(None, modifiers.split(",")):
-        if not _apply(modifier.strip(), rule):
+        if not _apply(modifier.strip(), rule, options):
             return Reason.MODIFIER
     return rule
 
 
-def _apply(modifier: str, rule: _Rule) -> bool:
+def _apply(modifier: str, rule: _Rule, options: Options) -> bool:
     """Apply one modifier to a rule. False when a DNS filter cannot check it: then the rule must not become wider than it was meant."""
     name, _, value = modifier.partition("=")
     name = name.lower()
@@ -138,9 +150,49 @@ def _apply(modifier: str, rule: _Rule) -> bool:
         if len(keys) != len(hosts):
             return False
         rule.denyallow = tuple(sorted(set(keys)))
+    elif name == "dnstype" and value:
+        return _only_types(value, rule)
+    elif name == "client" and value and options.clients:
+        return _only_clients(value, rule)
     else:
         return name in _WHOLE_SITE and not value
     return True
+
+
+def _only_types(value: str, rule: _Rule) -> bool:
+    wanted, unwanted = _two_sides(value)
+    try:
+        types, not_types = (tuple(sorted({int(dns.rdatatype.from_text(word)) for word in words})) for words in (wanted, unwanted))
+    except (dns.exception.DNSException, ValueError):
+        return False
+    rule.when = rule.when._replace(types=types, not_types=not_types)
+    return len(types) + len(not_types) <= MAX_VALUES
+
+
+def _only_clients(value: str, rule: _Rule) -> bool:
+    wanted, unwanted = _two_sides(value)
+    found = [[_client(word) for word in words] for words in (wanted, unwanted)]
+    if any(None in words for words in found):
+        return False
+    clients, not_clients = (tuple(sorted({word for word in words if word})) for words in found)
+    rule.when = rule.when._replace(clients=clients, not_clients=not_clients)
+    return len(clients) + len(not_clients) <= MAX_VALUES
+
+
+def _two_sides(value: str) -> tuple[list[str], list[str]]:
+    """The values of a modifier, and those with a `~`."""
+    words = [word.strip() for word in value.split("|")]
+    return [word for word in words if not word.startswith("~")], [word[1:] for word in words if word.startswith("~")]
+
+
+def _client(word: str) -> str | None:
+    """A client as the settings name it, or a network; None for neither."""
+    if len(word) > 1 and word[0] == word[-1] and word[0] in "'\"":
+        word = word[1:-1]
+    try:
+        return str(ip_network(word))
+    except ValueError:
+        return word if _CLIENT_ID.fullmatch(word) else None
 
 
 def _switch_off(harvest: Harvest, left: _Leftover) -> None:
@@ -157,17 +209,21 @@ def _switch_off(harvest: Harvest, left: _Leftover) -> None:
 
 
 def _spread_exceptions(harvest: Harvest) -> None:
-    """Exceptions undo every group but the important ones; important exceptions undo those too."""
-    groups = sorted({bucket.group for bucket in harvest.buckets})
+    """Exceptions undo every group but the important ones; important exceptions undo those too.
+
+    Those with a condition stay in a row of their own: the index undoes the rows of their list while the condition holds.
+    """
+    groups = sorted({(bucket.group, bucket.when) for bucket in harvest.buckets})
     for match in Match:
         plain = harvest.buckets.get(Bucket(None, "", match, True), [])
         important = harvest.buckets.get(Bucket(None, IMPORTANT, match, True), [])
-        for group in groups:
+        for group, when in groups:
             undone = [*plain, *important] if group != IMPORTANT else list(important)
             if undone:
-                target = Bucket(None, group, match, True)
-                own = [] if group in ("", IMPORTANT) else harvest.buckets.get(target, [])
+                target = Bucket(None, group, match, True, None, when)
+                is_main = when == ALWAYS and group in ("", IMPORTANT)
+                own = [] if is_main else harvest.buckets.get(target, [])
                 harvest.buckets[target] = [*own, *undone]
-    if IMPORTANT in groups and not any(b.group == IMPORTANT and not b.exception and keys for b, keys in harvest.buckets.items()):
+    if not any(b.group == IMPORTANT and b.when == ALWAYS and not b.exception and keys for b, keys in harvest.buckets.items()):
         for match in Match:
             harvest.buckets.pop(Bucket(None, IMPORTANT, match, True), None)

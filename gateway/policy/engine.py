@@ -60,7 +60,7 @@ class Engine:
         self._canary_tails = tuple(f".{label}." for label in sorted(catalogue.canary_labels))
         rule = Rule(RuleOrigin.SYSTEM, Reason.CANARY, "canary", source="catalogue", version=catalogue.version)
         self._canary = Local((), Reason.CANARY, rule, NXDOMAIN)
-        self._verdicts: dict[tuple[PolicyBase, tuple[int, ...], tuple[str, ...], bool], Verdict] = {}
+        self._verdicts: dict[tuple[PolicyBase, tuple[int, ...], frozenset[int], tuple[str, ...], bool], Verdict] = {}
         self._targets: dict[tuple[object, ...], Block | None] = {}
 
     def judge(self, key: str, qtype: int, policy: EffectivePolicy) -> Verdict:
@@ -68,22 +68,23 @@ class Engine:
         tables = policy.tables
         assert isinstance(tables, PolicyTables)
         special, orders, names = self._special, tables.orders.entries, policy.own_names
+        resting = self.index.resting(qtype, tables.base.lists)
         met: tuple[str, ...] = ()
         end = key.find(".") + 1
         while end:
             part = key[:end]
             if part in names or part in orders:
-                return self._finish(key, qtype, self._weigh(key, tables), tables)
+                return self._finish(key, qtype, self._weigh(key, tables, resting), tables)
             if part in special:
                 met = (*met, part)
             end = key.find(".", end) + 1
         if policy.has_regex:
-            return self._finish(key, qtype, self._weigh(key, tables), tables)
+            return self._finish(key, qtype, self._weigh(key, tables, resting), tables)
         # What is left depends on the listed and the special names that cover this one, and on whether the last of them is the name itself.
-        state = (tables.base, self.index.lookup(key), met, bool(met) and met[-1] == key)
+        state = (tables.base, self.index.lookup(key), resting, met, bool(met) and met[-1] == key)
         verdict = self._verdicts.get(state)
         if verdict is None:
-            verdict = self._weigh(key, tables)
+            verdict = self._weigh(key, tables, resting)
             if not isinstance(verdict, Rewrite):  # a zone may rewrite to a name made of the query name
                 if len(self._verdicts) >= _MOST_REMEMBERED:
                     self._verdicts = {}
@@ -95,7 +96,8 @@ class Engine:
         tables = policy.tables
         assert isinstance(tables, PolicyTables)
         canary = self._canary_of(key, tables)
-        decision = Judgement(self._subject(key), tables, self.catalogue, self.version, full=True).decide()
+        subject = self._subject(key, self.index.resting(qtype, tables.base.lists))
+        decision = Judgement(subject, tables, self.catalogue, self.version, full=True).decide()
         if canary is not None:
             lost = () if decision.verdict.rule is None else (decision.verdict.rule,)
             return Decision(canary, (*lost, *decision.lost), decision.categories)
@@ -129,8 +131,8 @@ class Engine:
 
     # one name
 
-    def _weigh(self, key: str, tables: PolicyTables) -> Verdict:
-        return Judgement(self._subject(key), tables, self.catalogue, self.version).decide().verdict
+    def _weigh(self, key: str, tables: PolicyTables, resting: frozenset[int]) -> Verdict:
+        return Judgement(self._subject(key, resting), tables, self.catalogue, self.version).decide().verdict
 
     def _finish(self, key: str, qtype: int, verdict: Verdict, tables: PolicyTables) -> Verdict:
         """What depends on the name itself and on the type: canaries before everything, safe search after it."""
@@ -152,7 +154,7 @@ class Engine:
             return _with_grants(rewrite, verdict)
         return verdict
 
-    def _subject(self, key: str, grants: tuple[Grant, ...] | None = None, *, zones: bool = True) -> Subject:
+    def _subject(self, key: str, resting: frozenset[int], grants: tuple[Grant, ...] | None = None, *, zones: bool = True) -> Subject:
         catalogue, index = self.catalogue, self.index
         services: tuple[Service, ...] = ()
         codes = _NO_CODES
@@ -168,7 +170,7 @@ class Engine:
                 is_help = is_help or _covers(catalogue.help.get(part), at_self)
                 is_infrastructure = is_infrastructure or _covers(catalogue.infrastructure.get(part), at_self)
             end = key.find(".", end) + 1
-        listing = index.listing(index.lookup(key))
+        listing = index.listing(index.lookup(key), resting)
         lengths = index.lengths(key) if listing.actions else ()
         return Subject(key, listing, lengths, services, codes, is_help, is_infrastructure, zones, grants)
 
@@ -189,7 +191,7 @@ class Engine:
         return block
 
     def _weigh_target(self, target: str, passed: Pass | Rewrite, tables: PolicyTables, *, zones: bool) -> Block | None:
-        subject = self._subject(target, passed.grants, zones=zones)
+        subject = self._subject(target, self.index.resting(None, tables.base.lists), passed.grants, zones=zones)
         judgement = Judgement(subject, tables, self.catalogue, self.version)
         verdict = judgement.decide_against_good() if passed.reason is Reason.GOOD else judgement.decide().verdict
         return verdict if isinstance(verdict, Block) else None

@@ -14,6 +14,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -27,7 +28,7 @@ from gateway.release import INDEX_NAMES, INDEX_RECORDS, verify_index
 SourceKind = Literal["category", "action", "rpz", "good", "catalogue"]
 ActionKind = Literal["nxdomain", "nodata", "passthru", "drop", "tcp-only", "cname", "local"]
 
-_FORMAT: Final = 1
+_FORMATS: Final = (1, 2)  # 2: some rows have conditions
 _MOST_LISTINGS: Final = 16_384
 _SOURCE_KINDS: Final = ("category", "action", "rpz", "good", "catalogue")
 _ACTION_KINDS: Final = ("nxdomain", "nodata", "passthru", "drop", "tcp-only", "cname", "local")
@@ -41,6 +42,32 @@ class Zone:
     policy: str
     groups: frozenset[str]
     target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Which queries a source is for: types by number, clients by id or network; empty means any. `spares`: rows its exceptions undo."""
+
+    types: frozenset[int]
+    not_types: frozenset[int]
+    clients: frozenset[str]
+    not_clients: frozenset[str]
+    spares: frozenset[str]
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether it depends on the client."""
+        return bool(self.clients or self.not_clients)
+
+    def holds_for_type(self, qtype: int | None) -> bool:
+        """Whether it holds for a type; without one (a target of an answer) only where it names none."""
+        if not self.types and not self.not_types:
+            return True
+        return qtype is not None and qtype not in self.not_types and (not self.types or qtype in self.types)
+
+    def holds_for(self, address: bytes | None, client_id: str | None) -> bool:
+        """Whether it holds for a client."""
+        return not _names(self.not_clients, address, client_id) and (not self.clients or _names(self.clients, address, client_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +86,7 @@ class Source:
     entries: int
     zone: Zone | None
     row: Mapping[str, Any]  # Any: the row as compiled, for metrics and pages
+    when: When | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +127,7 @@ class Listing:
     good: Source | None
 
 
+NOTHING: Final[frozenset[int]] = frozenset()
 UNLISTED: Final = Listing({}, (), (), None)
 
 
@@ -111,8 +140,8 @@ class ListIndex:
         header = verify_index(state_dir, name)
         where = f"index/{name}"
         try:
-            if header["format"] != _FORMAT:
-                raise GenerationError(where, f"is not an index of format {_FORMAT}")
+            if header["format"] not in _FORMATS:
+                raise GenerationError(where, f"is not an index of format {' or '.join(map(str, _FORMATS))}")
             self.sources = tuple(_read_source(number, row) for number, row in enumerate(header["sources"]))
             self.actions = tuple(_read_action(row) for row in header["actions"])
             self._sets: Sequence[Sequence[Sequence[int]]] = header["sets"]
@@ -132,7 +161,40 @@ class ListIndex:
         if len(self._trie) != self.keys or len(self._records) != self.keys:
             raise GenerationError(where, "the trie, the records and the header differ in size")
         self._entries: dict[int, tuple[Entry, ...]] = {}
-        self._listings: dict[tuple[int, ...], Listing] = {(): UNLISTED}
+        self._listings: dict[tuple[tuple[int, ...], frozenset[int]], Listing] = {}
+        self._conditional = tuple(source for source in self.sources if source.when is not None)
+        self._about_clients = tuple(source for source in self._conditional if source.when is not None and source.when.asks_who)
+        self._resting: dict[tuple[int | None, frozenset[int]], frozenset[int]] = {}
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether any source is for some clients only."""
+        return bool(self._about_clients)
+
+    def clients_lists(self, address: bytes | None, client_id: str | None) -> frozenset[int]:
+        """The numbers of the sources with a condition on clients that this one meets."""
+        if not self._about_clients:
+            return NOTHING
+        return frozenset(source.number for source in self._about_clients if source.when and source.when.holds_for(address, client_id))
+
+    def resting(self, qtype: int | None, lists: frozenset[int]) -> frozenset[int]:
+        """The numbers of the sources that have no say in a query of this type by a client who meets the conditions of `lists`.
+
+        `qtype` None is a target of an answer: rules that name types are about queries.
+        """
+        if not self._conditional:
+            return NOTHING
+        found = self._resting.get((qtype, lists))
+        if found is None:
+            if len(self._resting) >= _MOST_LISTINGS:
+                self._resting = {}
+            found = self._resting[qtype, lists] = frozenset(
+                source.number
+                for source in self._conditional
+                if source.when is not None
+                and not (source.when.holds_for_type(qtype) and (not source.when.asks_who or source.number in lists))
+            )
+        return found
 
     def lookup(self, key: str) -> tuple[int, ...]:
         """The listed names that cover `key`, shortest first: twice the number of each entry set, plus one for the name itself."""
@@ -149,13 +211,15 @@ class ListIndex:
         """The lengths of the listed keys that cover `key`, in the order of `lookup`."""
         return tuple(len(prefix) for prefix, _ in self._trie.iter_prefixes_with_ids(key))
 
-    def listing(self, codes: tuple[int, ...]) -> Listing:
-        """What a combination from `lookup` says."""
-        found = self._listings.get(codes)
+    def listing(self, codes: tuple[int, ...], resting: frozenset[int] = NOTHING) -> Listing:
+        """What a combination from `lookup` says, the sources that are `resting` aside."""
+        if not codes:
+            return UNLISTED
+        found = self._listings.get((codes, resting))
         if found is None:
             if len(self._listings) >= _MOST_LISTINGS:
-                self._listings = {(): UNLISTED}
-            found = self._listings[codes] = _combine(self._hits(codes))
+                self._listings = {}
+            found = self._listings[codes, resting] = _combine([hit for hit in self._hits(codes) if hit.entry.source.number not in resting])
         return found
 
     def entries(self, number: int) -> tuple[Entry, ...]:
@@ -224,13 +288,14 @@ def _find(tables: Mapping[tuple[int, int], Mapping[int, Sequence[tuple[int, int]
 
 def _combine(hits: list[Hit]) -> Listing:
     spared = {hit.entry.source.number for hit in hits if hit.entry.exception}
+    undone = {name for hit in hits if hit.entry.exception and hit.entry.source.when for name in hit.entry.source.when.spares}
     categories: dict[str, Source] = {}
     actions: list[Hit] = []
     zones: list[Hit] = []
     good: Source | None = None
     for hit in hits:
         source = hit.entry.source
-        if hit.entry.exception or source.number in spared:
+        if hit.entry.exception or source.number in spared or source.id in undone:
             continue
         if source.kind == "rpz":
             zones.append(hit)
@@ -268,7 +333,29 @@ def _read_source(number: int, row: Mapping[str, Any]) -> Source:
             str(zone["zone"]), str(zone.get("policy") or "given"), frozenset(zone.get("groups") or ()), str(zone.get("target") or "")
         ),
         row=row,
+        when=_read_when(row["when"]) if "when" in row else None,
     )
+
+
+def _read_when(row: Mapping[str, Any]) -> When:
+    if not set(row) <= {"types", "not_types", "clients", "not_clients", "spares"}:
+        raise ValueError(f"condition {sorted(row)}")
+    types, not_types = (frozenset(map(int, row.get(name, ()))) for name in ("types", "not_types"))
+    clients, not_clients, spares = (frozenset(map(str, row.get(name, ()))) for name in ("clients", "not_clients", "spares"))
+    for word in clients | not_clients:
+        if "/" in word:
+            ip_network(word)
+    return When(types, not_types, clients, not_clients, spares)
+
+
+def _names(words: frozenset[str], address: bytes | None, client_id: str | None) -> bool:
+    """Whether one of the words is this client's id or a network around its address."""
+    if client_id is not None and client_id in words:
+        return True
+    if address is None or not words:
+        return False
+    here = ip_address(address)
+    return any(here in ip_network(word) for word in words if "/" in word)
 
 
 def _read_action(row: Mapping[str, Any]) -> Action:

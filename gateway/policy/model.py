@@ -255,7 +255,7 @@ class Match:
     """Who a client is. `site` and `site_tenant` say where it is, `profile` None means the guest profile of the place.
 
     `lent` says that somebody else uses the device for a while. `by` says what identified it; `zones` are the client-IP triggers of RPZ
-    zones that its address meets (source and action numbers of the index).
+    zones that its address meets (source and action numbers of the index), `lists` the sources with a condition on clients that it meets.
     """
 
     client_id: str | None
@@ -268,6 +268,7 @@ class Match:
     by: Literal["token", "mac", "address", "network", "site", "default"] = "default"
     zones: tuple[tuple[int, int], ...] = ()
     lent: Lent | None = None
+    lists: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

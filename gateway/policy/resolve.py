@@ -112,7 +112,7 @@ class Resolver:
         group = match.group if self._has_groups else None
         lent = match.lent if match.lent is not None and now < match.lent.until else None
         profile = lent.profile if lent is not None else match.profile
-        whose = (match.tenant, profile, match.site_tenant, match.site, group, match.zones, lent)
+        whose = (match.tenant, profile, match.site_tenant, match.site, group, match.zones, match.lists, lent)
         found = self._resolved.get(whose)
         if found is not None and found[0] <= now < found[1].valid_until:
             return found[1]
@@ -214,6 +214,7 @@ class Resolver:
             is_school,
             group,
             match.zones,
+            match.lists,
             _site_class(site, tenant),
             profile.activity,
             (match.tenant, profile.id) if profile.activity == "history" else None,
@@ -235,6 +236,7 @@ class Resolver:
                 block=block,
                 group=group,
                 zones=tuple(rpz.client_triggers(match.zones, self._index)),
+                lists=match.lists,
             )
         return found
 

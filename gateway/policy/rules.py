@@ -109,7 +109,7 @@ class PolicyBase:
     """Everything that holds at this moment but the names that people listed. Compared by identity; made once per content.
 
     `cells` and `cell_rules` have an entry for every category and for `uncategorised`. `bands` are those that an order may bind,
-    `list_levels` the levels whose lists and zones apply.
+    `list_levels` the levels whose lists and zones apply, `lists` the sources with a condition on clients that holds.
     """
 
     identity: tuple[object, ...]
@@ -124,6 +124,7 @@ class PolicyBase:
     block: BlockSettings
     group: str | None
     zones: tuple[Trigger, ...]
+    lists: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

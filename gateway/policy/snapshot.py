@@ -80,7 +80,9 @@ class Snapshot:
     def identify(self, address: bytes, local: bytes | None = None, mac: str | None = None, token: str | None = None) -> Match:
         """Who asks from `address` at our address `local` (None where the listener cannot tell)."""
         here = None if local is None else unmapped(local)
-        return self._directory.identify(unmapped(address), here, mac, token, self._engine.index.addresses)
+        index = self._engine.index
+        match = self._directory.identify(unmapped(address), here, mac, token, index.addresses)
+        return self._with_lists(match, unmapped(address)) if index.asks_who else match
 
     def match_of(self, tenant: str, profile: str | None, site: str | None = None, client: str | None = None) -> Match:
         """The match of a profile or client named outright, for `explain`. Raises KeyError when the tenant has none such."""
@@ -90,11 +92,20 @@ class Snapshot:
             if found is None:
                 raise KeyError(client)
             where = site or found.site
-            return Match(found.id, found.profile, tenant, where, True, tenant if where else None, found.group)
+            match = Match(found.id, found.profile, tenant, where, True, tenant if where else None, found.group)
+            alone = next((network.address for network in found.networks if network.length == len(network.address) * 8), None)
+            return self._with_lists(match, alone)
         if profile is not None:
             where = site or policy.profiles[profile].site
-            return Match(None, profile, tenant, where, True, tenant if where else None)
-        return Match(None, policy.default_profile, tenant, site, False, tenant if site else None)
+            return self._with_lists(Match(None, profile, tenant, where, True, tenant if where else None), None)
+        return self._with_lists(Match(None, policy.default_profile, tenant, site, False, tenant if site else None), None)
+
+    def _with_lists(self, match: Match, address: bytes | None) -> Match:
+        """The match with the lists that are for this client. Ids in a list are those of the operator's own settings."""
+        owner = self._tenants.get(match.tenant or "")
+        own_id = match.client_id if owner is not None and owner.policy.kind == "operator" else None
+        lists = self._engine.index.clients_lists(address, own_id)
+        return replace(match, lists=lists) if lists else match
 
     def effective(self, match: Match, now: float) -> EffectivePolicy:
         """What holds for a client at `now`."""

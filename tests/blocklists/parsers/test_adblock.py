@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocklists.parsers import PLAIN, Bucket, Harvest, Match, Options, adblock
+from blocklists.parsers import PLAIN, Bucket, Harvest, Match, Options, When, adblock
 from blocklists.rejections import Reason
 
 ALLOWED = Bucket(exception=True)
@@ -66,7 +66,9 @@ def test_adblock_rule_on_a_name_gives_the_name(rule: str, bucket: Bucket) -> Non
         ("||^", Reason.PATTERN),
         ("||x.example^$third-party", Reason.MODIFIER),
         ("||x.example^$script,domain=y.example", Reason.MODIFIER),
-        ("||x.example^$dnstype=AAAA", Reason.MODIFIER),
+        ("||x.example^$dnstype=NONSENSE", Reason.MODIFIER),
+        ("||x.example^$dnstype=", Reason.MODIFIER),
+        ("||x.example^$dnstype=A|", Reason.MODIFIER),
         ("||x.example^$client=192.0.2.1", Reason.MODIFIER),
         ("||x.example^$dnsrewrite=192.0.2.1", Reason.MODIFIER),
         ("||x.example^$denyallow=a..b", Reason.MODIFIER),
@@ -118,6 +120,38 @@ def test_adblock_denyallow_excepts_names_for_its_own_rule() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("rule", "when"),
+    [
+        ("||x.example^$dnstype=AAAA", When(types=(28,))),
+        ("||x.example^$dnstype=aaaa|A|TYPE65", When(types=(1, 28, 65))),
+        ("||x.example^$dnstype=~A|~HTTPS", When(not_types=(1, 65))),
+        ("||x.example^$client=may-be", When(clients=("may-be",))),
+        ("||x.example^$client='may-be'|192.0.2.1|~2001:db8::/32", When(clients=("192.0.2.1/32", "may-be"), not_clients=("2001:db8::/32",))),
+        ("||x.example^$client=~cha-me,dnstype=A", When(types=(1,), not_clients=("cha-me",))),
+    ],
+)
+def test_adblock_rule_with_a_condition_keeps_it(rule: str, when: When) -> None:
+    """`$dnstype` and `$client` name who and what a rule is for; the rule is never read as one for all."""
+    harvest = Harvest()
+    adblock.parse([rule], harvest, Options(clients=True))
+    assert {bucket: keys for bucket, keys in harvest.buckets.items() if keys} == {Bucket(when=when): ["example.x."]}
+
+
+@pytest.mark.parametrize("value", ["a b", "192.0.2.1/99", "a||b", "~"])
+def test_adblock_client_that_nobody_can_be_is_counted(value: str) -> None:
+    """A client that is neither an id nor an address gives no rule."""
+    harvest = Harvest()
+    adblock.parse([f"||x.example^$client={value}"], harvest, Options(clients=True))
+    assert harvest.rejected == {Reason.MODIFIER: 1} and not harvest.entries
+
+
+def test_adblock_badfilter_takes_out_the_rule_with_the_same_condition_only() -> None:
+    """A condition is part of what a rule is."""
+    text = "||a.example^\n||a.example^$dnstype=A\n||a.example^$dnstype=A,badfilter"
+    assert _buckets(text) == {PLAIN: ["example.a."]}
+
+
 def test_adblock_denyallow_groups_are_bounded() -> None:
     """A list cannot make ever more groups."""
     harvest = _parse("\n".join(f"||a.example^$denyallow=n{number}.example" for number in range(100)))
@@ -138,7 +172,18 @@ def test_adblock_any_text_raises_nothing(lines: list[str]) -> None:
             "{}||{}^{}".format,
             st.sampled_from(["", "@@"]),
             st.sampled_from(["a.example", "b.example", "*.c.example"]),
-            st.sampled_from(["", "$important", "$badfilter", "$important,badfilter", "$denyallow=a.example|d.example", "$all"]),
+            st.sampled_from(
+                [
+                    "",
+                    "$important",
+                    "$badfilter",
+                    "$important,badfilter",
+                    "$denyallow=a.example|d.example",
+                    "$dnstype=A",
+                    "$dnstype=A,important",
+                    "$all",
+                ]
+            ),
         ),
         max_size=20,
     )

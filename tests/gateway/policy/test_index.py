@@ -136,7 +136,7 @@ def rewrite(state_dir: Path, header: dict[str, Any], files: dict[str, bytes], **
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format": 2},
+        {"format": 3},
         {"width": 3},
         {"keys": 5},
         {"keys": 0},
