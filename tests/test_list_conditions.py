@@ -1,4 +1,4 @@
-"""Rules of a list for some types or some clients only (`$dnstype`, `$client`), with the real program, as two people in one house see them."""
+"""Rules of a list for some types or some clients only (`$dnstype`, `$client`): the real program, two people in one house."""
 
 from __future__ import annotations
 
