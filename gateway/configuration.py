@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from gateway.errors import Mistake, PolicyFileError, SettingsError, StartError
 from gateway.policy.ruleset import Vocabulary
@@ -70,21 +70,55 @@ def check_gateway(document: Document, words: Vocabulary | None = None) -> tuple[
         for name in document.value
         if name not in own and name not in OTHER_SECTIONS
     ]
+    mended: set[str] = set()
     sound: dict[str, Any] = {}  # Any: parsed YAML, checked below
     for name in own & document.value.keys():
         section, found = check(GatewayFile, {name: document.value[name]}, document)
         mistakes += found
+        value = document.value[name]
+        if section is None and name in POLICY_SECTIONS:
+            value, left_out = _without_mistaken(value, found)
+            section, _ = check(GatewayFile, {name: value}, document)
+            mended |= left_out
         if section is not None:
-            sound[name] = document.value[name]
+            sound[name] = value
     if not POLICY_SECTIONS & document.value.keys() <= sound.keys():
         sound = {name: value for name, value in sound.items() if name not in POLICY_SECTIONS}
     written, _ = check(GatewayFile, sound, document)
     assert written is not None, "sections that are sound one by one are sound together"
     resolver = _Resolver(document, written, words)
     settings = resolver.settings()
-    mistakes += resolver.mistakes
+    mistakes += [mistake for mistake in resolver.mistakes if not _is_about(mistake, mended)]
     mistakes.sort(key=_line)
     return (None if mistakes else settings), mistakes
+
+
+_STAND_INS: Final[dict[str | int, Any]] = {"band": "KH", "match": ["192.0.2.1"]}  # Any: YAML values
+"""What stands for a mistaken key that a row must have, while the rest of the file is read."""
+
+
+def _without_mistaken(value: Any, mistakes: Sequence[Mistake]) -> tuple[Any, set[str]]:  # Any: parsed YAML
+    """Rows of a policy section without the keys that have a mistake, so that the rest is still read; and the paths of those."""
+    if not isinstance(value, list):
+        return value, set()
+    rows = [dict(row) if isinstance(row, dict) else row for row in value]
+    left_out = set()
+    for mistake in mistakes:
+        path = mistake.path.rpartition(" ")[2]
+        keys = _keys(path)
+        if len(keys) < 3 or not isinstance(keys[1], int) or keys[1] >= len(rows) or not isinstance(rows[keys[1]], dict):
+            continue
+        rows[keys[1]].pop(keys[2], None)
+        if keys[2] in _STAND_INS:
+            rows[keys[1]][keys[2]] = _STAND_INS[keys[2]]
+        left_out |= {f"{keys[0]}[{keys[1]}]", f"{keys[0]}[{keys[1]}].{keys[2]}"}
+    return rows, left_out
+
+
+def _is_about(mistake: Mistake, paths: set[str]) -> bool:
+    """Whether a mistake may come from what was left out: it is about such a row as a whole, or about such a key."""
+    path = mistake.path.rpartition(" ")[2]
+    return any(path == known or (known.count(".") and path.startswith((f"{known}.", f"{known}["))) for known in paths)
 
 
 def _line(mistake: Mistake) -> int:

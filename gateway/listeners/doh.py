@@ -394,4 +394,3 @@ class Http1:
     def end(self) -> None:
         """Take no further request."""
         self._is_ending = True
-

@@ -295,7 +295,7 @@ def _cells(catalogue: Catalogue, profile: Profile, strictest: Band | None) -> tu
     name = f"band {band}" if strictest is None else f"band {band} ({strictest})"
     for code in (*catalogue.categories, UNCATEGORISED):
         cell = catalogue.cell(code, band)
-        if strictest is not None:
+        if strictest is not None and code != UNCATEGORISED:  # unknown never means allow-list only
             cell = cell.stricter(catalogue.cell(code, strictest))
         cells[code] = cell
         text, kind = (f"category {code}", Reason.MATRIX) if code != UNCATEGORISED else ("in no category", Reason.UNCATEGORISED)

@@ -261,9 +261,7 @@ class DoqConnection(QuicConnectionProtocol):
             return
         name, base = self._name.text, self._server.name
         token = token_in(name, base) if name and base else None
-        stream.question = self._server.relay.ask(
-            self._peer, self._port, token or "", message, lambda reply: self._answer(ident, reply)
-        )
+        stream.question = self._server.relay.ask(self._peer, self._port, token or "", message, lambda reply: self._answer(ident, reply))
 
     def _asks_keepalive(self, message: bytes) -> bool:
         query = parse_query(message, stream=True)

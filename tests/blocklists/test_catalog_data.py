@@ -375,3 +375,19 @@ def _new_moon(number: int) -> datetime:
     day += -0.4072 * math.sin(moon) + 0.17241 * math.sin(sun) + 0.01608 * math.sin(2 * moon) + 0.01039 * math.sin(2 * node)
     day += 0.00739 * math.sin(moon - sun) - 0.00514 * math.sin(moon + sun) + 0.00208 * math.sin(2 * sun)
     return datetime(2000, 1, 1, 12) + timedelta(days=day - 2451545.0 - 70 / 86400)
+
+
+def test_guests_are_closed_wherever_any_band_is() -> None:
+    """A guest without a named site is as closed as the strictest band, category by category, and never allow-list only."""
+    matrix = load()["matrix"]
+    assert matrix["uncategorised"]["KH"] == "allow"
+    for code, row in matrix.items():
+        if code != "uncategorised" and any(cell["default"] == "block" for cell in row.values()):
+            assert row["KH"]["default"] == "block", code
+
+
+def test_parents_decide_cells_start_closed() -> None:
+    """`P`: closed until the owner allows, and the owner may."""
+    cells = [(code, cell) for code, row in load()["matrix"].items() if code != "uncategorised" for cell in row.values()]
+    asked = [(code, cell) for code, cell in cells if cell["mark"].startswith("P")]
+    assert asked and all(cell["default"] == "block" and not cell["locked"] for _, cell in asked)

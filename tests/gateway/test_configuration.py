@@ -112,6 +112,27 @@ block: {mode: page}
     ]
 
 
+def test_a_mistake_in_one_row_hides_no_other_mistake() -> None:
+    """A mistaken band, schedule or match leaves the rest of the people in the file to be checked, and makes up no mistake of its own."""
+    text = """
+profiles:
+  - {id: a, band: THX, categories: {gaem: allow}, allow: ["/(?=x)/"]}
+  - {id: b, band: CS, schedule: soon, deny: ["bad..name"]}
+  - {id: b, band: PT}
+clients:
+  - {id: c, profile: nobody, match: 10.0.0.1}
+default_profile: b
+"""
+    found = messages(text, Words())
+    expected = ("profiles[0].band", "profiles[0].categories.gaem", "profiles[0].allow[0]", "profiles[1].schedule", "profiles[1].deny[0]")
+    assert sorted(one for one in found if not any(place in one for place in (*expected, "profiles[2].id", "clients[0].profile"))) == [
+        one for one in found if "clients[0].match" in one
+    ], found
+    assert all(any(place in one for one in found) for place in (*expected, "profiles[2].id", "clients[0].profile", "clients[0].match")), (
+        found
+    )
+
+
 def test_quic_without_its_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """The data plane runs without aioquic; who wants DoQ is told how to get it."""
     monkeypatch.setattr("gateway.configuration.find_spec", lambda name: None)

@@ -64,9 +64,7 @@ def justify_without(settings: StructuredSettings, code: int, category: str, upst
     return str(json.loads(justify(settings, code, other, "", upstream))["j"])
 
 
-@pytest.mark.parametrize(
-    ("others", "asked"), [((), False), ((15,), True), ((65300,), True), ((4242,), False), ((4242, 65300), True)]
-)
+@pytest.mark.parametrize(("others", "asked"), [((), False), ((15,), True), ((65300,), True), ((4242,), False), ((4242, 65300), True)])
 def test_only_clients_that_ask_are_told(others: tuple[int, ...], asked: bool) -> None:
     """An empty EDE or the option of the settings."""
     assert is_asked(Edns(1232, plain=not others, others=others), SETTINGS) is asked

@@ -365,8 +365,7 @@ class World:
             return cell["default"], cell["locked"], "matrix"
         own = who.profile.get("uncategorised")
         if own is None:
-            row = self.catalogue["matrix"]["uncategorised"]
-            own = "block" if any(row[band] == "allowlist" for band in self.bands(who)) else "allow"
+            own = "block" if self.catalogue["matrix"]["uncategorised"][who.profile["band"]] == "allowlist" else "allow"
         return own, False, "uncategorised"
 
     def is_school(self, who: Who) -> bool:

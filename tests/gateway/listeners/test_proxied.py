@@ -224,9 +224,7 @@ async def test_header_stands_before_or_inside_tls(tmp_path: Path, upstream: Scri
     made = Authority(tmp_path).vouch("dns.example", "127.0.0.1")
     (tmp_path / "state").mkdir()
     async with make(tmp_path / "state", upstream) as worker:
-        server = ServerContext(
-            TlsSettings(made.certificate, made.key, "dns.example"), DOT_PROTOCOLS if kind == "dot" else DOH_PROTOCOLS
-        )
+        server = ServerContext(TlsSettings(made.certificate, made.key, "dns.example"), DOT_PROTOCOLS if kind == "dot" else DOH_PROTOCOLS)
         transport = Transport(kind)
         sock = bind(Endpoint("127.0.0.1", 0), socket.SOCK_STREAM, "dot.listen", share=False)
         port = sock.getsockname()[1]
