@@ -74,7 +74,7 @@ def eventually(wanted: list[str], look: Callable[[], list[str]]) -> None:
 
 
 def test_child_is_known_by_the_hardware_address(home: Home) -> None:
-    """The tablet is in no list of addresses; its MAC blocks what its profile blocks and opens what the strictest band would not."""
+    """The tablet is in no list of addresses; its MAC blocks what its profile and its band block, and nothing else."""
     eventually(["198.51.100.20"], lambda: home.tablet.addresses("open.example"))
     assert home.tablet.addresses("facebook.com") == ["0.0.0.0"]
     assert home.tablet.addresses("chess.example") == ["0.0.0.0"]
@@ -89,8 +89,8 @@ def test_adult_is_known_by_the_address(home: Home) -> None:
 
 
 def test_unknown_device_gets_the_strictest_band_of_the_site(home: Home) -> None:
-    """A guest asks from the adult's own machine by another address: allow-list only, as for the smallest; help stays open."""
-    assert home.computer.addresses("open.example", source=GUEST) == ["0.0.0.0"]
+    """A guest asks from the adult's own machine by another address: what any band closes is closed, the rest and help are open."""
+    assert home.computer.addresses("open.example", source=GUEST) == ["198.51.100.20"]
     assert home.computer.addresses("facebook.com", source=GUEST) == ["0.0.0.0"]
     assert home.computer.addresses("vn-cop.vn", source=GUEST) == ["198.51.100.40"]
 
@@ -101,7 +101,9 @@ def test_devices_are_told_apart_over_ipv6_too(home: Home) -> None:
     eventually(["198.51.100.20"], lambda: home.tablet.addresses("open.example", server=server))
     assert home.tablet.addresses("chess.example", server=server) == ["0.0.0.0"]
     assert home.computer.addresses("chess.example", server=server, source="fd00:77::30") == ["198.51.100.30"]
-    assert home.computer.addresses("open.example", server=server, source="fd00:77::40") == ["0.0.0.0"]
+    assert home.computer.addresses("facebook.com", server=server, source="fd00:77::30") == ["198.51.100.10"]
+    assert home.computer.addresses("facebook.com", server=server, source="fd00:77::40") == ["0.0.0.0"]
+    assert home.computer.addresses("chess.example", server=server, source="fd00:77::40") == ["198.51.100.30"]
 
 
 def test_profile_follows_the_device_to_another_address(home: Home) -> None:
@@ -114,7 +116,8 @@ def test_profile_follows_the_device_to_another_address(home: Home) -> None:
         assert home.tablet.addresses("chess.example") == ["0.0.0.0"]
         home.computer.ip("address", "add", f"{CHILD}/24", "dev", "eth0")
         home.computer.ip("neigh", "flush", "dev", "eth0")  # the next packet announces the new owner, as a device that joins does
-        eventually(["0.0.0.0"], lambda: home.computer.addresses("open.example", source=CHILD))
+        eventually(["198.51.100.30"], lambda: home.computer.addresses("chess.example", source=CHILD))  # not the child's own exception
+        assert home.computer.addresses("facebook.com", source=CHILD) == ["0.0.0.0"]
         assert home.computer.addresses("vn-cop.vn", source=CHILD) == ["198.51.100.40"]
     finally:
         home.computer.run("ip", "address", "del", f"{CHILD}/24", "dev", "eth0", check=False)

@@ -116,7 +116,7 @@ def _more_kinds_of_days() -> None:
     """Hours may hold on holidays and exam days, too. SQLite cannot change a check: the rows move to a new table."""
     kinds = "days IN ('school', 'weekend', 'summer', 'holiday', 'exam', 'every')"
     if op.get_bind().dialect.name == "postgresql":
-        op.drop_constraint("ck_hours_days", "hours", type_="check")
+        op.drop_constraint(op.f("ck_hours_days"), "hours", type_="check")
         op.create_check_constraint(op.f("ck_hours_days"), "hours", kinds)
         return
     op.drop_index("ix_hours_profile_id", "hours")
