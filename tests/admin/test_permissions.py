@@ -65,7 +65,7 @@ def test_authorise_officers_need_a_second_factor(permission: Permission, now: da
 def test_authorise_families_need_no_second_factor(now: datetime) -> None:
     """A parent with a phone and a password runs a home."""
     for permission in ROLES[Role.FIRST_PARENT]:
-        authorise(actor(Role.FIRST_PARENT, now, has_factor=False), permission, HOME, now)
+        assert authorise(actor(Role.FIRST_PARENT, now, has_factor=False), permission, HOME, now) is Role.FIRST_PARENT
 
 
 def test_authorise_to_tighten_never_asks_for_the_password(now: datetime) -> None:

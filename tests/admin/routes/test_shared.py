@@ -60,13 +60,13 @@ async def test_phone_is_borrowed_and_comes_back(
 ) -> None:
     """Half an hour with the right PIN, an absolute end in the policy file, and nothing more to do."""
     await shared.get("/adult")
-    assert "Chưa có mã PIN" in shared.text and not shared.has_form("/adult?lang=vi")
+    assert "Chưa có mã PIN" in shared.text and "đang dùng máy" not in shared.text and not shared.has_form("/adult?lang=vi")
     await set_pin(parent)
     await shared.get("/adult")
     wrong = await shared.submit("/adult?lang=vi", {"pin": "1111"}, ("span", "30m"))
     assert wrong.status_code == 401 and "Mã PIN chưa đúng" in shared.text and await lent(services, family) == {}
     await shared.submit("/adult?lang=vi", {"pin": PIN}, ("span", "30m"))
-    assert "Đến 20:00" in shared.text
+    assert "Đến 20:00" in shared.text and "Người lớn đang dùng máy này" in shared.text
     told = await lent(services, family)
     assert told["until"] == "2026-10-12T13:00:00Z"
     await parent.get("/devices")
