@@ -41,6 +41,10 @@ class Formats:
             return f"{weekday[0].lower()}{weekday[1:]}, {here:%d/%m/%Y}"
         return format_skeleton("yMMMEd", here, locale=self.words.locale)
 
+    def days(self, first: date, last: date) -> str:
+        """21/12/2026, or 21/12/2026 – 23/12/2026, days included; as fields for dates are typed, in both languages."""
+        return f"{first:%d/%m/%Y}" if first == last else f"{first:%d/%m/%Y} – {last:%d/%m/%Y}"
+
     def moment(self, moment: datetime) -> str:
         """19:30 today, or 19:30 thứ Hai, 12/10/2026."""
         return self.words.gettext("{clock} {day}").format(clock=self.clock(moment), day=self.day(moment))

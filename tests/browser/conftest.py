@@ -74,6 +74,7 @@ class Place:
 def _listener() -> socket.socket:
     one = socket.socket()
     one.bind(("127.0.0.1", 0))
+    one.listen()  # who comes before the server does waits in the queue
     return one
 
 

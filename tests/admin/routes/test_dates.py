@@ -11,12 +11,12 @@ async def test_exam_days_written_down_and_used(visitor: Visitor, family: Family)
     """Added on one page, offered on the page of hours, taken away again; a day that is none is said."""
     await visitor.sign_in("me", PASSWORD)
     await visitor.get("/dates")
-    assert "06/02/2027" not in visitor.text and "01/02/2027–12/02/2027" in visitor.text
+    assert "06/02/2027" not in visitor.text and "01/02/2027 – 12/02/2027" in visitor.text
     assert (await visitor.submit("/dates", {"kind": "exam", "first": "31/02/2027"})).status_code == 422
     await visitor.submit("/dates", {"kind": "exam", "label": "Thi học kỳ", "first": "21/12/2026", "last": "2026-12-23"})
     assert "Thi học kỳ" in visitor.text
     await visitor.get(f"/profiles/{family.bi.id}/hours")
-    assert "21/12/2026–23/12/2026" in visitor.text
+    assert "21/12/2026 – 23/12/2026" in visitor.text
     await visitor.submit(f"/profiles/{family.bi.id}/hours", {"days": "exam"})
     assert "Ngày thi" in visitor.text
     await visitor.get("/dates")
