@@ -90,7 +90,7 @@ VERBS: Mapping[str, str] = {
 ROLES: Mapping[str, str] = {
     "verifier": _("verifier"),
     "approver": _("approver"),
-    "system": _("the clock"),
+    "system": _("by itself"),
     "machine": _("the machine"),
     "public": _("somebody without an account"),
     "visitor": _("somebody without an account"),

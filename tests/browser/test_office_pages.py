@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pyotp
 import pytest
+from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from tests.browser.conftest import SCREENSHOTS
@@ -19,6 +21,8 @@ from tests.support.people import PASSWORD
 from tests.test_office_road import RECORDS, SETTINGS
 
 pytestmark = pytest.mark.full
+
+PUBLIC = ["/transparency", "/transparency/lookup", "/transparency/answer", "/report", "/sign-in"]
 
 
 class Desk:
@@ -187,3 +191,44 @@ def test_from_a_letter_to_an_answer_and_back(running: tuple[Gateway, str], chrom
     two.page.get_by_text("đến hết 31/12/2099").wait_for()
     two.look("bulletins")
     assert [desk.faults for desk in (owner, one, two, three, stranger)] == [[]] * 5
+    assert read_all(chromium, one, [*PUBLIC, *office_pages(one)]) == {}
+
+
+def office_pages(desk: Desk) -> list[str]:
+    """The paths of the pages that an officer reaches, one of each kind."""
+    paths = ["/office", "/office/orders/new", "/office/entries", "/office/releases", "/office/more", "/account", "/account/factor"]
+    listing = "/office/releases"
+    for kind in ("/office/releases/", "/office/entries/", "/office/orders/"):
+        desk.open(listing if kind != "/office/entries/" else "/office/entries")
+        path = desk.page.locator(f'a[href^="{kind}"]').first.get_attribute("href")
+        assert path is not None
+        paths.append(path)
+        listing = path  # an entry's page leads to its order
+    return paths
+
+
+def read_all(chromium: Browser, desk: Desk, paths: list[str]) -> dict[str, list[str]]:
+    """Read the pages in both languages, light and dark, with axe: what it finds, by rule; pictures are kept."""
+    context = chromium.new_context(
+        viewport={"width": desk.width, "height": 800}, storage_state=desk.context.storage_state(), bypass_csp=True, locale="vi-VN"
+    )
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    axe = Axe()
+    found: dict[str, list[str]] = {}
+    for language, scheme in itertools.product(("vi", "en"), ("light", "dark")):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.goto(desk.origin + "/transparency")
+        if page.get_attribute("html", "lang") != language:
+            page.click(f"footer button[value={language}]")
+        for path in paths:
+            page.goto(desk.origin + path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= desk.width, f"{path} is too wide in {language}"
+            name = re.sub(r"/[\w-]{16,}", "-one", path).replace("/", "-").strip("-")
+            page.screenshot(path=SCREENSHOTS / f"{language}-{scheme}-{name}-{desk.width}.png", full_page=True)
+            page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+            for violation in axe.run(page)["violations"]:
+                targets = [str(node["target"][0]) for node in violation["nodes"]][:3]
+                found.setdefault(f"{violation['impact']} {violation['id']}", []).append(f"{path} {language} {scheme} {targets}")
+    context.close()
+    return found
