@@ -46,6 +46,8 @@ from admin.routes import (
     devices,
     history,
     home,
+    hosting,
+    joining,
     office,
     officeorders,
     officesetup,
@@ -113,7 +115,7 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(status, answer)
     for room in (sign, account, setup, check, home, profiles, rules, devices, requests, tokens, child, shared, backups, onboarding):
         app.include_router(room.router, include_in_schema=False)
-    for room in (history, dates, choices, office, officeorders, officesetup, transparency):
+    for room in (hosting, joining, history, dates, choices, office, officeorders, officesetup, transparency):
         app.include_router(room.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])
     app.mount("/api/v1", create_api(services))

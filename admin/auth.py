@@ -16,6 +16,7 @@ from admin.audit import Act, Action, by_account, record
 from admin.errors import AdminError, TooManyTries
 from admin.factors import Factors
 from admin.passwords import Passwords
+from admin.recovery import uses_pin
 from admin.sessions import SignedIn, confirm_session, find_browser, new_secret, open_session, read_assignments, remember_browser
 from admin.tenants import fold_sign_in
 from admin.throttle import Throttle
@@ -113,7 +114,8 @@ class Door:
             account = AccountId(row.id) if row else None
             browser = await find_browser(connection, browser_secret, account)
             has_factor = account is not None and await self.factors.has(connection, account)
-        await self._check(name, row.password_hash if row else None, password, address, browser, monotonic)
+            short = account is not None and await uses_pin(connection, account)
+        await self._check(name, row.password_hash if row else None, password, address, browser, monotonic, short)
         if account is None:
             raise WrongPassword
         pending = _Pending(account, kept, browser is not None, user_agent, monotonic + PENDING_SECONDS)
@@ -134,6 +136,10 @@ class Door:
         await self._check_code(pending.account, code, now, monotonic)
         del self._pending[ticket]
         return await self._open(pending, now)
+
+    async def open(self, account: AccountId, *, user_agent: str, now: datetime) -> Opened:
+        """A session for somebody who has just shown otherwise who they are: by making the account, or by the paper that renews its PIN."""
+        return await self._open(_Pending(account, True, False, user_agent, 0.0), now)
 
     async def _open(self, pending: _Pending, now: datetime) -> Opened:
         account = pending.account
@@ -163,7 +169,8 @@ class Door:
         async with self.database.read() as connection:
             stored = (await connection.execute(select(accounts.c.password_hash, accounts.c.sign_in).where(accounts.c.id == account))).one()
             browser = await find_browser(connection, browser_secret, account)
-        await self._check(stored.sign_in, stored.password_hash, password, address, browser, monotonic)
+            short = await uses_pin(connection, account)
+        await self._check(stored.sign_in, stored.password_hash, password, address, browser, monotonic, short)
         if signed_in.actor.has_factor:
             await self._check_code(account, code, now, monotonic)
         assert signed_in.session_id is not None  # only sessions have a page that confirms
@@ -174,12 +181,14 @@ class Door:
                 await record(connection, act, Action.PASSWORD_CONFIRMED, account)
         return secret
 
-    async def _check(self, name: str, stored: str | None, password: str, address: str, browser: str | None, monotonic: float) -> None:
-        wait = self.throttle.wait(monotonic, name, address, browser)
+    async def _check(
+        self, name: str, stored: str | None, password: str, address: str, browser: str | None, monotonic: float, short: bool
+    ) -> None:
+        wait = self.throttle.wait(monotonic, name, address, browser, short=short)
         if wait > 0:
             raise TooManyTries(wait)
         if not await self.passwords.verify(stored, password[:1000], known=browser is not None):
-            self.throttle.failed(monotonic, name, address, browser)
+            self.throttle.failed(monotonic, name, address, browser, short=short)
             raise WrongPassword
         self.throttle.succeeded(name, address, browser)
 

@@ -16,11 +16,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, record
-from admin.errors import Conflict, NotFound
+from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
 from admin.link import SeenDevice
 from admin.profiles import Profile
 from admin.tables import device_matches, devices
-from admin.tenants import mark_changed
+from admin.tenants import is_hosted, mark_changed
 from admin.values import BANDS_BY_STRICTNESS, DeviceId, DeviceMatch, ProfileId, ProfileKind
 from blocklists.tables import OrganisationId, new_id
 
@@ -76,7 +76,10 @@ async def load_device(connection: AsyncConnection, tenant: OrganisationId, devic
 
 
 async def assign_device(connection: AsyncConnection, act: Act, profile: ProfileId, label: str, matches: Sequence[Match]) -> DeviceId:
-    """Give a device that nobody had to a profile. Raises Conflict when somebody has it already."""
+    """Give a device that nobody had to a profile. Raises Conflict when somebody has it already, InvalidInput where a family on somebody
+    else's gateway names an address there."""
+    if any(match.kind is not DeviceMatch.TOKEN for match in matches) and await is_hosted(connection, act.tenant):
+        raise InvalidInput(FieldMistake("address", "hosted_address"))
     device = DeviceId(new_id())
     await connection.execute(insert(devices).values(id=device, tenant_id=act.tenant, profile_id=profile, label=label, created_at=act.now))
     try:

@@ -103,3 +103,57 @@ category_totals = Table(
     Column("category", Text, primary_key=True),
     Column("blocked", Integer, nullable=False, default=0),
 )
+
+#: What a host prints: whoever has the sheet may make one family of their own here, until it ends, is full or is withdrawn.
+join_codes = Table(
+    "join_codes",
+    metadata,
+    id_column(),
+    # The host: a school, a commune, a provider.
+    tenant_column(),
+    Column("code", Text, nullable=False, unique=True),
+    # The host's name as families read it on the sheet.
+    Column("label", Text, nullable=False),
+    Column("most", Integer, nullable=False),
+    Column("created_by", Text, ForeignKey("accounts.id")),
+    Column("created_at", Instant, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    Column("withdrawn_at", Instant),
+)
+
+#: A family that lives on somebody else's gateway. The host learns from it how many there are, nothing else.
+hosted_families = Table(
+    "hosted_families",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("organisations.id"), primary_key=True, info={"tenant": True}),
+    Column("host_id", Text, ForeignKey("organisations.id"), nullable=False),
+    Column("code_id", Text, ForeignKey("join_codes.id"), nullable=False),
+    Column("joined_at", Instant, nullable=False),
+    Index("ix_hosted_families_host_id", "host_id"),
+)
+
+#: An account that signs in with a PIN has a row here: the paper that makes a new PIN. The hash of its code, or of none yet.
+recovery_sheets = Table(
+    "recovery_sheets",
+    metadata,
+    Column("account_id", Text, ForeignKey("accounts.id"), primary_key=True),
+    Column("secret_hash", LargeBinary(32), unique=True),
+    Column("made_at", Instant),
+)
+
+#: A new PIN by the host in person: the family is told at once, the slip works after a day, and the family may stop it meanwhile.
+pin_renewals = Table(
+    "pin_renewals",
+    metadata,
+    id_column(),
+    tenant_column(),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("host_id", Text, ForeignKey("organisations.id"), nullable=False),
+    Column("host_name", Text, nullable=False),
+    Column("secret_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("started_at", Instant, nullable=False),
+    Column("opens_at", Instant, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    Column("stopped_at", Instant),
+    Column("used_at", Instant),
+)

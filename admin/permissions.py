@@ -46,6 +46,8 @@ class Permission(StrEnum):
     REVIEW_DECIDE = "review.decide"
     NAME_OPEN = "name.open"
     OFFICER_APPOINT = "officer.appoint"
+    FAMILY_HOST = "family.host"
+    PIN_RENEW = "pin.renew"
 
 
 class Scope(StrEnum):
@@ -88,13 +90,16 @@ _OFFICE = frozenset(
     }
 )
 
+#: Printing the sheet by which families join, and helping one that forgot its PIN; nothing of theirs is to be seen.
+_HOST = frozenset({Permission.FAMILY_HOST, Permission.PIN_RENEW})
+
 #: What everybody may do with their own account.
 _OWN = frozenset({Permission.ACCOUNT_CHANGE})
 
 ROLES: Mapping[Role, frozenset[Permission]] = {
     # A history is a family's matter: no school role has it.
     Role.FIRST_PARENT: _RUN | _OWN | {Permission.HISTORY_MANAGE},
-    Role.SCHOOL_ADMIN: _RUN | _OWN | {Permission.CLASS_OPEN},
+    Role.SCHOOL_ADMIN: _RUN | _OWN | _HOST | {Permission.CLASS_OPEN},
     # A teacher sees the classes and opens one group for a class, for a lesson.
     Role.TEACHER: _OWN | {Permission.CLASS_OPEN, Permission.STATUS_READ, Permission.PROFILE_READ, Permission.REQUEST_READ},
     # Who may verify may not approve: two roles, and the workflow refuses the same person in both.
@@ -103,7 +108,7 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
     | _OWN
     | {Permission.JOURNAL_READ, Permission.ORDER_APPROVE, Permission.ENTRY_LIFT, Permission.REVIEW_DECIDE},
     # An operator sees the machine, never who asked for what.
-    Role.OPERATOR: _OWN | {Permission.STATUS_READ, Permission.SYSTEM_BACKUP},
+    Role.OPERATOR: _OWN | _HOST | {Permission.STATUS_READ, Permission.SYSTEM_BACKUP},
 }
 
 #: Acts that need the password typed within CONFIRMATION_HOLDS: a signed-in page left open cannot do them.
@@ -116,6 +121,7 @@ CONFIRMED = frozenset(
         Permission.PROFILE_ERASE,
         Permission.SYSTEM_BACKUP,
         Permission.HISTORY_MANAGE,
+        Permission.PIN_RENEW,
         Permission.ORDER_APPROVE,
         Permission.ENTRY_LIFT,
         Permission.REVIEW_DECIDE,

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from admin.audit import Act, Action, by_account, record
+from admin.audit import Act, Action, By, by_account, record
 from admin.catalogue import Shelf
 from admin.devices import Match, assign_device
 from admin.errors import Conflict
@@ -35,6 +35,11 @@ from gateway.settings import Endpoint
 
 TOKEN_FILE = "setup.token"
 MESSENGER = "zalo"
+_OWNERS = {
+    OrganisationKind.FAMILY: Role.FIRST_PARENT,
+    OrganisationKind.SCHOOL: Role.SCHOOL_ADMIN,
+    OrganisationKind.OPERATOR: Role.OPERATOR,
+}
 #: Bands in which messaging waits for the parent's yes: only there is the question about Zalo worth asking.
 ASKS_MESSENGER = (Band.TH, Band.CS)
 
@@ -98,6 +103,7 @@ class Made:
 
     tenant: OrganisationId
     account: AccountId
+    by: By
 
 
 def ensure_token(state_dir: Path) -> str:
@@ -163,10 +169,12 @@ async def make_tenant(connection: AsyncConnection, plan: Plan, shelf: Shelf, now
     owner, words = plan.owner, plan.words
     tenant = await create_organisation(connection, plan.kind, words.tenant, owner.locale, now, demo=demo)
     account = await create_account(connection, owner.sign_in, owner.sign_in, owner.password_hash, owner.locale, now)
-    role = Role.SCHOOL_ADMIN if is_school else Role.FIRST_PARENT
+    role = _OWNERS[plan.kind]
     act = Act(tenant, by_account(account, role), now)
     await record(connection, act, Action.ACCOUNT_CREATED, account)
     await grant_role(connection, act, account, role)
+    if plan.kind is OrganisationKind.OPERATOR:  # it runs the gateway for others and protects nobody itself
+        return Made(tenant, account, act.by)
     site = await create_site(connection, act, words.site, "school" if is_school else "home", plan.networks)
     own: list[ProfileId] = []
     for child in plan.children:
@@ -182,7 +190,7 @@ async def make_tenant(connection: AsyncConnection, plan: Plan, shelf: Shelf, now
         name = words.adults if device.child is None else plan.children[device.child].label
         label = words.network_of if device.match.kind is DeviceMatch.NETWORK else words.device_of
         await assign_device(connection, act, profile, label.format(name=name), [device.match])
-    return Made(tenant, account)
+    return Made(tenant, account, act.by)
 
 
 def band_of_class(label: str) -> Band | None:

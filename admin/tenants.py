@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import MACHINE, Act, Action, create_key, record
 from admin.errors import Conflict, FieldMistake, InvalidInput
+from admin.familytables import hosted_families
 from admin.tables import policies
 from blocklists.tables import AccountId, OrganisationId, OrganisationKind, Role, accounts, new_id, organisations, role_assignments
 
@@ -83,6 +84,12 @@ async def grant_role(
 async def is_alone(connection: AsyncConnection) -> bool:
     """Whether one organisation has this machine for itself."""
     return (await connection.execute(select(func.count()).select_from(organisations))).scalar_one() <= 1
+
+
+async def is_hosted(connection: AsyncConnection, tenant: OrganisationId) -> bool:
+    """Whether this tenant is a family on somebody else's gateway (`admin.hosting`)."""
+    statement = select(hosted_families.c.tenant_id).where(hosted_families.c.tenant_id == tenant)
+    return (await connection.execute(statement)).first() is not None
 
 
 async def mark_changed(connection: AsyncConnection, act: Act) -> None:

@@ -3,7 +3,9 @@
 Three budgets, each of them doubling its wait from one second to fifteen minutes: the address (its /64 for IPv6), the account as tried
 from one network (/24, /48), and the account as tried from everywhere by unknown browsers (that one never waits longer than two
 seconds: it limits a crowd, it cannot keep the owner out). A browser that signed in before (a secret cookie, kept hashed) has a budget
-of its own and none of the others; so does the machine's owner, whatever strangers do. Kept in memory and bounded: a restart forgets
+of its own and none of the others; so does the machine's owner, whatever strangers do. An account whose secret is short (a PIN) has a
+third budget that waits as long as the others: its family's phones are known browsers, and its recovery sheet opens from anywhere, so
+guessing from many networks wins nothing and still locks nobody out. Kept in memory and bounded: a restart forgets
 waits, and the two lanes of `admin.passwords` still bound the guesses.
 """
 
@@ -15,6 +17,7 @@ from ipaddress import ip_address, ip_network
 
 FREE_TRIES = 5
 LONGEST_WAIT = 900.0
+SHORT_FREE_TRIES = 12
 CROWD_FREE_TRIES = 50
 CROWD_WAIT = 2.0
 FORGET_AFTER = 3600.0
@@ -34,13 +37,14 @@ class Throttle:
     def __init__(self) -> None:
         self._budgets: OrderedDict[str, _Budget] = OrderedDict()
 
-    def wait(self, now: float, account: str, address: str, browser: str | None) -> float:
-        """Seconds until this try may be made; 0 means now. `browser` is the id of a known browser of this account, or None."""
-        return max(0.0, max((self._open_at(key) for key in _keys(account, address, browser)), default=0.0) - now)
+    def wait(self, now: float, account: str, address: str, browser: str | None, *, short: bool = False) -> float:
+        """Seconds until this try may be made; 0 means now. `browser` is the id of a known browser of this account, or None; `short` says
+        that the account's secret is a PIN."""
+        return max(0.0, max((self._open_at(key) for key in _keys(account, address, browser, short)), default=0.0) - now)
 
-    def failed(self, now: float, account: str, address: str, browser: str | None) -> None:
+    def failed(self, now: float, account: str, address: str, browser: str | None, *, short: bool = False) -> None:
         """A wrong password: the next try waits longer."""
-        for key in _keys(account, address, browser):
+        for key in _keys(account, address, browser, short):
             budget = self._budgets.pop(key, None)
             if budget is None or now - budget.last > FORGET_AFTER:
                 budget = _Budget()
@@ -53,28 +57,27 @@ class Throttle:
 
     def succeeded(self, account: str, address: str, browser: str | None) -> None:
         """A right password clears the budgets of this person; the crowd's budget stays."""
-        for key in _keys(account, address, browser):
-            if not key.startswith("crowd"):
-                self._budgets.pop(key, None)
+        for key in _keys(account, address, browser, short=True):
+            self._budgets.pop(key, None)
 
     def _open_at(self, key: str) -> float:
         budget = self._budgets.get(key)
         return budget.open_at if budget else 0.0
 
 
-def _keys(account: str, address: str, browser: str | None) -> tuple[str, ...]:
+def _keys(account: str, address: str, browser: str | None, short: bool) -> tuple[str, ...]:
     if browser is not None:
         return (f"browser {browser}",)
     parsed = ip_address(address)
     # A home has one IPv6 /64 and could mint addresses in it without end.
     single = str(ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
     network = ip_network((parsed, 48 if parsed.version == 6 else 24), strict=False)
-    return (f"address {single}", f"network {network} {account}", f"crowd {account}")
+    return (f"address {single}", f"network {network} {account}", f"{'short' if short else 'crowd'} {account}")
 
 
 def _wait_after(key: str, failures: int) -> float:
     if key.startswith("crowd"):
         return CROWD_WAIT if failures > CROWD_FREE_TRIES else 0.0
-    if failures < FREE_TRIES:
+    if failures < (SHORT_FREE_TRIES if key.startswith("short") else FREE_TRIES):
         return 0.0
     return float(min(LONGEST_WAIT, 2.0 ** min(failures - FREE_TRIES, 20)))

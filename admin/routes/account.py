@@ -15,6 +15,7 @@ from admin.errors import Conflict, FieldMistake, NotFound
 from admin.factors import app_address
 from admin.passwords import judge_new
 from admin.permissions import Permission
+from admin.recovery import change_pin, judge_account_pin, uses_pin
 from admin.routes.home import waiting_of
 from admin.sessions import end_other_sessions
 from admin.tables import known_browsers
@@ -23,7 +24,7 @@ from blocklists.tables import accounts
 router = APIRouter()
 
 ISSUER = "Lá Chắn DNS"
-DONE = frozenset({"password", "factor", "others"})
+DONE = frozenset({"password", "pin", "factor", "others"})
 
 Looker = Annotated[Visit, Depends(need(Permission.STATUS_READ))]
 Owner = Annotated[Visit, Depends(need(Permission.ACCOUNT_CHANGE))]
@@ -41,6 +42,8 @@ async def change_password(visit: Owner) -> Response:
     account = visit.signed_in.actor.account_id
     password = visit.form.raw("password")
     async with visit.services.database.read() as connection:
+        if await uses_pin(connection, account):  # its password is a PIN, changed on a form of its own
+            raise NotFound
         sign_in = (await connection.execute(select(accounts.c.sign_in).where(accounts.c.id == account))).scalar_one()
     mistakes = judge_new(password, sign_in)
     if not mistakes and visit.form.raw("again") != password:
@@ -55,6 +58,26 @@ async def change_password(visit: Owner) -> Response:
         await connection.execute(delete(known_browsers).where(known_browsers.c.account_id == account))
         await record(connection, visit.act, Action.PASSWORD_CHANGED, account)
     return visit.go("/account?done=password")
+
+
+@router.post("/account/pin")
+async def renew_pin(visit: Owner) -> Response:
+    """A new PIN for an account that signs in with one; every other session ends."""
+    account = visit.signed_in.actor.account_id
+    async with visit.services.database.read() as connection:
+        if not await uses_pin(connection, account):
+            raise NotFound
+    pin = visit.form.raw("pin")
+    mistakes = judge_account_pin(pin, visit.form.raw("again"))
+    if mistakes:
+        return await _page(visit, mistakes=tuple(mistakes))
+    stored = await visit.services.door.passwords.hash(pin)
+    assert visit.signed_in.session_id is not None
+    async with visit.services.database.write() as connection:
+        await change_pin(connection, visit.act, account, stored)
+        await end_other_sessions(connection, account, visit.signed_in.session_id)
+        await record(connection, visit.act, Action.PASSWORD_CHANGED, account)
+    return visit.go("/account?done=pin")
 
 
 @router.post("/account/others")
@@ -138,7 +161,9 @@ async def turn_off(visit: Owner) -> Response:
 async def _page(visit: Visit, done: str = "", mistakes: tuple[FieldMistake, ...] = ()) -> Response:
     async with visit.services.database.read() as connection:
         left = await visit.services.door.factors.left(connection, visit.signed_in.actor.account_id)
+        has_pin = await uses_pin(connection, visit.signed_in.actor.account_id)
     context = {
+        "has_pin": has_pin,
         "has_factor": visit.signed_in.actor.has_factor,
         "left": left,
         "done": done,

@@ -26,6 +26,7 @@ from admin.policyfile import has_policy, read_rows
 from admin.profiles import LABEL_LENGTH, load_profile
 from admin.routes.home import look_around, waiting_of
 from admin.routes.setup import gateway_addresses
+from admin.tenants import is_hosted
 from admin.values import ProfileKind
 
 router = APIRouter()
@@ -102,6 +103,7 @@ async def _page(visit: Visit, stored: bool, mistakes: tuple[FieldMistake, ...] =
     async with visit.services.database.read() as connection:
         rows = await read_rows(connection, visit.tenant_id, visit.now)
         enforcement = await read_enforcement(connection, visit.tenant_id)
+        hosted = await is_hosted(connection, visit.tenant_id)
     people = [profile for profile in rows.profiles if profile.kind is not ProfileKind.GUEST]
     last = {one.client: one.last_seen for one in reversed(seen) if one.client}
     unnamed = unnamed_devices(rows, seen)
@@ -112,7 +114,8 @@ async def _page(visit: Visit, stored: bool, mistakes: tuple[FieldMistake, ...] =
         "people": people,
         "last": last,
         "away": away,
-        "only_one": len(seen) == 1 and len(rows.devices) > 1,
+        "hosted": hosted,
+        "only_one": not hosted and len(seen) == 1 and len(rows.devices) > 1,
         "gateway_addresses": gateway_addresses(visit.services, visit.request),
         "enforcement": enforcement,
         "stored": stored,

@@ -17,6 +17,7 @@ from admin.officebulletins import bulletins_for
 from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.profiles import list_sites
+from admin.recovery import find_renewal, uses_pin
 from admin.requests import count_waiting
 from admin.tenants import is_alone
 from blocklists.tables import OrganisationKind
@@ -43,8 +44,9 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
             figures = await read_figures(connection, visit.tenant_id, visit.now, visit.tenant.time_zone)
         news = await bulletins_for(connection, visit.tenant_id, visit.now)
         sites = await list_sites(connection, visit.tenant_id)
+        renewal = await find_renewal(connection, visit.tenant_id, visit.now)
     networks = [network for site in sites for network in site.networks]
-    context: dict[str, object] = {"figures": figures, "networks": networks, "news": news}
+    context: dict[str, object] = {"figures": figures, "networks": networks, "news": news, "renewal": renewal}
     context |= {"cards": cards, "waiting": waiting, "away": away, "enforcement": enforcement, "shelf": visit.services.shelves.current()}
     return visit.page("home/home.html", context)
 
@@ -54,7 +56,8 @@ async def show_more(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
     """The rest: check this device, the journal, signing out."""
     async with visit.services.database.read() as connection:
         alone = await is_alone(connection)
-    return visit.page("more/more.html", {"waiting": await waiting_of(visit), "alone": alone})
+        has_pin = await uses_pin(connection, visit.signed_in.actor.account_id)
+    return visit.page("more/more.html", {"waiting": await waiting_of(visit), "alone": alone, "has_pin": has_pin})
 
 
 @router.get("/journal")

@@ -45,6 +45,7 @@ from gateway.policy.model import Band
 
 router = APIRouter()
 
+PLACES = ("home", "school", "host")
 STEPS = ("place", "people", "devices", "password")
 MOST_CHILDREN = 8
 MOST_CLASSES = 80
@@ -71,7 +72,7 @@ class Answers:
     def from_form(cls, form: Form) -> Answers:
         """Read everything a page carried."""
         return cls(
-            place="school" if form.raw("place") == "school" else "home",
+            place=form.raw("place") if form.raw("place") in PLACES else PLACES[0],
             labels=[" ".join(one.split()) for one in form.many("label", MOST_CHILDREN)],
             bands=form.many("band", MOST_CHILDREN),
             messenger="1" if form.raw("messenger") else "",
@@ -111,6 +112,15 @@ class Answers:
     @property
     def is_school(self) -> bool:
         return self.place == "school"
+
+    @property
+    def is_host(self) -> bool:
+        """A commune or a provider, which runs the gateway for families and protects nobody itself: it is asked for a password only."""
+        return self.place == "host"
+
+    @property
+    def kind(self) -> OrganisationKind:
+        return {"school": OrganisationKind.SCHOOL, "host": OrganisationKind.OPERATOR}.get(self.place, OrganisationKind.FAMILY)
 
     def children(self) -> tuple[NewChild, ...]:
         """The children that have a name, or the classes; raises InvalidInput with every mistake."""
@@ -199,13 +209,13 @@ async def go_on(request: Request) -> Response:
     answers = Answers.from_form(form)
     step = form.raw("step") if form.raw("step") in STEPS else "place"
     if form.has("back"):
-        return await _show(request, STEPS[max(0, STEPS.index(step) - 1)], answers)
+        return await _show(request, "place" if answers.is_host else STEPS[max(0, STEPS.index(step) - 1)], answers)
     if form.has("add"):
         answers.labels.append("")
         answers.bands.append("")
         return await _show(request, "people", answers)
     try:
-        count = len(answers.children()) if step != "place" else 0
+        count = len(answers.children()) if step != "place" and not answers.is_host else 0
         if step in ("devices", "password"):
             answers.devices(count)
         if step == "password":
@@ -213,7 +223,7 @@ async def go_on(request: Request) -> Response:
     except InvalidInput as error:
         place = "people" if {one.field for one in error.mistakes} & {"label", "band", "classes"} else step
         return await _show(request, place, answers, error.mistakes, error.status)
-    return await _show(request, STEPS[STEPS.index(step) + 1], answers)
+    return await _show(request, "password" if answers.is_host else STEPS[STEPS.index(step) + 1], answers)
 
 
 async def _finish(request: Request, answers: Answers, form: Form) -> Response:
@@ -227,15 +237,15 @@ async def _finish(request: Request, answers: Answers, form: Form) -> Response:
         mistakes.append(FieldMistake("again", "password_differs"))
     if mistakes:
         raise InvalidInput(*mistakes)
-    children = answers.children()
+    children = () if answers.is_host else answers.children()
     plan = Plan(
-        kind=OrganisationKind.SCHOOL if answers.is_school else OrganisationKind.FAMILY,
+        kind=answers.kind,
         owner=Owner(sign_in, await services.door.passwords.hash(password), language),
         children=children,
         devices=answers.devices(len(children)),
         networks=tuple(str(network) for network in services.settings.gateway.dns.allow_from),
         messenger=bool(answers.messenger),
-        words=_labels(services.pages.words[language], answers.is_school),
+        words=words_for_labels(services.pages.words[language], is_school=answers.is_school),
     )
     now = services.now()
     async with services.database.write() as connection:
@@ -249,14 +259,15 @@ async def _finish(request: Request, answers: Answers, form: Form) -> Response:
         address=address_of(request),
         browser_secret=read_cookie(request, BROWSER),
         user_agent=request.headers.get("user-agent", ""),
-        kept=not answers.is_school,
+        kept=answers.kind is OrganisationKind.FAMILY,
         now=now,
         monotonic=time.monotonic(),
     )
-    give_cookie(request, SESSION, opened.session_secret, seconds=None if answers.is_school else int(KEPT.total_seconds()))
+    seconds = int(KEPT.total_seconds()) if opened.kept else None
+    give_cookie(request, SESSION, opened.session_secret, seconds=seconds)
     if opened.browser_secret:
         give_cookie(request, BROWSER, opened.browser_secret, seconds=BROWSER_SECONDS)
-    return RedirectResponse("/check", 303)
+    return RedirectResponse("/families" if answers.is_host else "/check", 303)
 
 
 async def _show(request: Request, step: str, answers: Answers, mistakes: tuple[FieldMistake, ...] = (), status: int = 200) -> Response:
@@ -273,7 +284,7 @@ async def _show(request: Request, step: str, answers: Answers, mistakes: tuple[F
     elif step == "devices":
         context.update(await _devices(request, services, answers))
     elif step == "password" and not answers.sign_in:
-        answers.sign_in = "truong" if answers.is_school else "bame"
+        answers.sign_in = {"school": "truong", "host": "vanhanh"}.get(answers.place, "bame")
     return open_page(request, f"setup/{step}.html", context, status)
 
 
@@ -316,7 +327,8 @@ def _is_own_only(host: str) -> bool:
     return host.startswith("127.") or host in ("::1", "localhost", "0.0.0.0", "::")
 
 
-def _labels(words: Catalogue, is_school: bool) -> Words:
+def words_for_labels(words: Catalogue, *, is_school: bool) -> Words:
+    """The labels of a new tenant in the reader's language."""
     return Words(
         tenant=words.gettext(_("Our school")) if is_school else words.gettext(_("Our home")),
         site=words.gettext(_("School")) if is_school else words.gettext(_("Home")),

@@ -20,6 +20,7 @@ from admin.forms import read_form
 from admin.pages.words import mark as _
 from admin.permissions import Permission
 from admin.profiles import load_profile
+from admin.recovery import uses_pin
 from admin.requests import answer, find_by_code, read_code
 from admin.routes.child import Here, arrive
 from admin.routes.home import waiting_of
@@ -103,6 +104,9 @@ async def answer_here(request: Request, code: str) -> Response:
 @router.get("/pin")
 async def show_pin(visit: Looker, done: bool = False) -> Response:
     """Whether there is a PIN, and the field for a new one."""
+    async with visit.services.database.read() as connection:
+        if await uses_pin(connection, visit.signed_in.actor.account_id):
+            return visit.go("/account")
     return await _pin_page(visit, done)
 
 
@@ -111,6 +115,9 @@ async def change_pin(visit: Setter) -> Response:
     """A new PIN for the family's shared devices."""
     if visit.tenant.kind is not OrganisationKind.FAMILY:
         raise NotFound
+    async with visit.services.database.read() as connection:
+        if await uses_pin(connection, visit.signed_in.actor.account_id):  # one PIN for both, changed under "my account"
+            raise NotFound
     pin = visit.form.raw("pin")
     mistakes = judge_pin(pin)
     if mistakes:

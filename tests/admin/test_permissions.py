@@ -101,6 +101,8 @@ def test_every_permission_belongs_to_a_role_and_a_scope_can_reach_it() -> None:
         Permission.SYSTEM_BACKUP,
         Permission.HISTORY_MANAGE,
         Permission.CLASS_OPEN,
+        Permission.FAMILY_HOST,
+        Permission.PIN_RENEW,
     }
     assert set(Permission) - people_only == frozenset().union(*SCOPES.values())
 

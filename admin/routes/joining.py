@@ -1,0 +1,269 @@
+"""A family with one phone joins a gateway that somebody else runs: from the printed sheet to a protected phone, and back in when the PIN is
+forgotten. No mail address and no telephone number is asked anywhere.
+
+The first page makes an empty family that signs in with a PIN; the rest are pages of that family, so that whoever stops half-way finds
+everything again after signing in.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.responses import RedirectResponse, Response
+
+from admin.dependencies import Visit, address_of, language_of, need, open_page, services_of, session_of
+from admin.devices import list_devices
+from admin.edge.cookies import BROWSER, BROWSER_SECONDS, SESSION, give_cookie
+from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
+from admin.forms import read_form
+from admin.hosting import JoinCode, find_join_code, join
+from admin.onboarding import add_phone, reach_of, token_of
+from admin.pages.qr import draw_qr
+from admin.pages.words import mark as _
+from admin.permissions import Permission
+from admin.profiles import NewProfile, create_profile, list_profiles, list_sites, load_profile
+from admin.recovery import (
+    judge_account_pin,
+    make_sheet,
+    read_paper,
+    read_paper_code,
+    renew_pin,
+    sheet_made_at,
+    stop_renewal,
+    uses_pin,
+)
+from admin.routes.home import waiting_of
+from admin.routes.setup import MOST_CHILDREN, Answers, words_for_labels
+from admin.sessions import KEPT
+from admin.setup import ASKS_MESSENGER, MESSENGER, Owner, public_url
+from admin.switches import set_switch
+from admin.tenants import SIGN_IN, fold_sign_in
+from admin.values import ProfileKind, SwitchKind, SwitchState
+from blocklists.tables import AccountId
+
+router = APIRouter()
+
+Reader = Annotated[Visit, Depends(need(Permission.PROFILE_READ))]
+Tightener = Annotated[Visit, Depends(need(Permission.PROFILE_TIGHTEN))]
+Assigner = Annotated[Visit, Depends(need(Permission.DEVICE_ASSIGN))]
+Looker = Annotated[Visit, Depends(need(Permission.STATUS_READ))]
+Owner_ = Annotated[Visit, Depends(need(Permission.ACCOUNT_CHANGE))]
+
+
+@router.get("/family/{code}")
+async def show_name(code: str, request: Request) -> Response:
+    """Who runs this gateway and what they never see; a sign-in name and a PIN."""
+    if await session_of(request, services_of(request)) is not None:
+        return RedirectResponse("/welcome", 303)
+    return await _name_page(request, await _find(request, code), "")
+
+
+@router.post("/family/{code}")
+async def make_family(code: str, request: Request) -> Response:
+    """Make the family and sign this phone in."""
+    services = services_of(request)
+    found = await _find(request, code)
+    form = await read_form(request)
+    sign_in, pin = form.raw("sign_in")[:64], form.raw("pin")
+    mistakes = [] if SIGN_IN.fullmatch(fold_sign_in(sign_in)) else [FieldMistake("sign_in", "sign_in_form")]
+    mistakes += judge_account_pin(pin, form.raw("again"))
+    if mistakes:
+        return await _name_page(request, found, sign_in, tuple(mistakes))
+    language, now = language_of(request), services.now()
+    owner = Owner(sign_in, await services.door.passwords.hash(pin), language)
+    words = words_for_labels(services.pages.words[language], is_school=False)
+    try:
+        async with services.database.write() as connection:
+            made = await join(connection, found, owner, words, services.shelves.current(), now)
+    except Conflict as error:
+        return await _name_page(request, found, sign_in, (FieldMistake("sign_in", error.code),))
+    await services.applier.settle(made.tenant)
+    await _let_in(request, made.account)
+    return RedirectResponse("/welcome", 303)
+
+
+@router.get("/welcome")
+async def show_children(visit: Reader) -> Response:
+    """Who are the children? Somebody who has answered goes on."""
+    await _require_pin(visit)
+    async with visit.services.database.read() as connection:
+        profiles = await list_profiles(connection, visit.tenant_id)
+    if any(profile.kind is ProfileKind.CHILD for profile in profiles):
+        return visit.go("/welcome/phone")
+    return _children_page(visit, Answers(labels=[""], bands=[""]))
+
+
+@router.post("/welcome")
+async def add_children(visit: Tightener) -> Response:
+    """The children with the rules of their ages; or one more line."""
+    await _require_pin(visit)
+    answers = Answers.from_form(visit.form)
+    if visit.form.has("add"):
+        answers.labels.append("")
+        answers.bands.append("")
+        return _children_page(visit, answers)
+    try:
+        children = answers.children()
+    except InvalidInput as error:
+        return _children_page(visit, answers, error.mistakes)
+    if answers.messenger:
+        visit.require(Permission.PROFILE_LOOSEN)
+    shelf = visit.services.shelves.current()
+    async with visit.services.database.write() as connection:
+        (site, *_others) = await list_sites(connection, visit.tenant_id)
+        for child in children:
+            profile = await create_profile(connection, visit.act, site.id, NewProfile(ProfileKind.CHILD, child.label, child.band), shelf)
+            if answers.messenger and child.band in ASKS_MESSENGER and MESSENGER in shelf.catalogue.service_ids:
+                await set_switch(connection, visit.act, profile, SwitchKind.SERVICE, MESSENGER, SwitchState.ALLOW)
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go("/welcome/phone")
+
+
+@router.get("/welcome/phone")
+async def show_phone(visit: Reader) -> Response:
+    """Whose rules hold on this phone?"""
+    await _require_pin(visit)
+    return await _phone_page(visit)
+
+
+@router.post("/welcome/phone")
+async def add_this_phone(visit: Assigner) -> Response:
+    """A token for this phone; then the recovery sheet."""
+    await _require_pin(visit)
+    async with visit.services.database.read() as connection:
+        try:
+            profile = await load_profile(connection, visit.tenant_id, visit.form.raw("owner"))
+        except NotFound:
+            return await _phone_page(visit, (FieldMistake("owner", "unknown"),))
+    if profile.kind not in (ProfileKind.CHILD, ProfileKind.ADULT):
+        return await _phone_page(visit, (FieldMistake("owner", "unknown"),))
+    if profile.kind is ProfileKind.ADULT:
+        visit.require(Permission.PROFILE_LOOSEN)
+    words = visit.services.pages.words[visit.language]
+    async with visit.services.database.write() as connection:
+        if not await _phones(visit, connection):
+            await add_phone(connection, visit.act, profile.id, words.gettext(_("The family's phone")))
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go("/recovery")
+
+
+@router.get("/recovery")
+async def show_recovery(visit: Looker) -> Response:
+    """What the recovery sheet is for, and the button that makes one."""
+    account = await _require_pin(visit)
+    async with visit.services.database.read() as connection:
+        made_at = await sheet_made_at(connection, account)
+    return visit.page("hosting/recovery.html", {"made_at": made_at, "code": "", "waiting": await waiting_of(visit)})
+
+
+@router.post("/recovery")
+async def make_recovery(visit: Owner_) -> Response:
+    """The sheet, shown once."""
+    account = await _require_pin(visit)
+    async with visit.services.database.write() as connection:
+        code = await make_sheet(connection, visit.act, account)
+        phones = await _phones(visit, connection)
+    address = f"{public_url(visit.services.settings)}/new-pin/{code}"
+    context = {"code": code, "address": address, "picture": draw_qr(address), "phone": phones[0] if phones else ""}
+    context |= {"made_at": visit.now, "sign_in": visit.signed_in.actor.name, "waiting": await waiting_of(visit)}
+    page = visit.page("hosting/recovery.html", context)
+    page.headers["Cache-Control"] = "no-store"
+    return page
+
+
+@router.post("/renewal/stop")
+async def stop(visit: Tightener) -> Response:
+    """The family did not ask for a new PIN: the slip is worth nothing."""
+    async with visit.services.database.write() as connection:
+        await stop_renewal(connection, visit.act)
+    return visit.go("/")
+
+
+@router.get("/new-pin")
+async def show_new_pin(request: Request) -> Response:
+    """A field for the code of a recovery sheet or slip."""
+    return open_page(request, "hosting/newpin.html", {"code": "", "opens_at": None, "fault": ""})
+
+
+@router.get("/new-pin/{code}")
+async def show_new_pin_of(code: str, request: Request) -> Response:
+    """What the picture on the paper opens."""
+    return open_page(request, "hosting/newpin.html", {"code": read_paper_code(code), "opens_at": None, "fault": ""})
+
+
+@router.post("/new-pin")
+async def set_new_pin(request: Request) -> Response:
+    """A new PIN for whoever holds the paper; a slip of the host waits for its day."""
+    services = services_of(request)
+    form = await read_form(request)
+    code, pin, now = read_paper_code(form.raw("code")), form.raw("pin"), services.now()
+    services.lookups.take(address_of(request), now)
+    async with services.database.read() as connection:
+        paper = await read_paper(connection, code, now)
+    context = {"code": form.raw("code")[:40], "opens_at": None, "fault": ""}
+    if paper is None:
+        return open_page(request, "hosting/newpin.html", {**context, "mistakes": (FieldMistake("code", "recovery_code"),)}, 422)
+    if paper.opens_at is not None and paper.opens_at > now:
+        return open_page(request, "hosting/newpin.html", {**context, "opens_at": paper.opens_at})
+    mistakes = judge_account_pin(pin, form.raw("again"))
+    if mistakes:
+        return open_page(request, "hosting/newpin.html", {**context, "mistakes": tuple(mistakes)}, 422)
+    stored = await services.door.passwords.hash(pin)
+    async with services.database.write() as connection:
+        again = await read_paper(connection, code, now)  # used a moment ago, or stopped meanwhile
+        if again is None:
+            raise NotFound
+        await renew_pin(connection, again, code, stored, now)
+    await _let_in(request, paper.account)
+    return RedirectResponse("/recovery", 303)
+
+
+async def _find(request: Request, code: str) -> JoinCode:
+    services = services_of(request)
+    services.lookups.take(address_of(request), services.now())
+    async with services.database.read() as connection:
+        return await find_join_code(connection, read_paper_code(code), services.now())
+
+
+async def _let_in(request: Request, account: AccountId) -> None:
+    """Sign this phone in for thirty days, to look and to tighten; it becomes a known browser, whom strangers' guesses never slow down."""
+    services = services_of(request)
+    opened = await services.door.open(account, user_agent=request.headers.get("user-agent", ""), now=services.now())
+    give_cookie(request, SESSION, opened.session_secret, seconds=int(KEPT.total_seconds()))
+    if opened.browser_secret:
+        give_cookie(request, BROWSER, opened.browser_secret, seconds=BROWSER_SECONDS)
+
+
+async def _require_pin(visit: Visit) -> AccountId:
+    """These pages are for families that sign in with a PIN. Raises NotFound."""
+    account = visit.signed_in.actor.account_id
+    async with visit.services.database.read() as connection:
+        if not await uses_pin(connection, account):
+            raise NotFound
+    return account
+
+
+async def _phones(visit: Visit, connection: AsyncConnection) -> list[str]:
+    """The tokens of the family's phones."""
+    return [token for device in await list_devices(connection, visit.tenant_id) if (token := token_of(device)) is not None]
+
+
+async def _name_page(request: Request, code: JoinCode, sign_in: str, mistakes: tuple[FieldMistake, ...] = ()) -> Response:
+    context = {"code": code, "sign_in": sign_in, "mistakes": mistakes}
+    return open_page(request, "hosting/name.html", context, 422 if mistakes else 200)
+
+
+def _children_page(visit: Visit, answers: Answers, mistakes: tuple[FieldMistake, ...] = ()) -> Response:
+    rows = [(label, answers.bands[place] if place < len(answers.bands) else "") for place, label in enumerate(answers.labels or [""])]
+    context = {"answers": answers, "rows": rows, "room_for_more": len(rows) < MOST_CHILDREN, "mistakes": mistakes}
+    return visit.page("hosting/children.html", context, 422 if mistakes else 200)
+
+
+async def _phone_page(visit: Visit, mistakes: tuple[FieldMistake, ...] = ()) -> Response:
+    async with visit.services.database.read() as connection:
+        profiles = await list_profiles(connection, visit.tenant_id)
+    people = [profile for profile in profiles if profile.kind in (ProfileKind.CHILD, ProfileKind.ADULT)]
+    context = {"people": people, "reach": reach_of(visit.services.settings.gateway), "mistakes": mistakes}
+    return visit.page("hosting/phone.html", context, 422 if mistakes else 200)
