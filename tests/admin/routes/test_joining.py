@@ -1,4 +1,4 @@
-"""A family with one phone joins by the sheet, forgets its PIN, and comes back: by its recovery sheet, or by the host in person after a day."""
+"""A family with one phone joins by the sheet, forgets its PIN, and comes back: by its own paper, or by the host in person after a day."""
 
 from __future__ import annotations
 
@@ -91,9 +91,7 @@ async def test_wrong_sheets_and_easy_pins_are_refused(visitor: Visitor, sheet: s
     assert visitor.response.status_code == 422
 
 
-async def test_host_and_another_family_see_nothing_of_it(
-    visitor: Visitor, sheet: str, open_browser: Callable[[str], Visitor]
-) -> None:
+async def test_host_and_another_family_see_nothing_of_it(visitor: Visitor, sheet: str, open_browser: Callable[[str], Visitor]) -> None:
     """The host reads a number; another family on the same gateway gets "not found" for every address of this one."""
     await join(visitor, sheet)
     await visitor.get("/")
@@ -218,7 +216,9 @@ async def test_family_stops_a_slip_it_did_not_ask_for(
     assert late.response.status_code == 422
 
 
-async def test_pages_of_joining_are_for_pin_families_only(visitor: Visitor, services: Services, gateway: ScriptedGateway, now: datetime) -> None:
+async def test_pages_of_joining_are_for_pin_families_only(
+    visitor: Visitor, services: Services, gateway: ScriptedGateway, now: datetime
+) -> None:
     """A parent with a machine of their own has a password, and these pages do not exist."""
     await make_person(services.database, now)
     await visitor.sign_in("me", PASSWORD)
