@@ -19,11 +19,12 @@ SHORTEST_SECRET = 16
 
 @dataclass(frozen=True, slots=True)
 class TransferKey:
-    """A TSIG key (RFC 8945): its name, algorithm and secret."""
+    """A TSIG key (RFC 8945): its name, algorithm and secret, and the file the secret was read from."""
 
     name: str
     algorithm: str
     secret: bytes
+    secret_file: Path | None = None
 
     def __repr__(self) -> str:
         return f"TransferKey({self.name!r}, {self.algorithm!r}, ***)"
@@ -100,7 +101,7 @@ def resolve(written: RpzOutFile, document: Document, folder: Path) -> tuple[RpzO
             continue
         if len(secret) < SHORTEST_SECRET:
             mistakes.append(Mistake(place, f"has fewer than {SHORTEST_SECRET} bytes", "make one with: openssl rand -base64 32"))
-        keys.append(TransferKey(row.name, row.algorithm, secret))
+        keys.append(TransferKey(row.name, row.algorithm, secret, folder / row.secret_file))
     known = {row.name for row in written.keys}
     for index, follower in enumerate(written.secondaries):
         if follower.key_name is not None and follower.key_name not in known:

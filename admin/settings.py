@@ -28,9 +28,10 @@ DATABASES = (SQLITE, "postgresql+asyncpg://")
 class AdminSettings:
     """Everything the control plane is told.
 
-    `database` is an SQLAlchemy URL and may hold a password: never print it, use `shown_database`. `url` is the address people use,
-    when it is not the listen address. `control_socket` is the supervisor's. `gateway` are the data plane's settings. `orders_from` says
-    that this gateway's orders come from elsewhere (`file`, `follow`): an office on the same machine then stands down.
+    `database` is an SQLAlchemy URL and may hold a password: never print it, use `shown_database`; `database_file` is the file it was
+    read from. `url` is the address people use, when it is not the listen address. `control_socket` is the supervisor's. `gateway` are the
+    data plane's settings. `orders_from` says that this gateway's orders come from elsewhere (`file`, `follow`): an office on the same
+    machine then stands down.
     """
 
     listen: Endpoint
@@ -44,6 +45,7 @@ class AdminSettings:
     rpz_out: RpzOutSettings | None = None
     mail: MailServer | None = None
     orders_from: str = ""
+    database_file: Path | None = None
 
     @property
     def control_socket(self) -> Path:
@@ -206,6 +208,7 @@ def check_admin(document: Document, gateway: GatewaySettings) -> tuple[AdminSett
         rpz_out=out,
         mail=_mail(written.mail, folder),
         orders_from=_orders_from(value.get("takedown")),
+        database_file=folder / written.database_file if written.database_file else None,
     ), []
 
 

@@ -76,9 +76,9 @@ def check(config: ConfigFile = None) -> None:
 @config_app.command("show")
 def config_show(config: ConfigFile = None) -> None:
     """Thiết lập đang có hiệu lực, bí mật được che / effective settings, secrets masked."""
-    from lachan import checking
+    from lachan import showing
 
-    checking.show(config)
+    showing.show(config)
 
 
 @lists_app.command("update")
