@@ -404,7 +404,7 @@ class Pipeline:
                 return self._reply(ask, self._outcomes.rebinding(query, transport, policy, expires))
         facts = answer.facts
         if facts.targets or (self._judges_addresses and facts.addresses):
-            judged = self._snapshot.judge_answer(facts, verdict, policy, query.key)
+            judged = self._snapshot.judge_answer(facts, verdict, policy, query.key, query.qtype)
             if isinstance(judged, Block):
                 return self._reply(ask, self._outcomes.block(query, transport, judged, policy, expires))
         if isinstance(verdict, Rewrite):

@@ -106,8 +106,8 @@ class Engine:
             return Decision(verdict, (decision.verdict.rule, *decision.lost), decision.categories)
         return Decision(verdict, decision.lost, decision.categories)
 
-    def judge_answer(self, facts: AnswerFacts, verdict: Verdict, policy: EffectivePolicy, key: str = "") -> Verdict:
-        """The same verdict, or a Block because of a target or an address of the answer. `key` is the query name.
+    def judge_answer(self, facts: AnswerFacts, verdict: Verdict, policy: EffectivePolicy, key: str = "", qtype: int = 1) -> Verdict:
+        """The same verdict, or a Block because of a target or an address of the answer. `key` and `qtype` are those of the query.
 
         Targets can only add a Block. Answers of help and infrastructure names are never judged; records of ours neither.
         """
@@ -117,9 +117,10 @@ class Engine:
         tables = policy.tables
         assert isinstance(tables, PolicyTables)
         is_zone_data = passed.reason is Reason.RPZ
+        resting = self.index.resting(qtype, tables.base.lists, is_target=True)
         for target in facts.targets:
             if target != key:
-                block = self._judge_target(target, passed, tables, policy, zones=not is_zone_data)
+                block = self._judge_target(target, passed, tables, policy, resting, zones=not is_zone_data)
                 if block is not None:
                     return block
         if self.index.addresses and not is_zone_data:
@@ -177,21 +178,30 @@ class Engine:
     # an answer
 
     def _judge_target(
-        self, target: str, passed: Pass | Rewrite, tables: PolicyTables, policy: EffectivePolicy, *, zones: bool
+        self,
+        target: str,
+        passed: Pass | Rewrite,
+        tables: PolicyTables,
+        policy: EffectivePolicy,
+        resting: frozenset[int],
+        *,
+        zones: bool,
     ) -> Block | None:
         if policy.touches(target) or self._is_special(target, tables):
-            return self._weigh_target(target, passed, tables, zones=zones)
-        state = (tables.base, self.index.lookup(target), passed.grants, passed.reason is Reason.GOOD, zones)
+            return self._weigh_target(target, passed, tables, resting, zones=zones)
+        state = (tables.base, self.index.lookup(target), resting, passed.grants, passed.reason is Reason.GOOD, zones)
         if state in self._targets:
             return self._targets[state]
-        block = self._weigh_target(target, passed, tables, zones=zones)
+        block = self._weigh_target(target, passed, tables, resting, zones=zones)
         if len(self._targets) >= _MOST_REMEMBERED:
             self._targets = {}
         self._targets[state] = block
         return block
 
-    def _weigh_target(self, target: str, passed: Pass | Rewrite, tables: PolicyTables, *, zones: bool) -> Block | None:
-        subject = self._subject(target, self.index.resting(None, tables.base.lists), passed.grants, zones=zones)
+    def _weigh_target(
+        self, target: str, passed: Pass | Rewrite, tables: PolicyTables, resting: frozenset[int], *, zones: bool
+    ) -> Block | None:
+        subject = self._subject(target, resting, passed.grants, zones=zones)
         judgement = Judgement(subject, tables, self.catalogue, self.version)
         verdict = judgement.decide_against_good() if passed.reason is Reason.GOOD else judgement.decide().verdict
         return verdict if isinstance(verdict, Block) else None

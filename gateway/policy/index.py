@@ -24,6 +24,7 @@ from gateway.errors import GenerationError
 from gateway.policy.model import GOOD_CATEGORIES, Level
 from gateway.policy.names import Coverage
 from gateway.release import INDEX_NAMES, INDEX_RECORDS, verify_index
+from gateway.wire.constants import Qtype
 
 SourceKind = Literal["category", "action", "rpz", "good", "catalogue"]
 ActionKind = Literal["nxdomain", "nodata", "passthru", "drop", "tcp-only", "cname", "local"]
@@ -59,11 +60,9 @@ class When:
         """Whether it depends on the client."""
         return bool(self.clients or self.not_clients)
 
-    def holds_for_type(self, qtype: int | None) -> bool:
-        """Whether it holds for a type; without one (a target of an answer) only where it names none."""
-        if not self.types and not self.not_types:
-            return True
-        return qtype is not None and qtype not in self.not_types and (not self.types or qtype in self.types)
+    def holds_for_types(self, types: frozenset[int]) -> bool:
+        """Whether it holds for a query, or for what an answer leads to, that has these types."""
+        return not self.not_types & types and (not self.types or bool(self.types & types))
 
     def holds_for(self, address: bytes | None, client_id: str | None) -> bool:
         """Whether it holds for a client."""
@@ -164,7 +163,7 @@ class ListIndex:
         self._listings: dict[tuple[tuple[int, ...], frozenset[int]], Listing] = {}
         self._conditional = tuple(source for source in self.sources if source.when is not None)
         self._about_clients = tuple(source for source in self._conditional if source.when is not None and source.when.asks_who)
-        self._resting: dict[tuple[int | None, frozenset[int]], frozenset[int]] = {}
+        self._resting: dict[tuple[int, bool, frozenset[int]], frozenset[int]] = {}
 
     @property
     def asks_who(self) -> bool:
@@ -177,22 +176,23 @@ class ListIndex:
             return NOTHING
         return frozenset(source.number for source in self._about_clients if source.when and source.when.holds_for(address, client_id))
 
-    def resting(self, qtype: int | None, lists: frozenset[int]) -> frozenset[int]:
+    def resting(self, qtype: int, lists: frozenset[int], *, is_target: bool = False) -> frozenset[int]:
         """The numbers of the sources that have no say in a query of this type by a client who meets the conditions of `lists`.
 
-        `qtype` None is a target of an answer: rules that name types are about queries.
+        A target of the answer has two types: that of the query, which the target answers, and CNAME, which leads there.
         """
         if not self._conditional:
             return NOTHING
-        found = self._resting.get((qtype, lists))
+        found = self._resting.get((qtype, is_target, lists))
         if found is None:
             if len(self._resting) >= _MOST_LISTINGS:
                 self._resting = {}
-            found = self._resting[qtype, lists] = frozenset(
+            types = frozenset((qtype, Qtype.CNAME) if is_target else (qtype,))
+            found = self._resting[qtype, is_target, lists] = frozenset(
                 source.number
                 for source in self._conditional
                 if source.when is not None
-                and not (source.when.holds_for_type(qtype) and (not source.when.asks_who or source.number in lists))
+                and not (source.when.holds_for_types(types) and (not source.when.asks_who or source.number in lists))
             )
         return found
 

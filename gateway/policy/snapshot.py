@@ -115,9 +115,9 @@ class Snapshot:
         """What becomes of a query: `key` is the index key of its name, `qtype` its type number."""
         return self._engine.judge(key, qtype, policy)
 
-    def judge_answer(self, facts: AnswerFacts, verdict: Verdict, policy: EffectivePolicy, key: str = "") -> Verdict:
-        """`verdict` again, or a Block because of what the answer leads to. `key` is that of the query name."""
-        return self._engine.judge_answer(facts, verdict, policy, key)
+    def judge_answer(self, facts: AnswerFacts, verdict: Verdict, policy: EffectivePolicy, key: str = "", qtype: int = 1) -> Verdict:
+        """`verdict` again, or a Block because of what the answer leads to. `key` and `qtype` are those of the query."""
+        return self._engine.judge_answer(facts, verdict, policy, key, qtype)
 
     def explain(self, key: str, qtype: int, policy: EffectivePolicy) -> Decision:
         """The verdict of `judge` with every rule in full and the rules that lost."""

@@ -172,7 +172,7 @@ def write_index(state_dir: Path, lists: Mapping[str, Json]) -> str:
     files = {"names.marisa": trie.tobytes(), "records.bin": struct.pack(f"<{len(records)}{'H' if width == 2 else 'I'}", *records)}
     header = release.canonical_bytes(
         {
-            "format": 1,
+            "format": 2 if any("when" in row for row in lists.values()) else 1,
             "width": width,
             "keys": len(keys),
             "digests": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
@@ -202,6 +202,7 @@ def _source(identity: str, row: Json, entries: int) -> Json:
         "licence": "CC0-1.0",
         "entries": entries,
         "rejected": {},
+        **({"when": row["when"]} if "when" in row else {}),
     }
 
 

@@ -8,31 +8,28 @@ answers with the set of acceptable outcomes. An outcome is a tuple: `("pass",)`,
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from functools import cache, lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
-Json = dict[str, Any]
-Labels = tuple[str, ...]
+from tests.support.plainrules import Json, Labels, covers, host_rule, is_on, is_undone, moment, speaks, specificity, split, zone_covers
+
 Outcome = tuple[str, ...]
 
 ORDER = ["override", "offline", "name", "overlay", "service", "category"]
 LEVELS = ["province", "school", "parent"]
 CHILD_BANDS = {"MN", "TH", "CS", "PT", "KH"}
-DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 @dataclass(frozen=True)
 class Who:
-    """A client: its profile (a row of the policy file) and the site where it is, if any."""
+    """A client: its profile (a row of the policy file), the site where it is, if any, its id and its address."""
 
     profile: Json
     site: Json | None = None
     group: str | None = None
+    client: str | None = None
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,16 +53,32 @@ class World:
     tiers: dict[str, str] = field(init=False)
     hosts: list[tuple[Json, str]] = field(init=False)
     seen: dict[Labels, list[str]] = field(default_factory=dict)
+    views: dict[tuple[str, ...], World] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.hosts = [(service, host_rule(host)) for service in self.catalogue["services"] for host in service["hosts"]]
         self.tiers = {row["code"]: row["tier"] for row in self.catalogue["categories"]}
 
+    def view(self, qtype: int, who: Who, *, is_target: bool = False) -> World:
+        """The world without the lists whose condition on types or clients does not hold."""
+        speaking = tuple(
+            identity
+            for identity, row in self.lists.items()
+            if speaks(row.get("when") or {}, qtype, who.client, who.address, is_target=is_target)
+        )
+        if speaking not in self.views:
+            lists = {identity: self.lists[identity] for identity in speaking}
+            self.views[speaking] = World(lists, self.operator, self.orders, self.catalogue)
+        return self.views[speaking]
+
     # the order of the judgement
 
     def judge(self, name: str, qtype: int, who: Who, now: float) -> set[Outcome]:
         """Every acceptable outcome of a query."""
-        labels = split(name)
+        return self.view(qtype, who).decide(split(name), qtype, who, now)
+
+    def decide(self, labels: Labels, qtype: int, who: Who, now: float) -> set[Outcome]:
+        """The outcomes where every list speaks."""
         band_defaults = self.catalogue["extras"]["band_defaults"]
         if self.setting(who, "canaries", band_defaults["canaries"]) and self.is_canary(labels):
             return {("local", "canary")}
@@ -177,10 +190,10 @@ class World:
                     if covers(rule, labels):
                         found.append((specificity(rule), word == "deny", Opinion(word == "allow", "name", "name")))
         if level in self.list_levels(who):
-            for row in self.lists.values():
+            for identity, row in self.lists.items():
                 is_good = row["kind"] == "category" and self.tiers[row["category"]] == "G"
                 word = "allow" if is_good else str(row.get("action") or "")
-                if word and row["level"] == level and not undone(row, labels):
+                if word and row["level"] == level and not self.undone(identity, labels):
                     for rule in row["names"]:
                         if covers(rule, labels):
                             found.append((specificity(rule), word == "block", Opinion(word == "allow", "name", "list")))
@@ -210,24 +223,32 @@ class World:
 
     # answers
 
-    def judge_target(self, target: str, name: str, who: Who, now: float) -> set[Outcome]:
+    def judge_target(self, target: str, name: str, qtype: int, who: Who, now: float) -> set[Outcome]:
         """Whether an open query name is closed by a target of its answer (review 5)."""
-        labels, asked = split(target), split(name)
-        if self.is_always_open(asked) or self.is_always_open(labels):
+        asked = split(name)
+        before = self.view(qtype, who)
+        opened = []
+        for level in LEVELS:
+            for code in before.codes(asked):
+                said = before.opinion(asked, code, level, who, now, is_target=False)
+                if said is not None and said.allows:
+                    opened.append((level, said.place, code if before.is_about_category(said, asked, code, level, who, now) else None))
+        after = self.view(qtype, who, is_target=True)
+        if before.is_always_open(asked):
+            return {("pass",)}
+        return after.decide_target(split(target), who, now, opened, is_good=before.good_code(asked) is not None)
+
+    def decide_target(
+        self, labels: Labels, who: Who, now: float, opened: list[tuple[str, str, str | None]], *, is_good: bool
+    ) -> set[Outcome]:
+        """The outcomes of a target where every list speaks; `is_good`: whether a good list opened the query name."""
+        if self.is_always_open(labels):
             return {("pass",)}
         final = self.line_3(labels, who, now)
         if final:
             return final
-        if self.good_code(asked):
+        if is_good or self.good_code(labels):
             return {("block", "name")} if self.closes_good(labels, who, now) else {("pass",)}
-        if self.good_code(labels):
-            return {("block", "name")} if self.closes_good(labels, who, now) else {("pass",)}
-        opened = []
-        for level in LEVELS:
-            for code in self.codes(asked):
-                said = self.opinion(asked, code, level, who, now, is_target=False)
-                if said is not None and said.allows:
-                    opened.append((level, said.place, code if self.is_about_category(said, asked, code, level, who, now) else None))
         outcomes = self.weigh(labels, who, now, opened)
         return {("block", "rpz") if outcome[0] in ("local", "rewrite", "drop") else outcome for outcome in outcomes}
 
@@ -258,14 +279,20 @@ class World:
 
     # what is known about a name
 
+    def undone(self, identity: str, labels: Labels) -> bool:
+        """Whether an exception undoes a list for a name: one of its own, or of a list with a condition that says it spares this one."""
+        return is_undone(self.lists[identity], labels) or any(
+            identity in (row.get("when") or {}).get("spares", ()) and is_undone(row, labels) for row in self.lists.values()
+        )
+
     def categories(self, labels: Labels) -> list[str]:
         """Every category of the name: lists, and the services whose hosts cover it. Orders alone fill `order` and `dist`."""
         found = self.seen.get(labels)
         if found is None:
             codes = {
                 row["category"]
-                for row in self.lists.values()
-                if row["kind"] == "category" and not undone(row, labels) and any(covers(rule, labels) for rule in row["names"])
+                for identity, row in self.lists.items()
+                if row["kind"] == "category" and not self.undone(identity, labels) and any(covers(rule, labels) for rule in row["names"])
             }
             for service, host in self.hosts:
                 if covers(host, labels):
@@ -287,8 +314,8 @@ class World:
 
     def good_code(self, labels: Labels) -> str | None:
         """The good list that holds the name."""
-        for row in self.lists.values():
-            if row["kind"] == "good" and not undone(row, labels) and any(covers(rule, labels) for rule in row["names"]):
+        for identity, row in self.lists.items():
+            if row["kind"] == "good" and not self.undone(identity, labels) and any(covers(rule, labels) for rule in row["names"]):
                 return str(row["category"])
         return None
 
@@ -428,82 +455,3 @@ class World:
             if wanted and ".".join(labels) in row["names"]:
                 target = row["target"]
         return target
-
-
-@cache
-def split(name: str) -> Labels:
-    """The labels of a written name, its syntax left out."""
-    return tuple(name.removeprefix("@@").removeprefix("=").removeprefix("*.").lower().split("."))
-
-
-@lru_cache(maxsize=200_000)
-def covers(rule: str, labels: Labels) -> bool:
-    """Whether a written rule covers a name."""
-    if rule.startswith("@@"):
-        return False
-    if rule.startswith("/"):
-        return re.search(rule[1:-1], ".".join(labels)) is not None
-    listed = split(rule)
-    below = len(labels) > len(listed) and labels[-len(listed) :] == listed
-    if rule.startswith("="):
-        return labels == listed
-    return below if rule.startswith("*.") else below or labels == listed
-
-
-def zone_covers(owner: str, labels: Labels) -> bool:
-    """Whether an owner name of a policy zone is a trigger for a name."""
-    return covers(owner if owner.startswith("*.") else f"={owner}", labels)
-
-
-def undone(row: Json, labels: Labels) -> bool:
-    """Whether an exception of the list itself covers the name."""
-    return any(rule.startswith("@@") and covers(rule[2:], labels) for rule in row.get("names", ()))
-
-
-def specificity(rule: str) -> tuple[int, int]:
-    """Smaller is more specific: exact, then the longer suffix, then an expression."""
-    if rule.startswith("/"):
-        return 2, 0
-    return (0, 0) if rule.startswith("=") else (1, -len(split(rule)))
-
-
-def host_rule(row: Json) -> str:
-    """A host of a service as a written rule."""
-    return {"both": "", "exact": "=", "below": "*."}[row.get("match", "both")] + str(row["name"])
-
-
-@cache
-def moment(text: str | None, *, last: bool = False) -> float:
-    """A written moment in unix seconds; nothing written means always."""
-    if text is None:
-        return float("inf") if last else float("-inf")
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-
-
-def is_on(window: Json, now: float, zone: str) -> bool:
-    """Whether a window is in force: every interval it can have around this moment, on the clock of the wall."""
-    local = datetime.fromtimestamp(now, ZoneInfo(window.get("time_zone") or zone)).replace(tzinfo=None)
-    for day in (local.date() - timedelta(days=1), local.date()):
-        if not owns(window, day):
-            continue
-        begin = at(day, window["from"])
-        end = at(day, window["to"])
-        if end <= begin:
-            end += timedelta(days=1)
-        if begin <= local < end:
-            return True
-    return False
-
-
-def owns(window: Json, day: date) -> bool:
-    """Whether a window begins on a day."""
-    if window.get("days") and DAYS[day.weekday()] not in window["days"]:
-        return False
-    spans: Iterable[Json] = window.get("dates") or []
-    return not spans or any(span["from"] <= day.isoformat() <= span["to"] for span in spans)
-
-
-def at(day: date, clock: str) -> datetime:
-    """A time of day on a day; 24:00 is the next midnight."""
-    hours, minutes = map(int, clock.split(":"))
-    return datetime(day.year, day.month, day.day) + timedelta(hours=hours, minutes=minutes)

@@ -15,13 +15,15 @@ from hypothesis import strategies as st
 
 from tests.support.catalogue import SERVICES, make_catalogue, tiers
 from tests.support.generation import START, action, category, good, order, policy, segment, zone
-from tests.support.reference import DAYS, Json
+from tests.support.plainrules import DAYS, Json
 
 T = TypeVar("T")
 
 LABELS = ("a", "b", "www", "x-1")
 ROOTS = ("one.example", "two.example", "talk.example", "songs.shared.example", "clips.example", "finder.example", "tube.example")
 ALWAYS = ("help.example", "w.help.example", "time.example", "w.time.example", "canary.example", "_probe.one.example", "blocks.example")
+TYPES = (1, 5, 28, 65)
+CLIENTS = ("c0", "c1", "c2s1", "c3h1", "10.0.0.4/31", "10.1.0.0/16", "10.2.0.6/32")
 CODES = ("porn", "gamb", "viol", "game", "game12", "social", "video", "chat", "ads", "occult", "search")
 ZONES = ("Asia/Ho_Chi_Minh", "Europe/Paris", "America/New_York", "Australia/Lord_Howe", "UTC")
 CLOCKS = (
@@ -151,6 +153,18 @@ def zone_rules(random: Random) -> Json:
     return {random.choice(("", "*.")) + name: random.choice(actions) for name in names(random, random.randint(1, 4))}
 
 
+def condition(random: Random, others: Sequence[str]) -> Json:
+    """Which queries a list is for (`$dnstype`, `$client`), and which other rows its exceptions undo."""
+    when: Json = {}
+    if random.random() < 0.6:
+        when[random.choice(("types", "types", "not_types"))] = some(random, TYPES, 2)
+    if not when or random.random() < 0.5:
+        when[random.choice(("clients", "clients", "not_clients"))] = some(random, CLIENTS, 2)
+    if random.random() < 0.4:
+        when["spares"] = some(random, others, 3)
+    return when
+
+
 def random_world(random: Random) -> Json:
     """Lists, an operator's policy with sites, profiles and clients, orders and a catalogue."""
     lists: dict[str, Json] = {}
@@ -160,6 +174,8 @@ def random_world(random: Random) -> Json:
         lists[f"a{number}"] = action(
             random.choice(("allow", "block")), *listed(random), level=random.choice(("province", "school", "parent"))
         )
+    for identity in random.sample(sorted(lists), random.randint(0, 4)):
+        lists[identity]["when"] = condition(random, [other for other in lists if other != identity])
     for number in range(random.randint(0, 3)):
         override_word = random.choice(("given",) * 6 + ("disabled", "passthru", "nxdomain", "nodata", "drop", "tcp-only", "cname"))
         lists[f"z{number}"] = zone(

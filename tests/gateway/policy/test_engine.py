@@ -14,7 +14,8 @@ from gateway.wire.name import key_from_text
 from tests.support import strategies
 from tests.support.generation import START, category, make_generation, order, profile, segment, zone
 from tests.support.judging import make_desk, word
-from tests.support.reference import Json, Outcome, Who, World
+from tests.support.plainrules import Json
+from tests.support.reference import Outcome, Who, World
 
 FULL = os.environ.get("LACHAN_FULL") == "1"
 WORLDS, NAMES, MOMENTS = (100, 28, 4) if FULL else (8, 10, 2)
@@ -44,8 +45,9 @@ def clients_of(world: Json) -> list[tuple[bytes, Who]]:
     profiles = {profile["id"]: profile for profile in world["operator"]["profiles"]}
     found = []
     for client in world["operator"]["clients"]:
-        address = bytes(int(part) for part in client["match"][0].split("."))
-        found.append((address, Who(profiles[client["profile"]], sites.get(client["site"]), client["group"])))
+        address = client["match"][0]
+        who = Who(profiles[client["profile"]], sites.get(client["site"]), client["group"], client["id"], address)
+        found.append((bytes(int(part) for part in address.split(".")), who))
     return found
 
 
@@ -70,19 +72,19 @@ def test_engine_agrees_with_the_reference_model(tmp_path: Path, seed: int) -> No
                 if qtype == 28:
                     assert snapshot.explain(key_from_text(name), qtype, policy).verdict.reason == verdict.reason, where
                 if qtype in (1, 65):
-                    compare_target(snapshot, reference, policy, who, now, (name, verdict), strategies.names(random, 1)[0])
+                    compare_target(snapshot, reference, policy, who, now, (name, qtype, verdict), strategies.names(random, 1)[0])
 
 
 def compare_target(
-    snapshot: Snapshot, reference: World, policy: EffectivePolicy, who: Who, now: float, asked: tuple[str, Verdict], target: str
+    snapshot: Snapshot, reference: World, policy: EffectivePolicy, who: Who, now: float, asked: tuple[str, int, Verdict], target: str
 ) -> None:
     """The same comparison for a target of the answer to an open name."""
-    name, verdict = asked
+    name, qtype, verdict = asked
     if not isinstance(verdict, Pass) or name == target:
         return
-    after = snapshot.judge_answer(AnswerFacts((key_from_text(target),)), verdict, policy, key_from_text(name))
-    expected = reference.judge_target(target, name, who, now)
-    assert outcome_of(after) in expected, (name, target, who.profile, who.site, now)
+    after = snapshot.judge_answer(AnswerFacts((key_from_text(target),)), verdict, policy, key_from_text(name), qtype)
+    expected = reference.judge_target(target, name, qtype, who, now)
+    assert outcome_of(after) in expected, (name, qtype, target, who.profile, who.site, now)
     assert isinstance(after, Block) or after is verdict
 
 

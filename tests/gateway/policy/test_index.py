@@ -18,7 +18,7 @@ from gateway.policy import index as module
 from gateway.policy.index import UNLISTED, AddressTriggers, ListIndex
 from gateway.policy.model import Level
 from gateway.wire.name import key_from_text
-from tests.support import reference
+from tests.support import plainrules
 from tests.support.generation import action, category, good, write_index, zone
 from tests.support.strategies import hosts
 
@@ -48,11 +48,11 @@ def test_lookup_agrees_with_a_plain_set_of_names(
     for name in [*others, *near, *(f"{data.draw(hosts)}.{name}" for name in near[:4])]:
         if len(name) > 200:
             continue
-        labels = reference.split(name)
+        labels = plainrules.split(name)
         expected = [
             code
             for code, row in rows.items()
-            if any(reference.covers(rule, labels) for rule in row["names"]) and not reference.undone(row, labels)
+            if any(plainrules.covers(rule, labels) for rule in row["names"]) and not plainrules.is_undone(row, labels)
         ]
         assert listed(index, name) == expected, name
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.errors import InvalidName
 from gateway.policy.names import LONGEST_EXPRESSION, Coverage, compile_expression, matches, parse_name_rule
 from gateway.wire.name import key_from_text
-from tests.support import reference
+from tests.support import plainrules
 from tests.support.strategies import hosts
 
 
@@ -51,7 +51,7 @@ def test_coverage_agrees_with_a_plain_reading(listed: str, mark: str, name: str)
         rule = parse_name_rule(mark + listed)
         key = key_from_text(asked)
         covered = key.startswith(rule.key) and rule.coverage.covers(key == rule.key)
-        assert covered is reference.covers(mark + listed, reference.split(asked))
+        assert covered is plainrules.covers(mark + listed, plainrules.split(asked))
 
 
 def test_expression_is_searched_in_the_name_without_its_final_dot() -> None:

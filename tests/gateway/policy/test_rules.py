@@ -9,7 +9,7 @@ from gateway.policy.model import RuleOrigin
 from gateway.policy.names import parse_name_rule
 from gateway.policy.rules import NO_NAMES, Named, NameTable
 from gateway.wire.name import key_from_text
-from tests.support import reference
+from tests.support import plainrules
 from tests.support.strategies import hosts
 
 
@@ -36,7 +36,7 @@ def test_find_agrees_with_a_plain_reading(texts: list[str], name: str, other: st
     """The rules found are those whose labels cover the name."""
     for asked in (name, other, *(f"{name}.{text.lstrip('=*.')}" for text in texts), *(text.lstrip("=*.") for text in texts)):
         found = {row.name.text for row in table(*texts).find(key_from_text(asked))}
-        assert found == {text for text in texts if reference.covers(text, reference.split(asked))}
+        assert found == {text for text in texts if plainrules.covers(text, plainrules.split(asked))}
 
 
 def test_expressions_are_tried_on_the_name() -> None:

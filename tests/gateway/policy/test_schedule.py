@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.policy.model import NEVER
 from gateway.policy.reading import Reading
 from gateway.policy.schedule import DEFAULT_ZONE, Effect, Window, active, inactive_from, is_zone, next_boundary, parse_window, zone_of
-from tests.support import reference
+from tests.support import plainrules
 from tests.support.strategies import moments, windows
 
 
@@ -89,7 +89,7 @@ def test_window_agrees_with_an_oracle_minute_by_minute(row: dict[str, Any], star
     found = window(**row)
     for minute in range(0, 720, 7):
         now = start + minute * 60
-        assert found.is_active(now) is reference.is_on(row, now, DEFAULT_ZONE)
+        assert found.is_active(now) is plainrules.is_on(row, now, DEFAULT_ZONE)
 
 
 @settings(deadline=None, max_examples=150)
