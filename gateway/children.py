@@ -24,7 +24,11 @@ log = logging.getLogger(__name__)
 
 CRASHED = 70  # EX_SOFTWARE
 _PR_SET_PDEATHSIG = 1
-_RESET = (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE)
+_RESET = (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2)
+_IGNORED = (
+    signal.SIGINT,  # Ctrl-C reaches the whole group; the supervisor decides
+    signal.SIGPIPE,  # a client that breaks off is an error of one write, never the end of a process
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,7 +163,8 @@ def _become_child(request: _Request, parent: int) -> None:
         signal.set_wakeup_fd(-1)
         for number in _RESET:
             signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
+        for number in _IGNORED:
+            signal.signal(number, signal.SIG_IGN)
         _follow_parent(parent)
         silence_descriptors(request.keep)
         asyncio.set_event_loop(None)

@@ -15,6 +15,7 @@ from typing import IO
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _MOST_TEXT = 2000
+_ABOUT_A_CLIENT = frozenset({"socket.send() raised exception.", "SSL connection is closed"})
 
 
 class JsonFormatter(logging.Formatter):
@@ -69,7 +70,14 @@ def set_up(stream: IO[str] | None = None, *, form: str | None = None, level: str
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(getattr(logging, level.upper(), logging.INFO))
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    library = logging.getLogger("asyncio")
+    library.setLevel(logging.WARNING)
+    library.addFilter(_is_worth_a_line)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Not what asyncio says for each write to a client that broke off: anybody could fill the disk with it."""
+    return record.msg not in _ABOUT_A_CLIENT
 
 
 def _cut(text: str) -> str:

@@ -127,7 +127,7 @@ class DohConnection(Connection):
 
     def send(self, data: bytes) -> None:
         """Write octets of the protocol."""
-        if data and not self._is_lost:
+        if data and not self._is_lost and not self._transport.is_closing():
             self._transport.write(data)
 
     def read_target(self, path: str) -> Target | None:

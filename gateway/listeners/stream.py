@@ -204,12 +204,14 @@ class Connection(asyncio.Protocol):
         self._is_scheduled = False
         self._is_ending = False
         self._is_lost = False
+        self._is_tls = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio's callback."""
         assert isinstance(transport, asyncio.Transport)
         listener = self._listener
         self._transport = transport
+        self._is_tls = transport.get_extra_info("ssl_object") is not None
         transport.set_write_buffer_limits(high=listener.limits.tcp_write_bytes, low=listener.limits.tcp_write_bytes // 4)
         if listener.token_of is not None:
             token = listener.token_of(transport.get_extra_info("ssl_object"))
@@ -257,8 +259,10 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """asyncio's callback. The client sends nothing more, but may still read."""
         self._is_ending = True
-        is_waiting = self._is_scheduled or self._in_flight > 0
-        return is_waiting and self._transport.get_extra_info("ssl_object") is None
+        if self._is_tls:
+            self._is_lost = True  # TLS ends both directions; what is still under way has nowhere to go
+            return False
+        return self._is_scheduled or self._in_flight > 0
 
     def pause_writing(self) -> None:
         """asyncio's callback: the client does not read, so it is not read from either."""
@@ -383,7 +387,7 @@ class Connection(asyncio.Protocol):
     def _send_late(self, origin: Origin, reply: bytes | None) -> None:
         """Take a reply that was not ready when its query was read."""
         self._in_flight -= 1
-        if self._is_lost:
+        if self._is_lost or self._transport.is_closing():
             return
         if reply is not None:
             self._transport.write(len(reply).to_bytes(2, "big") + reply)

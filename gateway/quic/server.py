@@ -159,7 +159,12 @@ class DoqServer(QuicServer):
         return len(data) < 6 or data[6 : 6 + data[5]] not in self._protocols
 
     def _may_begin(self, data: bytes, client: bytes) -> bool:
-        """Whether one more connection has a place. Asks for proof of the address when connections come fast or places run out."""
+        """Whether this begins a connection and there is a place for it. Asks for proof of the address when connections come fast or places
+        run out."""
+        try:
+            header = pull_quic_header(Buffer(data=data), host_cid_length=self._configuration.connection_id_length)
+        except ValueError:  # junk that looks like a long header
+            return False
         budget = self.budgets.lacks_place(client[:8])
         if budget is not None:
             self.budgets.refused[budget] += 1
@@ -169,8 +174,7 @@ class DoqServer(QuicServer):
             self._second, self._new = second, 0
         self._new += 1
         is_calm = self._new <= CALM_PER_SECOND and self.budgets.total * 2 < self.budgets.connections
-        has_proof = bool(pull_quic_header(Buffer(data=data), host_cid_length=self._configuration.connection_id_length).token)
-        self._retry = self._proof if has_proof or not is_calm else None  # type: ignore[assignment]
+        self._retry = self._proof if header.token or not is_calm else None  # type: ignore[assignment]
         return True
 
     def _meet(self, quic: QuicConnection, stream_handler: object = None) -> DoqConnection:

@@ -49,6 +49,28 @@ def test_fork_gives_exit_status_and_a_clean_child() -> None:
     unwanted.close()
 
 
+def test_reader_that_is_gone_is_an_error_and_not_the_end() -> None:
+    """Writing to a connection that the other side broke off must not kill the process: anybody could end a worker so."""
+    ours, theirs = socket.socketpair()
+    theirs.close()
+
+    def body() -> int:
+        try:
+            ours.send(b"reply")
+        except BrokenPipeError:
+            return 7
+        return 8
+
+    forking = ForkingLoop()
+
+    async def main() -> int:
+        child = await forking.fork("test", body, [ours.fileno()])
+        return os.waitstatus_to_exitcode(await child.ended)
+
+    assert forking.run(main()) == 7
+    ours.close()
+
+
 def test_parent_loop_goes_on_while_children_come_and_go() -> None:
     """Timers, tasks and many forks at once do not disturb each other."""
     forking = ForkingLoop()

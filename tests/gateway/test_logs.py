@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -49,6 +51,20 @@ def test_hostile_text_stays_on_its_line(form: str) -> None:
     assert "\x1b" not in text
     assert "\x07" not in text
     assert len(text) < 9000
+
+
+async def test_client_that_broke_off_fills_no_log() -> None:
+    """asyncio has a line for each write to a connection that is gone; other warnings of it are written."""
+    stream = io.StringIO()
+    logs.set_up(stream, form="json", level="info")
+    ours, theirs = socket.socketpair()
+    transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+    theirs.close()
+    for _ in range(20):
+        transport.write(b"reply")
+    transport.abort()
+    logging.getLogger("asyncio").warning("something else")
+    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["something else"]
 
 
 def test_exceptions_are_logged_whole() -> None:
