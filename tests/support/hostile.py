@@ -22,6 +22,7 @@ Maker = Callable[[Random], bytes]
 
 NAMES = ("open.example", "facebook.com", "www.google.com", "nobody.example", "lie.example", "check.lachan.internal", "xn--4ca.example")
 TYPES = ("A", "AAAA", "HTTPS", "TXT", "ANY", "PTR", "SVCB", "DNSKEY", "TYPE65280")
+_CODES = (3, 8, 10, 11, 12, 15, 65001)
 QUESTION = b"\x04open\x07example\0\0\1\0\1"
 
 
@@ -30,8 +31,8 @@ def sound(random: Random) -> bytes:
     name = random.choice(NAMES)
     if random.random() < 0.5:
         name = f"{random.choice(('www', 'a.b', 'x' * 40))}.{name}"
-    options = [
-        dns.edns.GenericOption(random.choice((3, 8, 10, 11, 12, 15, 65001)), random.randbytes(random.choice((0, 4, 8, 24))))
+    options: list[dns.edns.Option] = [
+        dns.edns.GenericOption(dns.edns.OptionType.make(random.choice(_CODES)), random.randbytes(random.choice((0, 4, 8, 24))))
         for _ in range(random.randrange(3))
     ]
     edns = random.choice((False, 0))
