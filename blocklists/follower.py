@@ -8,9 +8,13 @@ answers while this tries to catch up; its age is told, never hidden.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,12 +26,17 @@ from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
-from blocklists.releases import TARGET
+from blocklists.releases import TARGET, segment_target
 from gateway.errors import LachanError, Mistake, SettingsError
 from gateway.policy.overlay import Overlay
+from gateway.release import canonical_bytes
 
+MAX_CONTENTS = 512 * 1024
 MAX_LIST = 512 * 1024 * 1024
+MAX_SEGMENTS = 1024
 CATCH_UP_SECONDS = 10.0
+ROUND_SECONDS = 600.0
+_SEGMENT = re.compile(r"[0-9a-f]{64}\.json")
 _LIMITS = UpdaterConfig(
     max_root_rotations=64,
     max_delegations=1,
@@ -48,17 +57,21 @@ class FollowError(LachanError):
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A list that passed every check: its serial, the journal head it was signed with, and the segment to enforce."""
+    """A list that passed every check: its serial, the journal head it was signed with, the names of the segments to enforce (later ones
+    win), and the content of those the gateway did not hold."""
 
     serial: int
     journal: dict[str, Any] | None
-    segment: dict[str, Any]
+    segments: tuple[str, ...]
+    fresh: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class BoundedFetcher(FetcherInterface):
-    """HTTP with a time for each step and no redirect, so that nobody is led elsewhere."""
+    """HTTP with a time for each step and for all of it, and no redirect, so that nobody is led elsewhere or held up for ever."""
 
-    def __init__(self, seconds: float = CATCH_UP_SECONDS) -> None:
+    def __init__(self, seconds: float = CATCH_UP_SECONDS, whole: float = ROUND_SECONDS) -> None:
+        self._until = time.monotonic() + whole
+        self.received = 0
         self._pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=seconds), maxsize=2)
 
     def _fetch(self, url: str) -> Iterator[bytes]:
@@ -69,15 +82,23 @@ class BoundedFetcher(FetcherInterface):
             try:
                 if answer.status != 200:
                     raise DownloadHTTPError(f"status {answer.status}", answer.status)
-                yield from answer.stream(65536)
+                for piece in answer.stream(65536):
+                    self.received += len(piece)
+                    if time.monotonic() > self._until:
+                        raise DownloadError("too slow")
+                    yield piece
             finally:
                 answer.release_conn()
         except urllib3.exceptions.HTTPError as error:
             raise DownloadError(type(error).__name__) from error
 
 
-def follow(folder: Path, url: str, root: bytes, enforced: int, fetcher: FetcherInterface | None = None) -> Release | None:
-    """The newest release when it is newer than the serial in force, else None. Raises FollowError; the local copy stays as it was good."""
+def follow(
+    folder: Path, url: str, root: bytes, enforced: int, fetcher: FetcherInterface | None = None,
+    *, held: Callable[[str], bool] = lambda _: False, now: datetime | None = None,
+) -> Release | None:  # fmt: skip
+    """The newest release when it is newer than the serial in force, else None. `held` says which segments the gateway has already; expiry
+    is judged at `now`. Raises FollowError; the local copy stays as it was good."""
     metadata, targets = folder / "metadata", folder / "targets"
     for place in (metadata, targets):
         place.mkdir(parents=True, exist_ok=True)
@@ -86,21 +107,45 @@ def follow(folder: Path, url: str, root: bytes, enforced: int, fetcher: FetcherI
         updater = Updater(
             str(metadata), f"{base}/metadata/", str(targets), f"{base}/targets/", fetcher or BoundedFetcher(), _LIMITS, bootstrap=root
         )
+        if now is not None:
+            updater._trusted_set.reference_time = now.astimezone(UTC)  # python-tuf gives no other way to name the time
         updater.refresh()
-        target = updater.get_targetinfo(TARGET)
-        if target is None:
+        data = _fetch(updater, TARGET, MAX_CONTENTS, keep=True)
+        if data is None:
             return None
-        if target.length > MAX_LIST:
-            raise FollowError("refused", f"the list says it has {target.length} bytes")
-        path = Path(updater.find_cached_target(target) or updater.download_target(target))
+        serial, journal, segments = _contents(data)
+        if serial < enforced:
+            raise FollowError("rollback", f"serial {serial} is older than {enforced}, which is in force")
+        if serial == enforced:
+            return None
+        fresh, left = {}, MAX_LIST
+        for name in segments:
+            if not held(name):
+                piece = _fetch(updater, segment_target(name), left, keep=False)
+                if piece is None:
+                    raise FollowError("shape", f"segment {name[:16]} is named and not signed")
+                left -= len(piece)
+                fresh[name] = _segment(name, piece)
     except DownloadError as error:
         raise FollowError("unreachable", f"the release cannot be fetched: {error}") from error
     except (RepositoryError, ValueError, OSError) as error:
         raise FollowError("refused", f"the release does not verify: {type(error).__name__}: {error}") from error
-    release = _read(path)
-    if release.serial < enforced:
-        raise FollowError("rollback", f"serial {release.serial} is older than {enforced}, which is in force")
-    return release if release.serial > enforced else None
+    return Release(serial, journal, segments, fresh)
+
+
+def _fetch(updater: Updater, name: str, most: int, *, keep: bool) -> bytes | None:
+    """The bytes of a signed target; None when none is signed under this name. Raises FollowError for one that is too large."""
+    target = updater.get_targetinfo(name)
+    if target is None:
+        return None
+    if target.length > most:
+        raise FollowError("refused", f"{name} says it has {target.length} bytes")
+    path = Path(updater.find_cached_target(target) or updater.download_target(target))
+    try:
+        return path.read_bytes()
+    finally:
+        if not keep:
+            path.unlink(missing_ok=True)
 
 
 def check_root(path: Path) -> None:
@@ -115,13 +160,31 @@ def check_root(path: Path) -> None:
         raise SettingsError([Mistake("takedown.follow.root", f"{path} is not a root of trust", remedy)])
 
 
-def _read(path: Path) -> Release:
-    """The list in a verified file; a shape that gateways could not enforce is refused before anything is staged."""
+def _contents(data: bytes) -> tuple[int, dict[str, Any] | None, tuple[str, ...]]:
+    """Serial, journal head and segment names of a verified list of contents. Raises FollowError."""
     try:
-        content = json.loads(path.read_bytes())
-        segment = {"format": 1, "orders": content["orders"], "entries": content["entries"], "lifted": []}
-        serial = int(content["serial"])
-        Overlay([("release", segment)], serial)
-    except (LachanError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        content = json.loads(data)
+        serial, journal, names = content["serial"], content.get("journal"), content["segments"]
+        if content["format"] != 2 or type(serial) is not int or serial < 1 or not isinstance(names, list) or len(names) > MAX_SEGMENTS:
+            raise ValueError("not a list of contents of format 2")
+        if journal is not None and (type(journal["seq"]) is not int or not isinstance(bytes.fromhex(journal["digest"]), bytes)):
+            raise ValueError("the journal's head is not one")
+        if not all(isinstance(name, str) and _SEGMENT.fullmatch(name) for name in names) or len(set(names)) != len(names):
+            raise ValueError("a segment has no name of content")
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise FollowError("shape", f"the signed list cannot be read: {error}") from error
-    return Release(serial, content.get("journal"), segment)
+    return serial, journal, tuple(names)
+
+
+def _segment(name: str, data: bytes) -> dict[str, Any]:
+    """A verified segment; a shape that gateways could not enforce is refused before anything is staged."""
+    try:
+        if hashlib.sha256(data).hexdigest() != name[:64]:
+            raise ValueError("its content is not what its name says")
+        document: dict[str, Any] = json.loads(data)
+        Overlay([("release", document)])
+        if canonical_bytes(document) != data:
+            raise ValueError("not in canonical form")
+    except (LachanError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise FollowError("shape", f"segment {name[:16]} cannot be read: {error}") from error
+    return document

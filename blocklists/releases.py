@@ -5,18 +5,21 @@ a freeze, a mix-and-match or a forged file is refused by whoever follows. Roles:
 sign, several of them where the office wants it; *snapshot* and *timestamp* are signed by the office server, unattended.
 
 The folder: `metadata/` (`1.root.json`, `7.targets.json`, `7.snapshot.json`, `timestamp.json`) and `targets/`. Files are written whole or
-not at all; `timestamp.json` comes last, so a reader never sees a release that is not complete. Imported by `lachan`, `admin` and the tests.
+not at all; `timestamp.json` comes last, so a reader never sees a release that is not complete. What is signed is a small list of contents
+(`Listing`): the order segments that are in force, each by the digest of its content. A follower fetches only the segments it does not hold,
+so news of one name costs kilobytes. Imported by `lachan`, `admin` and the tests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from securesystemslib.signer import Key, Signer
+from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 from tuf.api.serialization.json import JSONSerializer
 
@@ -30,6 +33,10 @@ LIFE = {
     Snapshot.type: timedelta(days=14),
     Timestamp.type: timedelta(days=3),
 }
+KEPT_TARGETS, KEPT_SNAPSHOTS = 1000, 50
+"""How many versions of metadata stay in the folder: of the targets more, because each holds a signed head of the journal."""
+KEPT_RELEASES = 8
+"""The files of how many releases stay, for followers that are in the middle of one."""
 _Signed = TypeVar("_Signed", Root, Timestamp, Snapshot, Targets)
 
 
@@ -47,6 +54,29 @@ class Keys:
     def threshold(self, role: str) -> int:
         """How many keys of a role must sign; one unless said otherwise."""
         return self.thresholds.get(role, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a release says: its serial, the head of the journal, and the order segments in force, earliest first (later ones win).
+
+    Segments are named by the digest of their content, as `gateway.release` names files; `extra` is signed with them.
+    """
+
+    serial: int
+    journal: Mapping[str, Any] | None
+    segments: tuple[str, ...]
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """The list of contents as it is signed."""
+        fixed = {"format": 2, "serial": self.serial, "journal": self.journal, "segments": list(self.segments)}
+        return canonical_bytes({**self.extra, **fixed})
+
+
+def segment_target(name: str) -> str:
+    """Under which name of a target a segment file is signed."""
+    return f"{name[:16]}.segment"
 
 
 class Repository:
@@ -70,50 +100,119 @@ class Repository:
         self._write(Metadata(timestamp), signers[Timestamp.type], 1, "timestamp.json")
         return data
 
-    def publish(self, content: Mapping[str, Any], signers: Mapping[str, Sequence[Signer]], now: datetime) -> int:
-        """Publish a list (`serial` and `journal` inside) as the next release; returns the version of its targets.
+    def publish(self, listing: Listing, read: Callable[[str], bytes], signers: Mapping[str, Sequence[Signer]], now: datetime) -> int:
+        """Publish the next release; returns the version of its targets. `read` gives the bytes of a segment that is not there yet.
 
-        Raises ReleaseError for a serial that does not grow or for too few approvers' signatures; then nothing has changed.
+        Raises ReleaseError for a serial that does not grow or for too few approvers' signatures; then followers see what they saw.
         """
-        targets = self._read(Targets)
-        before = _serial_of(targets.signed)
-        if before is not None and before >= int(content["serial"]):
-            raise ReleaseError(f"serial {content['serial']} does not follow {before}")
-        data = canonical_bytes(content)
-        target = TargetFile.from_data(TARGET, data, ["sha256"])
-        target.unrecognized_fields["custom"] = {"serial": content["serial"], "journal": content.get("journal")}
-        targets.signed.targets = {TARGET: target}
-        return self._release(targets, signers, now, {f"{target.hashes['sha256']}.{TARGET}": data})
+        return self.sign_off(self._signed(self.draft(listing, read, now), signers), signers, now)
 
     def renew(self, signers: Mapping[str, Sequence[Signer]], now: datetime) -> int:
         """Have the approvers sign the same list anew, before what they signed expires; returns the version. Raises ReleaseError."""
-        return self._release(self._read(Targets), signers, now, {})
+        return self.sign_off(self._signed(self.redraft(now), signers), signers, now)
+
+    def draft(self, listing: Listing, read: Callable[[str], bytes], now: datetime) -> Metadata[Targets]:
+        """The next targets, for approvers to sign; nobody sees them before `sign_off`. Raises ReleaseError for a serial that goes back."""
+        before = self.serial()
+        if before is not None and before >= listing.serial:
+            raise ReleaseError(f"serial {listing.serial} does not follow {before}")
+        data = listing.to_bytes()
+        contents = TargetFile.from_data(TARGET, data, ["sha256"])
+        contents.unrecognized_fields["custom"] = {"serial": listing.serial, "journal": listing.journal}
+        _place(self.targets / f"{contents.hashes['sha256']}.{TARGET}", data)
+        found = {TARGET: contents}
+        for name in listing.segments:
+            digest, target = name.split(".")[0], segment_target(name)
+            path = self.targets / f"{digest}.{target}"
+            if not path.exists():
+                _place(path, read(name))
+            found[target] = TargetFile(path.stat().st_size, {"sha256": digest}, target)
+        metadata = self.redraft(now)
+        metadata.signed.targets = found
+        return metadata
+
+    def redraft(self, now: datetime) -> Metadata[Targets]:
+        """The same list under the next version, for approvers to sign."""
+        metadata = self._read(Targets)
+        _next(metadata.signed, now)
+        metadata.signatures.clear()
+        return metadata
 
     def serial(self) -> int | None:
         """The serial of the list that is published; None before the first."""
         return _serial_of(self._read(Targets).signed)
 
-    def _release(
-        self, targets: Metadata[Targets], signers: Mapping[str, Sequence[Signer]], now: datetime, files: Mapping[str, bytes]
-    ) -> int:
+    def is_begun(self) -> bool:
+        """Whether there is a release folder here."""
+        return (self.metadata / "timestamp.json").exists()
+
+    def newest_targets(self) -> Metadata[Targets]:
+        """What is published."""
+        return self._read(Targets)
+
+    def signed_heads(self) -> list[tuple[int, bytes]]:
+        """Every head of the journal that a release here was signed with, as (sequence number, digest)."""
+        heads = set()
+        for path in self.metadata.glob("*.targets.json"):
+            try:
+                found = Metadata[Targets].from_file(str(path)).signed.targets.get(TARGET)
+                head = found.custom["journal"] if found is not None and found.custom else None
+                if head:
+                    heads.add((int(head["seq"]), bytes.fromhex(head["digest"])))
+            except (RepositoryError, ValueError, KeyError, TypeError):
+                continue
+        return sorted(heads)
+
+    def is_enough(self, metadata: Metadata[Targets]) -> bool:
+        """Whether enough approvers have signed a draft."""
+        root = self.root().signed
+        return bool(root.get_verification_result(Targets.type, metadata.signed_bytes, metadata.signatures))
+
+    def sign_off(self, targets: Metadata[Targets], signers: Mapping[str, Sequence[Signer]], now: datetime) -> int:
+        """Publish a draft that the approvers signed; returns its version. Raises ReleaseError when it is not signed enough or overtaken."""
+        root = self.root().signed
+        verification = root.get_verification_result(Targets.type, targets.signed_bytes, targets.signatures)
+        if not verification:
+            raise ReleaseError(f"targets needs {verification.threshold} signatures and has {len(verification.signed)}")
+        if targets.signed.version != self._read(Targets).signed.version + 1:
+            raise ReleaseError("another release came in between: sign the newest one")
         snapshot, timestamp = self._read(Snapshot), self._read(Timestamp)
-        _next(targets.signed, now)
         _next(snapshot.signed, now)
         _next(timestamp.signed, now)
         snapshot.signed.meta["targets.json"] = MetaFile(targets.signed.version)
         timestamp.signed.snapshot_meta = MetaFile(snapshot.signed.version)
-        root = self.root().signed
-        signed: list[tuple[Metadata[Any], str]] = [
-            (targets, f"{targets.signed.version}.targets.json"),
-            (snapshot, f"{snapshot.signed.version}.snapshot.json"),
-            (timestamp, "timestamp.json"),
+        encoded = [
+            (f"{targets.signed.version}.targets.json", targets.to_bytes(JSONSerializer(compact=True))),
+            (f"{snapshot.signed.version}.snapshot.json", self._sign(snapshot, signers[Snapshot.type], root)),
+            ("timestamp.json", self._sign(timestamp, signers[Timestamp.type], root)),
         ]
-        encoded = [(name, self._sign(metadata, signers[metadata.signed.type], root)) for metadata, name in signed]
-        for name, data in files.items():
-            _place(self.targets / name, data)
         for name, text in encoded:
             _place(self.metadata / name, text)
+        self._prune(targets.signed.version, snapshot.signed.version)
         return targets.signed.version
+
+    def _signed(self, metadata: Metadata[Targets], signers: Mapping[str, Sequence[Signer]]) -> Metadata[Targets]:
+        for signer in signers[Targets.type]:
+            metadata.sign(signer, append=True)
+        return metadata
+
+    def _prune(self, targets: int, snapshot: int) -> None:
+        """Take away what no follower can ask for any more."""
+        for kind, newest, kept in ((Targets.type, targets, KEPT_TARGETS), (Snapshot.type, snapshot, KEPT_SNAPSHOTS)):
+            for version in range(newest - kept, 0, -1):
+                path = self.metadata / f"{version}.{kind}.json"
+                if not path.exists():
+                    break
+                path.unlink()
+        wanted = set()
+        for version in range(max(1, targets - KEPT_RELEASES + 1), targets + 1):
+            path = self.metadata / f"{version}.targets.json"
+            if path.exists():
+                held = Metadata[Targets].from_file(str(path)).signed.targets
+                wanted |= {f"{one.hashes['sha256']}.{name}" for name, one in held.items()}
+        for path in self.targets.glob("*"):
+            if path.name not in wanted:
+                path.unlink(missing_ok=True)
 
     def refresh(self, signers: Mapping[str, Sequence[Signer]], now: datetime) -> None:
         """Sign snapshot and timestamp anew without changing the list, so that gateways can tell "nothing new" from "nobody there"."""
@@ -129,17 +228,29 @@ class Repository:
 
     def rotate(self, keys: Keys, signers: Sequence[Signer], now: datetime) -> bytes:
         """Appoint new keys: the next root, signed by enough keys of the old root and of the new one. Returns its bytes."""
-        old = self.root()
-        root = Root(version=old.signed.version + 1, expires=_end(now, Root.type), consistent_snapshot=True)
-        _appoint(root, keys)
-        metadata = Metadata(root)
+        metadata = self.next_root(keys, now)
         for signer in signers:
             metadata.sign(signer, append=True)
-        for judge in (old.signed, root):
-            if not judge.get_root_verification_result(None, metadata.signed_bytes, metadata.signatures):
-                raise ReleaseError("the new root needs signatures of the old root's keys and of its own")
+        return self.appoint(metadata)
+
+    def next_root(self, keys: Keys, now: datetime) -> Metadata[Root]:
+        """The next root with these keys, for the holders of the old and the new one to sign."""
+        root = Root(version=self.root().signed.version + 1, expires=_end(now, Root.type), consistent_snapshot=True)
+        _appoint(root, keys)
+        return Metadata(root)
+
+    def may_appoint(self, metadata: Metadata[Root]) -> bool:
+        """Whether enough keys of the old root and of the new one have signed the new one."""
+        judges = (self.root().signed, metadata.signed)
+        return all(judge.get_verification_result(Root.type, metadata.signed_bytes, metadata.signatures) for judge in judges)
+
+    def appoint(self, metadata: Metadata[Root]) -> bytes:
+        """Publish the next root. Raises ReleaseError when it is not signed enough. What was signed before must be signed anew by keys
+        that are still appointed."""
+        if not self.may_appoint(metadata):
+            raise ReleaseError("the new root needs signatures of the old root's keys and of its own")
         text = metadata.to_bytes(JSONSerializer(compact=True))
-        _place(self.metadata / f"{root.version}.root.json", text)
+        _place(self.metadata / f"{metadata.signed.version}.root.json", text)
         return text
 
     def root(self) -> Metadata[Root]:

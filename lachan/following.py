@@ -15,6 +15,8 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
@@ -91,10 +93,12 @@ def take_round(configuration: Configuration, *, commit: bool) -> tuple[FollowSta
         try:
             root = settings.root.read_bytes()
             folder = state_dir / "follow" / hashlib.sha256(root).hexdigest()[:16]
-            newest = follow(folder, settings.url, root, enforced)
+            now = datetime.fromtimestamp(WallClock.from_environment(os.environ).now(), UTC)
+            newest = follow(folder, settings.url, root, enforced, held=holder(state_dir), now=now)
             if newest is not None:
-                segment = release.write_file(state_dir, newest.segment)
-                changes = {"orders": {"serial": newest.serial, "segments": [segment], "origin": ORIGIN}}
+                for segment in newest.fresh.values():
+                    release.write_file(state_dir, segment)
+                changes = {"orders": {"serial": newest.serial, "segments": list(newest.segments), "origin": ORIGIN}}
                 if commit:
                     put_in_force(state_dir, changes)
                 enforced, changes = newest.serial, {} if commit else changes
@@ -105,10 +109,30 @@ def take_round(configuration: Configuration, *, commit: bool) -> tuple[FollowSta
         except OSError as error:
             is_root = error.filename == str(settings.root)
             code, problem = "root" if is_root else "disk", f"{error.filename or state_dir}: {error.strerror}"
-        now = WallClock.from_environment(os.environ).now()
-        state = (read_state(state_dir) or FollowState()).after(enforced, code, problem, now)
+        at = WallClock.from_environment(os.environ).now()
+        state = (read_state(state_dir) or FollowState()).after(enforced, code, problem, at)
         write_state(state_dir, state)
     return state, changes
+
+
+def holder(state_dir: Path) -> Callable[[str], bool]:
+    """Whether this gateway has a segment already: one that is in force, or a good file from a round before."""
+    try:
+        orders = release.read_manifest(state_dir).orders
+    except GenerationError:
+        orders = None
+    in_force = frozenset(orders.segments if orders is not None else ())
+
+    def held(name: str) -> bool:
+        if name in in_force:
+            return True
+        try:
+            release.read_verified(state_dir, name)
+        except GenerationError:
+            return False
+        return True
+
+    return held
 
 
 def serial_in_force(state_dir: Path) -> int:

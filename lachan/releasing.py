@@ -11,12 +11,12 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from blocklists.releasekeys import ROLES, UNATTENDED, is_locked, load_signers, make_keys
-from blocklists.releases import Keys, ReleaseError, Repository
+from blocklists.releases import Keys, Listing, ReleaseError, Repository
+from blocklists.takedown.releasing import segments_of
 from gateway.clock import WallClock
 from gateway.errors import LachanError, StartError
 from lachan.configuration import Configuration, find_file, load
@@ -26,7 +26,7 @@ def initialise(config: Path | None, to: Path | None, *, lock: bool, passphrase_f
     """Make the keys and the first root. Raises LachanError, when there is a release already too."""
     configuration, folder = _places(config, to)
     repository = Repository(folder)
-    if (repository.metadata / "timestamp.json").exists():
+    if repository.is_begun():
         raise ReleaseError(f"{folder} holds a release already: a new root would cut off every gateway that follows it")
     keys = _keys_folder(configuration)
     passphrase = _passphrase(passphrase_file, again=True) if lock or passphrase_file else None
@@ -43,19 +43,18 @@ def publish(config: Path | None, to: Path | None, passphrase_file: Path | None) 
     """Sign the newest version; without a newer one, sign the same list anew. Raises LachanError; then the folder is as it was."""
     configuration, folder = _places(config, to)
     repository = _existing(folder)
-    content = asyncio.run(_read(configuration))
+    listing = asyncio.run(_read(configuration))
     keys = _keys_folder(configuration)
     roles = ("targets", *UNATTENDED)
     passphrase = _passphrase(passphrase_file) if is_locked(keys, roles) else None
     signers = load_signers(keys, roles, passphrase)
     published = repository.serial()
-    if content is None or content["serial"] == published:
+    if listing is None or listing.serial == published:
         repository.renew(signers, _now())
         typer.echo(f"Không có gì mới; đã ký lại bản {published}. / Nothing new; release {published} is signed anew.")
         return
-    repository.publish(content, signers, _now())
-    names = len(content["entries"])
-    typer.echo(f"Đã công bố bản {content['serial']}: {names} tên. / Release {content['serial']} is published: {names} names.")
+    repository.publish(listing, segments_of(configuration.gateway.state_dir), signers, _now())
+    typer.echo(f"Đã công bố bản {listing.serial}. / Release {listing.serial} is published.")
 
 
 def refresh(config: Path | None, to: Path | None) -> None:
@@ -77,15 +76,15 @@ def _keys_folder(configuration: Configuration) -> Path:
 
 def _existing(folder: Path) -> Repository:
     repository = Repository(folder)
-    if not (repository.metadata / "timestamp.json").exists():
+    if not repository.is_begun():
         raise ReleaseError(f"{folder} holds no release yet: begin with lachan release init")
     return repository
 
 
-async def _read(configuration: Configuration) -> dict[str, Any] | None:  # Any: JSON of the release format
+async def _read(configuration: Configuration) -> Listing | None:
     from admin.office import find_office, open_office
     from blocklists.database import open_database
-    from blocklists.takedown.releasing import read_content
+    from blocklists.takedown.releasing import read_listing
 
     if configuration.admin is None:
         raise StartError(f"{configuration.path.name} has no admin section: an office publishes what its officers approved there")
@@ -96,7 +95,7 @@ async def _read(configuration: Configuration) -> dict[str, Any] | None:  # Any: 
             if tenant is None:
                 raise LachanError("there is no list office in this database: set it up on the admin pages first")
             office = await open_office(connection, tenant)
-            return await read_content(connection, office, configuration.gateway.state_dir)
+            return await read_listing(connection, office)
     finally:
         await database.close()
 

@@ -22,7 +22,7 @@ def command(config: Path | None) -> int:
     """Fill the database of the configuration; the exit status. Raises LachanError with the remedy."""
     settings = load(find_file(config)).admin
     if settings is None:
-        raise LachanError("the configuration has no section admin: add admin: {listen: \"127.0.0.1:8080\"}")
+        raise LachanError('the configuration has no section admin: add admin: {listen: "127.0.0.1:8080"}')
     made = asyncio.run(_fill(settings))
     console = Console(highlight=False)
     console.print("Dữ liệu mẫu đã sẵn sàng, mọi trang đều ghi rõ là mẫu. / Sample data is ready; every page says that it is a sample.")

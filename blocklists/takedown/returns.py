@@ -40,9 +40,7 @@ async def go_back(connection: AsyncConnection, office: Office, serial: int, reas
     if actor.capacity is not Capacity.APPROVER:
         raise TransitionRefused("not_allowed", "Vai trò này không được làm bước này.", "This role may not take this step.")
     if await waiting_returns(connection, office):
-        raise TransitionRefused(
-            "return_waits", "Đang có một lần quay lại chờ xác nhận.", "Another return waits for its confirmation."
-        )
+        raise TransitionRefused("return_waits", "Đang có một lần quay lại chờ xác nhận.", "Another return waits for its confirmation.")
     if not reason.strip():
         raise TransitionRefused("reason_missing", "Hãy ghi lý do.", "Give a reason.")
     rows = await dropped_by(connection, office, serial)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from securesystemslib.signer import CryptoSigner
+from tuf.api.metadata import TargetFile
 
-from blocklists.follower import FollowError, follow
+from blocklists.follower import BoundedFetcher, FollowError, follow
 from blocklists.releases import Repository
 from tests.support.publisher import ROLES, Publisher, now, serve
 
@@ -35,7 +36,7 @@ def test_new_release_is_taken_once(office: Publisher, tmp_path: Path) -> None:
     with serve(office.folder) as url:
         release = follow(tmp_path / "gateway", url, office.root, 0)
         assert release is not None
-        assert (release.serial, release.segment["entries"]) == (1, [["example.bad.", 0, 0]])
+        assert (release.serial, next(iter(release.fresh.values()))["entries"]) == (1, [["example.bad.", 0, 0]])
         assert follow(tmp_path / "gateway", url, office.root, 1) is None
     office.publish(2, "bad.example", "worse.example")
     assert take(office, tmp_path / "gateway", 1) == 2
@@ -56,8 +57,13 @@ def newest(folder: Path, role: str) -> Path:
 
 
 def list_file(folder: Path) -> Path:
-    """The newest list."""
-    return max((folder / "targets").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    """The newest list of contents."""
+    return max((folder / "targets").glob("*.list.json"), key=lambda path: path.stat().st_mtime_ns)
+
+
+def segment_file(folder: Path) -> Path:
+    """The newest segment."""
+    return max((folder / "targets").glob("*.segment"), key=lambda path: path.stat().st_mtime_ns)
 
 
 def edit(path: Path, change: Callable[[dict[str, object]], None]) -> None:
@@ -93,13 +99,14 @@ KINDS = ["missing", "empty", "cut", "one_bit", "not_json", "endless", "html", "d
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("part", ["timestamp", "snapshot", "targets", "list"])
+@pytest.mark.parametrize("part", ["timestamp", "snapshot", "targets", "list", "segment"])
 def test_damaged_file_leaves_the_old_list(office: Publisher, tmp_path: Path, part: str, kind: str) -> None:
     """Damage to any part of a release, by accident or on purpose, is refused, and the next good release is taken."""
     gateway = tmp_path / "gateway"
     assert take(office, gateway, 0) == 1
     office.publish(2, "worse.example")
-    target = list_file(office.folder) if part == "list" else newest(office.folder, part)
+    special = {"list": list_file, "segment": segment_file}
+    target = special[part](office.folder) if part in special else newest(office.folder, part)
     kept = target.read_bytes()
     damage(kind, target)
     with pytest.raises(FollowError):
@@ -203,25 +210,101 @@ def test_another_office_cannot_take_over(office: Publisher, tmp_path: Path, role
         take(office, gateway, 1)
 
 
+GOOD_SEGMENT = {"format": 1, "orders": [], "entries": [], "lifted": []}
+ORDER = {"id": "o", "number": "1", "issuer": "Sở", "from": "2026-01-01T00:00:00Z", "until": None, "no_end": True}
+
+
 @pytest.mark.parametrize(
-    "content",
+    "segment",
     [
         {},
-        {"serial": 2},
-        {"serial": 2, "orders": [], "entries": [["example.bad.", 0, 0]]},
-        {"serial": 2, "orders": [], "entries": [["example.bad", 0, 0]]},
-        {"serial": 2, "orders": [{"id": "x"}], "entries": []},
-        {"serial": 2, "orders": "x", "entries": []},
-        {"serial": "two", "orders": [], "entries": []},
+        [],
+        GOOD_SEGMENT | {"format": 2},
+        GOOD_SEGMENT | {"entries": [["example.bad.", 0, 0]]},
+        GOOD_SEGMENT | {"orders": [ORDER], "entries": [["example.bad", 0, 0]]},
+        GOOD_SEGMENT | {"orders": [ORDER], "entries": [["example.bad.", 7, 0]]},
+        GOOD_SEGMENT | {"orders": [ORDER], "entries": [[5, 0, 0]]},
+        GOOD_SEGMENT | {"orders": [{"id": "x"}]},
+        GOOD_SEGMENT | {"orders": [ORDER | {"no_end": False}]},
+        GOOD_SEGMENT | {"orders": [ORDER | {"from": "2026-01-01T00:00:00"}]},
+        GOOD_SEGMENT | {"orders": [ORDER | {"bands": ["XX"]}]},
+        GOOD_SEGMENT | {"orders": "x"},
+        GOOD_SEGMENT | {"lifted": [["a."]]},
     ],
 )
-def test_rightly_signed_nonsense_is_refused_before_it_is_staged(tmp_path: Path, content: dict[str, object]) -> None:
-    """A list of the wrong shape is refused although its signatures are right."""
+def test_rightly_signed_nonsense_is_refused_before_it_is_staged(tmp_path: Path, segment: object) -> None:
+    """A segment of the wrong shape is refused although its signatures are right."""
     office = Publisher(tmp_path / "office")
-    office.repository.publish({"serial": 1} | content, office.signers, now())
+    office.publish_segments(1, segment)
     with pytest.raises(FollowError) as refused:
         take(office, tmp_path / "gateway", 0)
     assert refused.value.code == "shape"
+
+
+CONTENTS: dict[str, dict[str, object]] = {
+    "format": {"format": 9},
+    "serial_text": {"serial": "two"},
+    "serial_truth": {"serial": True},
+    "serial_zero": {"serial": 0},
+    "segments_text": {"segments": "x"},
+    "segment_path": {"segments": ["../../../etc/passwd"]},
+    "segment_twice": {"segments": ["0" * 64 + ".json"] * 2},
+    "segments_many": {"segments": [f"{number:064x}.json" for number in range(2000)]},
+    "segment_unsigned": {"segments": ["a" * 64 + ".json"]},
+    "journal": {"journal": {"seq": "x", "digest": "zz"}},
+}
+
+
+@pytest.mark.parametrize("fault", CONTENTS)
+def test_rightly_signed_list_of_contents_that_is_none_is_refused(office: Publisher, tmp_path: Path, fault: str) -> None:
+    """Names that are no digests, serials that are no numbers, too many segments, one that nobody signed: the old list stays."""
+    gateway = tmp_path / "gateway"
+    assert take(office, gateway, 0) == 1
+    data = json.dumps(json.loads(list_file(office.folder).read_bytes()) | {"serial": 2} | CONTENTS[fault]).encode()
+    draft = office.repository.redraft(now())
+    contents = TargetFile.from_data("list.json", data, ["sha256"])
+    contents.unrecognized_fields["custom"] = {"serial": 2}
+    draft.signed.targets["list.json"] = contents
+    draft.sign(office.signers["targets"][0])
+    (office.folder / f"targets/{contents.hashes['sha256']}.list.json").write_bytes(data)
+    office.repository.sign_off(draft, office.signers, now())
+    with pytest.raises(FollowError) as refused:
+        take(office, gateway, 1)
+    assert refused.value.code == "shape"
+
+
+def test_only_what_is_new_is_fetched(tmp_path: Path) -> None:
+    """A gateway that holds the large part of the list fetches kilobytes for one more name."""
+    office = Publisher(tmp_path / "office")
+    large, small = office.segment(*(f"n{number}.example" for number in range(20_000))), office.segment("new.example")
+    held: set[str] = set()
+    sizes = []
+    for serial, segments in ((1, [large]), (2, [large, small])):
+        office.publish_segments(serial, *segments)
+        fetcher = BoundedFetcher()
+        with serve(office.folder) as url:
+            release = follow(tmp_path / "gateway", url, office.root, serial - 1, fetcher, held=held.__contains__)
+        assert release is not None and len(release.segments) == serial
+        held |= release.fresh.keys()
+        sizes.append(fetcher.received)
+    assert sizes[0] > 400_000
+    assert sizes[1] < 8_000
+
+
+def test_slow_office_does_not_hold_a_gateway(office: Publisher, tmp_path: Path) -> None:
+    """A round has an end, however slowly the bytes come."""
+    with serve(office.folder) as url, pytest.raises(FollowError) as refused:
+        follow(tmp_path / "gateway", url, office.root, 0, BoundedFetcher(whole=0.0))
+    assert refused.value.code == "unreachable"
+
+
+def test_expiry_is_judged_by_the_given_time(office: Publisher, tmp_path: Path) -> None:
+    """A clock that is years ahead finds everything expired, one that is years behind nothing; the old list stays either way."""
+    with serve(office.folder) as url:
+        with pytest.raises(FollowError):
+            follow(tmp_path / "ahead", url, office.root, 1, now=now() + timedelta(days=4000))
+        behind = follow(tmp_path / "behind", url, office.root, 0, now=now() - timedelta(days=20_000))
+    assert behind is not None and behind.serial == 1
 
 
 def test_unreachable_office_is_told_apart(office: Publisher, tmp_path: Path) -> None:

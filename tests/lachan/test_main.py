@@ -54,7 +54,6 @@ def test_asking_a_gateway_that_does_not_run_is_one_sentence(arguments: list[str]
     assert found.stderr.strip() == f"lỗi / error: no gateway is running for {tmp_path / 'var'}: start it with lachan run"
 
 
-
 def test_admin_without_a_section_is_one_sentence(tmp_path: Path) -> None:
     """The section to add is shown."""
     path = tmp_path / "lachan.yaml"

@@ -50,9 +50,7 @@ def test_source_is_an_address_with_an_optional_port(text: str, expected: Endpoin
     assert read_source(text) == expected
 
 
-@pytest.mark.parametrize(
-    "text", ["", ":53", "ns.example:53", "192.0.2.53:0", "192.0.2.53:70000", "2001:db8::53", "2001:db8::53:53"]
-)
+@pytest.mark.parametrize("text", ["", ":53", "ns.example:53", "192.0.2.53:0", "192.0.2.53:70000", "2001:db8::53", "2001:db8::53:53"])
 def test_other_sources_are_refused(text: str) -> None:
     """With an example of the right form."""
     with pytest.raises(PullError, match=r"192\.0\.2\.53:5399"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import http.server
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ from typing import Any
 
 from securesystemslib.signer import CryptoSigner
 
-from blocklists.releases import Keys, Repository
+from blocklists.releases import Keys, Listing, Repository
+from gateway.release import canonical_bytes
 
 ROLES = ("root", "targets", "snapshot", "timestamp")
 
@@ -44,8 +46,8 @@ class Publisher:
         roles = {role: [signer.public_key for signer in signers] for role, signers in self.signers.items()}
         return Keys(roles, {"targets": self.approvers})
 
-    def content(self, serial: int, *hosts: str) -> dict[str, Any]:
-        """A list with these hosts."""
+    def segment(self, *hosts: str) -> dict[str, Any]:
+        """A segment with an order about these hosts."""
         order: dict[str, Any] = {
             "id": "o1",
             "number": "12/QĐ-STTTT",
@@ -56,17 +58,17 @@ class Publisher:
             "no_end": True,
         }
         keys = sorted(".".join(reversed(host.split("."))) + "." for host in hosts)
-        return {
-            "format": 1,
-            "serial": serial,
-            "journal": {"seq": serial, "digest": "00"},
-            "orders": [order],
-            "entries": [[key, 0, 0] for key in keys],
-        }
+        return {"format": 1, "orders": [order], "entries": [[key, 0, 0] for key in keys], "lifted": []}
 
     def publish(self, serial: int, *hosts: str, at: datetime | None = None) -> int:
-        """Publish a list as the next release."""
-        return self.repository.publish(self.content(serial, *hosts), self.signers, at or now())
+        """Publish a list as the next release, whole."""
+        return self.publish_segments(serial, self.segment(*hosts), at=at)
+
+    def publish_segments(self, serial: int, *segments: object, at: datetime | None = None, **extra: Any) -> int:
+        """Publish these segments as the next release; `extra` replaces parts of its list of contents."""
+        pieces = {f"{hashlib.sha256(data).hexdigest()}.json": data for data in map(canonical_bytes, segments)}
+        head = {"seq": serial, "digest": "00"}
+        return self.repository.publish(Listing(serial, head, tuple(pieces), extra), pieces.__getitem__, self.signers, at or now())
 
     def long_ago(self) -> datetime:
         """A time at which everything signed then has expired by now."""

@@ -1,7 +1,8 @@
-"""The list an office signs is what gateways make of its segments."""
+"""The list an office signs is what its segments say, laid over each other."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocklists.database import Database
-from blocklists.journal import Head
 from blocklists.takedown import publishing
 from blocklists.takedown.model import Enforceability, Match
-from blocklists.takedown.releasing import content_of, read_content
+from blocklists.takedown.releasing import read_listing, segments_of
+from blocklists.takedown.segments import merge
 from blocklists.takedown.store import NewItem
 from gateway.policy.overlay import Overlay
 from tests.blocklists.takedown.test_store import NOW, OFFICE, approved, database, letter
 
 __all__ = ["database"]
-HEAD = Head(7, b"\x01\x02")
 IDS = ("o1", "o2", "o3")
 KEYS = ("example.", "example.a.", "example.b.", "example.a.www.")
 
@@ -48,26 +48,30 @@ def bound(overlay: Overlay) -> dict[str, set[tuple[str, int]]]:
     return {key: {(order.id, coverage.value) for coverage, order in rows} for key, rows in view.entries.items()}
 
 
-@given(st.lists(segments(), max_size=5))
-def test_whole_list_enforces_what_the_segments_enforce(parts: list[dict[str, Any]]) -> None:
-    """A gateway that has only the signed list blocks exactly what one with every segment blocks."""
-    content = content_of(3, HEAD, parts)
-    whole = {"format": 1, "orders": content["orders"], "entries": content["entries"], "lifted": []}
-    assert bound(Overlay([("whole", whole)])) == bound(Overlay([(str(place), part) for place, part in enumerate(parts)]))
-    assert content["entries"] == sorted(content["entries"])
-    assert {row["id"] for row in content["orders"]} == {content["orders"][place]["id"] for _, _, place in content["entries"]}
+@given(st.lists(segments(), max_size=5), st.integers(0, 5))
+def test_merged_segments_enforce_what_they_did_apart(parts: list[dict[str, Any]], place: int) -> None:
+    """One segment out of the later ones, or out of all, blocks exactly what they block in a row."""
+    apart = bound(Overlay([(str(number), part) for number, part in enumerate(parts)]))
+    base = merge(parts, is_base=True)
+    assert bound(Overlay([("base", base)])) == apart
+    assert {row["id"] for row in base["orders"]} == {base["orders"][place]["id"] for _, _, place in base["entries"]}
+    rest = merge(parts[place:], is_base=False)
+    assert bound(Overlay([*((str(number), part) for number, part in enumerate(parts[:place])), ("rest", rest)])) == apart
 
 
-async def test_newest_version_is_read_whole(database: Database, tmp_path: Path) -> None:
-    """None before the first version; then all that is in force, with the head of the journal."""
+async def test_newest_version_is_listed_with_the_journal(database: Database, tmp_path: Path) -> None:
+    """None before the first version; then every segment that is in force, with the head of the journal."""
     async with database.read() as connection:
-        assert await read_content(connection, OFFICE, tmp_path) is None
+        assert await read_listing(connection, OFFICE) is None
     for name in ("b.example", "a.example"):
         await approved(database, letter(NewItem(name, name, Match.BOTH, Enforceability.YES)))
         async with database.write() as connection:
             await publishing.publish(connection, OFFICE, tmp_path, NOW)
     async with database.read() as connection:
-        content = await read_content(connection, OFFICE, tmp_path)
-    assert content is not None
-    assert (content["serial"], [row[0] for row in content["entries"]], len(content["orders"])) == (2, ["example.a.", "example.b."], 2)
-    assert content["journal"]["seq"] > 0 and bytes.fromhex(content["journal"]["digest"])
+        listing = await read_listing(connection, OFFICE)
+    assert listing is not None and listing.serial == 2
+    read = segments_of(tmp_path)
+    overlay = Overlay([(name, json.loads(read(name))) for name in listing.segments])
+    assert set(overlay.at(NOW.timestamp()).entries) == {"example.a.", "example.b."}
+    assert listing.journal is not None
+    assert listing.journal["seq"] > 0 and bytes.fromhex(listing.journal["digest"])
