@@ -51,6 +51,7 @@ from admin.routes import (
     office,
     officeorders,
     officesetup,
+    officesigning,
     onboarding,
     profiles,
     requests,
@@ -115,7 +116,7 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(status, answer)
     for room in (sign, account, setup, check, home, profiles, rules, devices, requests, tokens, child, shared, backups, onboarding):
         app.include_router(room.router, include_in_schema=False)
-    for room in (hosting, joining, history, dates, choices, office, officeorders, officesetup, transparency):
+    for room in (hosting, joining, history, dates, choices, office, officeorders, officesetup, officesigning, transparency):
         app.include_router(room.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])
     app.mount("/api/v1", create_api(services))

@@ -83,6 +83,14 @@ class Action(StrEnum):
     CHOICES_CHANGED = "choices.changed"
     DATES_CHANGED = "dates.changed"
     POLICY_APPLIED = "policy.applied"
+    SIGNING_KEY_MADE = "signing.key_made"
+    SIGNING_KEY_RETIRED = "signing.key_retired"
+    SIGNING_RULE_SET = "signing.rule_set"
+    ROOT_SIGNED = "signing.root_signed"
+    RELEASE_SIGNED = "signing.release_signed"
+    GATEWAY_INVITED = "gateway.invited"
+    GATEWAY_JOINED = "gateway.joined"
+    GATEWAY_RETIRED = "gateway.retired"
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,9 +57,7 @@ class Factors:
         """The secret that waits for its first code."""
         stored = (
             await connection.execute(
-                select(second_factors.c.secret).where(
-                    second_factors.c.account_id == account, second_factors.c.confirmed_at.is_(None)
-                )
+                select(second_factors.c.secret).where(second_factors.c.account_id == account, second_factors.c.confirmed_at.is_(None))
             )
         ).scalar_one_or_none()
         return self._open(stored) if stored is not None else None
@@ -148,9 +146,7 @@ class Factors:
 
 async def has_factor(connection: AsyncConnection, account: AccountId) -> bool:
     """Whether an account has a second factor that was tried once."""
-    found = select(second_factors.c.account_id).where(
-        second_factors.c.account_id == account, second_factors.c.confirmed_at.is_not(None)
-    )
+    found = select(second_factors.c.account_id).where(second_factors.c.account_id == account, second_factors.c.confirmed_at.is_not(None))
     return (await connection.execute(found)).first() is not None
 
 

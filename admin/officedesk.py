@@ -10,6 +10,7 @@ from admin.link import GatewayLink
 from admin.officebudget import Budget
 from admin.officeduty import OfficeDuty
 from admin.officeguard import GuardShelf, own_names
+from admin.officesigning import SigningDesk
 from admin.settings import AdminSettings
 from blocklists.database import Database
 from blocklists.takedown.assertions import AssertionCheck
@@ -24,6 +25,7 @@ class OfficeDesk:
     lookups: Budget
     asking: Budget
     assertions: AssertionCheck
+    signing: SigningDesk
 
 
 def make_desk(settings: AdminSettings, database: Database, link: GatewayLink, now: Callable[[], datetime]) -> OfficeDesk:
@@ -35,4 +37,5 @@ def make_desk(settings: AdminSettings, database: Database, link: GatewayLink, no
         lookups=Budget(most=30, seconds=60.0),
         asking=Budget(most=3, seconds=86_400.0),
         assertions=assertions,
+        signing=SigningDesk(database, settings.state_dir),
     )

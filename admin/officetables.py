@@ -1,11 +1,11 @@
-"""Tables of the list office's room that are not takedown itself: invitations of officers.
+"""Tables of the list office's room that are not takedown itself: invitations of officers, their signing keys, the gateways that joined.
 
-Joins the one MetaData of `blocklists.tables`; imported by `admin.invitations` and by `admin.migrate`.
+Joins the one MetaData of `blocklists.tables`; imported by the rooms that use them and by `admin.migrate`.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, LargeBinary, Table, Text
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Integer, LargeBinary, Table, Text
 
 from blocklists.tables import Instant, Role, id_column, metadata, one_of, tenant_column
 
@@ -30,4 +30,56 @@ invitations = Table(
     one_of("role", Role),
     CheckConstraint("seconded_by IS NULL OR created_by <> seconded_by", name="two_officers"),
     CheckConstraint("(accepted_at IS NULL) = (account_id IS NULL)", name="accepted_by_somebody"),
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    id_column(),
+    tenant_column(),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    # The id by which a root names the key, its public half, and the secret half sealed under the officer's passphrase.
+    Column("keyid", Text, nullable=False, unique=True),
+    Column("public", Text, nullable=False),
+    Column("box", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("retired_at", Instant),
+)
+
+signing_rules = Table(
+    "signing_rules",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("organisations.id"), primary_key=True, info={"tenant": True}),
+    # How many approvers must sign a release.
+    Column("threshold", Integer, nullable=False),
+    CheckConstraint("threshold BETWEEN 1 AND 9", name="threshold"),
+)
+
+gateways = Table(
+    "office_gateways",
+    metadata,
+    id_column(),
+    tenant_column(),
+    Column("label", Text, nullable=False),
+    # SHA-256 of the ticket in the gateway's code; used once, for a week.
+    Column("ticket_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("ticket_ends_at", Instant, nullable=False),
+    Column("created_by", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    # The key with which the gateway signs its receipts, made at its join.
+    Column("public", Text, unique=True),
+    Column("joined_at", Instant),
+    Column("retired_at", Instant),
+    # Its newest good receipt.
+    Column("counter", Integer, nullable=False, default=0),
+    Column("serial", Integer, nullable=False, default=0),
+    Column("in_force_at", Instant),
+    Column("journal_seq", Integer),
+    Column("journal_digest", Text),
+    Column("version", Text, nullable=False, default=""),
+    Column("seen_at", Instant),
+    # Why its last receipt was refused; empty when it was not.
+    Column("refusal", Text, nullable=False, default=""),
+    Column("refused_at", Instant),
+    CheckConstraint("(public IS NULL) = (joined_at IS NULL)", name="joined_with_a_key"),
 )

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from admin.errors import InvalidInput
+from admin.pages.phrases import MISTAKES
 from admin.pages.words import Words
 from admin.pages.words import mark as _
 from blocklists.rejections import Reason
@@ -151,6 +153,11 @@ class OfficeWords:
     def last(self, end: datetime) -> datetime:
         """The last second before an end: a document in force until the end of a day says that day, not the next midnight."""
         return end - timedelta(seconds=1)
+
+    def mistake(self, error: InvalidInput) -> str:
+        """What is wrong with the first field that cannot be taken."""
+        code = error.mistakes[0].code if error.mistakes else "unknown"
+        return self._of(MISTAKES, code)
 
     def refusal(self, error: TransitionRefused) -> str:
         """What the transition table says."""

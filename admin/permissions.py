@@ -104,9 +104,7 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
     Role.TEACHER: _OWN | {Permission.CLASS_OPEN, Permission.STATUS_READ, Permission.PROFILE_READ, Permission.REQUEST_READ},
     # Who may verify may not approve: two roles, and the workflow refuses the same person in both.
     Role.VERIFIER: _OFFICE | _OWN | {Permission.ORDER_REGISTER, Permission.ORDER_VERIFY},
-    Role.APPROVER: _OFFICE
-    | _OWN
-    | {Permission.JOURNAL_READ, Permission.ORDER_APPROVE, Permission.ENTRY_LIFT, Permission.REVIEW_DECIDE},
+    Role.APPROVER: _OFFICE | _OWN | {Permission.JOURNAL_READ, Permission.ORDER_APPROVE, Permission.ENTRY_LIFT, Permission.REVIEW_DECIDE},
     # An operator sees the machine, never who asked for what.
     Role.OPERATOR: _OWN | _HOST | {Permission.STATUS_READ, Permission.SYSTEM_BACKUP},
 }

@@ -190,6 +190,8 @@ async def _collect(services: Services) -> None:
                 if (tenant := await find_office(connection, now)) is not None:
                     await forget_notes(connection, await open_office(connection, tenant), now)
                 await forget_history(connection, now)
+            if tenant is not None:
+                await services.office.signing.settle(tenant, now)
             words = services.pages.words
             await send_digests(services.database, services.post, words, next(iter(words)), public_url(services.settings), now)
         except Exception:

@@ -97,9 +97,7 @@ async def load_session(connection: AsyncConnection, secret: str, now: datetime) 
         await connection.execute(
             select(sessions, accounts.c.name, accounts.c.locale, second_factors.c.confirmed_at.label("factor_since"))
             .join(accounts, accounts.c.id == sessions.c.account_id)
-            .outerjoin(
-                second_factors, (second_factors.c.account_id == accounts.c.id) & second_factors.c.confirmed_at.is_not(None)
-            )
+            .outerjoin(second_factors, (second_factors.c.account_id == accounts.c.id) & second_factors.c.confirmed_at.is_not(None))
             .where(sessions.c.token_hash == hash_secret(secret), accounts.c.disabled_at.is_(None))
         )
     ).one_or_none()

@@ -93,7 +93,9 @@ class MailFile(Section):
     """admin.mail:"""
 
     server: Annotated[Text, AfterValidator(_mail_server)] = key(
-        ..., "Máy chủ gửi thư: smtp:// (STARTTLS nếu có) hoặc smtps://.", "Mail server: smtp:// (STARTTLS where offered) or smtps://.",
+        ...,
+        "Máy chủ gửi thư: smtp:// (STARTTLS nếu có) hoặc smtps://.",
+        "Mail server: smtp:// (STARTTLS where offered) or smtps://.",
         '"smtp://mail.example.vn:587"',
     )
     sender: Text = key(..., "Địa chỉ người gửi.", "Sender's address.", "lachan@example.vn")

@@ -33,11 +33,11 @@ class KeyFileError(LachanError):
     """A key that cannot be used; one sentence with the remedy."""
 
 
-def make_keys(folder: Path, passphrase: bytes | None) -> None:
-    """Make the key of each role that has none yet; a passphrase locks those of root and targets. Raises KeyFileError."""
+def make_keys(folder: Path, passphrase: bytes | None, roles: Iterable[str] = ROLES) -> None:
+    """Make the key of each of these roles that has none yet; a passphrase locks those of root and targets. Raises KeyFileError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for role in ROLES:
+        for role in roles:
             path = key_file(folder, role)
             if path.exists():
                 continue

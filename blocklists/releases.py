@@ -146,6 +146,10 @@ class Repository:
         """Whether there is a release folder here."""
         return (self.metadata / "timestamp.json").exists()
 
+    def unattended_since(self, now: datetime) -> timedelta:
+        """How long ago the server last signed what is newest."""
+        return now - (self._read(Timestamp).signed.expires - LIFE[Timestamp.type])
+
     def newest_targets(self) -> Metadata[Targets]:
         """What is published."""
         return self._read(Targets)
@@ -155,7 +159,7 @@ class Repository:
         heads = set()
         for path in self.metadata.glob("*.targets.json"):
             try:
-                found = Metadata[Targets].from_file(str(path)).signed.targets.get(TARGET)
+                found = Metadata[Targets].from_bytes(path.read_bytes()).signed.targets.get(TARGET)
                 head = found.custom["journal"] if found is not None and found.custom else None
                 if head:
                     heads.add((int(head["seq"]), bytes.fromhex(head["digest"])))

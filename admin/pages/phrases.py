@@ -18,6 +18,8 @@ MISTAKES: Mapping[str, str] = {
     "password_differs": _("The two passwords are not the same."),
     "wrong_code": _("This code does not fit, or it was used before. Wait for the next one."),
     "too_many_tries": _("Too many tries."),
+    "passphrase_short": _("At least 12 letters, digits or signs: four words that do not belong together are good."),
+    "passphrase_wrong": _("This passphrase does not open your signing key."),
     "wrong_pin": _("This is not the PIN."),
     "pin_form": _("Four to eight digits."),
     "pin_long_form": _("Six to eight digits."),
@@ -136,6 +138,14 @@ ACTS: Mapping[str, str] = {
     "choices.changed": _("Choices of the family changed"),
     "dates.changed": _("Own dates changed"),
     "policy.applied": _("In force on the gateway"),
+    "signing.key_made": _("Signing key made"),
+    "signing.key_retired": _("Signing key withdrawn"),
+    "signing.rule_set": _("Number of signatures set"),
+    "signing.root_signed": _("Change of keys signed"),
+    "signing.release_signed": _("List signed"),
+    "gateway.invited": _("Code for a gateway made"),
+    "gateway.joined": _("Gateway joined"),
+    "gateway.retired": _("Gateway taken away"),
 }
 
 #: Roles in the journal.

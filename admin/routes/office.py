@@ -27,7 +27,7 @@ from admin.officereads import (
     read_versions,
 )
 from admin.permissions import Permission
-from admin.routes.officeparts import actor_for, actors_of, words_of
+from admin.routes.officeparts import actor_for, actors_of, sign, signing_of, unlock, words_of
 from admin.setup import public_url
 from blocklists.tables import Role
 from blocklists.takedown import cases, returns, store
@@ -138,7 +138,7 @@ async def releases(visit: Releases) -> Response:
         office = await open_office(connection, visit.tenant_id)
         versions = await read_versions(connection, office)
         receipts = await read_receipts(connection)
-    context = {"versions": versions, "receipts": receipts, "say": words_of(visit), **_standing(visit)}
+    context = {"versions": versions, "receipts": receipts, "say": words_of(visit), **await _standing(visit)}
     return visit.page("office/releases.html", context)
 
 
@@ -181,6 +181,7 @@ async def _release(visit: Visit, serial: int, fault: str = "", status: int = 200
         drops = await returns.dropped_by(connection, office, serial) if serial < versions[0]["serial"] else []
     context = {
         "version": version, "came": came, "left": left, "drops": drops, "say": words_of(visit), "masked": masked, "fault": fault,
+        **await signing_of(visit),
     }  # fmt: skip
     return visit.page("office/release.html", context, status)
 
@@ -192,7 +193,7 @@ async def _inbox(visit: Visit, fault: str = "", status: int = 200) -> Response:
         going_back = await returns.waiting_returns(connection, office)
     context = {
         "inbox": found, "returns": going_back, "me": visit.signed_in.actor.account_id, "say": words_of(visit), "masked": masked,
-        "fault": fault, **_standing(visit),
+        "fault": fault, **await _standing(visit),
     }  # fmt: skip
     return visit.page("office/inbox.html", context, status)
 
@@ -204,7 +205,7 @@ async def _entry(visit: Visit, entry_id: str, fault: str = "", status: int = 200
             page = await read_entry(connection, office, entry_id, actors_of(visit), visit.now)
         except store.NotFound as error:
             raise NotFound from error
-    context = {"page": page, "entry": page.row, "say": words_of(visit), "fault": fault, **_standing(visit)}
+    context = {"page": page, "entry": page.row, "say": words_of(visit), "fault": fault, **await _standing(visit)}
     return visit.page("office/entry.html", context, status)
 
 
@@ -214,7 +215,7 @@ async def _review(visit: Visit, review_id: str, fault: str = "", status: int = 2
         page = await read_review(connection, office, review_id, actors_of(visit), visit.now)
     if page is None:
         raise NotFound
-    return visit.page("office/review.html", {"page": page, "say": words_of(visit), "fault": fault, **_standing(visit)}, status)
+    return visit.page("office/review.html", {"page": page, "say": words_of(visit), "fault": fault, **await _standing(visit)}, status)
 
 
 async def _report(visit: Visit, report_id: str, fault: str = "", status: int = 200) -> Response:
@@ -223,18 +224,26 @@ async def _report(visit: Visit, report_id: str, fault: str = "", status: int = 2
         page = await read_report(connection, office, report_id, actors_of(visit), visit.now)
     if page is None:
         raise NotFound
-    return visit.page("office/report.html", {"page": page, "say": words_of(visit), "fault": fault}, status)
+    return visit.page("office/report.html", {"page": page, "say": words_of(visit), "fault": fault, **await signing_of(visit)}, status)
 
 
 async def _move_review(visit: Visit, review_id: str, verb: str) -> Response:
     async def act(office: store.Office, connection: Any) -> None:  # Any: the write transaction
         await cases.move_review(connection, office, review_id, verb, actor_for(visit), visit.now, visit.form.raw("reason")[:300])
 
-    return await _act(visit, act, f"/office/reviews/{review_id}", lambda fault, status: _review(visit, review_id, fault, status), True)
+    return await _act(
+        visit, act, f"/office/reviews/{review_id}", lambda fault, status: _review(visit, review_id, fault, status), verb != "take"
+    )
 
 
 async def _act(visit: Visit, act: Act, path: str, again: Again, publishes: bool = False) -> Response:
-    """Do it in one transaction and show the page; a refusal stands on the page in words."""
+    """Do it in one transaction and show the page; a refusal stands on the page in words. What is published is signed at once."""
+    signer = None
+    if publishes:
+        try:
+            signer = await unlock(visit)
+        except InvalidInput as error:
+            return await again(words_of(visit).mistake(error), 422)
     try:
         async with visit.services.database.write() as connection:
             await act(await open_office(connection, visit.tenant_id), connection)
@@ -246,11 +255,12 @@ async def _act(visit: Visit, act: Act, path: str, again: Again, publishes: bool 
         raise Conflict from error
     if publishes:
         await visit.services.office.duty.settle()
+        await sign(visit, signer)
     return visit.go(path)
 
 
-def _standing(visit: Visit) -> dict[str, Any]:
-    return {"standing": visit.services.office.duty.standing}
+async def _standing(visit: Visit) -> dict[str, Any]:
+    return {"standing": visit.services.office.duty.standing, **await signing_of(visit)}
 
 
 @router.get("/office/more")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
+from securesystemslib.signer import CryptoSigner
 from sqlalchemy.exc import IntegrityError
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
@@ -21,7 +22,7 @@ from admin.officeintake import Intake, Upload, read_intake, seal, tally, unseal
 from admin.officepreview import Preview, broken_by, preview, require_unbroken
 from admin.officereads import known_keys, read_order, taken_hosts
 from admin.permissions import Permission
-from admin.routes.officeparts import actor_for, actors_of, words_of
+from admin.routes.officeparts import actor_for, actors_of, sign, signing_of, unlock, words_of
 from blocklists.takedown import store
 from blocklists.takedown.model import Enforceability
 from blocklists.takedown.officefiles import UnreadableFile
@@ -152,6 +153,13 @@ async def open_name(visit: Annotated[Visit, Depends(need(Permission.NAME_OPEN))]
 
 
 async def _step(visit: Visit, order_id: str, verb: str) -> Response:
+    signer = None
+    if verb in APPROVALS:
+        try:
+            signer = await unlock(visit)
+        except InvalidInput as error:
+            return await show_order(visit, order_id, status=422, mistakes=error.mistakes)
+
     async def act(office: store.Office, connection: Any) -> None:  # Any: the write transaction
         reason = visit.form.raw("reason")[:300]
         if verb in APPROVALS:
@@ -159,10 +167,13 @@ async def _step(visit: Visit, order_id: str, verb: str) -> Response:
             await asyncio.to_thread(require_unbroken, visit.services.office.assertions, hosts, order)
         await store.move_order(connection, office, order_id, verb, actor_for(visit), visit.now, reason)
 
-    return await _act(visit, order_id, act, publishes=True)
+    return await _act(visit, order_id, act, publishes=True, signer=signer)
 
 
-async def _act(visit: Visit, order_id: str, act: Callable[[store.Office, Any], Awaitable[None]], *, publishes: bool = False) -> Response:
+async def _act(
+    visit: Visit, order_id: str, act: Callable[[store.Office, Any], Awaitable[None]],
+    *, publishes: bool = False, signer: CryptoSigner | None = None,
+) -> Response:  # fmt: skip
     """Do something with a document and show it again; a refusal stands on the page in words."""
     try:
         async with visit.services.database.write() as connection:
@@ -175,10 +186,19 @@ async def _act(visit: Visit, order_id: str, act: Callable[[store.Office, Any], A
         raise Conflict from error
     if publishes:
         await visit.services.office.duty.settle()
+        await sign(visit, signer)
     return visit.go(f"/office/orders/{order_id}")
 
 
-async def show_order(visit: Visit, order_id: str, *, fault: str = "", status: int = 200, opened: tuple[str, str] | None = None) -> Response:
+async def show_order(
+    visit: Visit,
+    order_id: str,
+    *,
+    fault: str = "",
+    status: int = 200,
+    opened: tuple[str, str] | None = None,
+    mistakes: tuple[FieldMistake, ...] = (),
+) -> Response:
     """The page of a document."""
     try:
         async with visit.services.database.read() as connection:
@@ -194,7 +214,7 @@ async def show_order(visit: Visit, order_id: str, *, fault: str = "", status: in
         reach = replace(reach, broken=await asyncio.to_thread(broken_by, services.office.assertions, hosts, page.row))
     context = {
         "page": page, "order": page.row, "say": words_of(visit), "reach": reach, "fault": fault, "opened": opened,
-        "standing": visit.services.office.duty.standing, "will_block": len(hosts),
+        "standing": visit.services.office.duty.standing, "will_block": len(hosts), "mistakes": mistakes, **await signing_of(visit),
     }  # fmt: skip
     return visit.page("office/order.html", context, status)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from securesystemslib.signer import CryptoSigner
+
 from admin.audit import by_account
 from admin.dependencies import Visit, language_of
-from admin.office import actor_of
+from admin.office import actor_of, open_office
+from admin.officesigning import PASSPHRASE_FIELD
 from admin.officewords import OfficeWords
 from admin.permissions import Permission
 from blocklists.takedown.model import Actor
@@ -15,6 +18,27 @@ def words_of(visit: Visit) -> OfficeWords:
     language = language_of(visit.request, visit.signed_in)
     shelf = visit.services.shelves.current()
     return OfficeWords(visit.services.pages.words[language], lambda code: shelf.name_of(code, language))
+
+
+async def unlock(visit: Visit) -> CryptoSigner | None:
+    """The key of the person at the page, opened by the passphrase they typed; None for somebody who does not sign. Raises InvalidInput."""
+    account, passphrase = visit.signed_in.actor.account_id, visit.form.raw(PASSPHRASE_FIELD)
+    return await visit.services.office.signing.unlock(visit.tenant_id, account, passphrase)
+
+
+async def sign(visit: Visit, signer: CryptoSigner | None) -> None:
+    """Publish what was just decided, signed; nothing for somebody who does not sign."""
+    if signer is not None:
+        async with visit.services.database.read() as connection:
+            office = await open_office(connection, visit.tenant_id)
+        await visit.services.office.signing.sign(office, visit.act, signer)
+
+
+async def signing_of(visit: Visit) -> dict[str, bool]:
+    """What pages with acts that publish must know: whether this person is asked for a passphrase, and whether something waits for one."""
+    signing = visit.services.office.signing
+    asks = await signing.asks(visit.tenant_id, visit.signed_in.actor.account_id)
+    return {"signs": asks, "unsigned": await signing.is_behind(visit.tenant_id)}
 
 
 def actor_for(visit: Visit) -> Actor:

@@ -128,9 +128,7 @@ async def send_report(request: Request) -> Response:
         async with services.database.write() as connection:
             office = await public_office(connection, now)
             school = await school_digest(connection, office, tenant)
-            code = await report(
-                connection, office, values["name"], values["category"], values["reporter"], values["note"], now, school
-            )
+            code = await report(connection, office, values["name"], values["category"], values["reporter"], values["note"], now, school)
             services.office.asking.spend(address_of(request), time.monotonic())
     except InvalidInput as error:
         return open_page(request, "transparency/report.html", {**context, "mistakes": error.mistakes}, error.status)

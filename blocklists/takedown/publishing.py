@@ -143,6 +143,12 @@ async def latest(connection: AsyncConnection, office: Office) -> RowMapping | No
     return (await connection.execute(statement)).mappings().first()
 
 
+async def newest_serial(connection: AsyncConnection, tenant: str) -> int:
+    """The newest serial of an office; 0 before the first version."""
+    found = await connection.execute(select(func.max(tables.versions.c.serial)).where(tables.versions.c.tenant_id == tenant))
+    return int(found.scalar_one_or_none() or 0)
+
+
 async def current_segments(connection: AsyncConnection, office: Office) -> tuple[int, tuple[str, ...]]:
     """The newest serial and its segment files, for handing to a gateway that starts or lags; (0, ()) before the first version."""
     last = await latest(connection, office)

@@ -13,9 +13,7 @@ from blocklists.tables import AccountId, OrganisationId, Role
 HOME, OTHER = OrganisationId("home"), OrganisationId("other")
 
 
-def actor(
-    role: Role, confirmed_at: datetime | None = None, scopes: frozenset[Scope] | None = None, *, has_factor: bool = True
-) -> Actor:
+def actor(role: Role, confirmed_at: datetime | None = None, scopes: frozenset[Scope] | None = None, *, has_factor: bool = True) -> Actor:
     return Actor(AccountId("a"), "Mẹ", (Assignment(HOME, role),), confirmed_at, scopes, has_factor)
 
 

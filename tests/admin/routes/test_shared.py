@@ -55,9 +55,7 @@ async def lent(services: Services, family: Family) -> dict[str, object]:
     return dict(client.get("lent", {}))
 
 
-async def test_phone_is_borrowed_and_comes_back(
-    parent: Visitor, shared: Visitor, services: Services, family: Family, clock: Clock
-) -> None:
+async def test_phone_is_borrowed_and_comes_back(parent: Visitor, shared: Visitor, services: Services, family: Family, clock: Clock) -> None:
     """Half an hour with the right PIN, an absolute end in the policy file, and nothing more to do."""
     await shared.get("/adult")
     assert "Chưa có mã PIN" in shared.text and "đang dùng máy" not in shared.text and not shared.has_form("/adult?lang=vi")

@@ -1,0 +1,153 @@
+"""Signing on the page: an officer's passphrase opens their key for one act, and what was approved goes out signed.
+
+Nothing here keeps a passphrase or an opened key longer than the act. What is decided is in force on this machine without a signature; the
+signature is what gateways elsewhere ask for. One per process; files are touched by one task at a time (`blocklists.signing.Room`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime
+from pathlib import Path
+
+from securesystemslib.signer import CryptoSigner
+
+from admin.audit import Act, Action, record
+from admin.errors import AdminError, FieldMistake, InvalidInput
+from admin.officekeys import read_holders, sealed_key, store_key
+from blocklists.database import Database
+from blocklists.keybox import LONGEST, SHORTEST, WrongPassphrase, make_box, open_box
+from blocklists.signing import Holders, Room, Standing
+from blocklists.tables import AccountId, OrganisationId
+from blocklists.takedown.publishing import newest_serial
+from blocklists.takedown.releasing import read_listing, segments_of
+from blocklists.takedown.store import Office
+from gateway.errors import LachanError
+
+log = logging.getLogger(__name__)
+
+PASSPHRASE_FIELD = "passphrase"
+
+
+class KeysElsewhere(AdminError):
+    """The office's keys are kept by command: the page signs nothing."""
+
+    status = 409
+    code = "conflict"
+
+
+class SigningDesk:
+    """Signs releases and roots with the keys of officers. One per process."""
+
+    def __init__(self, database: Database, state_dir: Path) -> None:
+        self.database = database
+        self.room = Room(state_dir)
+        self._read = segments_of(state_dir)
+        self._turn = asyncio.Lock()
+
+    async def standing(self) -> Standing:
+        """How signing stands."""
+        return await asyncio.to_thread(self.room.standing)
+
+    async def is_behind(self, tenant: OrganisationId) -> bool:
+        """Whether the newest version is not published yet, because it is not signed."""
+        standing = await self.standing()
+        if not standing.is_begun or standing.by_command:
+            return False
+        async with self.database.read() as connection:
+            newest = await newest_serial(connection, tenant)
+        return newest > (standing.serial or 0)
+
+    async def asks(self, tenant: OrganisationId, account: AccountId) -> bool:
+        """Whether an approval by this person is signed: they hold a key that the root appoints for the list."""
+        async with self.database.read() as connection:
+            found = await sealed_key(connection, tenant, account)
+        standing = await self.standing()
+        return found is not None and not standing.by_command and found[0] in standing.targets_keys
+
+    async def unlock(self, tenant: OrganisationId, account: AccountId, passphrase: str) -> CryptoSigner | None:
+        """The key of a person who signs; None for one who does not. Raises InvalidInput for a missing or wrong passphrase."""
+        if not await self.asks(tenant, account):
+            return None
+        return await self._open(tenant, account, passphrase)
+
+    async def sign(self, office: Office, act: Act, signer: CryptoSigner | None) -> None:
+        """Sign the newest version, when there is one that is not published; what fails is logged, and waits for the next signature."""
+        if signer is None:
+            return
+        try:
+            await self._sign(office, act, signer, renew=False)
+        except (LachanError, OSError) as error:
+            log.warning("release not signed", extra={"event": "signing.failed", "reason": str(error)})
+
+    async def make_key(self, office: Office, act: Act, account: AccountId, passphrase: str) -> None:
+        """A new key for an officer; with the first approver's the office's releases begin. Raises InvalidInput or KeysElsewhere."""
+        if not SHORTEST <= len(passphrase) <= LONGEST:
+            raise InvalidInput(FieldMistake(PASSPHRASE_FIELD, "passphrase_short"))
+        if (await self.standing()).by_command:
+            raise KeysElsewhere
+        signer, box = await asyncio.to_thread(make_box, passphrase)
+        async with self.database.write() as connection:
+            await store_key(connection, act, account, signer.public_key, box)
+        async with self._turn:
+            holders = await self._holders(act)
+            if self.room.repository.is_begun():
+                await asyncio.to_thread(self.room.want, holders, act.now)
+                await asyncio.to_thread(self.room.sign_root, signer, act.now)
+            elif any(key.keyid == signer.public_key.keyid for key in holders.approvers):
+                await asyncio.to_thread(self.room.begin, holders, signer, act.now)
+        await self.sign(office, act, signer)
+
+    async def sign_what_waits(self, office: Office, act: Act, account: AccountId, passphrase: str) -> None:
+        """Sign the change of keys and the list, whichever waits for this person. Raises InvalidInput."""
+        signer = await self._open(OrganisationId(office.tenant), account, passphrase)
+        async with self._turn:
+            appointed = await asyncio.to_thread(self.room.sign_root, signer, act.now)
+        if appointed:
+            async with self.database.write() as connection:
+                await record(connection, act, Action.ROOT_SIGNED, act.tenant, after={"root": (await self.standing()).root_version})
+        standing, behind = await self.standing(), await self.is_behind(act.tenant)
+        if standing.waits_for(signer.public_key.keyid, behind, act.now):
+            await self._sign(office, act, signer, renew=True)
+
+    async def settle(self, act_tenant: OrganisationId, now: datetime) -> None:
+        """What needs nobody: draft a change of keys when officers came or left, and sign daily that nothing is new."""
+        async with self._turn:
+            if not self.room.repository.is_begun() or (await self.standing()).by_command:
+                return
+            async with self.database.read() as connection:
+                holders = await read_holders(connection, act_tenant, now)
+            await asyncio.to_thread(self.room.want, holders, now)
+            await asyncio.to_thread(self.room.refresh, now)
+
+    async def _holders(self, act: Act) -> Holders:
+        async with self.database.read() as connection:
+            return await read_holders(connection, act.tenant, act.now)
+
+    async def _open(self, tenant: OrganisationId, account: AccountId, passphrase: str) -> CryptoSigner:
+        async with self.database.read() as connection:
+            found = await sealed_key(connection, tenant, account)
+        if found is None:
+            raise InvalidInput(FieldMistake(PASSPHRASE_FIELD, "passphrase_wrong"))
+        if not passphrase:
+            raise InvalidInput(FieldMistake(PASSPHRASE_FIELD, "required"))
+        try:
+            return await asyncio.to_thread(open_box, found[1], passphrase)
+        except WrongPassphrase:
+            raise InvalidInput(FieldMistake(PASSPHRASE_FIELD, "passphrase_wrong")) from None
+
+    async def _sign(self, office: Office, act: Act, signer: CryptoSigner, *, renew: bool) -> None:
+        async with self._turn:
+            standing = await self.standing()
+            if not standing.is_begun or signer.public_key.keyid not in standing.targets_keys:
+                return
+            async with self.database.read() as connection:
+                listing = await read_listing(connection, office)
+            is_news = listing is not None and listing.serial > (standing.serial or 0)
+            if not is_news and not renew:
+                return
+            published = await asyncio.to_thread(self.room.sign_release, listing, self._read, signer, act.now)
+            number = listing.serial if listing is not None else 0
+            async with self.database.write() as connection:
+                await record(connection, act, Action.RELEASE_SIGNED, str(number), after={"published": published})

@@ -1,0 +1,200 @@
+"""Signing on the page: keys of officers, releases that gateways elsewhere verify, several signatures, lost and withdrawn keys."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from starlette.types import ASGIApp
+
+from admin.dependencies import Services
+from admin.settings import AdminSettings
+from blocklists.database import Database
+from blocklists.follower import FollowError, Release, follow
+from blocklists.pairing import fingerprint_of, words_of
+from tests.admin.conftest import Clock
+from tests.admin.routes.test_officeorders import gateway, officers, one, register, two
+from tests.support.office import LETTER, OfficeGateway, officer
+from tests.support.publisher import serve
+from tests.support.visitor import Visitor
+
+__all__ = ["gateway", "officers", "one", "two"]
+PASSPHRASE = "mây tím cưỡi trâu"
+
+
+@pytest.fixture
+async def three(app: ASGIApp, officers: object) -> AsyncIterator[Visitor]:
+    """The second approver."""
+    browser = await officer(app, "second", "192.168.1.32")
+    yield browser
+    await browser.close()
+
+
+async def make_key(browser: Visitor, passphrase: str = PASSPHRASE) -> None:
+    """Make a key on the page, as the officer at it."""
+    await browser.get("/office/signing")
+    await browser.submit("/office/signing/key", {"passphrase": passphrase, "again": passphrase})
+    assert browser.response.status_code == 200, browser.text
+
+
+async def sign(browser: Visitor, passphrase: str = PASSPHRASE) -> None:
+    """Sign what waits."""
+    await browser.get("/office/signing")
+    await browser.submit("/office/signing/sign", {"passphrase": passphrase})
+
+
+async def approve(one: Visitor, two: Visitor, passphrase: str | None, host: str = "game-doi-the.example") -> str:
+    """A letter about one name, verified and approved; `passphrase` None where none is asked for."""
+    path = await register(one, f"{LETTER.partition('1. ')[0]}1. {host}\n")
+    await one.submit(f"{path}/verify")
+    await two.get(path)
+    fields = {} if passphrase is None else {"passphrase": passphrase}
+    await two.submit(f"{path}/approve", fields, button=("step", "approve"))
+    return path
+
+
+class Far:
+    """A gateway far away that was given the office's first root."""
+
+    def __init__(self, folder: Path, office: Path, clock: Clock) -> None:
+        self.folder, self.office, self.clock = folder, office, clock
+        self.serial = 0
+        self.keys: set[str] = set()
+
+    def take(self) -> Release | None:
+        """Follow once, whole."""
+        root = (self.office / "metadata/1.root.json").read_bytes()
+        with serve(self.office) as url:
+            release = follow(self.folder, url, root, self.serial, now=self.clock.at)
+        if release is not None:
+            self.serial = release.serial
+            self.keys = {row[0] for segment in release.fresh.values() for row in segment["entries"]}
+        return release
+
+
+@pytest.fixture
+def far(settings: AdminSettings, clock: Clock, tmp_path: Path) -> Far:
+    return Far(tmp_path / "far", settings.state_dir / "release", clock)
+
+
+async def test_approval_signs_and_a_far_gateway_takes_it(one: Visitor, two: Visitor, gateway: OfficeGateway, far: Far) -> None:
+    """No command: a key made on the page, a passphrase at the approval, a release that verifies; lifted, it leaves the same way."""
+    await make_key(two)
+    root = (far.office / "metadata/1.root.json").read_bytes()
+    assert words_of(fingerprint_of(root)) in two.text
+    path = await approve(one, two, "sai cụm mật khẩu này")
+    assert two.response.status_code == 422
+    assert "không mở được" in two.text and "sai cụm" not in two.text
+    assert gateway.enforced() == set()
+    await two.get(path)
+    await two.submit(f"{path}/approve", {"passphrase": PASSPHRASE}, button=("step", "approve"))
+    assert gateway.enforced() == {"example.game-doi-the."}
+    release = far.take()
+    assert release is not None and release.journal is not None
+    assert (far.serial, far.keys) == (1, {"example.game-doi-the."})
+    await two.get("/office/entries")
+    await two.get(next(link for link in two.links if link.startswith("/office/entries/")))
+    form = next(form for form in two.forms if form.action.endswith("/lift"))
+    await two.submit(form.action, {"reason": "hết vi phạm", "passphrase": PASSPHRASE})
+    assert gateway.enforced() == set()
+    release = far.take()
+    assert release is not None and far.serial == 2
+
+
+async def test_without_a_key_nothing_is_asked_and_a_key_signs_it_later(
+    one: Visitor, two: Visitor, gateway: OfficeGateway, far: Far
+) -> None:
+    """An office without keys enforces here; once there is a key, what was approved before is signed with it."""
+    await approve(one, two, None)
+    assert gateway.enforced() == {"example.game-doi-the."}
+    assert not (far.office / "metadata").exists()
+    await make_key(two)
+    assert far.take() is not None
+
+
+async def test_two_approvers_sign_where_the_office_wants_it(
+    one: Visitor, two: Visitor, three: Visitor, gateway: OfficeGateway, far: Far
+) -> None:
+    """A second key is admitted by the first; with two signatures wanted, one publishes nothing and the second does."""
+    await make_key(two)
+    await make_key(three, "cụm mật khẩu khác hẳn")
+    assert "chờ một cán bộ khác" in three.text
+    assert not three.has_form("/office/signing/sign")
+    await sign(two)
+    await three.get("/office/signing")
+    assert "chờ một cán bộ khác" not in three.text
+    await two.get("/office/signing")
+    await two.submit("/office/signing/rule", {"threshold": "2"})
+    await sign(two)
+    assert far.take() is None
+    await sign(three, "cụm mật khẩu khác hẳn")
+    assert not two.has_form("/office/signing/sign")
+    await approve(one, two, PASSPHRASE)
+    assert gateway.enforced() == {"example.game-doi-the."}
+    assert far.take() is None
+    await sign(three, "cụm mật khẩu khác hẳn")
+    assert far.take() is not None and far.serial == 1
+
+
+async def test_withdrawn_key_signs_nothing_more(
+    one: Visitor, two: Visitor, three: Visitor, gateway: OfficeGateway, far: Far, clock: Clock
+) -> None:
+    """Somebody's passphrase is lost: another officer withdraws the key and signs the change, and the list that the lost key had signed."""
+    await make_key(two)
+    clock.forward(seconds=1)
+    await make_key(three, "cụm mật khẩu khác hẳn")
+    await sign(two)
+    await approve(one, two, PASSPHRASE)
+    assert far.take() is not None
+    await three.get("/office/signing")
+    lost = next(form.action for form in three.forms if form.action.endswith("/retire"))
+    await three.submit(lost)
+    await sign(three, "cụm mật khẩu khác hẳn")
+    await approve(one, three, "cụm mật khẩu khác hẳn", "trang-khac.example")
+    assert far.take() is not None and far.serial == 2
+    await two.get("/office/signing")
+    assert two.has_form("/office/signing/key")
+
+
+async def test_passphrase_has_a_length_and_is_typed_twice(two: Visitor, far: Far) -> None:
+    """A short passphrase, and two that differ, make no key."""
+    for first, again, words in (("ngắn", "ngắn", "12"), (PASSPHRASE, PASSPHRASE + "x", "không giống")):
+        await two.get("/office/signing")
+        await two.submit("/office/signing/key", {"passphrase": first, "again": again})
+        assert two.response.status_code == 422 and words in two.text
+        assert first not in two.text
+    assert not (far.office / "metadata").exists()
+
+
+async def test_server_signs_its_silence_and_the_approver_in_time(
+    two: Visitor, services: Services, database: Database, clock: Clock, far: Far, officers: object, one: Visitor, gateway: OfficeGateway
+) -> None:
+    """Once a day without anybody; and before the approver's signature ends the page asks for it anew."""
+    await make_key(two)
+    await approve(one, two, PASSPHRASE)
+    tenant = officers.tenant  # type: ignore[attr-defined]
+    clock.forward(days=2)
+    await services.office.signing.settle(tenant, clock.at)
+    assert far.take() is not None
+    clock.forward(days=4)
+    with pytest.raises(FollowError):
+        far.take()
+    await services.office.signing.settle(tenant, clock.at)
+    assert far.take() is None
+    standing = await services.office.signing.standing()
+    assert standing.ends is not None
+    clock.at = standing.ends - timedelta(days=3)
+    assert standing.wants_renewal(clock.at)
+
+
+async def test_released_files_are_public_and_nothing_else_is(visitor: Visitor, two: Visitor, settings: AdminSettings) -> None:
+    """Anybody may fetch the signed files; no other path of the folder, and no key."""
+    await make_key(two)
+    await visitor.get("/release/metadata/timestamp.json")
+    assert visitor.response.status_code == 200
+    for path in ("metadata/../../keys/timestamp.pem", "metadata/..%2f..%2fkeys%2ftimestamp.pem", "targets/list.json", "metadata/x.json"):
+        await visitor.get(f"/release/{path}")
+        assert visitor.response.status_code == 404
+    assert (settings.state_dir / "keys/timestamp.pem").stat().st_mode & 0o077 == 0
