@@ -123,11 +123,14 @@ class Room:
         )
 
     def begin(self, holders: Holders, signer: CryptoSigner, now: datetime) -> None:
-        """The first root, signed by the first approver. Raises ReleaseError or KeyFileError."""
+        """The first root, of the first approver alone, who then admits whoever has a key already. Raises ReleaseError or KeyFileError."""
         make_keys(self._keys, None, UNATTENDED)
         signers: dict[str, list[Any]] = dict(load_signers(self._keys, UNATTENDED))  # Any: signers of either kind
         signers |= {Root.type: [signer], Targets.type: [signer]}
-        self.repository.initialise(holders.keys(self._unattended()), signers, now)
+        alone = Holders((signer.public_key,), (signer.public_key,), 1)
+        self.repository.initialise(alone.keys(self._unattended()), signers, now)
+        self.want(holders, now)
+        self.sign_root(signer, now)
 
     def want(self, holders: Holders, now: datetime) -> None:
         """Draft the next root when the keys that are appointed are not those that should be, or the root ends soon; else drop the draft."""
