@@ -60,6 +60,7 @@ from admin.routes import (
     shared,
     sign,
     tokens,
+    transfer,
     transparency,
 )
 from admin.routes.api import create_api
@@ -118,6 +119,7 @@ def create_app(services: Services) -> ASGIApp:
         app.include_router(room.router, include_in_schema=False)
     for room in (hosting, joining, history, dates, choices, office, officeorders, officesetup, officesigning, transparency):
         app.include_router(room.router, include_in_schema=False)
+    app.include_router(transfer.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])
     app.mount("/api/v1", create_api(services))
     return at_the_edge(app, services, own_hosts(services.settings))

@@ -34,6 +34,8 @@ class Action(StrEnum):
     """Acts that enter the journal, as `object.act`."""
 
     TENANT_CREATED = "tenant.created"
+    TENANT_EXPORTED = "tenant.exported"
+    TENANT_IMPORTED = "tenant.imported"
     ACCOUNT_CREATED = "account.created"
     ROLE_GRANTED = "role.granted"
     ROLE_OFFERED = "role.offered"
@@ -60,6 +62,7 @@ class Action(StrEnum):
     DEVICE_LENT = "device.lent"
     DEVICE_RETURNED = "device.returned"
     SITE_CREATED = "site.created"
+    SITE_CHANGED = "site.changed"
     PROFILE_CREATED = "profile.created"
     PROFILE_CHANGED = "profile.changed"
     PROFILE_ERASED = "profile.erased"

@@ -102,10 +102,12 @@ class TooLarge(AdminError):
 
 @dataclass(frozen=True, slots=True)
 class FieldMistake:
-    """One input that cannot be taken: its name, and a stable code that the words are looked up by."""
+    """One input that cannot be taken: its name, a stable code that the words are looked up by, and what is wrong where a
+    code cannot say it."""
 
     field: str
     code: str
+    message: str = ""
 
 
 class InvalidInput(AdminError):

@@ -122,6 +122,17 @@ async def save_file(request: Request, name: str, path: Path) -> bool:
         await sent.close()
 
 
+async def read_file(request: Request, name: str, most: int) -> bytes:
+    """The file of a form, at most so many octets of it; empty when none was chosen. Call after `read_form` has allowed files."""
+    sent = (await request.form()).get(name)
+    if not isinstance(sent, UploadFile):
+        return b""
+    try:
+        return await sent.read(most)
+    finally:
+        await sent.close()
+
+
 def clean(text: str) -> str:
     """Text a person typed: composed (NFC), without control signs and without signs that turn the reading direction."""
     return _CONTROL.sub("", unicodedata.normalize("NFC", text)).strip()

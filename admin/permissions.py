@@ -34,6 +34,8 @@ class Permission(StrEnum):
     TOKEN_MANAGE = "token.manage"
     ACCOUNT_CHANGE = "account.change"
     PROFILE_ERASE = "profile.erase"
+    TENANT_EXPORT = "tenant.export"
+    TENANT_IMPORT = "tenant.import"
     SYSTEM_BACKUP = "system.backup"
     OFFICE_READ = "office.read"
     RELEASE_READ = "release.read"
@@ -75,6 +77,8 @@ _RUN = _LOOK | {
     Permission.REQUEST_ANSWER,
     Permission.TOKEN_MANAGE,
     Permission.PROFILE_ERASE,
+    Permission.TENANT_EXPORT,
+    Permission.TENANT_IMPORT,
     Permission.SYSTEM_BACKUP,
 }
 
@@ -117,6 +121,8 @@ CONFIRMED = frozenset(
         Permission.TOKEN_MANAGE,
         Permission.ACCOUNT_CHANGE,
         Permission.PROFILE_ERASE,
+        Permission.TENANT_EXPORT,
+        Permission.TENANT_IMPORT,
         Permission.SYSTEM_BACKUP,
         Permission.HISTORY_MANAGE,
         Permission.PIN_RENEW,
@@ -141,8 +147,16 @@ SECONDED = frozenset(
 CONFIRMATION_HOLDS = timedelta(minutes=10)
 
 SCOPES: Mapping[Scope, frozenset[Permission]] = {
-    Scope.READ: _LOOK | {Permission.OFFICE_READ, Permission.RELEASE_READ},
-    Scope.POLICY: frozenset({Permission.PROFILE_TIGHTEN, Permission.PROFILE_LOOSEN, Permission.DEVICE_ASSIGN, Permission.REQUEST_ANSWER}),
+    Scope.READ: _LOOK | {Permission.OFFICE_READ, Permission.RELEASE_READ, Permission.TENANT_EXPORT},
+    Scope.POLICY: frozenset(
+        {
+            Permission.PROFILE_TIGHTEN,
+            Permission.PROFILE_LOOSEN,
+            Permission.DEVICE_ASSIGN,
+            Permission.REQUEST_ANSWER,
+            Permission.TENANT_IMPORT,
+        }
+    ),
     Scope.TENANT: frozenset({Permission.TOKEN_MANAGE}),
     # Opening a masked name and appointing an officer are not here: only a person at the page may.
     Scope.LIST: frozenset(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from admin.importing import Part, What
 from admin.values import Decision, NameEffect, OverrideKind, ProfileKind, RequestReason, RequestState, SwitchState, TargetKind
 from gateway.policy.model import Band
 
@@ -230,3 +231,20 @@ class RequestPage(BaseModel):
 
     items: list[RequestOut]
     next: str | None
+
+
+class ChangeOut(BaseModel):
+    """One thing that the file of a tenant changes."""
+
+    what: What
+    part: Part
+    label: str
+    of: str
+    number: int
+
+
+class ImportOut(BaseModel):
+    """What an import did, or would do."""
+
+    applied: bool
+    changes: list[ChangeOut]

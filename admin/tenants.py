@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, insert, select, update
@@ -18,7 +19,17 @@ from admin.audit import MACHINE, Act, Action, create_key, record
 from admin.errors import Conflict, FieldMistake, InvalidInput
 from admin.familytables import hosted_families
 from admin.tables import policies
-from blocklists.tables import AccountId, OrganisationId, OrganisationKind, Role, accounts, new_id, organisations, role_assignments
+from blocklists.tables import (
+    EVERY_TENANT,
+    AccountId,
+    OrganisationId,
+    OrganisationKind,
+    Role,
+    accounts,
+    new_id,
+    organisations,
+    role_assignments,
+)
 
 SIGN_IN = re.compile(r"[^\s\x00-\x1f\x7f]{2,64}")
 
@@ -90,6 +101,26 @@ async def is_hosted(connection: AsyncConnection, tenant: OrganisationId) -> bool
     """Whether this tenant is a family on somebody else's gateway (`admin.hosting`)."""
     statement = select(hosted_families.c.tenant_id).where(hosted_families.c.tenant_id == tenant)
     return (await connection.execute(statement)).first() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A family or school that is there now."""
+
+    id: OrganisationId
+    kind: OrganisationKind
+    name: str
+
+
+async def list_tenants(connection: AsyncConnection, now: datetime) -> list[Listed]:
+    """Every family and school, oldest first, for the commands of the machine's owner; a hosted family's settings are not the host's."""
+    kinds = (OrganisationKind.FAMILY.value, OrganisationKind.SCHOOL.value)
+    alive = organisations.c.valid_until.is_(None) | (organisations.c.valid_until > now)
+    guests = select(hosted_families.c.tenant_id)
+    statement = select(organisations).where(organisations.c.kind.in_(kinds), alive, organisations.c.id.not_in(guests))
+    ordered = statement.order_by(organisations.c.valid_from, organisations.c.id)
+    rows = await connection.execute(ordered.execution_options(**EVERY_TENANT))
+    return [Listed(OrganisationId(row.id), OrganisationKind(row.kind), row.name) for row in rows]
 
 
 async def mark_changed(connection: AsyncConnection, act: Act) -> None:

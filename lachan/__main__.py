@@ -31,6 +31,8 @@ app.add_typer(release_app, name="release")
 app.add_typer(exits_app, name="exits")
 zone_app = typer.Typer(help="vùng RPZ / policy zones", no_args_is_help=True)
 app.add_typer(zone_app, name="zone")
+tenant_app = typer.Typer(help="một gia đình hoặc trường trong một tệp / a family or school as one file", no_args_is_help=True)
+app.add_typer(tenant_app, name="tenant")
 
 ConfigFile = Annotated[Path | None, typer.Option("-c", "--config", metavar="FILE", help="tệp cấu hình / configuration file")]
 
@@ -295,6 +297,49 @@ def restore(
     from lachan import people
 
     people.restore(config, file, yes)
+
+
+TenantId = Annotated[str | None, typer.Option("--tenant", metavar="ID", help="gia đình hoặc trường nào / which family or school")]
+
+
+@tenant_app.command("list")
+def tenant_list(config: ConfigFile = None) -> None:
+    """Các gia đình và trường ở đây / the families and schools here."""
+    from lachan import tenants
+
+    tenants.list_tenants(config)
+
+
+@tenant_app.command("export")
+def tenant_export(
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="tệp mới; bỏ trống: in ra / a new file; empty: print")] = None,
+    config: ConfigFile = None,
+    tenant: TenantId = None,
+    secrets: Annotated[
+        bool, typer.Option("--with-secrets", help="kèm tên riêng của điện thoại / with the private names of phones")
+    ] = False,
+) -> None:
+    """Ghi mọi thiết lập vào một tệp YAML / write everything that was set into one YAML file."""
+    from lachan import tenants
+
+    tenants.write(config, tenant, file, secrets)
+
+
+@tenant_app.command("import")
+def tenant_import(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="tệp / the file")],
+    config: ConfigFile = None,
+    tenant: TenantId = None,
+    new: Annotated[
+        str | None, typer.Option("--new", metavar="NAME", help="tạo mới, với tên đăng nhập này / make a new one, with this sign-in name")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="chỉ nói sẽ đổi gì / only say what would change")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="không hỏi lại / do not ask")] = False,
+) -> None:
+    """Áp dụng một tệp như thế: tất cả, hoặc không gì cả / put such a file in place: all of it, or nothing."""
+    from lachan import tenants
+
+    tenants.bring_in(config, file, tenant, new, dry_run, yes)
 
 
 @app.command(hidden=True)

@@ -24,7 +24,7 @@ def show_link(config: Path | None) -> None:
     """Print the one-time link again."""
     from admin.commands import show_link as show
 
-    typer.echo(show(_settings(config)))
+    typer.echo(show(settings_of(config)))
 
 
 def reset_password(config: Path | None, sign_in: str | None) -> None:
@@ -32,7 +32,7 @@ def reset_password(config: Path | None, sign_in: str | None) -> None:
     from admin.commands import list_sign_ins
     from admin.commands import reset_password as reset
 
-    settings = _settings(config)
+    settings = settings_of(config)
     if sign_in is None:
         names = asyncio.run(list_sign_ins(settings))
         if len(names) != 1:
@@ -47,7 +47,7 @@ def verify_journal(config: Path | None) -> int:
     """Walk the journal; 0 when every row follows the one before, else 1 with the first that does not."""
     from admin.commands import verify_journal as verify
 
-    found = asyncio.run(verify(_settings(config)))
+    found = asyncio.run(verify(settings_of(config)))
     if found.first_bad is not None:
         typer.echo(f"HỎNG / DAMAGED: {found.reason}", err=True)
         return 1
@@ -59,7 +59,7 @@ def back_up(config: Path | None, path: Path | None) -> None:
     """Write a backup, by default named after the moment, in the folder where the command runs."""
     from admin.backup import back_up as write
 
-    settings = _settings(config)
+    settings = settings_of(config)
     now = datetime.now(UTC)
     path = path or Path(f"lachan-{now:%Y%m%dT%H%M%S}.backup")
     info = asyncio.run(_with_database(settings, lambda database: write(database, path.absolute(), now)))
@@ -72,7 +72,7 @@ def restore(config: Path | None, path: Path, yes: bool) -> None:
     from admin.backup import read_info
     from admin.backup import restore as put_back
 
-    settings = _settings(config)
+    settings = settings_of(config)
     info = read_info(path)
     typer.echo(f"Bản sao lưu lúc / backup made at {info.made_at:%d/%m/%Y %H:%M} UTC, schema {info.schema}")
     if not yes:
@@ -92,7 +92,8 @@ async def _with_database(settings: AdminSettings, work: Callable[[Database], Awa
         await database.close()
 
 
-def _settings(config: Path | None) -> AdminSettings:
+def settings_of(config: Path | None) -> AdminSettings:
+    """The settings of people's side. Raises StartError where there is none."""
     configuration = load(find_file(config))
     if configuration.admin is None:
         raise StartError(f"{configuration.path.name} has no admin section, so there is nobody to sign in")

@@ -153,12 +153,16 @@ def _mistake(row: Mapping[str, Any]) -> FieldMistake:
 def _as_json(error: AdminError) -> Response:
     content: dict[str, Any] = {"code": error.code, "field": error.field or None}
     if isinstance(error, InvalidInput):
-        content["fields"] = [{"field": mistake.field, "code": mistake.code} for mistake in error.mistakes]
+        content["fields"] = [_field(mistake) for mistake in error.mistakes]
     response = JSONResponse({"error": content}, error.status)
     _add_retry(response, error)
     if error.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
+
+
+def _field(mistake: FieldMistake) -> dict[str, str]:
+    return {"field": mistake.field, "code": mistake.code} | ({"message": mistake.message} if mistake.message else {})
 
 
 def _add_retry(response: Response, error: AdminError) -> None:

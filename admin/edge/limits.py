@@ -17,6 +17,9 @@ LARGER = {
     "/office/orders": 24 * 1024 * 1024,
     "/api/v1/office/orders": 24 * 1024 * 1024,
     "/backup/restore": 256 * 1024 * 1024,
+    "/transfer/read": 600 * 1024,
+    "/transfer/apply": 2 * 1024 * 1024,
+    "/api/v1/tenant": 600 * 1024,
 }
 LARGER_SECONDS = 120.0
 

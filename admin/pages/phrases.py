@@ -89,6 +89,8 @@ FAULTS: Mapping[str, tuple[str, str]] = {
 #: Acts of the journal, as a parent or teacher reads them; an act without words is shown by its code.
 ACTS: Mapping[str, str] = {
     "tenant.created": _("Set up"),
+    "tenant.exported": _("Everything written into a file"),
+    "tenant.imported": _("A file put in place"),
     "account.created": _("Account made"),
     "role.granted": _("Role given"),
     "role.offered": _("Somebody invited to a role"),
@@ -115,6 +117,7 @@ ACTS: Mapping[str, str] = {
     "device.lent": _("Shared device in an adult's hands"),
     "device.returned": _("Shared device given back"),
     "site.created": _("Place made"),
+    "site.changed": _("Place changed"),
     "profile.created": _("Profile made"),
     "profile.changed": _("Profile changed"),
     "profile.erased": _("Everything about a profile erased"),
@@ -147,6 +150,57 @@ ACTS: Mapping[str, str] = {
     "gateway.joined": _("Gateway joined"),
     "gateway.retired": _("Gateway taken away"),
 }
+
+#: What the file of a family or school changes, by part and what happens to it.
+CHANGES: Mapping[tuple[str, str], str] = {
+    ("choices", "changed"): _("The choices of the family change."),
+    ("dates", "added"): _("Dates are added: {label}"),
+    ("dates", "removed"): _("Dates go: {label}"),
+    ("site", "added"): _("A place is added: {label}"),
+    ("site", "changed"): _("A place gets another name or other networks: {label}"),
+    ("profile", "added"): _("{label} is added."),
+    ("profile", "changed"): _("{label}: name, age or settings change."),
+    ("profile", "removed"): _("{label} is taken away, with its devices."),
+    ("hours", "changed"): _("{of}: the hours change."),
+    ("switches", "changed"): _("{of}: apps or groups change ({n})."),
+    ("names", "changed"): _("{of}: sites by name change ({n})."),
+    ("device", "added"): _("{of} gets a device: {label}"),
+    ("device", "changed"): _("{label} gets another owner, name or address (now: {of})."),
+    ("device", "removed"): _("{label} is forgotten."),
+    ("phone", "added"): _("{label} ({of}) gets a new private name: set this phone up again."),
+}
+
+#: What `admin.tenantreading` and the reader of sections say about a file.
+FILE_MISTAKES = (
+    _("this key is needed here"),
+    _("must be text"),
+    _("must be a list"),
+    _("must be true or false"),
+    _("must be a whole number"),
+    _("must be a section (key: value)"),
+    _("this line is not UTF-8"),
+    _("there must be exactly one profile of the kind guest: it holds for devices without a name"),
+    _("must be one mail address, such as me@example.com"),
+    _("must begin with https://, without a password in it"),
+    _("the last day comes before the first"),
+    _("must be a network such as 10.1.0.0/16, or an address"),
+    _("this kind of profile does not have this band: adult NL, guest KH, the others MN, TH, CS or PT"),
+    _("the grade in the name of the class and its band do not fit"),
+    _("no place of this file has this id"),
+    _("the beginning and the end are the same"),
+    _("this is locked for this age"),
+    _("this is not in the catalogue"),
+    _("this is not a name of a site"),
+    _("this would cover a whole ending, such as every .vn site"),
+    _("sites of help and services that keep devices safe stay open"),
+    _("must be an address such as 192.168.1.20, a network or a MAC"),
+    _("must be new, or the private name of a phone"),
+    _("an address, a network, a MAC or a phone is needed here"),
+    _("this private name belongs to another phone; write new"),
+    _("a device that is not in this file has this address already"),
+    _("must be a time such as 21:00"),
+    _("must be a day such as 2026-12-21"),
+)
 
 #: Roles in the journal.
 ROLES: Mapping[str, str] = {

@@ -1,0 +1,58 @@
+"""The API's whole tenant: one file out, one file in, with a dry run."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from admin.errors import FieldMistake, InvalidInput, NotFound
+from admin.importing import import_tenant
+from admin.permissions import Permission
+from admin.policyfile import has_policy
+from admin.routes.api import Caller, caller
+from admin.schemas import ChangeOut, ImportOut
+from admin.tenantreading import read_tenant
+from admin.transfer import export_tenant
+from gateway.errors import SettingsError
+
+router = APIRouter(tags=["tenant"])
+
+YAML = {"application/yaml": {"schema": {"type": "string"}}}
+MOST_NAMED = 100
+
+
+@router.get("/tenant", response_class=Response, responses={200: {"content": YAML, "description": "The file."}})
+async def write(who: Annotated[Caller, Depends(caller(Permission.TENANT_EXPORT))], secrets: bool = False) -> Response:
+    """Everything that was set, as one YAML file. `secrets`: with the private names of phones, so that they need not be set up again."""
+    _check(who)
+    text = await export_tenant(who.services.database, who.act, who.tenant.name, who.services.shelves.current(), secrets=secrets)
+    return Response(text, media_type="application/yaml")
+
+
+@router.put("/tenant", openapi_extra={"requestBody": {"required": True, "content": YAML}})
+async def put_in_place(
+    who: Annotated[Caller, Depends(caller(Permission.TENANT_IMPORT))],
+    request: Request,
+    dry_run: Annotated[bool, Query(description="Say what would change, and change nothing.")] = False,
+) -> ImportOut:
+    """Make the tenant what the file says, or nothing at all. Every mistake is named by line and path."""
+    _check(who)
+    if not dry_run:
+        who.require(Permission.PROFILE_LOOSEN)
+    shelf = who.services.shelves.current()
+    try:
+        wanted = await asyncio.to_thread(read_tenant, await request.body(), shelf)
+        changes = await import_tenant(who.services.database, who.act, wanted, shelf, dry_run=dry_run)
+    except SettingsError as error:
+        raise InvalidInput(*(FieldMistake(one.path, "file", one.message) for one in error.mistakes[:MOST_NAMED])) from error
+    if not dry_run:
+        await who.services.applier.settle(who.tenant_id)
+    listed = [ChangeOut(what=one.what, part=one.part, label=one.label, of=one.of, number=one.number) for one in changes]
+    return ImportOut(applied=not dry_run, changes=listed)
+
+
+def _check(who: Caller) -> None:
+    if not has_policy(who.tenant.kind):
+        raise NotFound

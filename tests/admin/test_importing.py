@@ -1,0 +1,253 @@
+"""A family or school as one file: there and back again, into an empty database and into its own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from admin.audit import Act, by_account
+from admin.choices import Choices, read_choices, set_choices
+from admin.dates import add_dates
+from admin.dependencies import Services
+from admin.devices import Match, assign_device, list_devices
+from admin.hours import Hours, set_hours
+from admin.importing import Change, Part, What, found_tenant, import_tenant
+from admin.names import add_name
+from admin.onboarding import add_phone, token_of
+from admin.policyfile import TenantRows, read_rows
+from admin.profiles import list_profiles
+from admin.setup import Owner
+from admin.switches import set_switch
+from admin.tenantfile import write_tenant
+from admin.tenantreading import MOST_BYTES, read_tenant
+from admin.values import DatesKind, Days, DeviceMatch, HoursEffect, NameEffect, SwitchKind, SwitchState
+from blocklists.database import open_database
+from blocklists.journal import verify
+from blocklists.tables import OrganisationId, Role
+from gateway.errors import SettingsError
+from tests.support.family import Family
+
+SECRET_HOOK = "https://hooks.example.com/T000/very-secret"
+
+
+async def furnish(services: Services, family: Family, act: Act) -> str:
+    """Something of every kind; returns the private name of the phone."""
+    async with services.database.write() as connection:
+        await set_switch(connection, act, family.bi.id, SwitchKind.CATEGORY, "game", SwitchState.BLOCK)
+        await set_switch(connection, act, family.na.id, SwitchKind.SERVICE, "zalo", SwitchState.BLOCK)
+        await add_name(connection, act, family.bi.id, NameEffect.ALLOW, "=scratch.example")
+        await add_name(connection, act, family.bi.id, NameEffect.DENY, "*.trò-chơi.example".encode("idna").decode())
+        rows = [Hours(Days.SCHOOL, "21:00", "06:00", HoursEffect.OFFLINE), Hours(Days.EXAM, "07:00", "24:00", HoursEffect.STUDY)]
+        await set_hours(connection, act, family.na.id, rows)
+        await assign_device(connection, act, family.bi.id, "no: 0o17", [Match(DeviceMatch.MAC, "02:00:00:00:00:01")])
+        phone = await add_phone(connection, act, family.na.id, "Điện thoại \"Na\" #1")
+        await add_dates(connection, act, DatesKind.EXAM, "Thi", date(2026, 12, 21), date(2026, 12, 25))
+        await set_choices(connection, act, Choices(15, None, "me@example.com", SECRET_HOOK, True))
+        token = token_of(next(device for device in await list_devices(connection, act.tenant) if device.id == phone))
+    assert token is not None
+    return token
+
+
+async def rows_of(services: Services, tenant: OrganisationId) -> TenantRows:
+    async with services.database.read() as connection:
+        return await read_rows(connection, tenant, services.now())
+
+
+async def write(services: Services, tenant: OrganisationId, *, secrets: bool = False) -> str:
+    rows = await rows_of(services, tenant)
+    async with services.database.read() as connection:
+        choices = await read_choices(connection, tenant)
+    return write_tenant(rows, "Nhà mình", choices, services.shelves.current(), services.now(), secrets=secrets)
+
+
+def without_ids(text: str) -> Any:
+    """What a file says, but for ids."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: strip(inner) for name, inner in value.items() if name not in ("id", "site")}
+        return [strip(inner) for inner in value] if isinstance(value, list) else value
+
+    return strip(yaml.safe_load(text))
+
+
+async def test_file_carries_no_secret_unless_chosen(services: Services, family: Family, act: Act) -> None:
+    """Neither the private name of a phone nor the webhook stands in it; with them, on demand. The same rows give the same text."""
+    token = await furnish(services, family, act)
+    text = await write(services, family.tenant)
+    assert token not in text and SECRET_HOOK not in text and "argon2" not in text and "phone: new" in text
+    assert await write(services, family.tenant) == text
+    with_secrets = await write(services, family.tenant, secrets=True)
+    assert token in with_secrets and SECRET_HOOK in with_secrets
+
+
+async def test_there_and_back_again_changes_nothing(services: Services, family: Family, act: Act) -> None:
+    """A file put back where it came from: nothing to do, and the phone keeps its name."""
+    token = await furnish(services, family, act)
+    before = await rows_of(services, family.tenant)
+    for secrets in (False, True):
+        wanted = read_tenant((await write(services, family.tenant, secrets=secrets)).encode(), services.shelves.current())
+        assert await import_tenant(services.database, act, wanted, services.shelves.current()) == []
+    after = await rows_of(services, family.tenant)
+    assert after == before
+    assert token in {token_of(device) for device in after.devices}
+
+
+@pytest.mark.parametrize("secrets", [False, True])
+async def test_another_machine_takes_over(
+    services: Services, family: Family, act: Act, migrated_file: Path, tmp_path: Path, now: datetime, secrets: bool
+) -> None:
+    """In an empty database the file makes the same family: the same rules for the same devices; a phone is new unless its name was kept."""
+    token = await furnish(services, family, act)
+    text = await write(services, family.tenant, secrets=secrets)
+    shutil.copy(migrated_file, tmp_path / "other.db")
+    other = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'other.db'}")
+    shelf = services.shelves.current()
+    async with other.write() as connection:
+        made = await found_tenant(connection, read_tenant(text.encode(), shelf), Owner("mẹ", "x", "vi"), shelf, now)
+    async with other.read() as connection:
+        rows = await read_rows(connection, made.tenant, now)
+        again = write_tenant(rows, "Nhà mình", await read_choices(connection, made.tenant), shelf, now, secrets=secrets)
+        assert (await verify(connection)).first_bad is None
+    await other.close()
+    assert without_ids(again) == without_ids(text)
+    assert ({token_of(device) for device in rows.devices} >= {token}) is secrets
+    ids = set(re.findall(r"id: (\w{24})", text))
+    assert ids and not ids & set(re.findall(r"id: (\w{24})", again)), "ids are made anew"
+
+
+async def test_edited_file_is_put_in_place_whole(services: Services, family: Family, act: Act) -> None:
+    """What stands in the file is made or changed, what does not goes; a dry run says the same and changes nothing."""
+    await furnish(services, family, act)
+    document = yaml.safe_load(await write(services, family.tenant))
+    bi, na = document["profiles"][0], document["profiles"][1]
+    bi["band"], bi["deny"] = "CS", ["bad.example"]
+    bi_phone, na_phone = (next(one for one in child["devices"] if one["label"].startswith("Máy")) for child in (bi, na))
+    bi_phone["match"], na_phone["match"] = na_phone["match"], bi_phone["match"]  # they swap addresses
+    document["profiles"].remove(na)
+    bi["devices"].append(na_phone)
+    document["profiles"].append({"kind": "child", "label": "Út", "band": "MN", "devices": [{"label": "Máy Út", "match": ["192.168.1.77"]}]})
+    document["sites"][0]["networks"] = ["192.168.5.0/24"]
+    document["dates"] = []
+    wanted = read_tenant(yaml.safe_dump(document).encode(), services.shelves.current())
+    before = await rows_of(services, family.tenant)
+    planned = await import_tenant(services.database, act, wanted, services.shelves.current(), dry_run=True)
+    assert await rows_of(services, family.tenant) == before
+    done = await import_tenant(services.database, act, wanted, services.shelves.current())
+    assert done == planned
+    assert Change(What.REMOVED, Part.PROFILE, "Na") in done and Change(What.ADDED, Part.PROFILE, "Út") in done
+    assert Change(What.CHANGED, Part.PROFILE, "Bi") in done
+    assert Change(What.CHANGED, Part.NAMES, "", "Bi", 2) in done and Change(What.REMOVED, Part.DATES, "Thi") in done
+    after = await rows_of(services, family.tenant)
+    assert {profile.label for profile in after.profiles} == {"Bi", "Út", "Người lớn", "Khách và thiết bị mới"}
+    assert after.sites[0].networks == ("192.168.5.0/24",)
+    owners = {match.value: device.profile_id for device in after.devices for match in device.matches}
+    assert owners["192.168.1.31"] == owners["192.168.1.32"] == family.bi.id
+    assert not after.dates
+
+
+MISTAKES = """
+format: 1
+kind: family
+sites: [{name: Nhà, networks: [nowhere]}]
+choices: {cooling_minutes: 7, mail: not a mail}
+dates: [{kind: exam, from: 2026-12-25, to: 2026-12-21}]
+profiles:
+- id: a
+  kind: child
+  label: Bi
+  band: TH
+  hours: [{days: every, from: "07:00", to: "07:00", effect: rest}]
+  categories: {porn: allow, nothing: block}
+- {id: a, kind: class, label: 3A, band: NL, allow: [co.uk], deny: [tongdai111.vn, "x y"]}
+- kind: child
+  label: Út
+  band: CS
+  site: elsewhere
+  devices:
+  - {label: x, match: [zzz]}
+  - {label: y}
+  - {label: z, phone: abc, match: [192.168.1.4]}
+  - {label: w, match: [192.168.1.4]}
+"""
+
+
+def test_every_mistake_is_named_with_its_path(services: Services) -> None:
+    """All at once, each with line and path."""
+    with pytest.raises(SettingsError) as raised:
+        read_tenant(MISTAKES.encode(), services.shelves.current())
+    found = {mistake.path.partition(": ")[2]: mistake.message for mistake in raised.value.mistakes}
+    assert set(found) == {
+        "profiles",
+        "sites[0].networks[0]",
+        "choices.cooling_minutes",
+        "choices.mail",
+        "dates[0].to",
+        "profiles[0].hours[0].to",
+        "profiles[0].categories.porn",
+        "profiles[0].categories.nothing",
+        "profiles[1].id",
+        "profiles[1].kind",
+        "profiles[1].band",
+        "profiles[1].allow[0]",
+        "profiles[1].deny[0]",
+        "profiles[1].deny[1]",
+        "profiles[2].site",
+        "profiles[2].devices[0].match[0]",
+        "profiles[2].devices[1].match",
+        "profiles[2].devices[2].phone",
+        "profiles[2].devices[3].match",
+    }
+    assert "guest" in found["profiles"] and "locked" in found["profiles[0].categories.porn"]
+    assert all(mistake.path.startswith("text:") for mistake in raised.value.mistakes)
+
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (BOMB.encode(), "not allowed"),
+        (b"x" * (MOST_BYTES + 1), "larger than"),
+        (b"[" * 100_000, "nest"),
+        (b"format: 1\nkind: \xff", "not UTF-8"),
+        (b"!!python/object/apply:os.system [id]", "tag"),
+        (b"", "must be a section"),
+        (b"format: 2\nkind: family\nsites: []\nprofiles: []\n", "must be 1"),
+        (b"format: 1\nkind: family\nsites: []\nprofiles: []\npassword: x\n", "unknown key"),
+    ],
+)
+def test_hostile_files_are_refused(services: Services, data: bytes, words: str) -> None:
+    """Bombs, other objects, other formats: one sentence, no memory, no time."""
+    with pytest.raises(SettingsError, match=words):
+        read_tenant(data, services.shelves.current())
+
+
+async def test_a_mistake_found_late_changes_nothing(services: Services, family: Family, act: Act, now: datetime) -> None:
+    """A private name that belongs to another family is refused, and with it everything before it."""
+    token = await furnish(services, family, act)
+    text = await write(services, family.tenant, secrets=True)
+    shelf = services.shelves.current()
+    before = await rows_of(services, family.tenant)
+    with pytest.raises(SettingsError, match="belongs to another phone") as raised:
+        async with services.database.write() as connection:
+            await found_tenant(connection, read_tenant(text.encode(), shelf), Owner("khác", "x", "vi"), shelf, now)
+    assert "profiles[1].devices[1].phone" in str(raised.value) and token not in str(raised.value)
+    async with services.database.read() as connection:
+        assert [profile.label for profile in await list_profiles(connection, family.tenant)] == [one.label for one in before.profiles]
+    assert await rows_of(services, family.tenant) == before
+    school = Act(family.tenant, by_account(family.account, Role.FIRST_PARENT), now)
+    for old, new in (("family", "school"), ("kind: child", "kind: class"), ("label: Bi", "label: 3A"), ("label: Na", "label: 11A")):
+        text = text.replace(old, new)
+    wrong = read_tenant(text.encode(), shelf)
+    with pytest.raises(SettingsError, match="this file is of a school"):
+        await import_tenant(services.database, school, wrong, shelf)
