@@ -126,7 +126,7 @@ async def found_tenant(connection: AsyncConnection, wanted: Wanted, owner: Owner
     await record(connection, act, Action.ACCOUNT_CREATED, account)
     await grant_role(connection, act, account, role)
     await bring_in(connection, act, wanted, shelf)
-    return Made(tenant, account)
+    return Made(tenant, account, act.by)
 
 
 class _Import:
