@@ -1,4 +1,5 @@
-"""Putting the file of a family or school in place: what is there becomes what the file says, in one transaction, or nothing changes.
+"""Writing the file of a family or school, and putting one in place: what is there becomes what the file says, in one transaction, or nothing
+changes.
 
 The file is the whole: what stands in it is made or changed; children, classes, devices, names and dates that are not in it are taken away
 (adults, guests and places stay). Objects are known by their ids where the tenant has them, else by kind and label; ids of other tenants are
@@ -30,7 +31,7 @@ from admin.profiles import NewProfile, Profile, Site, change_profile, create_pro
 from admin.setup import Made, Owner
 from admin.switches import set_switch
 from admin.tables import device_matches, site_networks, sites
-from admin.tenantfile import NEW_TOKEN
+from admin.tenantfile import NEW_TOKEN, write_tenant
 from admin.tenantreading import Wanted, WantedDevice, WantedProfile, WantedSite
 from admin.tenants import create_account, create_organisation, grant_role, mark_changed
 from admin.values import DeviceMatch, ProfileId, ProfileKind, SiteId, SwitchKind
@@ -75,6 +76,15 @@ class Change:
 
 class _Undo(Exception):
     """Ends a dry run."""
+
+
+async def export_tenant(database: Database, act: Act, name: str, shelf: Shelf, *, secrets: bool) -> str:
+    """The text of the file. That it was written, and whether with the private names of phones, stands in the journal."""
+    async with database.write() as connection:
+        rows = await read_rows(connection, act.tenant, act.now)
+        choices = await read_choices(connection, act.tenant)
+        await record(connection, act, Action.TENANT_EXPORTED, act.tenant, basis="with private names" if secrets else None)
+    return write_tenant(rows, name, choices, shelf, act.now, secrets=secrets)
 
 
 async def import_tenant(database: Database, act: Act, wanted: Wanted, shelf: Shelf, *, dry_run: bool = False) -> Sequence[Change]:

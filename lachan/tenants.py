@@ -34,7 +34,7 @@ def write(config: Path | None, tenant: str | None, path: Path | None, secrets: b
 
     async def work(services: Services) -> str:
         from admin.audit import MACHINE, Act
-        from admin.transfer import export_tenant
+        from admin.importing import export_tenant
 
         chosen, _, name = await _choose(services, tenant)
         act = Act(chosen, MACHINE, services.now())

@@ -8,13 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from admin.errors import FieldMistake, InvalidInput, NotFound
-from admin.importing import import_tenant
+from admin.importing import export_tenant, import_tenant
 from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.routes.api import Caller, caller
 from admin.schemas import ChangeOut, ImportOut
 from admin.tenantreading import read_tenant
-from admin.transfer import export_tenant
 from gateway.errors import SettingsError
 
 router = APIRouter(tags=["tenant"])

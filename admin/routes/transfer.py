@@ -12,13 +12,12 @@ from starlette.responses import Response
 from admin.dependencies import Visit, need
 from admin.errors import NotFound
 from admin.forms import read_file
-from admin.importing import Change, import_tenant
+from admin.importing import Change, export_tenant, import_tenant
 from admin.pages.phrases import CHANGES
 from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.routes.home import waiting_of
 from admin.tenantreading import MOST_BYTES, Wanted, read_tenant
-from admin.transfer import export_tenant
 from gateway.errors import Mistake, SettingsError
 
 router = APIRouter()
