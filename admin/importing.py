@@ -1,4 +1,4 @@
-"""Writing the file of a family or school, and putting one in place: what is there becomes what the file says, in one transaction, or nothing
+"""Writing the file of a family or school, putting one in place: what is there becomes what the file says, in one transaction, or nothing
 changes.
 
 The file is the whole: what stands in it is made or changed; children, classes, devices, names and dates that are not in it are taken away
