@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.policy.model import Pass, Rewrite
-from gateway.query import Answer, Origin, Query
+from gateway.query import Answer, Key, Origin, Query
 from gateway.upstreams import UpstreamFailure
 from gateway.wire.constants import Flag
 
 if TYPE_CHECKING:
-    from gateway.cache import CacheKey
     from gateway.clients import Record
 
 TABLED_SIZES: Final = frozenset({512, 1220, 1232, 1400, 4096})
@@ -87,7 +86,7 @@ class Ask:
         self.is_answered = False
         self.target: Query | None = None
         self.epoch = 0
-        self.cache_key: CacheKey
+        self.cache_key: Key
         self.verdict: Pass | Rewrite
 
     def done(self, outcome: Answer | UpstreamFailure) -> None:

@@ -15,14 +15,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from gateway.query import Answer, Query
+from gateway.query import Answer, Key, absence_key, name_in
 from gateway.settings import CacheSettings
 from gateway.upstreams import Overload, UpstreamFailure
-from gateway.wire.constants import Flag, Rcode
+from gateway.wire.constants import Rcode
 from gateway.wire.name import is_subdomain, wire_of
-
-CacheKey = tuple[bytes, int, int, bool, bool, int]
-"""Lower-case qname in wire form, qtype, qclass, DO, CD, upstream group."""
 
 MAX_TTL: Final = 86_400
 BARE_NEGATIVE_TTL: Final = 5
@@ -44,9 +41,6 @@ EVICT_AT_ONCE: Final = 32
 ENTRY_OVERHEAD: Final = 600
 """Bytes of an entry beside its body: key, objects, table slot; measured, rounded up."""
 RECORD_OVERHEAD: Final = 170
-
-_ANY_TYPE: Final = 0
-"""Type of the key under which NXDOMAIN is kept; no question can have it (RFC 6895 §3.1)."""
 
 
 class Entry:
@@ -77,12 +71,6 @@ class Entry:
         return True
 
 
-def key_for(query: Query, group: int) -> CacheKey:
-    """The cache key of a query."""
-    edns = query.edns
-    return query.qname, query.qtype, query.qclass, edns is not None and edns.do, query.flags & Flag.CD != 0, group
-
-
 class AnswerCache:
     """Answers and failures of one worker."""
 
@@ -91,10 +79,10 @@ class AnswerCache:
         self._most_bytes = settings.bytes
         self._largest = settings.bytes // 16
         self._stale_max = settings.stale_max if settings.serve_stale else 0
-        self._entries: OrderedDict[CacheKey, Entry] = OrderedDict()
+        self._entries: OrderedDict[Key, Entry] = OrderedDict()
         self._lookup = self._entries.get
-        self._failures: dict[CacheKey, tuple[float, UpstreamFailure, float]] = {}
-        self._flushed: OrderedDict[CacheKey, Entry] = OrderedDict()
+        self._failures: dict[Key, tuple[float, UpstreamFailure, float]] = {}
+        self._flushed: OrderedDict[Key, Entry] = OrderedDict()
         self.bytes = 0
         self.evicted = 0
 
@@ -103,27 +91,27 @@ class AnswerCache:
 
     # Reading
 
-    def get(self, key: CacheKey, now: float) -> Entry | None:
+    def get(self, key: Key, now: float) -> Entry | None:
         """The fresh answer for a key, counted as one hit."""
         entry = self._lookup(key)
         if entry is not None and now < entry.expires:
             entry.hits += 1
             entry.is_used = True
             return entry
-        entry = self._lookup((key[0], _ANY_TYPE, *key[2:]))
+        entry = self._lookup(absence_key(key))
         if entry is not None and now < entry.expires:
             entry.hits += 1
             entry.is_used = True
             return entry
         return None
 
-    def stale(self, key: CacheKey, now: float) -> Entry | None:
+    def stale(self, key: Key, now: float) -> Entry | None:
         """The expired answer that may still be given when no upstream answers (RFC 8767), at most `stale_max` past its end.
 
         An answer that a later NXDOMAIN for the name replaced is never given again.
         """
         entry = self._lookup(key)
-        absent = self._lookup((key[0], _ANY_TYPE, *key[2:]))
+        absent = self._lookup(absence_key(key))
         if absent is not None and (entry is None or absent.stored >= entry.stored):
             entry = absent
         if entry is None or now >= entry.expires + self._stale_max:
@@ -136,7 +124,7 @@ class AnswerCache:
         entry.hits += hits
         entry.is_used = True
 
-    def failure(self, key: CacheKey, now: float) -> UpstreamFailure | None:
+    def failure(self, key: Key, now: float) -> UpstreamFailure | None:
         """How the question failed a moment ago, if it must not be asked again yet."""
         failures = self._failures
         if not failures:
@@ -146,12 +134,12 @@ class AnswerCache:
 
     # Writing
 
-    def put(self, key: CacheKey, answer: Answer, now: float) -> Entry:
+    def put(self, key: Key, answer: Answer, now: float) -> Entry:
         """Store an upstream's answer and return its entry; one with no time to live is returned without being kept."""
         if self._failures:
             self._failures.pop(key, None)
         ttl: float = answer.ttl if answer.ttl < MAX_TTL else MAX_TTL
-        absent = (key[0], _ANY_TYPE, *key[2:])
+        absent = absence_key(key)
         if answer.rcode == Rcode.NXDOMAIN and not answer.an:
             self._remove(key)
             key = absent
@@ -159,7 +147,7 @@ class AnswerCache:
             self._remove(absent)
         if answer.negative and ttl <= 0 and not answer.ns:
             ttl = BARE_NEGATIVE_TTL
-        size = len(answer.body) + len(key[0]) + ENTRY_OVERHEAD + RECORD_OVERHEAD * len(answer.ttls)
+        size = len(answer.body) + len(key) + ENTRY_OVERHEAD + RECORD_OVERHEAD * len(answer.ttls)
         entry = Entry(answer, now, ttl, size)
         if ttl <= 0 or size > self._largest or self._most_entries <= 0:
             self._remove(key)
@@ -178,9 +166,9 @@ class AnswerCache:
             self._evict()
         return entry
 
-    def put_failure(self, key: CacheKey, failure: UpstreamFailure, now: float) -> None:
+    def put_failure(self, key: Key, failure: UpstreamFailure, now: float) -> None:
         """Remember that a question failed: one second after trouble in the network, else 1, 2, 4 … seconds when it goes on."""
-        for entry in (self._lookup(key), self._lookup((key[0], _ANY_TYPE, *key[2:]))):
+        for entry in (self._lookup(key), self._lookup(absence_key(key))):
             if entry is not None:
                 entry.is_refreshing = False
         if isinstance(failure, Overload):
@@ -209,15 +197,15 @@ class AnswerCache:
             self.bytes = 0
             return gone
         zone = wire_of(name)
-        doomed = [key for key in self._entries if is_subdomain(key[0], zone)]
+        doomed = [key for key in self._entries if is_subdomain(name_in(key), zone)]
         for key in doomed:
             self._remove(key)
-        self._failures = {key: known for key, known in self._failures.items() if not is_subdomain(key[0], zone)}
+        self._failures = {key: known for key, known in self._failures.items() if not is_subdomain(name_in(key), zone)}
         return len(doomed)
 
     # Room
 
-    def _remove(self, key: CacheKey) -> None:
+    def _remove(self, key: Key) -> None:
         entry = self._entries.pop(key, None)
         if entry is not None:
             self.bytes -= entry.size

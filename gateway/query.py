@@ -29,6 +29,7 @@ class Transport(enum.Enum):
 
 STREAMS: Final = frozenset({Transport.TCP, Transport.DOT, Transport.DOH, Transport.DOQ})
 """Transports whose client address is proven and whose answers need no truncation."""
+_CD: Final = Flag.CD
 ENCRYPTED: Final = frozenset({Transport.DOT, Transport.DOH, Transport.DOQ})
 
 
@@ -123,6 +124,37 @@ class Query(NamedTuple):
     def do(self) -> bool:
         """DNSSEC records wanted."""
         return self.edns is not None and self.edns.do
+
+
+Key = bytes
+"""What may share one answer: lower-case name in wire form, type (two octets), DO and CD (one), upstream group (two)."""
+
+_FLAGS: Final = tuple(bytes((flags,)) for flags in range(4))
+_FIRST_GROUP: Final = tuple(flags + b"\0\0" for flags in _FLAGS)
+
+
+def question_key(query: Query, group: int) -> Key:
+    """The key of a question to one upstream group; nothing else that a client may vary splits it."""
+    _, sent, qname, _, _, question, edns, _ = query
+    flags = (1 if edns is not None and edns.do else 0) + (2 if sent & _CD else 0)
+    if group:
+        return qname + question[-4:-2] + _FLAGS[flags] + group.to_bytes(2, "big")
+    return qname + question[-4:-2] + _FIRST_GROUP[flags]
+
+
+def absence_key(key: Key) -> Key:
+    """The key under which it is kept that the name does not exist at all: type 0, which no question can have (RFC 6895 §3.1)."""
+    return key[:-5] + b"\0\0" + key[-3:]
+
+
+def name_in(key: Key) -> bytes:
+    """The name of a key, in wire form."""
+    return key[:-5]
+
+
+def group_in(key: Key) -> int:
+    """The upstream group of a key."""
+    return key[-2] << 8 | key[-1]
 
 
 class Reject(NamedTuple):

@@ -12,20 +12,19 @@ from functools import partial
 from typing import Final
 
 from gateway.asks import Ask
-from gateway.cache import AnswerCache, CacheKey
+from gateway.cache import AnswerCache
 from gateway.cache import Entry as Cached
 from gateway.inspection import UpstreamBlock, inspect
 from gateway.listeners import PENDING, Pending
 from gateway.metrics import CACHE, CACHE_BYTES, CACHE_ENTRIES, Counters
 from gateway.outcomes import REBINDING, UPSTREAM_BLOCK
-from gateway.query import NO_FACTS, Answer, Query
+from gateway.query import NO_FACTS, Answer, Key, Query, group_in, name_in, question_key
 from gateway.upstreams import Overload, UpstreamFailure
 from gateway.upstreams.selector import Resolver
 from gateway.wire.constants import Flag
 from gateway.wire.name import key_of
 
 _RD: Final = Flag.RD
-_CD: Final = Flag.CD
 _TOO_MANY: Final = Overload()
 
 
@@ -70,7 +69,7 @@ class Resolution:
         """The cached answer to `query` (the ask's own, or that for the target of its rewrite), how it just failed, or PENDING: the
         upstreams are asked and call the ask back."""
         group = self._resolver.group_of(query.key)
-        ask.cache_key = cache_key = _key(query, group)
+        ask.cache_key = cache_key = question_key(query, group)
         cached = self._cache.get(cache_key, now)
         if cached is not None:
             if cached.answer.negative:
@@ -94,21 +93,21 @@ class Resolution:
         self._resolver.ask(query, group, ask.done, ask.slow if self._cache.stale(cache_key, now) is not None else None)
         return PENDING
 
-    def take(self, cache_key: CacheKey, key: str, outcome: Answer | UpstreamFailure, now: float) -> Cached | UpstreamFailure:
+    def take(self, cache_key: Key, key: str, outcome: Answer | UpstreamFailure, now: float) -> Cached | UpstreamFailure:
         """Inspect and keep what came for a question; `key` is the index key of its name."""
         if not isinstance(outcome, Answer):
             self._cache.put_failure(cache_key, outcome, now)
             return outcome
         if outcome is self._last_answer and self._last_entry is not None:
             return self._last_entry
-        answer = inspect(outcome, key, cache_key[5] != 0, self._allow)
+        answer = inspect(outcome, key, group_in(cache_key) != 0, self._allow)
         if not isinstance(answer, Answer):
             answer = _emptied(outcome, UPSTREAM_BLOCK if isinstance(answer, UpstreamBlock) else REBINDING)
         self._last_answer = outcome
         self._last_entry = entry = self._cache.put(cache_key, answer, now)
         return entry
 
-    def stale(self, cache_key: CacheKey, now: float) -> Cached | None:
+    def stale(self, cache_key: Key, now: float) -> Cached | None:
         """What may be given when no upstream answers."""
         cached = self._cache.stale(cache_key, now)
         if cached is not None:
@@ -119,14 +118,14 @@ class Resolution:
         """Ask again for what is popular and about to expire."""
         self._prefetches.n += 1
         group = self._resolver.group_of(query.key)
-        self._resolver.ask(query, group, partial(self._prefetched, _key(query, group), query.key))
+        self._resolver.ask(query, group, partial(self._prefetched, question_key(query, group), query.key))
 
-    def _prefetched(self, cache_key: CacheKey, key: str, outcome: Answer | UpstreamFailure) -> None:
+    def _prefetched(self, cache_key: Key, key: str, outcome: Answer | UpstreamFailure) -> None:
         self.take(cache_key, key, outcome, self._loop.time())
 
-    def late(self, cache_key: CacheKey, answer: Answer) -> None:
+    def late(self, cache_key: Key, answer: Answer) -> None:
         """An answer that came after its question had been given up is still worth keeping."""
-        self.take(cache_key, key_of(cache_key[0]), answer, self._loop.time())
+        self.take(cache_key, key_of(name_in(cache_key)), answer, self._loop.time())
 
     def flush(self, key: str | None) -> int:
         """Forget what is known of a name and all below it (index key), or everything; how many answers went."""
@@ -137,11 +136,6 @@ class Resolution:
         """Bring the gauges up to date."""
         self._counters.set(CACHE_ENTRIES, (), len(self._cache))
         self._counters.set(CACHE_BYTES, (), self._cache.bytes)
-
-
-def _key(query: Query, group: int) -> CacheKey:
-    _, flags, qname, _, qtype, _, edns, qclass = query
-    return qname, qtype, qclass, edns is not None and edns.do, flags & _CD != 0, group
 
 
 def _emptied(answer: Answer, label: tuple[tuple[int, str], ...]) -> Answer:

@@ -31,7 +31,7 @@ from gateway.neighbours import NeighbourTable
 from gateway.pipeline import Pipeline
 from gateway.policy.snapshot import Snapshot
 from gateway.proxyprotocol import FrontEnds
-from gateway.query import Answer, Transport
+from gateway.query import Answer, Key, Transport
 from gateway.resolution import Resolution
 from gateway.settings import GatewaySettings, TlsSettings
 from gateway.sockets import Listening
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from gateway.crew import Loaded
     from gateway.listeners import Listener
     from gateway.upstreams import Tally
-    from gateway.upstreams.exchange import Key
 
 log = logging.getLogger(__name__)
 

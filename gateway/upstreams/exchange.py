@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from gateway.query import Answer, Query
+from gateway.query import Answer, Key, Query, name_in
 from gateway.wire.constants import UDP_SIZE
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 OnDone = Callable[["Answer | UpstreamFailure"], None]
 OnSlow = Callable[[], None]
-Key = tuple[bytes, int, int, bool, bool, int]
-"""Lower-case qname in wire form, qtype, qclass, DO, CD, upstream group: what may share one answer."""
 
 _HEADERS: Final = tuple(flags + b"\0\1\0\0\0\0\0\1" for flags in (b"\x01\x00", b"\x01\x10"))
 """Behind the id: RD (and CD), one question, one additional record."""
@@ -37,12 +35,12 @@ class Exchange:
     __slots__ = ("cd", "decliners", "do", "done", "errors", "evidence", "group", "is_bare", "is_finished", "is_lingering", "is_parked",
                  "is_wanted", "key", "open", "question", "sends", "slow", "started", "tail", "tried", "waiters")  # fmt: skip
 
-    def __init__(self, key: Key, query: Query, started: float, done: OnDone | None) -> None:
+    def __init__(self, key: Key, query: Query, group: int, started: float, done: OnDone | None) -> None:
         self.key = key
         self.question = question = query.question
-        self.do = do = key[3]
-        self.cd = cd = key[4]
-        self.group = key[5]
+        self.do = do = query.do
+        self.cd = cd = query.cd
+        self.group = group
         self.tail = _HEADERS[cd] + question + _OPTS[do]
         """The message behind its id."""
         self.started = started
@@ -63,7 +61,7 @@ class Exchange:
 
     def fold(self) -> None:
         """Write the next attempt in lower case."""
-        lower = self.key[0] + self.question[-4:]
+        lower = name_in(self.key) + self.question[-4:]
         if lower != self.question:
             self.question = lower
             self._compose()

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
-from gateway.query import Answer, Query
+from gateway.query import Answer, Key, Query, question_key
 from gateway.settings import UpstreamAddress, UpstreamSettings
 from gateway.upstreams import (
     Evidence,
@@ -36,13 +36,13 @@ from gateway.upstreams import (
 from gateway.upstreams.bootstrap import Locator
 from gateway.upstreams.conclusion import conclude
 from gateway.upstreams.datagrams import make_ring
-from gateway.upstreams.exchange import Exchange, Key, OnDone, OnSlow
+from gateway.upstreams.exchange import Exchange, OnDone, OnSlow
 from gateway.upstreams.groups import Group, Routes
 from gateway.upstreams.pool import Locate
 from gateway.upstreams.stream import StreamUpstream
 from gateway.upstreams.tls import make_context, read_pin
 from gateway.upstreams.udp import UdpUpstream
-from gateway.wire.constants import Qclass, Qtype, Rcode
+from gateway.wire.constants import Qtype, Rcode
 
 MAX_SENDS: Final = 3
 MAX_WAITERS: Final = 1024
@@ -57,7 +57,7 @@ DEMAND: Final = 30.0
 """A down upstream is probed for so long after the last question."""
 
 _PROBE: Final = Query(0, 0x0100, b"\0", "", Qtype.NS, b"\0\0\x02\0\x01", None)
-_PROBE_KEY: Final[Key] = (b"\0", Qtype.NS, Qclass.IN, False, False, -1)
+_PROBE_GROUP: Final = -1
 _FALLS_BACK: Final = frozenset({Rcode.FORMERR, Rcode.NOTIMP})
 
 
@@ -127,8 +127,7 @@ class Resolver:
         `on_slow` is called at most once before it: after 1.8 s without an answer, or at once when every upstream of the group is down; the
         moment to give a stale answer (RFC 8767). Questions with the same key share one exchange.
         """
-        edns = query.edns
-        key = (query.qname, query.qtype, query.qclass, edns is not None and edns.do, query.flags & 0x10 != 0, group)
+        key = question_key(query, group)
         flying = self._flying
         exchange = flying.get(key)
         now = self._loop.time()
@@ -138,7 +137,7 @@ class Resolver:
         else:
             if len(flying) >= self._in_flight:
                 self._finish(flying[next(iter(flying))], Overload())
-            exchange = flying[key] = Exchange(key, query, now, on_done)
+            exchange = flying[key] = Exchange(key, query, group, now, on_done)
             self._begin(exchange, self._groups[group], now)
             if not self._is_awake:
                 self._wake()
@@ -286,7 +285,7 @@ class Resolver:
         for upstream in upstreams:
             if upstream.health.is_probe_due(now):
                 upstream.health.probed_at = now
-                upstream.send(Exchange(_PROBE_KEY, _PROBE, now, None))
+                upstream.send(Exchange(b"", _PROBE, _PROBE_GROUP, now, None))
 
     # What upstreams report
 

@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from gateway.query import question_key
 from gateway.upstreams import Evidence, Fault, Health, Invalid, NetworkError, Refused, ServerFailure, Timeout, Upstream, UpstreamFailure
 from gateway.upstreams.conclusion import conclude
 from gateway.upstreams.exchange import Exchange
@@ -16,7 +17,7 @@ from tests.gateway.upstreams.conftest import make_query
 def exchange_with(*faults: Fault) -> Exchange:
     """An exchange whose attempts ended like this."""
     query = make_query("www.example")
-    exchange = Exchange((query.qname, 1, 1, False, False, 0), query, 0.0, None)
+    exchange = Exchange(question_key(query, 0), query, 0, 0.0, None)
     exchange.evidence = tuple(Evidence("udp://192.0.2.53:53", fault) for fault in faults)
     return exchange
 

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.query import question_key
 from gateway.upstreams.exchange import Exchange
 from tests.gateway.upstreams.conftest import make_query
 
 
 def exchange_for(name: str, qtype: str = "A", *, do: bool = False, cd: bool = False) -> Exchange:
     query = make_query(name, qtype, do=do, cd=cd)
-    return Exchange((query.qname, query.qtype, query.qclass, do, cd, 0), query, 0.0, None)
+    return Exchange(question_key(query, 0), query, 0, 0.0, None)
 
 
 labels = st.text("abcXYZ019-_", min_size=1, max_size=20)
