@@ -8,8 +8,11 @@ from gateway.policy.model import Pass, Rewrite
 from gateway.query import Answer, Key, Origin, Query
 from gateway.upstreams import UpstreamFailure
 from gateway.wire.constants import Flag
+from gateway.wire.message import parse_query
+from gateway.wire.name import wire_from_text
 
 if TYPE_CHECKING:
+    from gateway.answers import AnswerTable
     from gateway.clients import Record
 
 TABLED_SIZES: Final = frozenset({512, 1220, 1232, 1400, 4096})
@@ -47,6 +50,15 @@ def canonical_query(query: Query) -> bytes | None:
     return flags + _ONE_OPT + qname + question[-4:] + _OPTS[size, edns.do]
 
 
+def target_query(query: Query, target: str) -> Query:
+    """The same question about another name. Raises InvalidName for what is no name."""
+    flags = query.flags & (Flag.RD | Flag.CD)
+    question = wire_from_text(target) + query.question[-4:]
+    parsed = parse_query(b"\0\0" + flags.to_bytes(2, "big") + b"\0\1\0\0\0\0\0\0" + question)
+    assert isinstance(parsed, Query)
+    return parsed
+
+
 class Continuation(Protocol):
     """The pipeline, as far as an ask needs it."""
 
@@ -58,7 +70,7 @@ class Ask:
     """One query, who asked it, and what was decided so far.
 
     `raw` is its canonical form, `is_plain` whether it came in that form. `target` is the query for the target of a rewrite, whose answer is
-    waited for instead of the query's own. `epoch` is the generation under which `verdict` was reached.
+    waited for instead of the query's own. `epoch` is the generation and `view` the table of the policy under which `verdict` was reached.
     """
 
     __slots__ = (
@@ -74,6 +86,7 @@ class Ask:
         "record",
         "target",
         "verdict",
+        "view",
     )
 
     def __init__(self, pipeline: Continuation, query: Query, origin: Origin, record: Record, raw: bytes | None, is_plain: bool) -> None:
@@ -88,6 +101,7 @@ class Ask:
         self.epoch = 0
         self.cache_key: Key
         self.verdict: Pass | Rewrite
+        self.view: AnswerTable
 
     def done(self, outcome: Answer | UpstreamFailure) -> None:
         """The upstreams have answered, or have not."""

@@ -18,6 +18,7 @@ from typing import Final
 from gateway.query import Answer, Key, absence_key, name_in
 from gateway.settings import CacheSettings
 from gateway.upstreams import Overload, UpstreamFailure
+from gateway.wire.answer import address_answer
 from gateway.wire.constants import Rcode
 from gateway.wire.name import is_subdomain, wire_of
 
@@ -41,6 +42,10 @@ EVICT_AT_ONCE: Final = 32
 ENTRY_OVERHEAD: Final = 600
 """Bytes of an entry beside its body: key, objects, table slot; measured, rounded up."""
 RECORD_OVERHEAD: Final = 170
+ADDRESS_OVERHEAD: Final = 400
+"""The same for an answer of addresses only, whatever their number."""
+SMALL: Final = 2048
+"""More than any answer of up to sixteen addresses counts for."""
 
 
 class Entry:
@@ -69,6 +74,36 @@ class Entry:
             return False
         self.is_refreshing = True
         return True
+
+
+class AddressEntry(Entry):
+    """A cached answer of nothing but addresses of its name, kept as octets. The commonest kind: what is not needed until somebody asks
+    again is worked out then, so that an entry is few objects for the memory to hold and to look through."""
+
+    __slots__ = ("body", "ttl")
+
+    def __init__(self, body: bytes, ttl: int, stored: float) -> None:
+        self.body = body
+        self.ttl = ttl
+        self.stored = stored
+        self.expires = stored + ttl
+
+    def __getattr__(self, name: str) -> object:
+        """The value of what was not set yet, which is set with it."""
+        value: object
+        match name:
+            case "answer":
+                value = address_answer(self.body, self.ttl)
+            case "prefetch_at":
+                value = self.stored + self.ttl * 0.9 if self.ttl >= PREFETCH_TTL else float("inf")
+            case "hits":
+                value = 0
+            case "is_used" | "is_refreshing":
+                value = False
+            case _:
+                raise AttributeError(name)
+        setattr(self, name, value)
+        return value
 
 
 class AnswerCache:
@@ -132,7 +167,30 @@ class AnswerCache:
         known = failures.get(key)
         return known[1] if known is not None and now < known[0] else None
 
+    def knows(self, key: Key, absent: Key) -> bool:
+        """Whether anything at all is remembered of a question, whose absence is kept under `absent`: an answer, fresh or stale, or a
+        failure."""
+        return key in self._entries or absent in self._entries or key in self._failures
+
     # Writing
+
+    @property
+    def keeps_small(self) -> bool:
+        """Whether there is room for answers of a few addresses."""
+        return self._most_entries > 0 and self._largest >= SMALL
+
+    def put_addresses(self, key: Key, absent: Key, body: bytes, ttl: int, now: float) -> Entry:
+        """Store the addresses of a name as they came, all with this TTL (not 0), for a question that was not known when it was asked."""
+        entries = self._entries
+        if self._failures or absent in entries or key in entries or self._flushed:
+            return self.put(key, address_answer(body, ttl), now)
+        entry = AddressEntry(body, ttl if ttl < MAX_TTL else MAX_TTL, now)
+        entry.size = size = ADDRESS_OVERHEAD + len(key) + len(body)
+        entries[key] = entry
+        self.bytes += size
+        if self.bytes > self._most_bytes or len(entries) > self._most_entries:
+            self._evict()
+        return entry
 
     def put(self, key: Key, answer: Answer, now: float) -> Entry:
         """Store an upstream's answer and return its entry; one with no time to live is returned without being kept."""

@@ -51,7 +51,7 @@ def inspect(answer: Answer, key: str, is_routed: bool = False, allow: tuple[str,
     for address in addresses:
         first = address[0]
         if len(address) == 4:
-            if first in _SUSPECT_IPV4 and _judge_ipv4(address):
+            if first in SUSPECT_IPV4 and _judge_ipv4(address):
                 break
         elif (first & 0xE0 != 0x20 or address[:2] == b"\x20\x02") and _judge_ipv6(address):
             break
@@ -74,7 +74,8 @@ def is_private(address: bytes) -> bool:
 
 _BLOCK: Final = "block"
 _PRIVATE: Final = "private"
-_SUSPECT_IPV4: Final = frozenset({0, 10, 100, 127, 169, 172, 192})
+SUSPECT_IPV4: Final = frozenset({0, 10, 100, 127, 169, 172, 192})
+"""First octets of addresses that have to be looked at."""
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 _NAT64: Final = b"\x00\x64\xff\x9b" + bytes(8)
 _NAT64_LOCAL: Final = b"\x00\x64\xff\x9b\x00\x01"

@@ -78,11 +78,11 @@ class LocalNames:
         self._records = _compile(records)
         tops = {"arpa.", "localhost.", "invalid.", "test.", "onion.", "local.", "internal."}
         tops.update(key[: key.index(".") + 1] for key in (self._own, *self._records) if key)
-        self._tops = frozenset(tops)
+        self.tops = frozenset(tops)
 
     def may_hold(self, key: str) -> bool:
         """Whether `own`, `record` or `special` could know the name: a quick test of its last label."""
-        return key[: key.find(".") + 1] in self._tops
+        return key[: key.find(".") + 1] in self.tops
 
     def own(self, key: str) -> OwnName | None:
         """Our own names, which win over everything."""

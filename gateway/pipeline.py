@@ -11,7 +11,7 @@ malformed, unsupported                  FORMERR, NOTIMP, BADVERS, REFUSED; never
 a source outside allow_from             REFUSED, EDE 18, never more octets than it sent         closed             Admission
 over the limit                          TC first, then silence; proven addresses on their own   closed             Admission, RateLimiter
 identification fails                    the strictest band of the place                         closed             Snapshot.identify
-judgement fails (a fault of ours)       SERVFAIL, EDE 0; logged once a minute                   closed             _guard
+judgement fails (a fault of ours)       SERVFAIL, EDE 0; logged once a minute                   closed             guard
 no recursion desired and not known      REFUSED; blocks are blocks whatever RD says             closed             _settle
 too many queries wait (all, one client) silence                                                 closed             Resolution, _fail
 upstreams slow (1.8 s) or all dead      stale (EDE 3 or 19), if today's policy still allows     per name           is_slow, _fail
@@ -33,7 +33,7 @@ from typing import Final
 
 from gateway.admission import Admission
 from gateway.answers import AnswerTables, Entry
-from gateway.asks import Ask, canonical_query
+from gateway.asks import Ask, canonical_query, target_query
 from gateway.cache import Entry as Cached
 from gateway.clients import Clients, Record, Scope
 from gateway.discovery import Discovery
@@ -45,6 +45,7 @@ from gateway.metrics import MALFORMED, TABLE_BYTES, UNANSWERED
 from gateway.notebook import Notebook, note_passage
 from gateway.outcomes import REBINDING, REBINDING_TTL, UPSTREAM_BLOCK, Outcome, Outcomes
 from gateway.ownname import OwnAnswers
+from gateway.plain import RECENT_SECONDS, PlainPath
 from gateway.policy.model import Block, Drop, Local, Pass, Rewrite, TcpOnly, Verdict
 from gateway.policy.snapshot import Snapshot
 from gateway.query import STREAMS, Answer, Origin, Query, Reject, Transport
@@ -56,10 +57,9 @@ from gateway.surroundings import Surroundings
 from gateway.tallies import SILENCE, Tallies
 from gateway.upstreams import Overload, UpstreamFailure
 from gateway.wire.compose import STALE_TTL, age_body, any_answer, compose_error, fix_ttl
-from gateway.wire.constants import Ede, Flag, Qtype, Rcode
+from gateway.wire.constants import Ede, Qtype, Rcode
 from gateway.wire.edns import keepalive_option
 from gateway.wire.message import parse_query
-from gateway.wire.name import wire_from_text
 
 log = logging.getLogger(__name__)
 
@@ -67,11 +67,8 @@ SWEEP_SECONDS: Final = 5.0
 """How often every client record is looked at."""
 _CHORE_SECONDS: Final = 0.003
 _IDLE_SECONDS: Final = 0.25
-_RECENT_SECONDS: Final = 0.02
-"""Answers of upstreams that come in together look at the wall clock once."""
 _FAULT_SECONDS: Final = 60.0
 _UDP: Final = Transport.UDP
-_ANY: Final = Qtype.ANY
 _STALE: Final = (Ede.STALE, "")
 _STALE_NXDOMAIN: Final = (Ede.STALE_NXDOMAIN, "")
 _FAULT: Final = ((Ede.OTHER, ""),)
@@ -87,11 +84,11 @@ class Pipeline:
         self._activity = around.activity
         self._clock = around.clock
         self._cells = around.word.cells
-        self._epoch = around.word.value
+        self.epoch = around.word.value
         self._follow = around.follow
         self._loop = around.loop
-        self._now = around.loop.time()
-        self._wall = around.clock.now()
+        self.now = around.loop.time()
+        self.wall = around.clock.now()
         self._tables = AnswerTables(settings.limits.answer_table_bytes)
         self._tallies = Tallies(counters)
         self._notebook = Notebook(around.activity, counters)
@@ -107,7 +104,7 @@ class Pipeline:
         self._exhausted_stale = counters.cell(UNANSWERED, "stale")
         self._exhausted = counters.cell(UNANSWERED, "servfail")
         self._faulted_at = float("-inf")
-        self._swept_at = self._now
+        self._swept_at = self.now
         self._is_sweeping = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -123,9 +120,16 @@ class Pipeline:
         asked = str(servers[0]) if len(servers) == 1 else "several"
         self._outcomes = Outcomes(settings.dns.name, self._tallies, asked, settings.structured_errors)
         self._ttl_max = settings.cache.client_ttl_max
+        self._shorten()
         keepalive = keepalive_option(settings.limits.tcp_idle)
         self._replies = Replies(self._tables, self._tallies, self._notebook, self._admission, keepalive)
         self._settings = settings
+
+    def _shorten(self) -> None:
+        """Open the short way for these settings, cache and upstreams."""
+        about = self._cells, self._snapshot, self._resolution, self._names, self._tables, self._tallies, self._ttl_max
+        self._plain = PlainPath(self, *about)
+        self.ask_plain = self._plain.ask
 
     # What the worker calls
 
@@ -153,6 +157,9 @@ class Pipeline:
         if settings is not None and settings != self._settings:
             self._adopt(settings)
             self._tables.flush(None)
+        elif resolution is not None:
+            self._shorten()
+        self._plain.use(snapshot)
         self._clients.swap(snapshot)
 
     def designate(self, discovery: Discovery) -> None:
@@ -162,7 +169,7 @@ class Pipeline:
 
     def clock_moved(self) -> None:
         """The wall clock was set: every policy is resolved anew."""
-        self._wall = self._clock.now()
+        self.wall = self._clock.now()
         self._clients.clock_moved()
 
     def flush(self, key: str | None) -> int:
@@ -185,13 +192,13 @@ class Pipeline:
 
     def begin(self) -> int:
         """Called after each receive: follow the shared word, cross schedule boundaries. The monotonic second."""
-        if self._cells[0] != self._epoch:
+        if self._cells[0] != self.epoch:
             self._follow()
-            self._epoch = self._cells[0]
-        self._wall = wall = self._clock.now()
+            self.epoch = self._cells[0]
+        self.wall = wall = self._clock.now()
         if wall >= self._clients.boundary:
             self._clients.cross(wall)
-        self._now = now = self._loop.time()
+        self.now = now = self._loop.time()
         return int(now)
 
     def touch(self, record: Record, entry: Entry, raw: bytes, second: int) -> bytes | None:
@@ -219,7 +226,7 @@ class Pipeline:
             try:
                 self._resolution.prefetch(query)
             except Exception as error:  # the answer at hand is good, and the others of its batch must not be lost
-                self._guard(error, None)
+                self.guard(error, None)
 
     def answer_now(self, data: bytes, origin: Origin) -> bytes | Pending | None:
         """The reply to a message, None for silence, PENDING when it comes later."""
@@ -230,13 +237,13 @@ class Pipeline:
                 return None
             record = origin.record
             if record is None:
-                admitted = self._admission.admit(query, len(data), origin, self._now, self._wall)
+                admitted = self._admission.admit(query, len(data), origin, self.now, self.wall)
                 if not isinstance(admitted, Record):
                     return admitted
                 record = admitted
             return self._admission.reject(query, origin) if isinstance(query, Reject) else self._serve(query, data, origin, record)
         except Exception as error:  # a fault of ours must cost one client one answer, and nobody else anything
-            return self._guard(error, parse_query(data))
+            return self.guard(error, parse_query(data))
 
     # The stages
 
@@ -244,33 +251,24 @@ class Pipeline:
         """Look among the finished replies, judge, do what the verdict says."""
         edns = query.edns
         if edns is not None and edns.mac is not None:
-            record = self._admission.behind(record, edns.mac, origin, self._now, self._wall)
-        if not record.view.is_current or record.policy.valid_until <= self._wall:
-            self._clients.refresh(origin.scope, record, origin.local, self._wall)
+            record = self._admission.behind(record, edns.mac, origin, self.now, self.wall)
+        if not record.view.is_current or record.policy.valid_until <= self.wall:
+            self._clients.refresh(origin.scope, record, origin.local, self.wall)
         raw = canonical_query(query)
         is_plain = raw == data[2:]
         if raw is not None and (record.view.base is not None or not is_plain):
-            reply = self._replies.find(query, origin, record, raw, int(self._now), self.touch)
+            reply = self._replies.find(query, origin, record, raw, int(self.now), self.touch)
             if reply is not None:
                 return reply
         ask = Ask(self, query, origin, record, raw, is_plain)
-        key, qtype = query.key, query.qtype
-        if self._names.may_hold(key):
-            return self._carry_out(ask, self._judge(ask))
-        verdict = self._snapshot.judge(key, qtype, record.policy)
-        if isinstance(verdict, Pass) and qtype != _ANY:
-            ask.verdict = verdict
-            ask.epoch = self._epoch
-            found = self._resolution.look_up(ask, query, self._now)
-            return found if found is PENDING else self._settle(ask, found)
-        return self._carry_out(ask, verdict)
+        return self._carry_out(ask, self._judge(ask))
 
     def _judge(self, ask: Ask) -> Verdict:
         """Line 1 of the judgement (own names, records, special-use names), then the policy."""
         query = ask.query
         key = query.key
         if self._names.may_hold(key):
-            own = self._own.answer(ask, self._snapshot, self._wall)
+            own = self._own.answer(ask, self._snapshot, self.wall)
             if own is not None:
                 ask.is_plain = False
                 return own
@@ -311,19 +309,15 @@ class Pipeline:
         if query.qtype != Qtype.A and query.qtype != Qtype.AAAA:
             return self._reply(ask, self._outcomes.rewrite(query, ask.origin.transport, verdict, (), OWN_TTL))
         try:
-            question = wire_from_text(verdict.target) + query.question[-4:]
+            ask.target = target = target_query(query, verdict.target)
         except InvalidName:
             # A target made of the query name may be too long; the real answer is never given instead (RFC 6672 §2.2).
             return self._replies.error(ask, Rcode.YXDOMAIN)
-        flags = query.flags & (Flag.RD | Flag.CD)
-        target = parse_query(b"\0\0" + flags.to_bytes(2, "big") + b"\0\1\0\0\0\0\0\0" + question)
-        assert isinstance(target, Query)
-        ask.target = target
         return self._look_up(ask, target)
 
     def _look_up(self, ask: Ask, query: Query) -> bytes | Pending | None:
-        ask.epoch = self._epoch
-        found = self._resolution.look_up(ask, query, self._now)
+        ask.epoch, ask.view = self.epoch, ask.record.view
+        found = self._resolution.look_up(ask, query, self.now)
         return PENDING if found is PENDING else self._settle(ask, found)
 
     def _settle(self, ask: Ask, found: Cached | UpstreamFailure | Unasked) -> bytes | Pending | None:
@@ -340,38 +334,40 @@ class Pipeline:
         """What a query waited for is there."""
         try:
             now = self._loop.time()
-            if self._cells[0] != self._epoch or now - self._now > _RECENT_SECONDS:
+            if self._cells[0] != self.epoch or now - self.now > RECENT_SECONDS:
                 self.begin()
             else:
-                self._now = now
-            found = self._resolution.take(ask.cache_key, (ask.target or ask.query).key, outcome, self._now)
+                self.now = now
+            found = self._resolution.take(ask.cache_key, (ask.target or ask.query).key, outcome, self.now)
             if ask.is_answered:
                 return
-            record = ask.record
-            holds = ask.epoch == self._epoch and record.view.is_current and record.policy.valid_until > self._wall
-            reply = self._finish(ask, found) if holds and isinstance(found, Cached) else self._go_on(ask, found)
+            reply = self._finish(ask, found) if self._holds(ask) and isinstance(found, Cached) else self._go_on(ask, found)
         except Exception as error:  # as in `answer_now`
-            reply = self._guard(error, ask.query)
+            reply = self.guard(error, ask.query)
         self._send(ask, reply)
+
+    def _holds(self, ask: Ask) -> bool:
+        """Whether the policy that let a query through is still the one of its client."""
+        record = ask.record
+        return ask.epoch == self.epoch and record.view is ask.view and ask.view.is_current and record.policy.valid_until > self.wall
 
     def is_slow(self, ask: Ask) -> None:
         """The upstreams take long, or none is alive: give the stale answer now and let the question go on."""
         try:
             self.begin()
-            stale = self._resolution.stale(ask.cache_key, self._now)
+            stale = self._resolution.stale(ask.cache_key, self.now)
             if stale is None or ask.is_answered:
                 return
             reply = self._go_on(ask, stale, is_stale=True)
         except Exception as error:  # as in `answer_now`
-            reply = self._guard(error, ask.query)
+            reply = self.guard(error, ask.query)
         self._send(ask, reply)
 
     def _go_on(self, ask: Ask, found: Cached | UpstreamFailure, is_stale: bool = False) -> bytes | Pending | None:
         """Judge again if the policy has changed while the query waited, then reply."""
-        record = ask.record
-        if ask.epoch != self._epoch or not record.view.is_current or record.policy.valid_until <= self._wall:
-            self._clients.refresh(ask.origin.scope, record, ask.origin.local, self._wall)
-            ask.epoch = self._epoch
+        if not self._holds(ask):
+            self._clients.refresh(ask.origin.scope, ask.record, ask.origin.local, self.wall)
+            ask.epoch, ask.view = self.epoch, ask.record.view
             verdict = self._judge(ask)
             if verdict != ask.verdict:
                 ask.target = None
@@ -420,12 +416,12 @@ class Pipeline:
             body = fix_ttl(answer, STALE_TTL)
             ask.is_plain = False
         elif body:
-            age = int(self._now) - int(cached.stored)
+            age = int(self.now) - int(cached.stored)
             if age or max(answer.ttls) > ttl_max:
                 body = age_body(answer, age, ttl_max)
         note = note_passage(policy, verdict, query.key)
         tally = self._tallies.plain(transport, query.qtype, answer.rcode)
-        return self._replies.give(ask, answer, body, tally, errors, note, expires, cached, ttl_max, int(self._now))
+        return self._replies.give(ask, answer, body, tally, errors, note, expires, cached, ttl_max, int(self.now))
 
     def _finish_rewrite(self, ask: Ask, verdict: Rewrite, cached: Cached, is_stale: bool) -> bytes | None:
         """The addresses of a rewrite's target, under the alias."""
@@ -434,7 +430,7 @@ class Pipeline:
             reply = self._fall_back(ask)
             if reply is not None:
                 return reply
-        left = STALE_TTL if is_stale else max(1, int(cached.expires - self._now))
+        left = STALE_TTL if is_stale else max(1, int(cached.expires - self.now))
         ttl = min(left, verdict.ttl_max, self._ttl_max)
         expires = int(cached.expires)
         ask.is_plain = ask.is_plain and not is_stale
@@ -458,7 +454,7 @@ class Pipeline:
         if inspect_failure(failure) is not None and ask.target is None:
             ask.is_plain = False
             return self._reply(ask, self._outcomes.upstream_block(query, transport, OWN_TTL, failure.errors or UPSTREAM_BLOCK))
-        stale = self._resolution.stale(ask.cache_key, self._now)
+        stale = self._resolution.stale(ask.cache_key, self.now)
         if stale is not None:
             self._exhausted_stale.n += 1
             return self._finish(ask, stale, is_stale=True)
@@ -469,12 +465,12 @@ class Pipeline:
         return self._replies.error(ask, failure.rcode, failure.ede)
 
     def _reply(self, ask: Ask, outcome: Outcome) -> bytes:
-        return self._replies.reply(ask, outcome, int(self._now))
+        return self._replies.reply(ask, outcome, int(self.now))
 
-    def _guard(self, error: Exception, query: Query | Reject | None) -> bytes | None:
+    def guard(self, error: Exception, query: Query | Reject | None) -> bytes | None:
         """A fault of ours: say so in the log, at most once a minute, and tell the client that it was not its fault."""
-        if self._now - self._faulted_at > _FAULT_SECONDS:
-            self._faulted_at = self._now
+        if self.now - self._faulted_at > _FAULT_SECONDS:
+            self._faulted_at = self.now
             log.error("a query could not be answered", extra={"event": "pipeline.fault"}, exc_info=error)
         return compose_error(query, Rcode.SERVFAIL, _FAULT) if isinstance(query, Query) else None
 
@@ -482,7 +478,7 @@ class Pipeline:
 
     def _notice(self, record: Record) -> None:
         """A source was met for the first time, or was used since the sweep last saw it."""
-        self._activity.seen(record.address, record.policy, self._wall, client=record.match.client_id, mac=record.mac)
+        self._activity.seen(record.address, record.policy, self.wall, client=record.match.client_id, mac=record.mac)
 
     def _work(self) -> None:
         """One slice of what has to be done between queries."""

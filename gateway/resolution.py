@@ -48,12 +48,12 @@ class Resolution:
         rebinding_allow: tuple[str, ...],
         misses_per_client: int,
     ) -> None:
-        self._cache = cache
-        self._resolver = resolver
+        self.cache = cache
+        self.resolver = resolver
         self._counters = counters
         self._loop = loop
         self._allow = rebinding_allow
-        self._most_waiting = misses_per_client
+        self.most_waiting = misses_per_client
         self._last_answer: Answer | None = None
         self._last_entry: Cached | None = None
         outcomes = ("hit", "miss", "stale", "negative", "failure", "prefetch")
@@ -63,14 +63,14 @@ class Resolution:
 
     def is_routed(self, key: str) -> bool:
         """Whether the operator has named servers of its own for the name."""
-        return self._resolver.group_of(key) != 0
+        return self.resolver.group_of(key) != 0
 
     def look_up(self, ask: Ask, query: Query, now: float) -> Cached | UpstreamFailure | Unasked | Pending:
         """The cached answer to `query` (the ask's own, or that for the target of its rewrite), how it just failed, or PENDING: the
         upstreams are asked and call the ask back."""
-        group = self._resolver.group_of(query.key)
+        group = self.resolver.group_of(query.key)
         ask.cache_key = cache_key = question_key(query, group)
-        cached = self._cache.get(cache_key, now)
+        cached = self.cache.get(cache_key, now)
         if cached is not None:
             if cached.answer.negative:
                 self._negatives.n += 1
@@ -81,22 +81,26 @@ class Resolution:
             return cached
         if not query.flags & _RD:
             return Unasked.NO_RECURSION
-        failure = self._cache.failure(cache_key, now)
+        failure = self.cache.failure(cache_key, now)
         if failure is not None:
             self._failures.n += 1
             return failure
         record = ask.record
-        if record.waiting >= self._most_waiting:
+        if record.waiting >= self.most_waiting:
             return _TOO_MANY
         self._misses.n += 1
         record.waiting += 1
-        self._resolver.ask(query, group, ask.done, ask.slow if self._cache.stale(cache_key, now) is not None else None)
+        self.resolver.ask(query, group, ask.done, ask.slow if self.cache.stale(cache_key, now) is not None else None)
         return PENDING
+
+    def missed(self) -> None:
+        """Count a question that is asked of the upstreams the short way."""
+        self._misses.n += 1
 
     def take(self, cache_key: Key, key: str, outcome: Answer | UpstreamFailure, now: float) -> Cached | UpstreamFailure:
         """Inspect and keep what came for a question; `key` is the index key of its name."""
         if not isinstance(outcome, Answer):
-            self._cache.put_failure(cache_key, outcome, now)
+            self.cache.put_failure(cache_key, outcome, now)
             return outcome
         if outcome is self._last_answer and self._last_entry is not None:
             return self._last_entry
@@ -104,12 +108,12 @@ class Resolution:
         if not isinstance(answer, Answer):
             answer = _emptied(outcome, UPSTREAM_BLOCK if isinstance(answer, UpstreamBlock) else REBINDING)
         self._last_answer = outcome
-        self._last_entry = entry = self._cache.put(cache_key, answer, now)
+        self._last_entry = entry = self.cache.put(cache_key, answer, now)
         return entry
 
     def stale(self, cache_key: Key, now: float) -> Cached | None:
         """What may be given when no upstream answers."""
-        cached = self._cache.stale(cache_key, now)
+        cached = self.cache.stale(cache_key, now)
         if cached is not None:
             self._stales.n += 1
         return cached
@@ -117,8 +121,8 @@ class Resolution:
     def prefetch(self, query: Query) -> None:
         """Ask again for what is popular and about to expire."""
         self._prefetches.n += 1
-        group = self._resolver.group_of(query.key)
-        self._resolver.ask(query, group, partial(self._prefetched, question_key(query, group), query.key))
+        group = self.resolver.group_of(query.key)
+        self.resolver.ask(query, group, partial(self._prefetched, question_key(query, group), query.key))
 
     def _prefetched(self, cache_key: Key, key: str, outcome: Answer | UpstreamFailure) -> None:
         self.take(cache_key, key, outcome, self._loop.time())
@@ -130,12 +134,12 @@ class Resolution:
     def flush(self, key: str | None) -> int:
         """Forget what is known of a name and all below it (index key), or everything; how many answers went."""
         self._last_answer = None
-        return self._cache.flush(key)
+        return self.cache.flush(key)
 
     def measure(self) -> None:
         """Bring the gauges up to date."""
-        self._counters.set(CACHE_ENTRIES, (), len(self._cache))
-        self._counters.set(CACHE_BYTES, (), self._cache.bytes)
+        self._counters.set(CACHE_ENTRIES, (), len(self.cache))
+        self._counters.set(CACHE_BYTES, (), self.cache.bytes)
 
 
 def _emptied(answer: Answer, label: tuple[tuple[int, str], ...]) -> Answer:

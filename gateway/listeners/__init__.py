@@ -13,11 +13,14 @@ RFC 1035 §4.2, 5358, 6891 §6.2.3 (never fragment on purpose), 7766, 9210, 9715
 from __future__ import annotations
 
 import enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.answers import Entry
 from gateway.clients import Record
 from gateway.query import Origin
+
+if TYPE_CHECKING:
+    from gateway.plain import Late, PlainAsk
 
 
 class Pending(enum.Enum):
@@ -38,6 +41,11 @@ class Front(Protocol):
     def touch(self, record: Record, entry: Entry, raw: bytes, second: int) -> bytes | None:
         """A hit that was not rendered this second, or that has to be noted: the reply behind its id; None when the entry is no longer
         good.
+        """
+
+    def ask_plain(self, raw: bytes, record: Record, listener: Late) -> PlainAsk | None:
+        """Ask the upstreams for an ordinary query (behind its id) of a client that has paid for it; the listener adds its id and handle.
+        None for every other query: `answer_now` has it then.
         """
 
     def answer_now(self, data: bytes, origin: Origin) -> bytes | Pending | None:

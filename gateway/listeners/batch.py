@@ -134,6 +134,7 @@ class _Ring:
         self.local = (control_at + 16, control_at + 32) if is_v6 else (control_at + 20, control_at + 24)
         first = 8 if is_v6 else 4
         last = (link + 4 if is_v6 else control_at + 28) if with_local else (28 if is_v6 else 8)
+        self.key = slice(first, last)
         self.keys = [slice(name.start + first, name.start + last) for name in self.names]
 
 
@@ -159,7 +160,7 @@ class BatchListener:
         self._sendmmsg = libc.sendmmsg
         self._ring = _Ring(sock.family, self._with_local)
         self._late_ring = _Ring(sock.family, self._with_local)
-        self._late: list[tuple[Origin, bytes]] = []
+        self._late: list[tuple[bytes, bytes]] = []
         self._dirty = 0
         self._waiting = 0
         self._receive_errors = counters.cell(RECEIVE_ERRORS)
@@ -211,6 +212,7 @@ class BatchListener:
         front = self._front
         second = front.begin()
         touch = front.touch
+        ask_plain = front.ask_plain
         memory = ring.memory
         sizes = ring.sizes
         find = self._scope.records.get
@@ -240,6 +242,14 @@ class BatchListener:
                             memory[base:end] = reply
                             sizes[slot] = end - base + 2
                             continue
+                    else:
+                        plain = ask_plain(raw, record, self)
+                        if plain is not None:
+                            plain.ident = memory[base : base + 2]
+                            plain.handle = memory[ring.addresses[slot]]
+                            self._waiting += 1
+                            holes.append(slot)
+                            continue
                 else:
                     record = None
             size = self._answer(slot, base, length, record)
@@ -261,19 +271,9 @@ class BatchListener:
             return 0
         ring = self._ring
         memory = ring.memory
-        source = peer = memory[ring.keys[slot]]
-        local = None
-        if self._with_local or self._is_v6:
-            at = ring.names[slot].start
-            first, last = ring.address
-            peer = memory[at + first : at + last]
-            if self._with_local:
-                first, last = ring.local
-                local = memory[at + first : at + last]
-        origin = Origin(_UDP, peer, 0, self._scope, source, local, None, self._send_late, None, record)
+        origin = self.origin_of(memory[ring.addresses[slot]], record)
         reply = self._front.answer_now(memory[base : base + length], origin)
         if reply is PENDING:
-            origin.handle = memory[ring.addresses[slot]]
             self._waiting += 1
             return 0
         if reply is None:
@@ -281,6 +281,19 @@ class BatchListener:
         size = len(reply)
         memory[base : base + size] = reply
         return size
+
+    def origin_of(self, handle: bytes, record: Record | None) -> Origin:
+        """Where a datagram came from, read from the address and control message of its slot."""
+        ring = self._ring
+        source = peer = handle[ring.key]
+        local = None
+        if self._with_local or self._is_v6:
+            first, last = ring.address
+            peer = handle[first:last]
+            if self._with_local:
+                first, last = ring.local
+                local = handle[first:last]
+        return Origin(_UDP, peer, 0, self._scope, source, local, None, self._send_late, handle, record)
 
     def _clear_links(self, count: int) -> None:
         """The way back may be another link than the way here; only a link-local address is bound to its link."""
@@ -315,15 +328,22 @@ class BatchListener:
                 return
 
     def _send_late(self, origin: Origin, reply: bytes | None) -> None:
+        """Take a reply that was not ready in its batch, or None for silence."""
+        if reply is None:
+            self._waiting -= 1
+        else:
+            self.send_later(origin.handle, reply)
+
+    def send_later(self, handle: bytes, reply: bytes) -> None:
         """Take a reply that was not ready in its batch; it leaves with the others of this turn of the loop."""
         self._waiting -= 1
-        if reply is None or self._is_closed:
+        if self._is_closed:
             return
         late = self._late
         if len(late) >= MOST_LATE:
             self._full.n += 1
             return
-        late.append((origin, reply))
+        late.append((handle, reply))
         if len(late) == 1:
             self._loop.call_soon(self._flush)
 
@@ -337,8 +357,8 @@ class BatchListener:
         sizes = ring.sizes
         for start in range(0, len(late), SLOTS):
             part = late[start : start + SLOTS]
-            for slot, (origin, reply), base, address in zip(range(SLOTS), part, ring.bases, ring.addresses, strict=False):
-                memory[address] = origin.handle
+            for slot, (handle, reply), base, address in zip(range(SLOTS), part, ring.bases, ring.addresses, strict=False):
+                memory[address] = handle
                 size = len(reply)
                 memory[base : base + size] = reply
                 sizes[slot] = size

@@ -5,7 +5,7 @@ reports to its observer; it knows nothing of clients, policy or other upstreams.
 joins identical questions, chooses who is asked, counts attempts and calls back. The pipeline imports `selector`; nobody else in `gateway`
 imports this package, `metrics` reads `Tally`.
 
-To add one more transport: a file with a class that satisfies `Upstream`, and its scheme in `selector.Resolver._open`.
+To add one more transport: a file with a class that satisfies `Upstream`, and its scheme in `opening.open_upstream`.
 
 RFC 1035, 5452 (matching, ports and ids), 5625 (proxies), 7766, 7858, 8310, 8484, 9520 (failures are remembered).
 """
@@ -19,7 +19,7 @@ from typing import ClassVar, Final, Protocol
 
 from gateway.query import Answer
 from gateway.settings import UpstreamAddress
-from gateway.upstreams.exchange import Exchange
+from gateway.upstreams.exchange import Exchange, Plain
 from gateway.wire.constants import Ede, Rcode
 
 # How an attempt and a question can fail -------------------------------------------------------------------------------------------
@@ -277,8 +277,10 @@ class Upstream(Protocol):
     tally: Tally
     is_encrypted: bool
     is_stream: bool
+    takes_plain: bool
+    """Whether `send` takes questions that are not whole."""
 
-    def send(self, exchange: Exchange) -> None:
+    def send(self, exchange: Exchange | Plain) -> None:
         """Ask. Never blocks and never reports before it returns; questions of one turn of the loop leave together."""
 
     def expire(self, now: float) -> None:

@@ -6,7 +6,7 @@ RFC 6891 (our own OPT, never the client's), 7830 and 8467 (padding towards encry
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.query import Answer, Key, Query, name_in
 from gateway.wire.constants import UDP_SIZE
@@ -17,13 +17,34 @@ if TYPE_CHECKING:
 OnDone = Callable[["Answer | UpstreamFailure"], None]
 OnSlow = Callable[[], None]
 
-_HEADERS: Final = tuple(flags + b"\0\1\0\0\0\0\0\1" for flags in (b"\x01\x00", b"\x01\x10"))
+HEADERS: Final = tuple(flags + b"\0\1\0\0\0\0\0\1" for flags in (b"\x01\x00", b"\x01\x10"))
 """Behind the id: RD (and CD), one question, one additional record."""
-_BARE_HEADERS: Final = tuple(flags + b"\0\1\0\0\0\0\0\0" for flags in (b"\x01\x00", b"\x01\x10"))
-_OPTS: Final = tuple(b"\0\0\x29" + UDP_SIZE.to_bytes(2, "big") + b"\0\0" + flags + b"\0\0" for flags in (b"\0\0", b"\x80\0"))
-_PADDED_OPTS: Final = tuple(opt[:-2] for opt in _OPTS)
+BARE_HEADERS: Final = tuple(flags + b"\0\1\0\0\0\0\0\0" for flags in (b"\x01\x00", b"\x01\x10"))
+OPTS: Final = tuple(b"\0\0\x29" + UDP_SIZE.to_bytes(2, "big") + b"\0\0" + flags + b"\0\0" for flags in (b"\0\0", b"\x80\0"))
+_PADDED_OPTS: Final = tuple(opt[:-2] for opt in OPTS)
 _PADDING_BLOCK: Final = 128
 """RFC 8467 §4.1: block length of padded queries."""
+
+
+class Plain(Protocol):
+    """A question of one client that is an exchange only when something out of the ordinary happens to it (`gateway.plain`)."""
+
+    @property
+    def is_plain(self) -> bool: ...
+    @property
+    def is_finished(self) -> bool: ...
+
+    key: Key
+    question: bytes
+    tail: bytes
+    started: float
+    upstream: Upstream
+
+    def whole(self) -> Exchange:
+        """The exchange it is from now on."""
+
+    def take(self, data: bytes, upstream: Upstream, now: float) -> bool:
+        """Be answered by a message that matches; False when it takes an exchange to understand it."""
 
 
 class Exchange:
@@ -41,7 +62,7 @@ class Exchange:
         self.do = do = query.do
         self.cd = cd = query.cd
         self.group = group
-        self.tail = _HEADERS[cd] + question + _OPTS[do]
+        self.tail = HEADERS[cd] + question + OPTS[do]
         """The message behind its id."""
         self.started = started
         self.done: OnDone | None = done
@@ -59,6 +80,16 @@ class Exchange:
         self.decliners: tuple[Upstream, ...] = ()
         self.evidence: tuple[Evidence, ...] = ()
 
+    is_plain = False
+
+    def whole(self) -> Exchange:
+        """Itself."""
+        return self
+
+    def take(self, data: bytes, upstream: Upstream, now: float) -> bool:
+        """Whole questions are answered by their resolver."""
+        return False
+
     def fold(self) -> None:
         """Write the next attempt in lower case."""
         lower = name_in(self.key) + self.question[-4:]
@@ -72,13 +103,13 @@ class Exchange:
         self._compose()
 
     def _compose(self) -> None:
-        self.tail = _BARE_HEADERS[self.cd] + self.question if self.is_bare else _HEADERS[self.cd] + self.question + _OPTS[self.do]
+        self.tail = BARE_HEADERS[self.cd] + self.question if self.is_bare else HEADERS[self.cd] + self.question + OPTS[self.do]
 
     def padded(self) -> bytes:
         """The message behind its id, padded to whole blocks of 128 octets: for encrypted upstreams."""
         if self.is_bare:
             return self.tail
-        head = _HEADERS[self.cd] + self.question + _PADDED_OPTS[self.do]
+        head = HEADERS[self.cd] + self.question + _PADDED_OPTS[self.do]
         fill = -(2 + len(head) + 2 + 4) % _PADDING_BLOCK
         return head + (fill + 4).to_bytes(2, "big") + b"\0\x0c" + fill.to_bytes(2, "big") + bytes(fill)
 

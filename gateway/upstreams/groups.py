@@ -42,6 +42,15 @@ class Group:
             return None
         return left[0] if self._is_ordered else min(left, key=_rank)
 
+    def is_alone(self) -> bool:
+        """Whether the next question is for the best one alone; it is counted if so. Else `companion` says who is asked with it."""
+        if self._is_single or self._is_ordered:
+            return True
+        if self._strategy == "parallel" or (self._asked + 1) % EXPLORE_EVERY == 0:
+            return False
+        self._asked += 1
+        return True
+
     def companion(self) -> Upstream | None:
         """Who is asked together with the best one: the next best with `parallel`, now and then another one with `fastest`."""
         best = self.best

@@ -17,7 +17,7 @@ from typing import Final
 from gateway.errors import UpstreamError
 from gateway.settings import UpstreamAddress
 from gateway.upstreams import Fault, Health, Observer, Tally
-from gateway.upstreams.exchange import Exchange
+from gateway.upstreams.exchange import Exchange, Plain
 from gateway.wire.message import parse_answer
 
 CONNECTIONS: Final = 4
@@ -140,6 +140,7 @@ class PooledUpstream(ABC):
     """One server over kept connections. Reports to its observer; retries are the resolver's business."""
 
     is_stream = True
+    takes_plain = False
 
     def __init__(
         self,
@@ -177,9 +178,9 @@ class PooledUpstream(ABC):
 
     # Sending
 
-    def send(self, exchange: Exchange) -> None:
+    def send(self, exchange: Exchange | Plain) -> None:
         """Ask; leaves with the other questions of this turn of the loop."""
-        self._batch.append(exchange)
+        self._batch.append(exchange.whole())
         if len(self._batch) == 1:
             self._loop.call_soon(self._flush)
 

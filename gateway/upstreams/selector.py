@@ -33,15 +33,12 @@ from gateway.upstreams import (
     Upstream,
     UpstreamFailure,
 )
-from gateway.upstreams.bootstrap import Locator
 from gateway.upstreams.conclusion import conclude
 from gateway.upstreams.datagrams import make_ring
-from gateway.upstreams.exchange import Exchange, OnDone, OnSlow
+from gateway.upstreams.exchange import Exchange, OnDone, OnSlow, Plain
 from gateway.upstreams.groups import Group, Routes
-from gateway.upstreams.pool import Locate
+from gateway.upstreams.opening import open_upstream
 from gateway.upstreams.stream import StreamUpstream
-from gateway.upstreams.tls import make_context, read_pin
-from gateway.upstreams.udp import UdpUpstream
 from gateway.wire.constants import Qtype, Rcode
 
 MAX_SENDS: Final = 3
@@ -108,7 +105,7 @@ class Resolver:
         plain = [upstream for address, upstream in self._upstreams.items() if address.address and not upstream.is_encrypted]
         self._plain = len(self._groups)
         self._groups.append(Group(plain, "ordered"))
-        self._flying: dict[Key, Exchange] = {}
+        self._flying: dict[Key, Exchange | Plain] = {}
         self._parked: list[Exchange] = []
         self._lingering: list[Exchange] = []
         self._again: deque[tuple[float, Exchange, Upstream]] = deque()
@@ -129,14 +126,14 @@ class Resolver:
         """
         key = question_key(query, group)
         flying = self._flying
-        exchange = flying.get(key)
-        now = self._loop.time()
-        self._last_ask = now
-        if exchange is not None:
+        flown = flying.get(key)
+        self._last_ask = now = self._loop.time()
+        if flown is not None:
+            exchange = flown.whole()
             self._join(exchange, on_done)
         else:
             if len(flying) >= self._in_flight:
-                self._finish(flying[next(iter(flying))], Overload())
+                self._finish(flying[next(iter(flying))].whole(), Overload())
             exchange = flying[key] = Exchange(key, query, group, now, on_done)
             self._begin(exchange, self._groups[group], now)
             if not self._is_awake:
@@ -144,13 +141,49 @@ class Resolver:
         if on_slow is not None:
             self._watch(exchange, on_slow, now)
 
+    def ask_plain(self, plain: Plain, name: str, now: float) -> bool:
+        """Ask the best upstream of the default group for a plain question; `name` is the index key of its name. False when the question has
+        to be asked the long way: it is under way already, has a route, needs another transport or several upstreams, or there is no room.
+        """
+        flying = self._flying
+        group = self._groups[0]
+        best = group.best
+        if plain.key in flying or best is None or not best.takes_plain or len(flying) >= self._in_flight or not group.is_alone():
+            return False
+        if self._routes.suffixes and self._routes.group_of(name):
+            return False
+        self._last_ask = now
+        flying[plain.key] = plain
+        plain.upstream = best
+        best.send(plain)
+        if not self._is_awake:
+            self._wake()
+        return True
+
+    def settle_plain(self, plain: Plain, upstream: Upstream, now: float) -> bool:
+        """A plain question has its answer; False when there is more to do for it than to let go of it."""
+        health = upstream.health
+        if health.is_down:
+            return False
+        if health.last_good != now:
+            health.was_good(now)
+        del self._flying[plain.key]
+        return True
+
+    def replace_plain(self, plain: Plain, exchange: Exchange) -> None:
+        """Carry on with a plain question, sent once, as an exchange."""
+        exchange.sends = exchange.open = 1
+        exchange.tried = (plain.upstream,)
+        self._flying[plain.key] = exchange
+
+    @property
+    def strips_ad(self) -> bool:
+        """Whether no upstream's AD bit is passed on."""
+        return not self._trusted
+
     def is_reachable(self, group: int) -> bool:
         """Whether any upstream of the group is held for alive."""
         return self._groups[group].best is not None
-
-    def is_routed(self, group: int) -> bool:
-        """Whether the group belongs to a route, whose names may lead to private addresses."""
-        return group > 0
 
     @property
     def in_flight(self) -> int:
@@ -174,35 +207,18 @@ class Resolver:
 
     def _give_up(self) -> None:
         for exchange in list(self._flying.values()):
-            self._finish(exchange, Overload())
+            self._finish(exchange.whole(), Overload())
 
     # Beginning
 
     def _find(self, servers: Iterable[UpstreamAddress]) -> list[Upstream]:
         for address in servers:
             if address not in self._upstreams:
-                self._upstreams[address] = self._open(address)
+                self._upstreams[address] = open_upstream(address, self, self._loop, self._ring, self._authorities, self._ask_unencrypted)
         return [self._upstreams[address] for address in dict.fromkeys(servers)]
 
-    def _open(self, address: UpstreamAddress) -> Upstream:
-        match address.scheme:
-            case "udp":
-                return UdpUpstream(address, self, self._loop, self._ring)
-            case "tcp":
-                return StreamUpstream(address, self, self._loop)
-            case "tls":
-                tls = make_context(address, self._authorities)
-                return StreamUpstream(address, self, self._loop, tls, self._locator(address), read_pin(address.path))
-            case "https":
-                # Imported here: HTTP/2 is for those who use it.
-                from gateway.upstreams.doh import DohUpstream
-
-                return DohUpstream(address, self, self._loop, make_context(address, self._authorities), self._locator(address))
-
-    def _locator(self, address: UpstreamAddress) -> Locate | None:
-        if address.address:
-            return None
-        return Locator(address.name, lambda query, on_done: self.ask(query, self._plain, on_done), self._loop).locate
+    def _ask_unencrypted(self, query: Query, on_done: OnDone) -> None:
+        self.ask(query, self._plain, on_done)
 
     def _begin(self, exchange: Exchange, group: Group, now: float) -> None:
         best = group.best
@@ -454,7 +470,8 @@ class Resolver:
             exchange = flying[next(iter(flying))]
             if now < exchange.started + self._patience + SLOW:
                 return
-            self._finish(exchange, conclude(exchange, self._groups[exchange.group].upstreams, now))
+            whole = exchange.whole()
+            self._finish(whole, conclude(whole, self._groups[whole.group].upstreams, now))
 
     def _say_slow(self, exchange: Exchange) -> None:
         watchers = exchange.slow

@@ -18,7 +18,7 @@ from gateway.errors import UpstreamError
 from gateway.settings import UpstreamAddress
 from gateway.upstreams import Fault, Health, Observer, Tally
 from gateway.upstreams.datagrams import SLOTS, Ring
-from gateway.upstreams.exchange import Exchange
+from gateway.upstreams.exchange import Exchange, Plain
 from gateway.wire.message import parse_answer
 
 LANES: Final = 64
@@ -31,7 +31,7 @@ RECEIVE_BUFFER: Final = 1 << 20
 LATE: Final = 6.0
 """How long after its sending a question may still be answered, in seconds."""
 
-_Pending = tuple[float, Exchange, bytes]
+_Pending = tuple[float, "Exchange | Plain", bytes]
 
 
 class _Lane:
@@ -56,6 +56,7 @@ class UdpUpstream:
 
     is_encrypted = False
     is_stream = False
+    takes_plain = True
 
     def __init__(self, address: UpstreamAddress, observer: Observer, loop: asyncio.AbstractEventLoop, ring: Ring) -> None:
         self.address = address
@@ -68,12 +69,12 @@ class UdpUpstream:
         self._family = socket.AF_INET6 if ":" in address.address else socket.AF_INET
         self._lanes: list[_Lane | None] = [None] * LANES
         self._spent: list[_Lane] = []
-        self._batch: list[Exchange] = []
+        self._batch: list[Exchange | Plain] = []
         self._is_closed = False
 
     # Sending
 
-    def send(self, exchange: Exchange) -> None:
+    def send(self, exchange: Exchange | Plain) -> None:
         """Ask; leaves with the other questions of this turn of the loop."""
         batch = self._batch
         batch.append(exchange)
@@ -185,10 +186,20 @@ class UdpUpstream:
                 if entry is None:
                     failures[Fault.MISMATCH] += 1
                     continue
-            sent_at, exchange, question = entry
+            sent_at, asked, question = entry
             if data[4:6] != b"\0\1" or data[2] & 0xF8 != 0x80 or not data.startswith(question, 12):
                 failures[Fault.MISMATCH] += 1
                 continue
+            if asked.is_plain and not data[2] & 0x02 and not is_overdue and asked.take(data, self, now):
+                del pending[number]
+                if sent_at != batch_sent:
+                    if count:
+                        self._took(now - batch_sent, count, now)
+                    batch_sent = sent_at
+                    count = 0
+                count += 1
+                continue
+            exchange = asked.whole()
             if data[2] & 0x02:
                 del (lane.overdue if is_overdue else pending)[number]
                 self.health.replied(now - sent_at, now)
@@ -272,7 +283,8 @@ class UdpUpstream:
             self._miss(exchange, sent_at, now, Fault.TIMEOUT, "")
         self._close(lane)
 
-    def _miss(self, exchange: Exchange, sent_at: float, now: float, fault: Fault, detail: str) -> None:
+    def _miss(self, asked: Exchange | Plain, sent_at: float, now: float, fault: Fault, detail: str) -> None:
+        exchange = asked.whole()
         if self.health.missed(sent_at, now, fault):
             self._observer.went_down(self, now)
         if not exchange.is_finished:

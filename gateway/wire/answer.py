@@ -136,10 +136,9 @@ def parse_answer(data: bytes, question: bytes, do: bool = False) -> Answer:
     if flags & _RESPONSE != 0x8000 or qdcount != 1:
         raise UpstreamError("not a response")
     start = 12 + len(question)
-    if not nscount and arcount <= 1 and not flags & _RCODE:
-        simple = _parse_addresses(data, question, start, ancount, arcount, flags)
-        if simple is not None:
-            return simple
+    simple = parse_addresses(data, question)
+    if simple is not None:
+        return simple
     sent = data[12:start]
     if sent != question and (sent[-4:] != question[-4:] or sent[:-4].lower() != question[:-4].lower()):
         raise UpstreamError("an answer to another question")
@@ -175,15 +174,18 @@ _ADDRESS_SHAPES: Final = {
 }
 
 
-def _parse_addresses(data: bytes, question: bytes, start: int, count: int, arcount: int, flags: int) -> Answer | None:
-    """The most frequent answer by far, read in one go: addresses of the very name, an OPT without options; None for every other."""
+def parse_addresses(data: bytes, question: bytes) -> Answer | None:
+    """The most frequent answer by far, read in one go: addresses of the very name, an OPT without options; None for every other. That the
+    message is a response is the caller's to check."""
     shape = _ADDRESS_SHAPES.get(question[-4:])
-    if shape is None or not 1 <= count <= 16:
+    start = 12 + len(question)
+    _, flags, _, count, nscount, arcount = _HEADER.unpack_from(data)
+    if shape is None or not 1 <= count <= 16 or nscount or arcount > 1 or flags & _RCODE:
         return None
     kind, layout, width, one = shape
     size = 12 + width
     end = start + count * size
-    if not data.startswith(question, 12) or len(data) < end or (arcount and not _is_plain_opt(data[end:])):
+    if not data.startswith(question, 12) or len(data) < end or (arcount and not is_plain_opt(data[end:])):
         return None
     ad = flags & _AD != 0
     if count == 1:
@@ -207,8 +209,18 @@ def _parse_addresses(data: bytes, question: bytes, start: int, count: int, arcou
     return Answer(0, ad, body, count, 0, offsets, (least,) * count, ((len(body), count, 0),), facts, (), least)
 
 
+def address_answer(body: bytes, ttl: int) -> Answer:
+    """The answer whose body holds nothing but addresses of the name asked for, all with this TTL."""
+    size = 12 + (body[10] << 8 | body[11])
+    length = len(body)
+    addresses = tuple([body[at + 12 : at + size] for at in range(0, length, size)])
+    count = len(addresses)
+    offsets = tuple(range(6, length, size))
+    return Answer(0, False, body, count, 0, offsets, (ttl,) * count, ((length, count, 0),), AnswerFacts((), addresses), (), ttl)
+
+
 @lru_cache(maxsize=256)
-def _is_plain_opt(record: bytes) -> bool:
+def is_plain_opt(record: bytes) -> bool:
     """Whether this is one OPT record without options and without upper bits of an rcode, and nothing else."""
     return len(record) == 11 and record.startswith(b"\0\0\x29") and not record[5] and record.endswith(b"\0\0")
 

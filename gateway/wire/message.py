@@ -57,7 +57,7 @@ def parse_query(data: bytes, stream: bool = False) -> Query | Reject | None:
         first = qname[0] + 1
         label = qname[1:first]
         if first <= 64 and (label.isalnum() or (label and not label.translate(None, SAFE_OCTETS))):
-            parent = _parent_key(qname[first:])
+            parent = parent_key(qname[first:])
     if parent is not None:
         key = f"{parent}{label.decode('ascii')}."
     else:
@@ -97,7 +97,7 @@ def _plain_edns(record: bytes) -> Edns | None:
 
 
 @lru_cache(maxsize=16384)
-def _parent_key(wire: bytes) -> str | None:
+def parent_key(wire: bytes) -> str | None:
     """The index key of a lower-case wire name, None when it is no name. Most names have a parent that was asked for before."""
     return key_of(wire) if read_qname(wire, 0)[1] == len(wire) else None
 
