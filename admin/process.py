@@ -65,6 +65,8 @@ async def _serve(settings: AdminSettings, sockets: list[socket.socket]) -> None:
     services = await open_services(settings, clock.now)
     if not sockets:
         sockets = [bind(endpoint) for endpoint in (settings.listen, settings.block_page) if endpoint is not None]
+    for one in sockets:
+        send_at_once(one)
     apps: list[ASGIApp] = [create_app(services), create_page_app(services)]
     servers = [_Server(_config(app, settings, main=place == 0)) for place, app in enumerate(apps[: len(sockets)])]
     stop = asyncio.Event()
@@ -130,6 +132,13 @@ def bind(endpoint: Endpoint) -> socket.socket:
         raise StartError(f"admin: cannot listen on {endpoint} ({error.strerror}): choose another address or stop what uses it") from error
     listener.setblocking(False)
     return listener
+
+
+def send_at_once(listener: socket.socket) -> None:
+    """Send what there is to send, on every connection of a listener: asyncio does it only for sockets that were made as TCP by name, and
+    otherwise the second half of each answer waits up to 40 ms for the reader's acknowledgement (RFC 896, RFC 1122 §4.2.3.2)."""
+    if listener.family != socket.AF_UNIX:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class _Server(uvicorn.Server):

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from admin.audit import CHECKPOINT
-from admin.process import bind, serve
+from admin.process import bind, send_at_once, serve
 from admin.settings import AdminSettings
 from admin.setup import TOKEN_FILE
 from gateway.errors import StartError
@@ -99,3 +99,14 @@ def test_damaged_database_is_one_sentence_and_status_one(
     assert "cannot be used" in capsys.readouterr().err
     with pytest.raises(StartError):
         serve(own)
+
+
+def test_answers_do_not_wait_for_the_reader(tmp_path: Path) -> None:
+    """Every connection of a bound listener sends at once: no page loses 40 ms to a delayed acknowledgement."""
+    with bind(Endpoint("127.0.0.1", 0)) as bound:
+        send_at_once(bound)
+        with socket.create_connection(bound.getsockname()):
+            bound.setblocking(True)
+            connection, _ = bound.accept()
+            with connection:
+                assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -29,6 +29,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="*", help="servers to run (default: all that are installed)")
     parser.add_argument("--skip-misses", action="store_true")
     parser.add_argument("--growth", action="store_true", help="only our own cost against list size and profiles")
+    parser.add_argument("--people", action="store_true", help="only the pages: a change until all workers obey, with many families")
+    parser.add_argument("--families", type=int, default=1000, help="with --people (default 1,000)")
+    parser.add_argument("--presses", type=int, default=50, help="with --people: families that press twice (default 50)")
+    parser.add_argument("--rate", type=int, default=5000, help="with --people: questions a second meanwhile (default 5,000)")
     parser.add_argument("--most", type=int, default=5_000_000, help="with --growth: the largest list")
     return parser.parse_args()
 
@@ -139,7 +143,12 @@ def main() -> int:
         return 1
     options = arguments()
     with tempfile.TemporaryDirectory(prefix="lachan-bench-") as place:
-        lines = grow(options, Path(place)) if options.growth else run(options, Path(place))
+        if options.people:
+            from tests.bench import people
+
+            lines = people.run(Path(place), options.families, options.presses, options.rate)
+        else:
+            lines = grow(options, Path(place)) if options.growth else run(options, Path(place))
     say()
     say("\n".join(lines))
     return 0
