@@ -56,11 +56,13 @@ class TenantRows:
     dates: Sequence[Dates] = ()
     #: Profiles that are only watched, between two moments.
     watches: Mapping[str, tuple[datetime, datetime]] = field(default_factory=dict)
+    #: Where it lies, as a code; empty: nobody said.
+    place: str = ""
 
 
 async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> TenantRows:
     """Load one tenant. Raises NotFound when it has ended or never was."""
-    statement = select(organisations.c.kind, organisations.c.time_zone).where(
+    statement = select(organisations.c.kind, organisations.c.time_zone, organisations.c.place_code).where(
         organisations.c.id == tenant, organisations.c.valid_until.is_(None) | (organisations.c.valid_until > now)
     )
     row = (await connection.execute(statement)).one_or_none()
@@ -80,6 +82,7 @@ async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: da
         loans=await list_loans(connection, tenant, now),
         dates=await list_dates(connection, tenant),
         watches=await list_watches(connection, tenant, now),
+        place=row.place_code or "",
         kept={profile: keeping.days for profile, keeping in (await list_keepings(connection, tenant)).items()},
     )
 
@@ -119,6 +122,8 @@ def cut(rows: TenantRows, shelf: Shelf, page_address: Sequence[str]) -> Json:
             if device.profile_id in site_of and device.matches
         ],
     }
+    if rows.place:
+        document["place"] = rows.place
     if page_address:
         document["block"] = {"mode": "page", "ttl": 10, "page_address": sorted(page_address)}
     return document

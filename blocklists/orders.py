@@ -7,7 +7,7 @@
     issued_on: 2026-11-02        # the day may be blank: 2026-11
     basis: [Nghị định 147/2024/NĐ-CP]
     category: order              # left out: order; dist needs a basis and an end within 90 days
-    scope: {bands: [MN, TH, CS, PT]}   # left out: every child band
+    scope: {bands: [MN, TH, CS, PT], places: ["12"]}   # left out: every child band, everywhere
     from: 2026-11-03             # a day, or a moment such as 2026-11-03T08:00+07:00; left out: issued_on
     until: 2027-05-03            # or no_end: true
     items: [bad.example, {name: worse.example, match: exact}]
@@ -34,6 +34,7 @@ from blocklists.normalize import Host, normalize_host
 from blocklists.parsers import Match, shown
 from blocklists.rejections import Reason
 from gateway.errors import Mistake, SettingsError
+from gateway.policy.tenant import PLACE
 from gateway.sections import nearest
 from gateway.yamlfile import Document, Keys, read, text_of_scalar
 
@@ -159,6 +160,7 @@ class _Reader:
             "basis": self._basis(keys, value),
             "category": category,
             "bands": self._bands(keys, value),
+            **self._places(keys, value),
             "urgent": self._flag(keys, value, "urgent"),
             "appeal": self._text(keys, value, "appeal") or None,
             "no_end": self._flag(keys, value, "no_end"),
@@ -262,8 +264,8 @@ class _Reader:
         scope = value.get("scope")
         if scope is None:
             return None
-        if not isinstance(scope, dict) or scope.keys() - {"bands"}:
-            self._fault((*keys, "scope"), "holds bands only, such as {bands: [TH, CS]}")
+        if not isinstance(scope, dict) or scope.keys() - {"bands", "places"}:
+            self._fault((*keys, "scope"), 'holds bands and places only, such as {bands: [TH, CS], places: ["12"]}')
             return None
         bands = scope.get("bands")
         if bands is None:
@@ -272,6 +274,17 @@ class _Reader:
             self._fault((*keys, "scope", "bands"), f"must be a list of {', '.join(BANDS)}")
             return None
         return sorted(set(bands), key=BANDS.index)
+
+    def _places(self, keys: Keys, value: Mapping[str, Any]) -> dict[str, Any]:  # Any: parsed YAML
+        scope = value.get("scope")
+        places = scope.get("places") if isinstance(scope, dict) else None
+        if places is None:
+            return {}
+        texts = [text_of_scalar(place) for place in places] if isinstance(places, list) else []
+        if not texts or any(text is None or not PLACE.fullmatch(text) for text in texts):
+            self._fault((*keys, "scope", "places"), 'must be a list of codes of provinces or communes, such as ["12", "12.03385"]')
+            return {}
+        return {"scope": {"places": sorted({str(text) for text in texts}), "organisations": []}}
 
     def _day(self, keys: Keys, value: Mapping[str, Any]) -> str:  # Any: parsed YAML
         text = text_of_scalar(value.get("issued_on"))

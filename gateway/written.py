@@ -327,5 +327,11 @@ class GatewayFile(Section):
         "Profile of unknown devices; left out, the strictest band of the site.",
         "khach",
     )
+    place: Text | None = key(
+        None,
+        "Cổng lọc này ở đâu (mã tỉnh, hoặc mã tỉnh.mã xã): quyết định gỡ chặn chỉ cho nơi khác thì không áp dụng; bỏ trống thì áp dụng hết.",
+        "Where this gateway is (code of the province, or province.commune): orders for other places only do not apply; left out, all do.",
+        '"12"',
+    )
     metrics: MetricsFile | None = key(None, "Số liệu và trạng thái.", "Numbers and status.", '{listen: "127.0.0.1:9153"}')
     limits: LimitsFile = key(LimitsFile(), "Giới hạn tài nguyên.", "Budgets.", "{tcp_connections: 1000}")

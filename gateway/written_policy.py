@@ -187,6 +187,12 @@ class SiteFile(Section):
     rules: RulesFile | None = key(
         None, "Quy định của nhà trường cho mọi hồ sơ ở đây.", "The school's rules for every profile here.", "{deny: [bad.example]}"
     )
+    place: Text | None = key(
+        None,
+        "Mã tỉnh hoặc xã của điểm này; bỏ trống thì theo place chung.",
+        "Code of the province or commune of this site; left out, the place of the file.",
+        '"12.03385"',
+    )
 
 
 class ClientFile(Section):
@@ -217,7 +223,7 @@ def policy_of(written: GatewayFile) -> dict[str, Any]:
         "default_profile": written.default_profile,
         "profiles": [_profile(profile) for profile in written.profiles],
         "clients": [client.model_dump() for client in written.clients],
-    }
+    } | ({"place": written.place} if written.place else {})
 
 
 def _rules(rules: RulesFile) -> dict[str, Any]:
@@ -261,4 +267,4 @@ def _site(site: SiteFile) -> dict[str, Any]:
         "listen": list(site.listen),
         "networks": [str(network) for network in site.networks],
         "rules": _rules(site.rules) if site.rules else None,
-    }
+    } | ({"place": site.place} if site.place else {})

@@ -137,7 +137,7 @@ class Judgement:
     def _final(self, codes: Sequence[str]) -> Verdict | None:
         """Lines 2 and 3: nobody below can change them."""
         subject, base = self._subject, self._base
-        orders = self._tables.orders.find(subject.key, base.bands)
+        orders = self._tables.orders.find(subject.key, base.bands, base.scopes)
         legal = [code for code in codes if self._catalogue.tier(code) == LEGAL_TIER and base.cells[code].blocked]
         if subject.help or subject.infrastructure:
             reason = Reason.HELP if subject.help else Reason.INFRASTRUCTURE

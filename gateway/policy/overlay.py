@@ -3,6 +3,9 @@
 Orders come in segments; later ones win. A segment brings orders (one with the id of an earlier order replaces it), entries, and lifted
 entries. Dates decide what is in force, so one overlay gives another `OrderView` after each boundary; the view is a value and does no I/O.
 
+An order may be for some places or organisations only (`"scope": {"places": [], "organisations": []}`, either widens): it binds clients
+that are there, and clients of whom nobody said where they are, since a gap in what is known never opens a name.
+
 A segment: `{"format": 1, "orders": [...], "entries": [[key, match, order]], "lifted": [[key, order id]]}`; a lifted row with an empty key
 lifts the whole order. Moments are ISO 8601 with an offset or Z, or a date: from its first minute, until its last (in Viet Nam's time).
 """
@@ -23,6 +26,30 @@ _FORMAT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """For whom an order is: everybody when both are empty. A place is `12` (a province) or `12.03385` (a commune in it)."""
+
+    places: frozenset[str] = frozenset()
+    organisations: frozenset[str] = frozenset()
+
+    def covers(self, place: str, organisation: str) -> bool:
+        """Whether it binds a client there; an empty text says that this is not known, which binds."""
+        if self.organisations and (not organisation or organisation in self.organisations):
+            return True
+        if self.places:
+            return not place or any(_overlap(place, one) for one in self.places)
+        return not self.organisations
+
+
+def _overlap(first: str, second: str) -> bool:
+    """Whether one place is the other, or lies in it."""
+    return first == second or first.startswith(f"{second}.") or second.startswith(f"{first}.")
+
+
+EVERYWHERE: Final = Scope()
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One order. In force from `start` until before `until` (unix seconds, `NEVER` when it has no end) for the clients of `bands`."""
 
@@ -37,6 +64,7 @@ class Order:
     until: float
     urgent: bool
     appeal: str
+    scope: Scope = EVERYWHERE
 
     def is_active(self, now: float) -> bool:
         """Whether it is in force at `now` (unix seconds)."""
@@ -55,9 +83,15 @@ class OrderView:
     active: frozenset[str]
     since: float
     valid_until: float
+    #: Scopes of orders in force that are not for everybody.
+    scopes: frozenset[Scope] = frozenset()
 
-    def find(self, key: str, bands: frozenset[Band]) -> list[Order]:
-        """The orders that bind the name for a client of `bands`: the longest listed name first, the latest issued first."""
+    def scopes_at(self, place: str, organisation: str) -> frozenset[Scope]:
+        """The narrowed scopes that bind a client there."""
+        return frozenset(scope for scope in self.scopes if scope.covers(place, organisation))
+
+    def find(self, key: str, bands: frozenset[Band], scopes: frozenset[Scope] = frozenset()) -> list[Order]:
+        """The orders that bind the name for a client of `bands` and `scopes`: the longest listed name first, the latest issued first."""
         found: list[Order] = []
         end = key.find(".") + 1
         while end:
@@ -67,6 +101,7 @@ class OrderView:
                     order
                     for coverage, order in rows
                     if order.id in self.active and coverage.covers(end == len(key)) and not bands.isdisjoint(order.bands)
+                    and (order.scope is EVERYWHERE or order.scope in scopes)
                 ]
                 bound.sort(key=lambda order: order.issued_on)
                 found.extend(bound)
@@ -109,6 +144,7 @@ class Overlay:
                 active=active,
                 since=max((moment for moment in moments if moment <= now), default=-NEVER),
                 valid_until=min((moment for moment in moments if moment > now), default=NEVER),
+                scopes=frozenset(order.scope for order in self._orders if order.id in active and order.scope is not EVERYWHERE),
             )
         return view
 
@@ -153,7 +189,15 @@ def _read_order(row: Mapping[str, Any]) -> Order:
         until=NEVER if until is None else _moment(until, last=True),
         urgent=bool(row.get("urgent")),
         appeal=str(row.get("appeal") or ""),
+        scope=_scope(row.get("scope")),
     )
+
+
+def _scope(written: Mapping[str, Any] | None) -> Scope:  # Any: JSON
+    if not written:
+        return EVERYWHERE
+    found = Scope(*(frozenset(str(one) for one in written.get(name) or ()) for name in ("places", "organisations")))
+    return EVERYWHERE if found == EVERYWHERE else found
 
 
 def _moment(text: str, *, last: bool) -> float:

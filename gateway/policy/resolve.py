@@ -34,7 +34,7 @@ from gateway.policy.model import (
     RuleOrigin,
 )
 from gateway.policy.names import parse_name_rule
-from gateway.policy.overlay import Overlay
+from gateway.policy.overlay import Overlay, OrderView, Scope
 from gateway.policy.rewrite import rewrites
 from gateway.policy.rules import LevelNames, LevelRules, Named, NameTable, Opening, PolicyBase, PolicyTables
 from gateway.policy.ruleset import NO_RULES, Override, Ruleset
@@ -136,8 +136,9 @@ class Resolver:
         layers = list(self._layers(profile, school, own_site or place))
         orders = self._overlay.at(now)
         base = self._base(
-            match, tenant, profile, site, layers, is_school=school is not None or profile.owner is Level.SCHOOL, group=group, now=now
-        )
+            match, tenant, profile, site, layers, is_school=school is not None or profile.owner is Level.SCHOOL, group=group, now=now,
+            scopes=_scopes(orders, site, tenant, place_tenant),
+        )  # fmt: skip
         names_key = _names_key(layers, now)
         names = self._interner.names.get(names_key)
         if names is None:
@@ -194,6 +195,7 @@ class Resolver:
         is_school: bool,
         group: str | None,
         now: float,
+        scopes: frozenset[Scope],
     ) -> PolicyBase:
         catalogue = self._catalogue
         strictest = _strictest(profile.band, site)
@@ -215,6 +217,7 @@ class Resolver:
             group,
             match.zones,
             match.lists,
+            scopes,
             _site_class(site, tenant),
             profile.activity,
             (match.tenant, profile.id) if profile.activity == "history" else None,
@@ -237,6 +240,7 @@ class Resolver:
                 group=group,
                 zones=tuple(rpz.client_triggers(match.zones, self._index)),
                 lists=match.lists,
+                scopes=scopes,
             )
         return found
 
@@ -261,6 +265,19 @@ class Resolver:
         if found is None:
             found = self._rewrites[wanted] = rewrites(self._catalogue, *wanted)
         return found
+
+
+def _scopes(orders: OrderView, site: Site | None, *tenants: Tenant | None) -> frozenset[Scope]:
+    """The narrowed scopes of orders that bind a client: those of its own organisation and those of the place where it is."""
+    if not orders.scopes:
+        return frozenset()
+    found: frozenset[Scope] = frozenset()
+    for policy in dict.fromkeys(None if tenant is None else tenant.policy.tenant for tenant in tenants):
+        tenant = next((one for one in tenants if one is not None and one.policy.tenant == policy), None)
+        place = (site.place if site is not None else "") or (tenant.policy.place if tenant is not None else "")
+        organisation = tenant.policy.tenant if tenant is not None and tenant.policy.kind != "operator" else ""
+        found |= orders.scopes_at(place, organisation)
+    return found
 
 
 def _strictest(band: Band, site: Site | None) -> Band | None:

@@ -13,7 +13,7 @@ from typing import Final
 from gateway.policy.catalogue import Cell
 from gateway.policy.model import Band, BlockSettings, Level, Place, Reason, Rewrite, Rule, RuleOrigin, Verdict
 from gateway.policy.names import Coverage, NameRule, matches
-from gateway.policy.overlay import OrderView
+from gateway.policy.overlay import OrderView, Scope
 from gateway.policy.rpz import Trigger
 
 
@@ -109,7 +109,7 @@ class PolicyBase:
     """Everything that holds at this moment but the names that people listed. Compared by identity; made once per content.
 
     `cells` and `cell_rules` have an entry for every category and for `uncategorised`. `bands` are those that an order may bind,
-    `list_levels` the levels whose lists and zones apply, `lists` the sources with a condition on clients that holds.
+    `scopes` the narrowed scopes of orders that bind here, `list_levels` the levels whose lists and zones apply, `lists` the sources with a condition on clients that holds.
     """
 
     identity: tuple[object, ...]
@@ -125,6 +125,7 @@ class PolicyBase:
     group: str | None
     zones: tuple[Trigger, ...]
     lists: frozenset[int] = frozenset()
+    scopes: frozenset[Scope] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -33,15 +33,17 @@ _OWNERS: Final[dict[str, tuple[Level, ...]]] = {
 }
 _CLASS_DEFAULTS: Final = {"operator": "home", "school": "school", "family": "home"}
 _FILE_KEYS: Final = frozenset(
-    {"format", "tenant", "kind", "site_class", "rules", "sites", "default_profile", "profiles", "clients", "block"}
+    {"format", "tenant", "kind", "site_class", "rules", "sites", "default_profile", "profiles", "clients", "block", "place"}
 )
-_SITE_KEYS: Final = frozenset({"id", "class", "bands", "time_zone", "listen", "networks", "rules"})
+_SITE_KEYS: Final = frozenset({"id", "class", "bands", "time_zone", "listen", "networks", "rules", "place"})
 _PROFILE_KEYS: Final = RULESET_KEYS | {
     "id", "band", "owner", "site", "safe_search", "youtube", "uncategorised", "canaries", "block", "activity"
 }  # fmt: skip
 _CLIENT_KEYS: Final = frozenset({"id", "profile", "group", "site", "match", "lent"})
 _LENT_KEYS: Final = frozenset({"profile", "until"})
 _BLOCK_KEYS: Final = frozenset({"mode", "ttl", "page_address"})
+PLACE: Final = re.compile(r"\d{2}(\.\d{3,5})?")
+"""A place as its code: a province, or a commune in it."""
 _IDENTITY: Final = re.compile(r"[^\s\x00-\x1f\x7f]{1,128}")
 _CLASS: Final = re.compile(r"[a-z][a-z0-9-]{0,23}")
 _MAC: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
@@ -68,6 +70,8 @@ class Site:
     listen: frozenset[bytes]
     networks: tuple[Network, ...]
     rules: Ruleset | None
+    #: Where it lies: `12` (a province) or `12.03385` (a commune in it); empty: not known.
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,7 @@ class TenantPolicy:
     profiles: Mapping[str, Profile]
     clients: tuple[Client, ...]
     block: BlockSettings | None
+    place: str = ""
 
 
 def parse_policy_file(document: object, words: Vocabulary | None = None) -> TenantPolicy:
@@ -161,6 +166,7 @@ class _TenantParser:
             profiles,
             tuple(clients.values()),
             self._block(row.get("block"), "block"),
+            self._place(row.get("place"), "place"),
         )
         self._check_references(policy)
         return policy
@@ -206,8 +212,15 @@ class _TenantParser:
             frozenset(address for address in listen if address is not None),
             self._networks(reading.texts(row.get("networks"), f"{path}.networks"), f"{path}.networks"),
             rules,
+            self._place(row.get("place"), f"{path}.place"),
         )
         return identity, site
+
+    def _place(self, value: object, path: str) -> str:
+        text = self._reading.optional_text(value, path) or ""
+        if text and not PLACE.fullmatch(text):
+            self._reading.fault(path, "is not a place", 'write the code of a province, such as "12", or of a commune in it, such as "12.03385"')
+        return text
 
     def _profile(self, value: object, path: str) -> tuple[str, Profile]:
         reading = self._reading

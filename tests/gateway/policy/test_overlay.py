@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import GenerationError
 from gateway.policy.model import CHILD_BANDS, NEVER, Band
-from gateway.policy.overlay import Overlay
+from gateway.policy.overlay import Overlay, Scope
 from gateway.wire.name import key_from_text
 from tests.support.generation import order, segment
 
@@ -134,3 +134,37 @@ def test_segment_that_is_none_is_refused_with_its_name(document: object) -> None
     with pytest.raises(GenerationError) as caught:
         Overlay([("s.json", document)])
     assert caught.value.where == "files/s.json"
+
+
+@pytest.mark.parametrize(
+    ("place", "organisation", "covered"),
+    [
+        ("12", "", True),
+        ("12.03385", "", True),
+        ("44", "", True),
+        ("44", "other", False),
+        ("", "other", True),
+        ("44", "school", True),
+        ("08", "school", True),
+        ("1", "other", False),
+    ],
+)
+def test_scope_covers_its_places_its_organisations_and_what_is_not_known(place: str, organisation: str, covered: bool) -> None:
+    """Either part widens; a client of whom nobody said where it is, is bound."""
+    assert Scope(frozenset({"12"}), frozenset({"school"})).covers(place, organisation) is covered
+
+
+def test_place_within_and_around_a_commune() -> None:
+    """An order for a commune binds the commune and who is known by the province only, not its neighbour."""
+    scope = Scope(frozenset({"12.03385"}))
+    assert [scope.covers(place, "x") for place in ("12.03385", "12", "12.03390", "08", "")] == [True, True, False, False, True]
+
+
+def test_order_for_some_binds_only_the_scopes_that_hold() -> None:
+    """A narrowed order is found with its scope, and the one for everybody stays beside it."""
+    narrow = {"places": ["12"], "organisations": []}
+    view = overlay(segment(order("1", "a.example", scope=narrow), order("2", "a.example"))).at(NOW)
+    key = key_from_text("a.example")
+    assert {row.id for row in view.find(key, CHILD)} == {"2"}
+    assert {row.id for row in view.find(key, CHILD, view.scopes_at("12.03385", ""))} == {"1", "2"}
+    assert view.scopes_at("44", "x") == frozenset()

@@ -234,3 +234,15 @@ def test_lent_device_is_the_adults_until_its_moment_and_returns_by_itself(tmp_pa
     after = effective(snapshot, 1, until)
     assert (after.profile_id, after.valid_until) == ("be", NEVER)
     assert effective(snapshot, 1, until - 1).profile_id == "me", "a clock that went back finds the loan again"
+
+
+def test_order_of_another_province_leaves_a_site_alone(tmp_path: Path) -> None:
+    """Two sites of one gateway in two provinces: an order for one of them binds there, and everywhere while no place is written."""
+    sites = [{"id": "a", "networks": ["10.0.0.1/32"], "place": "12"}, {"id": "b", "networks": ["10.0.0.2/32"], "place": "44.00001"}]
+    narrow = segment(order("1", "a.example", scope={"places": ["12"], "organisations": []}))
+    document = policy(profiles=[profile("TH", "c")], default_profile="c", sites=sites)
+    make_generation(tmp_path, policy=document, orders=[narrow])
+    snapshot = Snapshot.load(tmp_path, 1)
+    key = key_from_text("x.a.example")
+    reasons = [snapshot.judge(key, 1, effective(snapshot, number)).reason.value for number in (1, 2, 3)]
+    assert [reason == "order" for reason in reasons] == [True, False, True]
