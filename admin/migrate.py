@@ -16,12 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 import admin.familytables
 import admin.officetables
 import admin.tables  # noqa: F401  the tables of every room join the metadata
+import blocklists.takedown.candidatetables
 import blocklists.takedown.tables  # noqa: F401
 from blocklists.database import Database
 from gateway.errors import StartError
 
 #: The schema this code is written for; the newest file in migrations/versions carries the same number.
-SCHEMA_NUMBER = 11
+SCHEMA_NUMBER = 12
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 

@@ -19,6 +19,9 @@ invitations = Table(
     Column("role", Text, nullable=False),
     # The document that appoints the person.
     Column("basis", Text, nullable=False),
+    # Liaisons speak for a body; their role ends with the assignment.
+    Column("agency_id", Text),
+    Column("role_until", Instant),
     Column("created_by", Text, ForeignKey("accounts.id")),
     # Where officers exist already, a second one must agree before there is a link.
     Column("seconded_by", Text, ForeignKey("accounts.id")),

@@ -1,7 +1,7 @@
 """Places of Viet Nam as dated data: what a code meant on a day, and what became of a place. Pure; `admin` and the tests import it.
 
 A code without a date is ambiguous (44 was Quảng Bình, and is Quảng Trị since 1 July 2025), so every look-up takes a day. The table is
-`catalog/places.yaml`; a change of the map is a change of that file.
+`takedown/places.yaml`; a change of the map is a change of that file.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Gazetteer:
 @cache
 def gazetteer() -> Gazetteer:
     """The table that comes with the product."""
-    document = read(Path(str(resources.files("blocklists") / "catalog" / "places.yaml"))).value
+    document = read(Path(str(resources.files("blocklists.takedown") / "places.yaml"))).value
     places = tuple(
         Place(str(row["code"]), str(row["name"]), str(row["level"]), _day(row.get("from")), _day(row.get("until")))
         for row in document["places"]

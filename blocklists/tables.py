@@ -115,6 +115,10 @@ class Role(StrEnum):
     SCHOOL_ADMIN = "school_admin"
     VERIFIER = "verifier"
     APPROVER = "approver"
+    POLICE_LIAISON = "police_liaison"
+    CHILD_LIAISON = "child_liaison"
+    AUDITOR = "auditor"
+    OBSERVER = "observer"
     OPERATOR = "operator"
 
 
@@ -161,6 +165,8 @@ role_assignments = Table(
     Column("basis", Text, nullable=False, default=""),
     Column("granted_by", Text, ForeignKey("accounts.id")),
     Column("created_at", Instant, nullable=False),
+    # The body of the state that a liaison speaks for (see `takedown.agencytables`).
+    Column("agency_id", Text),
     one_of("role", Role),
     Index("ix_role_assignments_account_id", "account_id"),
     Index("ix_role_assignments_organisation_id", "organisation_id"),

@@ -12,6 +12,7 @@ from __future__ import annotations
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
 
 from blocklists.tables import Instant, id_column, metadata, one_of, tenant_column
+from blocklists.takedown import agencytables  # noqa: F401  orders and notes point to its rows
 from blocklists.takedown.deadlines import DueRule
 from blocklists.takedown.model import Enforceability, Match, State
 
@@ -37,6 +38,8 @@ orders = Table(
     Column("symbol", Text, nullable=False),
     Column("number", Integer),
     Column("issuer", Text, nullable=False),
+    # The body it was on the day of the document, where the office keeps it; the text above stays as it was written.
+    Column("issuer_id", Text),
     Column("capacity", Text, nullable=False, default=""),
     Column("subject", Text, nullable=False, default=""),
     Column("issued_year", Integer),
@@ -44,7 +47,9 @@ orders = Table(
     Column("issued_day", Integer),
     Column("category", Text, nullable=False, default="order"),
     Column("bands", Text, nullable=False, default=""),
-    Column("place_code", Text),
+    # For whom: places and organisations, one a line; both empty: everybody.
+    Column("places", Text, nullable=False, default="", server_default=""),
+    Column("organisations", Text, nullable=False, default="", server_default=""),
     Column("urgent", Integer, nullable=False, default=0),
     Column("valid_from", Instant, nullable=False),
     Column("valid_until", Instant),
@@ -78,6 +83,8 @@ order_basis = Table(
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("symbol", Text, nullable=False),
     Column("is_law", Integer, nullable=False, default=0),
+    # The document of the same chain that stands on this one; empty: the order itself does.
+    Column("parent_position", Integer),
 )
 
 items = Table(
@@ -143,6 +150,10 @@ entries = Table(
     Column("enforced_at", Instant),
     Column("ended_at", Instant),
     Column("end_reason", Text, nullable=False, default=""),
+    # The owner of a state host was told, by whom, how and when: a person did it, this notes it.
+    Column("owner_told_at", Instant),
+    Column("owner_told_by", Text),
+    Column("owner_told_how", Text, nullable=False, default="", server_default=""),
     one_of("state", State),
     one_of("match", Match),
     # An entry stands on a document or on a decided report, and always on a person who approved it.
