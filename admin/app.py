@@ -49,10 +49,13 @@ from admin.routes import (
     hosting,
     joining,
     office,
+    officeagencies,
     officeorders,
     officesetup,
+    officeshared,
     officesigning,
     onboarding,
+    place,
     profiles,
     requests,
     rules,
@@ -117,7 +120,9 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(status, answer)
     for room in (sign, account, setup, check, home, profiles, rules, devices, requests, tokens, child, shared, backups, onboarding):
         app.include_router(room.router, include_in_schema=False)
-    for room in (hosting, joining, history, dates, choices, office, officeorders, officesetup, officesigning, transparency):
+    for room in (hosting, joining, history, dates, choices, place, transparency):
+        app.include_router(room.router, include_in_schema=False)
+    for room in (office, officeagencies, officeorders, officesetup, officeshared, officesigning):
         app.include_router(room.router, include_in_schema=False)
     app.include_router(transfer.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])

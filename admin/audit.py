@@ -84,6 +84,7 @@ class Action(StrEnum):
     WATCH_STARTED = "watch.started"
     WATCH_ENDED = "watch.ended"
     CHOICES_CHANGED = "choices.changed"
+    PLACE_SET = "place.set"
     DATES_CHANGED = "dates.changed"
     POLICY_APPLIED = "policy.applied"
     SIGNING_KEY_MADE = "signing.key_made"

@@ -26,7 +26,7 @@ from admin.catalogue import Shelves
 from admin.choices import NOTHING_CHOSEN, Choices, hold, read_choices
 from admin.edge.cookies import BROWSER, LANGUAGE, SESSION, give_cookie, read_cookie
 from admin.edge.origin import SAFE
-from admin.errors import ForeignRequest, NotFound, NotSignedIn
+from admin.errors import AdminError, ForeignRequest, NotFound, NotSignedIn
 from admin.foresight import Foresight
 from admin.forms import CODE_FIELD, PASSWORD_FIELD, TOKEN_FIELD, Form, read_form
 from admin.helplines import Helplines
@@ -161,7 +161,11 @@ def need(permission: Permission, *, files: int = 0) -> Callable[[Request], Await
                 live = await confirm(request, services, live, form)
         assert live.tenant is not None
         now = services.now()
-        role = authorise(live.actor, permission, live.tenant.id, now)
+        try:
+            role = authorise(live.actor, permission, live.tenant.id, now)
+        except AdminError:
+            await request.close()  # a file that came with the form goes at once
+            raise
         choices = NOTHING_CHOSEN
         if request.method not in SAFE:
             async with services.database.read() as connection:

@@ -34,6 +34,8 @@ class Invitation:
     role: Role
     basis: str
     ends_at: datetime
+    agency: str | None = None
+    role_until: datetime | None = None
 
 
 async def invite(connection: AsyncConnection, act: Act, role: Role, basis: str) -> str:
@@ -49,13 +51,18 @@ async def invite(connection: AsyncConnection, act: Act, role: Role, basis: str) 
     return secret
 
 
-async def propose(connection: AsyncConnection, act: Act, role: Role, basis: str) -> str:
-    """An officer proposes a further one; there is no link until another officer agrees. Returns the place's id."""
+async def propose(
+    connection: AsyncConnection, act: Act, role: Role, basis: str, *, agency: str | None = None, until: datetime | None = None
+) -> str:
+    """An officer proposes a further one; there is no link until another officer agrees. Returns the place's id.
+
+    A liaison speaks for a body (`agency`), and its role ends with the assignment (`until`).
+    """
     invitation = new_id()
     await connection.execute(
         insert(invitations).values(
             id=invitation, tenant_id=act.tenant, secret_hash=hash_secret(new_secret()), role=role.value, basis=basis,
-            created_by=act.by.account_id, created_at=act.now, ends_at=act.now + HOLDS,
+            created_by=act.by.account_id, created_at=act.now, ends_at=act.now + HOLDS, agency_id=agency, role_until=until,
         )
     )  # fmt: skip
     await record(connection, act, Action.ROLE_OFFERED, invitation, after={"role": role.value, "proposed": True}, basis=basis)
@@ -106,7 +113,8 @@ async def accept(
     account = await create_account(connection, sign_in, name, password_hash, locale, now)
     act = Act(invitation.tenant, by_account(account, invitation.role), now)
     await record(connection, act, Action.ACCOUNT_CREATED, account, basis=invitation.basis)
-    await grant_role(connection, act, account, invitation.role, basis=invitation.basis)
+    ends, agency = invitation.role_until, invitation.agency
+    await grant_role(connection, act, account, invitation.role, until=ends, basis=invitation.basis, agency=agency)
     await connection.execute(
         update(invitations)
         .where(invitations.c.id == invitation.id, invitations.c.tenant_id == invitation.tenant)
@@ -137,4 +145,7 @@ async def renew(connection: AsyncConnection, tenant: OrganisationId, by: By, now
 
 
 def _of(row: RowMapping) -> Invitation:
-    return Invitation(row["id"], OrganisationId(row["tenant_id"]), row["tenant_name"], Role(row["role"]), row["basis"], row["ends_at"])
+    return Invitation(
+        row["id"], OrganisationId(row["tenant_id"]), row["tenant_name"], Role(row["role"]), row["basis"], row["ends_at"],
+        row["agency_id"], row["role_until"],
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.office import MASKED
 from blocklists.tables import journal
 from blocklists.takedown import store, tables
+from blocklists.takedown.freetext import require_clean
 from blocklists.takedown.model import Actor, Enforceability, Kind
 from blocklists.takedown.store import NotFound, Office
 from blocklists.takedown.workflow import TransitionRefused
@@ -30,7 +31,7 @@ async def forward_item(
         if outcome not in OUTCOMES or row["forwarded_at"] is None:
             raise TransitionRefused("not_sent", "Hãy ghi đã gửi cho ai trước.", "Say first to whom it was sent.")
         values: dict[str, object] = {"outcome": outcome, "outcome_at": now}
-    elif sent_to.strip():
+    elif require_clean(sent_to, "Đã gửi cho", "Sent to", store.OF_AN_OFFICE):
         values = {"forwarded_to": sent_to.strip(), "forwarded_at": now}
     else:
         raise TransitionRefused("reason_missing", "Hãy ghi đã gửi cho ai.", "Say to whom it was sent.")

@@ -14,8 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from blocklists import journal
 from blocklists.tables import accounts, new_id, role_assignments
 from blocklists.takedown import tables
-from blocklists.takedown.deadlines import DueRule
+from blocklists.takedown.agencies import require_there
+from blocklists.takedown.deadlines import VIET_NAM, DueRule
 from blocklists.takedown.documents import parse_symbol
+from blocklists.takedown.freetext import require_clean
 from blocklists.takedown.model import Actor
 from blocklists.takedown.store import Office
 
@@ -24,8 +26,14 @@ async def add_directive(
     connection: AsyncConnection, office: Office, actor: Actor, now: datetime,
     *, symbol: str, title: str, lead: str, focal_point: str, topic: str = "", due_rule: DueRule = DueRule.NONE, due_on: date | None = None,
 ) -> str:  # fmt: skip
-    """A directive from now on; the one about the same topic before it ends. Raises SymbolError."""
+    """A directive from now on; the one about the same topic before it ends. Raises SymbolError, and TransitionRefused for a body that is
+    no more: it names the successors, and somebody chooses."""
     parse_symbol(symbol)
+    for text, vi, en in ((title, "Trích yếu", "Subject"), (topic, "Chủ đề", "Topic")):
+        require_clean(text, vi, en)
+    for body, vi, en in ((lead, "Cơ quan chủ trì", "Lead agency"), (focal_point, "Nơi nhận phản ánh", "Reports go to")):
+        require_clean(body, vi, en)
+        await require_there(connection, office, body, now.astimezone(VIET_NAM).date())
     table = tables.directives
     await connection.execute(
         update(table)
@@ -53,7 +61,9 @@ async def add_directive(
 async def move_focal_point(
     connection: AsyncConnection, office: Office, actor: Actor, directive_id: str, focal_point: str, now: datetime
 ) -> None:
-    """Reports from now on go to another office; those of before stay where they went."""
+    """Reports from now on go to another office; those of before stay where they went. Raises TransitionRefused for a body of the past."""
+    require_clean(focal_point, "Nơi nhận phản ánh", "Reports go to")
+    await require_there(connection, office, focal_point, now.astimezone(VIET_NAM).date())
     table = tables.directives
     await connection.execute(
         update(table).where(table.c.id == directive_id, table.c.tenant_id == office.tenant).values(focal_point=focal_point)

@@ -21,6 +21,7 @@ from blocklists.takedown.model import IN_FORCE, Match
 from blocklists.takedown.store import Office
 from blocklists.xfr import Feed, Secondary, TransferServer
 from gateway.errors import StartError
+from gateway.policy.overlay import Scope
 
 log = logging.getLogger(__name__)
 _MATCH = {Match.BOTH: 0, Match.EXACT: 1, Match.BELOW: 2}
@@ -29,9 +30,10 @@ _MATCH = {Match.BOTH: 0, Match.EXACT: 1, Match.BELOW: 2}
 class ListFeed:
     """Keeps a policy zone at the newest version that is in force here."""
 
-    def __init__(self, server: TransferServer, zone: PolicyZone) -> None:
+    def __init__(self, server: TransferServer, zone: PolicyZone, place: str = "") -> None:
         self.server = server
         self.zone = zone
+        self.place = place
 
     async def stop(self) -> None:
         """Stop serving."""
@@ -45,14 +47,32 @@ class ListFeed:
             serial = (await connection.execute(newest)).scalar_one_or_none() or 0
             if serial <= self.zone.serial:
                 return
-            statement = select(entries.c.host, entries.c.match).where(
-                entries.c.tenant_id == office.tenant,
-                entries.c.state.in_([state.value for state in IN_FORCE]),
-                entries.c.serial_in <= serial,
+            orders = tables.orders
+            statement = (
+                select(entries.c.host, entries.c.match, orders.c.places, orders.c.organisations)
+                .outerjoin(orders, orders.c.id == entries.c.order_id)
+                .where(
+                    entries.c.tenant_id == office.tenant,
+                    orders.c.tenant_id.is_(None) | (orders.c.tenant_id == office.tenant),
+                    entries.c.state.in_([state.value for state in IN_FORCE]),
+                    entries.c.serial_in <= serial,
+                )
             )
-            rows: list[Entry] = [(key_of_name(row.host), _MATCH[Match(row.match)]) for row in (await connection.execute(statement)).all()]
+            found = (await connection.execute(statement)).all()
+            rows: list[Entry] = [
+                (key_of_name(row.host), _MATCH[Match(row.match)])
+                for row in found
+                if is_for(self.place, row.places or "", row.organisations or "")
+            ]
         self.zone.replace(serial, rows)
         self.server.announce(self.zone.origin)
+
+
+def is_for(place: str, places: str, organisations: str) -> bool:
+    """Whether a zone holds an order. A zone cannot tell its askers apart: it holds what is for everybody, and what is for its own place."""
+    if not places and not organisations:
+        return True
+    return bool(place and places) and Scope(frozenset(places.split(","))).covers(place, "")
 
 
 async def open_feed(settings: RpzOutSettings) -> ListFeed:
@@ -69,4 +89,4 @@ async def open_feed(settings: RpzOutSettings) -> ListFeed:
         await server.start(settings.listen.host, settings.listen.port)
     except OSError as error:
         raise StartError(f"rpz_out.listen: cannot listen on {settings.listen} ({error.strerror}): choose another address") from error
-    return ListFeed(server, zone)
+    return ListFeed(server, zone, settings.place)

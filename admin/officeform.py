@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 
 from admin.forms import Form
 from admin.officeintake import Unsealed
+from admin.officescope import MOST_PLACES, MOST_SCHOOLS, read_places
 from blocklists.takedown.deadlines import VIET_NAM
 from blocklists.takedown.documents import PartialDate, Symbol, SymbolError, parse_date, parse_symbol
 from blocklists.takedown.letters import Letter
@@ -16,9 +18,11 @@ CATEGORIES = ("order", "csam", "scam", "gamb", "porn", "groom", "self", "drug", 
 EVERYBODY = ("MN", "TH", "CS", "PT", "NL", "KH")
 FIELDS = (
     "symbol", "issued_on", "issuer", "capacity", "subject", "basis", "valid_from", "valid_until", "appeal", "scope", "urgent", "no_end",
+    "places",
 )  # fmt: skip
 """The fields of a document's form."""
 MOST_BASIS = 20
+_STANDS_ON = re.compile(r"\s*(?:←|<-|<)\s*")
 _LAW = re.compile(r"/QH\d+|/NĐ-CP|\bLuật\b|/PL-UBTVQH")
 _BLANK_DAY = re.compile(r"^[\s.…_-]*/(\d{1,2})/(\d{4})$")
 
@@ -43,15 +47,18 @@ def first_values(letter: Letter, now: datetime) -> dict[str, str]:
         "scope": "children",
         "urgent": "1" if letter.urgent else "",
         "no_end": "",
+        "places": "",
+        "bands": "",
+        "schools": "",
     }
 
 
 def values_of(form: Form) -> dict[str, str]:
     """The fields as they came, for showing them again beside their mistakes."""
-    return {name: form.raw(name) for name in FIELDS}
+    return {name: form.raw(name) for name in FIELDS} | {"bands": ",".join(form.many("band")), "schools": ",".join(form.many("school"))}
 
 
-def read_order_form(form: Form, sealed: Unsealed, now: datetime) -> NewOrder:
+def read_order_form(form: Form, sealed: Unsealed, now: datetime, known_schools: frozenset[str] = frozenset()) -> NewOrder:
     """The document as the officer stands by it. Raises InvalidInput with every mistake."""
     symbol = _symbol(form)
     issued = _issued(form)
@@ -67,7 +74,13 @@ def read_order_form(form: Form, sealed: Unsealed, now: datetime) -> NewOrder:
     issuer = form.text("issuer", 200)
     capacity, subject = form.text("capacity", 120, required=False), form.text("subject", 300, required=False)
     appeal = form.text("appeal", 300, required=False)
-    basis = form.lines("basis", 160, MOST_BASIS)
+    basis, parents = read_chain(form.lines("basis", 400, MOST_BASIS))
+    if len(basis) > MOST_BASIS:
+        form.mistake("basis", "too_many")
+    places, unknown = read_places(form.raw("places")[:2000], now.astimezone(VIET_NAM).date())
+    if unknown or len(places) > MOST_PLACES:
+        form.mistake("places", "place_unknown")
+    bands = _bands(form)
     form.check()
     assert symbol is not None
     return NewOrder(
@@ -77,11 +90,14 @@ def read_order_form(form: Form, sealed: Unsealed, now: datetime) -> NewOrder:
         valid_until=ends,
         no_end=no_end,
         category=category,
-        bands=EVERYBODY if form.raw("scope") == "everybody" else (),
+        bands=bands,
+        places=places,
+        organisations=tuple(sorted(set(form.many("school", MOST_SCHOOLS)) & known_schools)),
         capacity=capacity,
         subject=subject,
         issued_on=issued,
-        basis=tuple((line, bool(_LAW.search(line))) for line in basis),
+        basis=with_laws(basis),
+        basis_parents=parents,
         urgent=form.has("urgent"),
         appeal=appeal,
         file_digest=sealed.file_digest,
@@ -89,6 +105,38 @@ def read_order_form(form: Form, sealed: Unsealed, now: datetime) -> NewOrder:
         held=sealed.held,
         items=sealed.items,
     )
+
+
+def with_laws(documents: Iterable[str]) -> tuple[tuple[str, bool], ...]:
+    """Documents with whether each is a law or decree."""
+    return tuple((document, bool(_LAW.search(document))) for document in documents)
+
+
+def read_chain(lines: Iterable[str]) -> tuple[tuple[str, ...], tuple[int | None, ...]]:
+    """The documents of the basis and, for each, which one stands on it: a line may go on, such as `531/KH-UBND ← 830/QĐ-TTg`."""
+    documents: list[str] = []
+    parents: list[int | None] = []
+    for line in lines:
+        above: int | None = None
+        for document in _STANDS_ON.split(line):
+            if document:
+                documents.append(document[:160])
+                parents.append(above)
+                above = len(documents) - 1
+    return tuple(documents), tuple(parents)
+
+
+def _bands(form: Form) -> tuple[str, ...]:
+    """Whom the order binds by age; empty: every child, which is what an order means when it does not say."""
+    scope = form.raw("scope")
+    if scope == "everybody":
+        return EVERYBODY
+    if scope != "bands":
+        return ()
+    chosen = tuple(band for band in EVERYBODY if band in form.many("band"))
+    if not chosen:
+        form.mistake("scope", "required")
+    return chosen
 
 
 def _symbol(form: Form) -> Symbol | None:

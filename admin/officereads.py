@@ -15,8 +15,9 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.office import MASKED, masked
+from admin.officescope import say_places
 from blocklists.normalize import Host, key_of_name, normalize_host
-from blocklists.tables import accounts, journal
+from blocklists.tables import accounts, journal, organisations
 from blocklists.takedown import deadlines, store, tables
 from blocklists.takedown.deadlines import Countdown, countdown
 from blocklists.takedown.model import IN_FORCE, Actor, Enforceability, Match, State
@@ -92,13 +93,16 @@ class OrderPage:
     items: tuple[ItemRow, ...]
     more: int
     counts: tuple[tuple[str, int], ...]
-    basis: tuple[RowMapping, ...]
+    basis: tuple[BasisRow, ...]
     clock: Countdown
     verbs: frozenset[str]
     history: tuple[Step, ...]
     people: dict[str, str]
     entries: int
     held: bool
+    #: For whom the order is, where it is not for everybody.
+    places: list[str]
+    schools: list[str]
 
 
 async def read_inbox(connection: AsyncConnection, office: Office, now: datetime) -> Inbox:
@@ -170,7 +174,7 @@ async def read_order(connection: AsyncConnection, office: Office, order_id: str,
     counts = dict.fromkeys(Enforceability, 0)
     for item in items:
         counts[Enforceability(item["verdict"])] += 1
-    basis, entries = tables.order_basis, tables.entries
+    entries = tables.entries
     made = select(func.count()).where(entries.c.tenant_id == office.tenant, entries.c.order_id == order_id)
     # Rows that a person must look at stand first.
     first = sorted(items, key=lambda item: (item["verdict"] != Enforceability.ASK, item["verdict"] == Enforceability.YES, item["position"]))
@@ -180,19 +184,45 @@ async def read_order(connection: AsyncConnection, office: Office, order_id: str,
         items=tuple(_item(item, row["category"]) for item in first[:PAGE]),
         more=max(0, len(items) - PAGE),
         counts=tuple((verdict.value, count) for verdict, count in counts.items() if count),
-        basis=tuple(
-            await _all(
-                connection,
-                select(basis).where(basis.c.tenant_id == office.tenant, basis.c.order_id == order_id).order_by(basis.c.position),
-            )
-        ),
+        basis=await read_basis(connection, office, order_id),
         clock=order_clock(row, now),
         verbs=frozenset(verb for actor in actors for verb in possible(case, actor, now)),
         history=tuple(await read_history(connection, office, order_id)),
         people=people,
         entries=int((await connection.execute(made)).scalar_one()),
         held=bool(row["held"]) and row["released_by"] is None,
+        places=say_places(row["places"], now.astimezone(deadlines.VIET_NAM).date()),
+        schools=await _school_names(connection, row["organisations"]),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class BasisRow:
+    """A document of a basis: how many documents stand between it and the order."""
+
+    symbol: str
+    is_law: bool
+    depth: int
+
+
+async def read_basis(connection: AsyncConnection, office: Office, order_id: str) -> tuple[BasisRow, ...]:
+    """The basis of an order as a chain: each document behind the one that stands on it."""
+    basis = tables.order_basis
+    rows = await _all(
+        connection, select(basis).where(basis.c.tenant_id == office.tenant, basis.c.order_id == order_id).order_by(basis.c.position)
+    )
+    depths: dict[int, int] = {}
+    for row in rows:
+        depths[row["position"]] = depths.get(row["parent_position"], -1) + 1
+    return tuple(BasisRow(row["symbol"], bool(row["is_law"]), depths[row["position"]]) for row in rows)
+
+
+async def _school_names(connection: AsyncConnection, stored: str) -> list[str]:
+    wanted = [one for one in stored.split(",") if one]
+    if not wanted:
+        return []
+    found = await connection.execute(select(organisations.c.name).where(organisations.c.id.in_(wanted)).order_by(organisations.c.name))
+    return list(found.scalars())
 
 
 def _item(item: RowMapping, category: str) -> ItemRow:
@@ -226,7 +256,7 @@ class EntryPage:
     row: RowMapping
     shown: str
     order: RowMapping | None
-    basis: tuple[RowMapping, ...]
+    basis: tuple[BasisRow, ...]
     history: tuple[Step, ...]
     people: dict[str, str]
     verbs: frozenset[str]
@@ -237,18 +267,13 @@ async def read_entry(connection: AsyncConnection, office: Office, entry_id: str,
     """An entry with everything its page shows. Raises NotFound."""
     row = await store.entry_row(connection, office, entry_id)
     case = await store.entry_case(connection, office, row)
-    basis, reviews = tables.order_basis, tables.reviews
+    reviews = tables.reviews
     order = await store.order_row(connection, office, row["order_id"]) if row["order_id"] else None
     return EntryPage(
         row=row,
         shown=masked(row["host"], row["category"], row["id"]),
         order=order,
-        basis=tuple(
-            await _all(
-                connection,
-                select(basis).where(basis.c.tenant_id == office.tenant, basis.c.order_id == row["order_id"]).order_by(basis.c.position),
-            )
-        ),
+        basis=await read_basis(connection, office, row["order_id"] or ""),
         history=tuple(await read_history(connection, office, entry_id)),
         people=await _names(connection, [row[column] for column in ("verified_by", "approved_by", "second_by")]),
         verbs=frozenset(verb for actor in actors for verb in possible(case, actor, now)),

@@ -27,6 +27,13 @@ class OrderIn(In):
     urgent: bool | None = None
     appeal: Line = ""
     everybody: bool = False
+    #: Only these ages; empty: every child, or everybody.
+    bands: Annotated[list[Literal["MN", "TH", "CS", "PT", "NL", "KH"]], Field(default_factory=list, max_length=6)]
+    #: Only these places, by name or code, and these schools of this machine, by id; both empty: everywhere.
+    places: Annotated[list[Line], Field(default_factory=list, max_length=40)]
+    schools: Annotated[list[Label], Field(default_factory=list, max_length=500)]
+    #: Documents it stands on; one may stand on another: `531/KH-UBND ← 830/QĐ-TTg`.
+    basis: Annotated[list[Line], Field(max_length=20)] | None = None
 
 
 class StepIn(In):
@@ -76,6 +83,8 @@ class OrderOut(In):
     due_at: datetime
     overdue: bool
     basis: list[str]
+    bands: list[str]
+    places: list[str]
     valid_from: datetime
     valid_until: datetime | None
     steps: list[str]

@@ -87,11 +87,18 @@ VERBS: Mapping[str, str] = {
     "propose": _("proposed"),
     "refer": _("referred"),
     "merge": _("merged"),
+    "note": _("note written"),
+    "renew": _("renewed"),
+    "owner_told": _("owner told"),
 }
 
 ROLES: Mapping[str, str] = {
     "verifier": _("verifier"),
     "approver": _("approver"),
+    "police_liaison": _("liaison of the police"),
+    "child_liaison": _("liaison for children"),
+    "auditor": _("auditor"),
+    "observer": _("observer"),
     "system": _("by itself"),
     "machine": _("the machine"),
     "public": _("somebody without an account"),
@@ -103,6 +110,38 @@ REVIEW_REASONS: Mapping[str, str] = {
     "mistake": _("blocked by mistake"),
     "new_owner": _("the site has a new owner"),
     "other": _("something else"),
+}
+
+CASE_KINDS: Mapping[str, str] = {
+    "order": _("a document"),
+    "report": _("a report"),
+    "entry": _("an entry"),
+    "review": _("a request to look again"),
+}
+
+BANDS: Mapping[str, str] = {
+    "MN": _("3–5 years"),
+    "TH": _("6–10 years"),
+    "CS": _("11–14 years"),
+    "PT": _("15–17 years"),
+    "NL": _("Adult"),
+    "KH": _("Strictest rules"),
+}
+
+AGENCY_KINDS: Mapping[str, str] = {
+    "ministry": _("ministry"),
+    "committee": _("people’s committee"),
+    "department": _("department"),
+    "police": _("police"),
+    "school_office": _("education office"),
+    "other": _("something else"),
+}
+
+AGENCY_ROLES: Mapping[str, str] = {
+    "list_owner": _("issues the lists"),
+    "child_affairs": _("child affairs"),
+    "security": _("network security"),
+    "education": _("education"),
 }
 
 PLATFORM_KINDS: Mapping[str, str] = {
@@ -139,6 +178,15 @@ class OfficeWords:
     def review_reason(self, code: str) -> str:
         return self._of(REVIEW_REASONS, code)
 
+    def case_kind(self, code: str) -> str:
+        return self._of(CASE_KINDS, code)
+
+    def agency_kind(self, code: str) -> str:
+        return self._of(AGENCY_KINDS, code)
+
+    def agency_role(self, code: str) -> str:
+        return self._of(AGENCY_ROLES, code)
+
     def platform_kind(self, code: str) -> str:
         return self._of(PLATFORM_KINDS, code)
 
@@ -149,6 +197,15 @@ class OfficeWords:
         except ValueError:
             return ""
         return reason.vi if self.words.language == "vi" else reason.en
+
+    def ages(self, bands: str) -> str:
+        """Whom an order binds by age, from its stored bands."""
+        chosen = [band for band in bands.split(",") if band]
+        if not chosen:
+            return self.words.gettext(_("Children and pupils of every age"))
+        if "NL" in chosen and len(chosen) == len(BANDS):
+            return self.words.gettext(_("Everybody, also adults"))
+        return ", ".join(self.words.gettext(BANDS[band]) for band in chosen if band in BANDS)
 
     def last(self, end: datetime) -> datetime:
         """The last second before an end: a document in force until the end of a day says that day, not the next midnight."""

@@ -50,6 +50,9 @@ class Permission(StrEnum):
     OFFICER_APPOINT = "officer.appoint"
     FAMILY_HOST = "family.host"
     PIN_RENEW = "pin.renew"
+    CASE_READ = "case.read"
+    NOTE_WRITE = "note.write"
+    FIGURES_READ = "figures.read"
 
 
 class Scope(StrEnum):
@@ -91,8 +94,13 @@ _OFFICE = frozenset(
         Permission.REVIEW_TAKE,
         Permission.NAME_OPEN,
         Permission.OFFICER_APPOINT,
+        Permission.CASE_READ,
+        Permission.NOTE_WRITE,
+        Permission.FIGURES_READ,
     }
 )
+#: Bodies that work on cases as equals: each sees states, deadlines and decisions, and its own notes.
+_LIAISON = frozenset({Permission.STATUS_READ, Permission.CASE_READ, Permission.NOTE_WRITE, Permission.FIGURES_READ})
 
 #: Printing the sheet by which families join, and helping one that forgot its PIN; nothing of theirs is to be seen.
 _HOST = frozenset({Permission.FAMILY_HOST, Permission.PIN_RENEW})
@@ -109,6 +117,20 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
     # Who may verify may not approve: two roles, and the workflow refuses the same person in both.
     Role.VERIFIER: _OFFICE | _OWN | {Permission.ORDER_REGISTER, Permission.ORDER_VERIFY},
     Role.APPROVER: _OFFICE | _OWN | {Permission.JOURNAL_READ, Permission.ORDER_APPROVE, Permission.ENTRY_LIFT, Permission.REVIEW_DECIDE},
+    Role.POLICE_LIAISON: _LIAISON | _OWN,
+    Role.CHILD_LIAISON: _LIAISON | _OWN,
+    # Reads everything of the office and its journal, and changes nothing.
+    Role.AUDITOR: _OWN
+    | {
+        Permission.STATUS_READ,
+        Permission.OFFICE_READ,
+        Permission.RELEASE_READ,
+        Permission.JOURNAL_READ,
+        Permission.CASE_READ,
+        Permission.FIGURES_READ,
+    },
+    # Health, education, youth union: numbers, never a case.
+    Role.OBSERVER: _OWN | {Permission.STATUS_READ, Permission.FIGURES_READ},
     # An operator sees the machine, never who asked for what.
     Role.OPERATOR: _OWN | _HOST | {Permission.STATUS_READ, Permission.SYSTEM_BACKUP},
 }
@@ -147,7 +169,7 @@ SECONDED = frozenset(
 CONFIRMATION_HOLDS = timedelta(minutes=10)
 
 SCOPES: Mapping[Scope, frozenset[Permission]] = {
-    Scope.READ: _LOOK | {Permission.OFFICE_READ, Permission.RELEASE_READ, Permission.TENANT_EXPORT},
+    Scope.READ: _LOOK | {Permission.OFFICE_READ, Permission.RELEASE_READ, Permission.TENANT_EXPORT, Permission.CASE_READ, Permission.FIGURES_READ},
     Scope.POLICY: frozenset(
         {
             Permission.PROFILE_TIGHTEN,
@@ -168,6 +190,7 @@ SCOPES: Mapping[Scope, frozenset[Permission]] = {
             Permission.REPORT_WORK,
             Permission.REVIEW_TAKE,
             Permission.REVIEW_DECIDE,
+            Permission.NOTE_WRITE,
         }
     ),
 }

@@ -48,6 +48,7 @@ class RpzOutSettings:
     keys: tuple[TransferKey, ...] = ()
     open_to: tuple[Network, ...] = ()
     secondaries: tuple[Follower, ...] = ()
+    place: str = ""
 
 
 class TransferKeyFile(Section):
@@ -83,6 +84,12 @@ class RpzOutFile(Section):
         "Resolvers that are told of every version (NOTIFY).",
         "[{address: 192.0.2.53, key: isp-a}]",
     )
+    place: Text | None = key(
+        None,
+        "Vùng này phục vụ nơi nào (mã tỉnh): khi đó có cả quyết định chỉ dành cho nơi đó.",
+        "Which place the zone is for (code of a province): it then holds the orders for that place only, too.",
+        '"12"',
+    )
 
 
 def resolve(written: RpzOutFile, document: Document, folder: Path) -> tuple[RpzOutSettings | None, list[Mistake]]:
@@ -111,4 +118,4 @@ def resolve(written: RpzOutFile, document: Document, folder: Path) -> tuple[RpzO
     if mistakes:
         return None, mistakes
     followers = tuple(Follower(row.address, row.port, row.key_name) for row in written.secondaries)
-    return RpzOutSettings(written.listen, written.zone, tuple(keys), tuple(written.open_to), followers), []
+    return RpzOutSettings(written.listen, written.zone, tuple(keys), tuple(written.open_to), followers, written.place or ""), []

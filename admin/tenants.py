@@ -71,9 +71,10 @@ async def create_account(connection: AsyncConnection, sign_in: str, name: str, p
 
 
 async def grant_role(
-    connection: AsyncConnection, act: Act, account: AccountId, role: Role, *, until: datetime | None = None, basis: str = ""
-) -> None:
-    """Give an account a role on the act's organisation from now on."""
+    connection: AsyncConnection, act: Act, account: AccountId, role: Role, *, until: datetime | None = None, basis: str = "",
+    agency: str | None = None,
+) -> None:  # fmt: skip
+    """Give an account a role on the act's organisation from now on; `agency` is the body that a liaison speaks for."""
     assignment = new_id()
     await connection.execute(
         insert(role_assignments).values(
@@ -86,6 +87,7 @@ async def grant_role(
             basis=basis,
             granted_by=act.by.account_id,
             created_at=act.now,
+            agency_id=agency,
         )
     )
     after = {"account": account, "role": role.value, "until": until.isoformat() if until else None}

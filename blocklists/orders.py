@@ -281,7 +281,7 @@ class _Reader:
         if places is None:
             return {}
         texts = [text_of_scalar(place) for place in places] if isinstance(places, list) else []
-        if not texts or any(text is None or not PLACE.fullmatch(text) for text in texts):
+        if not texts or any(not isinstance(text, str) or not PLACE.fullmatch(text) for text in texts):
             self._fault((*keys, "scope", "places"), 'must be a list of codes of provinces or communes, such as ["12", "12.03385"]')
             return {}
         return {"scope": {"places": sorted({str(text) for text in texts}), "organisations": []}}

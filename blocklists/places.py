@@ -98,4 +98,4 @@ def gazetteer() -> Gazetteer:
 
 def _day(value: object) -> date | None:
     text = text_of_scalar(value)
-    return None if not text else date.fromisoformat(text)
+    return date.fromisoformat(text) if isinstance(text, str) and text else None

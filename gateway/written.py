@@ -329,7 +329,7 @@ class GatewayFile(Section):
     )
     place: Text | None = key(
         None,
-        "Cổng lọc này ở đâu (mã tỉnh, hoặc mã tỉnh.mã xã): quyết định gỡ chặn chỉ cho nơi khác thì không áp dụng; bỏ trống thì áp dụng hết.",
+        "Cổng lọc này ở đâu (mã tỉnh, hoặc mã tỉnh.mã xã): quyết định chỉ cho nơi khác thì không áp dụng; bỏ trống thì áp dụng hết.",
         "Where this gateway is (code of the province, or province.commune): orders for other places only do not apply; left out, all do.",
         '"12"',
     )

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.audit import by_account
 from admin.errors import AdminError, FieldMistake, InvalidInput, NotFound
 from admin.office import actor_of, masked, open_office
-from admin.officeform import CATEGORIES, EVERYBODY
+from admin.officeform import CATEGORIES, EVERYBODY, read_chain, with_laws
 from admin.officeintake import read_intake
 from admin.officepreview import require_unbroken
 from admin.officereads import find_entries, known_keys, order_clock, read_inbox, read_order, read_versions, taken_hosts
@@ -36,6 +36,7 @@ from admin.officeschemas import (
     VersionOut,
     VersionPage,
 )
+from admin.officescope import read_places, schools
 from admin.permissions import Permission, authorise
 from admin.routes.api import Caller, IdempotencyKey, caller, made_before, note_made
 from admin.routes.apiprofiles import After, Limit
@@ -77,6 +78,7 @@ async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> 
     async with who.services.database.read() as connection:
         office = await open_office(connection, who.tenant_id)
         known = await known_keys(connection, office)
+        there = frozenset(school["id"] for school in await schools(connection))
     guard = await asyncio.to_thread(who.services.office.guard.current)
     intake = await asyncio.to_thread(read_intake, new.text, None, guard, office, known)
     try:
@@ -87,6 +89,14 @@ async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> 
         raise InvalidInput(FieldMistake("issuer", "required"))
     if not intake.found.rows:
         raise InvalidInput(FieldMistake("text", "no_address"))
+    places, unknown = read_places(",".join(new.places), who.now.astimezone(VIET_NAM).date())
+    if unknown or not there.issuperset(new.schools):
+        raise InvalidInput(FieldMistake("places" if unknown else "schools", "place_unknown" if unknown else "unknown"))
+    basis = intake.letter.basis
+    parents: tuple[int | None, ...] = ()
+    if new.basis is not None:
+        documents, parents = read_chain(new.basis)
+        basis = with_laws(documents)
     until = new.valid_until or intake.letter.until
     order = NewOrder(
         symbol=symbol,
@@ -95,17 +105,20 @@ async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> 
         valid_until=_midnight(until + timedelta(days=1)) if until and not new.no_end else None,
         no_end=new.no_end,
         category=new.category,
-        bands=EVERYBODY if new.everybody else (),
+        bands=EVERYBODY if new.everybody else tuple(band for band in EVERYBODY if band in new.bands),
+        places=places,
+        organisations=tuple(sorted(set(new.schools))),
         capacity=intake.letter.capacity,
         subject=new.subject if new.subject is not None else intake.letter.subject,
         issued_on=intake.letter.issued_on,
-        basis=intake.letter.basis,
+        basis=basis,
+        basis_parents=parents,
         urgent=intake.letter.urgent if new.urgent is None else new.urgent,
         appeal=new.appeal,
         held=intake.found.held,
         items=[row.item for row in intake.found.rows],
     )
-    async with who.services.database.write() as connection:
+    async with _changing(who) as (connection, office):
         made = await made_before(connection, who, key, "takedown_order")
         if made is None:
             made = await store.register(connection, office, order, _actor(who), who.now)
@@ -250,7 +263,8 @@ async def _order(who: Caller, order_id: str) -> OrderOut:
     return OrderOut(
         id=row["id"], symbol=row["symbol"], issuer=row["issuer"], category=row["category"], state=row["state"], urgent=bool(row["urgent"]),
         held=page.held, received_at=row["received_at"], due_at=page.clock.due, overdue=page.clock.overdue,
-        basis=[one["symbol"] for one in page.basis], valid_from=row["valid_from"], valid_until=row["valid_until"],
+        basis=[one.symbol for one in page.basis], bands=[one for one in row["bands"].split(",") if one],
+        places=[one for one in row["places"].split(",") if one], valid_from=row["valid_from"], valid_until=row["valid_until"],
         steps=sorted(page.verbs), items=items,
     )  # fmt: skip
 

@@ -32,6 +32,9 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
     """Every child as a card; an office's inbox; for people without either, the page of more."""
     if visit.may(Permission.OFFICE_READ):
         return visit.go("/office")
+    for permission, path in ((Permission.CASE_READ, "/office/cases"), (Permission.FIGURES_READ, "/office/figures")):
+        if visit.may(permission):
+            return visit.go(path)
     if not visit.may(Permission.PROFILE_READ) or not has_policy(visit.tenant.kind):
         return visit.go("/more")
     seen, away = await look_around(visit)

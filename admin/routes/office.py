@@ -31,6 +31,7 @@ from admin.routes.officeparts import actor_for, actors_of, sign, signing_of, unl
 from admin.setup import public_url
 from blocklists.tables import Role
 from blocklists.takedown import cases, returns, store
+from blocklists.takedown.agencies import agencies_on, agency_row
 from blocklists.takedown.deadlines import VIET_NAM
 from blocklists.takedown.documents import SymbolError
 from blocklists.takedown.workflow import TransitionRefused
@@ -43,6 +44,10 @@ Take = Annotated[Visit, Depends(need(Permission.REVIEW_TAKE))]
 Decide = Annotated[Visit, Depends(need(Permission.REVIEW_DECIDE))]
 Work = Annotated[Visit, Depends(need(Permission.REPORT_WORK))]
 Releases = Annotated[Visit, Depends(need(Permission.RELEASE_READ))]
+
+#: Roles that end with an assignment; those of them that speak for a body.
+LIAISONS = (Role.POLICE_LIAISON.value, Role.CHILD_LIAISON.value, Role.AUDITOR.value, Role.OBSERVER.value)
+BODIES = LIAISONS[:2]
 
 Appoint = Annotated[Visit, Depends(need(Permission.OFFICER_APPOINT))]
 
@@ -283,6 +288,8 @@ async def directive(visit: Annotated[Visit, Depends(need(Permission.ORDER_APPROV
             )
     except SymbolError as error:
         raise InvalidInput(FieldMistake("symbol", "symbol_form")) from error
+    except TransitionRefused as refused:
+        return await _more(visit, fault=words_of(visit).refusal(refused), status=409)
     return visit.go("/office/more")
 
 
@@ -318,11 +325,30 @@ async def stop_bulletin(visit: Annotated[Visit, Depends(need(Permission.ORDER_AP
 @router.post("/office/officers")
 async def propose_officer(visit: Appoint) -> Response:
     """Propose a further officer, appointed by a document; another officer must agree."""
-    role = visit.form.one_of("role", (Role.VERIFIER.value, Role.APPROVER.value))
-    basis = visit.form.text("basis", 160)
-    visit.form.check()
+    form = visit.form
+    role = form.one_of("role", (Role.VERIFIER.value, Role.APPROVER.value, *LIAISONS))
+    basis = form.text("basis", 160)
+    agency, until = form.text("agency", 40, required=False), form.raw("role_until")
+    if role in BODIES and not agency:
+        form.mistake("agency", "required")
+    try:
+        ends = datetime.combine(date.fromisoformat(until), time(23, 59, 59), VIET_NAM) if until else None
+    except ValueError:
+        ends = None
+        form.mistake("role_until", "date_form")
+    if role in LIAISONS and (ends is None or ends <= visit.now):
+        form.mistake("role_until", "required" if ends is None else "end_passed")
+    form.check()
     async with visit.services.database.write() as connection:
-        await propose(connection, visit.act, Role(role), basis)
+        office = await open_office(connection, visit.tenant_id)
+        if role in BODIES:
+            try:
+                await agency_row(connection, office, agency)
+            except store.NotFound as error:
+                raise NotFound from error
+        else:
+            agency = ""
+        await propose(connection, visit.act, Role(role), basis, agency=agency or None, until=ends if role in LIAISONS else None)
     return visit.go("/office/more")
 
 
@@ -334,15 +360,16 @@ async def second_officer(visit: Appoint, invitation: str) -> Response:
     return await _more(visit, f"{public_url(visit.services.settings)}/join/{secret}")
 
 
-async def _more(visit: Visit, link: str = "") -> Response:
+async def _more(visit: Visit, link: str = "", fault: str = "", status: int = 200) -> Response:
     async with visit.services.database.read() as connection:
         office = await open_office(connection, visit.tenant_id)
         rows = await directives_in_force(connection, office, visit.now)
         news = await bulletins_of(connection, office, visit.now)
         people = await officers(connection, visit.tenant_id, visit.now)
         places = await open_places(connection, visit.tenant_id)
+        bodies = await agencies_on(connection, office, visit.now.astimezone(VIET_NAM).date())
     context = {
         "directives": rows, "people": people, "places": places, "link": link, "say": words_of(visit),
-        "me": visit.signed_in.actor.account_id, "news": news,
+        "me": visit.signed_in.actor.account_id, "news": news, "fault": fault, "agencies": bodies, "liaisons": LIAISONS,
     }  # fmt: skip
-    return visit.page("office/more.html", context)
+    return visit.page("office/more.html", context, status)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from securesystemslib.signer import CryptoSigner
+from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import IntegrityError
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
@@ -17,10 +18,11 @@ from admin.dependencies import Visit, need
 from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
 from admin.office import MASKED, open_office
 from admin.officeactions import forward_item, open_item
-from admin.officeform import CATEGORIES, first_values, read_order_form, values_of
+from admin.officeform import CATEGORIES, EVERYBODY, first_values, read_order_form, values_of
 from admin.officeintake import Intake, Upload, read_intake, seal, tally, unseal
 from admin.officepreview import Preview, broken_by, preview, require_unbroken
 from admin.officereads import known_keys, read_order, taken_hosts
+from admin.officescope import schools
 from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, actors_of, sign, signing_of, unlock, words_of
 from blocklists.takedown import store
@@ -55,6 +57,7 @@ async def read(visit: Annotated[Visit, Depends(need(Permission.ORDER_REGISTER, f
     async with visit.services.database.read() as connection:
         office = await open_office(connection, visit.tenant_id)
         known = await known_keys(connection, office)
+        there = await schools(connection)
     guard = await asyncio.to_thread(visit.services.office.guard.current)
     try:
         intake = await asyncio.to_thread(read_intake, text, upload, guard, office, known)
@@ -63,7 +66,7 @@ async def read(visit: Annotated[Visit, Depends(need(Permission.ORDER_REGISTER, f
         return _new(visit, text=text, category=category, fault=fault, status=422)
     if not intake.found.rows:
         return _new(visit, text=text, category=category, mistakes=(FieldMistake("text", "no_address"),), status=422)
-    return _check(visit, first_values(intake.letter, visit.now), category, seal(office, intake), intake=intake)
+    return _check(visit, first_values(intake.letter, visit.now), category, seal(office, intake), intake=intake, there=there)
 
 
 @router.post("/office/orders")
@@ -71,16 +74,23 @@ async def register(visit: Register) -> Response:
     """Store the document as the officer stands by it."""
     async with visit.services.database.read() as connection:
         office = await open_office(connection, visit.tenant_id)
+        there = await schools(connection)
     sealed_text = visit.form.raw("sealed")
     sealed = unseal(office, sealed_text)
+
+    def again(mistakes: tuple[FieldMistake, ...] = (), fault: str = "") -> Response:
+        values, category = values_of(visit.form), visit.form.raw("category")
+        return _check(visit, values, category, sealed_text, counts=tally(sealed.items), mistakes=mistakes, fault=fault, there=there)
+
     try:
-        order = read_order_form(visit.form, sealed, visit.now)
+        order = read_order_form(visit.form, sealed, visit.now, frozenset(school["id"] for school in there))
     except InvalidInput as error:
-        return _check(
-            visit, values_of(visit.form), visit.form.raw("category"), sealed_text, counts=tally(sealed.items), mistakes=error.mistakes
-        )
-    async with visit.services.database.write() as connection:
-        order_id = await store.register(connection, office, order, actor_for(visit), visit.now)
+        return again(error.mistakes)
+    try:
+        async with visit.services.database.write() as connection:
+            order_id = await store.register(connection, office, order, actor_for(visit), visit.now)
+    except TransitionRefused as refused:
+        return again(fault=words_of(visit).refusal(refused))
     return visit.go(f"/office/orders/{order_id}")
 
 
@@ -228,16 +238,17 @@ def _new(
 
 def _check(
     visit: Visit, values: dict[str, str], category: str, sealed: str, *, intake: Intake | None = None,
-    counts: list[tuple[str, int]] | None = None, mistakes: tuple[FieldMistake, ...] = (),
+    counts: list[tuple[str, int]] | None = None, mistakes: tuple[FieldMistake, ...] = (), fault: str = "",
+    there: Sequence[RowMapping] = (),
 ) -> Response:  # fmt: skip
     rows = list(intake.found.rows) if intake else []
     asked = sorted(rows, key=lambda row: (row.verdict is not Enforceability.ASK, row.verdict is Enforceability.YES))
     context = {
         "values": values, "category": category, "categories": CATEGORIES, "sealed": sealed, "say": words_of(visit), "mistakes": mistakes,
         "rows": asked[:SHOWN_ROWS], "more": max(0, len(rows) - SHOWN_ROWS), "counts": counts or tally(row.item for row in rows),
-        "intake": intake, "masked": category == MASKED,
+        "intake": intake, "masked": category == MASKED, "fault": fault, "schools": there, "bands": EVERYBODY,
     }  # fmt: skip
-    return visit.page("office/check.html", context, 422 if mistakes else 200)
+    return visit.page("office/check.html", context, 422 if mistakes or fault else 200)
 
 
 async def _upload(visit: Visit) -> Upload | None:

@@ -7,7 +7,6 @@ transaction, and the next version carries that out as fast as any approval. Used
 
 from __future__ import annotations
 
-import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +22,8 @@ from blocklists.parsers import Match as GuardMatch
 from blocklists.rejections import Reason
 from blocklists.tables import new_id
 from blocklists.takedown import deadlines, tables
+from blocklists.takedown.freetext import personal_marks as personal_marks
+from blocklists.takedown.freetext import require_clean
 from blocklists.takedown.model import SYSTEM, Actor, Case, Event, Kind, Match, State
 from blocklists.takedown.store import NotFound, Office, entry_case, entry_row, move_entry, record
 from blocklists.takedown.workflow import PROVISIONAL_DEFAULT, TransitionRefused, decide
@@ -33,14 +34,6 @@ NOTE_LENGTH = 200
 NOTE_LIFE = timedelta(days=30)
 """How long after closing the free text of a report or a review is kept."""
 
-_PERSONAL = (
-    ("phone", re.compile(r"(?:\+?84|0)(?:[\s.-]?\d){8,10}\b")),
-    ("id_number", re.compile(r"\b\d{9}(?:\d{3})?\b")),
-    ("class", re.compile(r"\b(?:lớp|lop|class)\s*\d{1,2}\s*[a-zđ]\d{0,2}\b", re.IGNORECASE)),
-    ("mail", re.compile(r"\S+@\S+\.\S+")),
-)
-
-
 _NEEDS_DOCUMENT = frozenset({"", "other", "order", "dist", "csam"})
 _FORGOTTEN = {"host": None, "note": "", "category": "", "site_digest": None}
 
@@ -48,11 +41,6 @@ _FORGOTTEN = {"host": None, "note": "", "category": "", "site_digest": None}
 def new_code() -> str:
     """A look-up code: eight signs without 0, O, 1 and I, about 40 bits."""
     return "".join(secrets.choice(CODE_SIGNS) for _ in range(CODE_LENGTH))
-
-
-def personal_marks(note: str) -> list[str]:
-    """What in a note looks like a person's data: phone, id_number, class, mail. A note with any of them is not saved until edited."""
-    return [name for name, pattern in _PERSONAL if pattern.search(note)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +97,8 @@ async def move_report(
         Kind.REPORT, State(row["state"]), category=row["category"], verified_by=row["verified_by"], approved_by=row["approved_by"],
         valid_from=now, valid_until=ends, reason=reason,
     )  # fmt: skip
+    require_clean(reason, "Lý do", "Reason")
+    require_clean(referred_to, "Chuyển cho cơ quan", "Refer to which office")
     event = decide(case, verb, actor, now)
     if ends is not None:
         await _make_entry(connection, office, row, actor, now, ends, guard)
@@ -204,6 +194,7 @@ async def move_review(
         Kind.REVIEW, State(row["state"]), verified_by=row["entry_verified_by"], approved_by=row["entry_approved_by"],
         second_by=row["entry_second_by"], reason=reason,
     )  # fmt: skip
+    require_clean(reason, "Lý do", "Reason")
     event = decide(case, verb, actor, now)
     values: dict[str, Any] = {"state": event.after.value}
     if verb == "take":
@@ -249,6 +240,14 @@ async def late_reviews(connection: AsyncConnection, office: Office, now: datetim
         await record(connection, office, SYSTEM, outcome, Kind.REVIEW, row["id"], now, after=outcome)
         done.append((row["id"], outcome))
     return done
+
+
+async def open_reports(connection: AsyncConnection, office: Office) -> list[RowMapping]:
+    """Reports that wait for a step, the oldest first."""
+    table = tables.reports
+    waiting = [state.value for state in (State.RECEIVED, State.TRIAGED, State.VERIFYING, State.PROPOSED)]
+    statement = select(table).where(table.c.tenant_id == office.tenant, table.c.state.in_(waiting)).order_by(table.c.received_at)
+    return list((await connection.execute(statement)).mappings())
 
 
 async def find_review(connection: AsyncConnection, code: str) -> RowMapping | None:

@@ -10,9 +10,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from gateway.errors import LachanError
+
+
+class TransitionRefused(LachanError):
+    """A move that the table does not allow; `code` is stable, the sentences are for people."""
+
+    def __init__(self, code: str, vi: str, en: str) -> None:
+        self.code = code
+        self.vi = vi
+        self.en = en
+        super().__init__(en)
+
+
+class NotFound(LachanError):
+    """No such object in this office."""
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """The list office whose rows are touched: its tenant id, and the keyed digest for the journal (the key never leaves `admin`)."""
+
+    tenant: str
+    digest: Callable[[str], str]
 
 
 class Kind(StrEnum):
@@ -68,6 +93,7 @@ class Capacity(StrEnum):
     VERIFIER = "verifier"
     APPROVER = "approver"
     POLICE_LIAISON = "police_liaison"
+    CHILD_LIAISON = "child_liaison"
     SYSTEM = "system"
 
 

@@ -217,7 +217,13 @@ async def _order(connection: AsyncConnection, office: Office, entry: RowMapping)
         "bands": order["bands"].split(",") if order["bands"] else None,
         "urgent": bool(order["urgent"]),
         "appeal": order["appeal"] or None,
-    } | dates
+    } | scope_of(order) | dates
+
+
+def scope_of(order: RowMapping) -> dict[str, Any]:
+    """For whom an order is, where it is not for everybody: gateways then bind those places and organisations only."""
+    parts = {part: sorted(order[part].split(",")) if order[part] else [] for part in ("places", "organisations")}
+    return {"scope": parts} if any(parts.values()) else {}
 
 
 def _instant(at: datetime) -> str:

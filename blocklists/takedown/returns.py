@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from blocklists.tables import new_id
 from blocklists.takedown import deadlines, tables
+from blocklists.takedown.freetext import require_clean
 from blocklists.takedown.model import IN_FORCE, SYSTEM, Actor, Capacity, Kind, State
 from blocklists.takedown.publishing import latest
 from blocklists.takedown.store import NotFound, Office, move_entry, record
@@ -43,6 +44,7 @@ async def go_back(connection: AsyncConnection, office: Office, serial: int, reas
         raise TransitionRefused("return_waits", "Đang có một lần quay lại chờ xác nhận.", "Another return waits for its confirmation.")
     if not reason.strip():
         raise TransitionRefused("reason_missing", "Hãy ghi lý do.", "Give a reason.")
+    require_clean(reason, "Lý do", "Reason")
     rows = await dropped_by(connection, office, serial)
     if not rows:
         raise TransitionRefused("nothing_to_drop", "Không có mục chặn nào mới hơn bản đó.", "No entry in force is newer than that version.")

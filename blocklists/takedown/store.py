@@ -7,9 +7,9 @@ Functions take the open write transaction, the office and the time; they read ro
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import func, insert, select, update
@@ -19,22 +19,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from blocklists import journal
 from blocklists.tables import new_id
 from blocklists.takedown import tables
+from blocklists.takedown.agencies import require_there
+from blocklists.takedown.deadlines import VIET_NAM
 from blocklists.takedown.documents import PartialDate, Symbol
+from blocklists.takedown.freetext import Mark, require_clean
 from blocklists.takedown.model import Actor, Case, Enforceability, Event, Kind, Match, State
+from blocklists.takedown.model import NotFound as NotFound
+from blocklists.takedown.model import Office as Office
 from blocklists.takedown.workflow import PROVISIONAL_DEFAULT, URGENT_LIFE, TransitionRefused, decide
-from gateway.errors import LachanError
 
-
-class NotFound(LachanError):
-    """No such object in this office."""
-
-
-@dataclass(frozen=True, slots=True)
-class Office:
-    """The list office whose rows are touched: its tenant id, and the keyed digest for the journal (the key never leaves `admin`)."""
-
-    tenant: str
-    digest: Callable[[str], str]
+OF_AN_OFFICE = frozenset({Mark.PHONE, Mark.MAIL, Mark.PATH})
+"""What a text about an office may hold: its telephone, its mail, its page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +63,12 @@ class NewOrder:
     subject: str = ""
     issued_on: PartialDate | None = None
     basis: tuple[tuple[str, bool], ...] = ()
+    #: For each line of `basis`, the line that stands on it; None (and a missing one): the order itself does.
+    basis_parents: tuple[int | None, ...] = ()
     urgent: bool = False
     appeal: str = ""
-    place_code: str | None = None
+    places: tuple[str, ...] = ()
+    organisations: tuple[str, ...] = ()
     file_digest: str | None = None
     file_bytes: int | None = None
     held: bool = False
@@ -78,23 +76,34 @@ class NewOrder:
 
 
 async def register(connection: AsyncConnection, office: Office, order: NewOrder, actor: Actor, now: datetime) -> str:
-    """Store a document and its rows; it stands `parsed` and waits for verification. Returns the order's id."""
+    """Store a document and its rows; it stands `parsed` and waits for verification. Returns the order's id.
+
+    Raises TransitionRefused for an issuer that was not there on the day of the document.
+    """
+    require_clean(order.capacity, "Ký với tư cách", "Signed as")
+    require_clean(order.subject, "Trích yếu", "Subject")
+    require_clean(order.appeal, "Nơi khiếu nại", "Where to appeal", OF_AN_OFFICE)
     order_id = new_id()
     issued = order.issued_on or PartialDate(now.year, None, None)
+    day = issued.complete or (date(issued.year, issued.month, 1) if issued.month else now.astimezone(VIET_NAM).date())
+    issuer = await require_there(connection, office, order.issuer, day)
     no_end = order.no_end and order.symbol.is_numbered
     until = None if no_end else order.valid_until or order.valid_from + PROVISIONAL_DEFAULT
     await connection.execute(
         insert(tables.orders).values(
             id=order_id, tenant_id=office.tenant, symbol=order.symbol.as_written, number=order.symbol.number, issuer=order.issuer,
-            capacity=order.capacity, subject=order.subject, issued_year=issued.year, issued_month=issued.month, issued_day=issued.day,
-            category=order.category, bands=",".join(order.bands), place_code=order.place_code, urgent=int(order.urgent),
+            issuer_id=issuer["id"] if issuer is not None else None, capacity=order.capacity,
+            subject=order.subject, issued_year=issued.year, issued_month=issued.month, issued_day=issued.day,
+            category=order.category, bands=",".join(order.bands), places=",".join(order.places),
+            organisations=",".join(order.organisations), urgent=int(order.urgent),
             valid_from=order.valid_from, valid_until=until, no_end=int(no_end), appeal=order.appeal, state=State.PARSED.value,
             file_digest=order.file_digest, file_bytes=order.file_bytes, held=int(order.held), received_at=now, created_by=actor.account,
         )
     )  # fmt: skip
     for position, (symbol, is_law) in enumerate(order.basis):
+        parent = order.basis_parents[position] if position < len(order.basis_parents) else None
         row = {"tenant_id": office.tenant, "order_id": order_id, "position": position, "symbol": symbol, "is_law": int(is_law)}
-        await connection.execute(insert(tables.order_basis).values(**row))
+        await connection.execute(insert(tables.order_basis).values(**row, parent_position=parent))
     if order.items:
         await connection.execute(
             insert(tables.items),
@@ -188,6 +197,7 @@ async def decide_item(
         raise TransitionRefused("not_enforceable", "DNS không chặn được dòng này.", "DNS cannot enforce this row.")
     if decision == "block" and not reason.strip():
         raise TransitionRefused("reason_missing", "Hãy ghi vì sao chặn cả trang.", "Say why the whole site is blocked.")
+    require_clean(reason, "Lý do", "Reason")
     values = {"decision": decision, "decision_reason": reason.strip(), "decided_by": actor.account}
     await connection.execute(update(table).where(table.c.id == item_id, table.c.tenant_id == office.tenant).values(**values))
     await record(connection, office, actor, f"item_{decision}", Kind.ORDER, order["id"], now, after=f"{item_id}:{decision}")
@@ -200,6 +210,7 @@ async def release_held(connection: AsyncConnection, office: Office, order_id: st
         raise TransitionRefused("not_held", "Văn bản này không bị giữ lại.", "This document is not held.")
     if not reason.strip():
         raise TransitionRefused("reason_missing", "Hãy ghi lý do.", "Give a reason.")
+    require_clean(reason, "Lý do", "Reason")
     table = tables.orders
     statement = update(table).where(table.c.id == order_id, table.c.tenant_id == office.tenant)
     await connection.execute(statement.values(released_by=actor.account, reason=reason.strip()))
@@ -211,6 +222,7 @@ async def move_order(
 ) -> Event:
     """Take one step with an order; an approval makes its entries. Raises NotFound, TransitionRefused."""
     row = await order_row(connection, office, order_id)
+    require_clean(reason, "Lý do", "Reason")
     event = decide(await order_case(connection, office, row, reason), verb, actor, now)
     values: dict[str, Any] = {"state": event.after.value, "reason": reason.strip()}
     if verb == "verify":
@@ -308,6 +320,7 @@ async def move_entry(
 ) -> Event:
     """Take one step with an entry: lift it, expire it, suspend it. Raises NotFound, TransitionRefused."""
     row = await entry_row(connection, office, entry_id)
+    require_clean(reason, "Lý do", "Reason")
     event = decide(await entry_case(connection, office, row, reason), verb, actor, now)
     values: dict[str, Any] = {"state": event.after.value}
     if event.after in (State.LIFTED, State.EXPIRED, State.SUSPENDED):

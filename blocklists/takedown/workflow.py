@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from blocklists.takedown.model import Actor, Capacity, Case, Event, Kind, State
-from gateway.errors import LachanError
+from blocklists.takedown.model import TransitionRefused as TransitionRefused
 
 PROVISIONAL_DEFAULT = timedelta(days=7)
 PROVISIONAL_CAP = timedelta(days=45)
@@ -34,16 +34,6 @@ DISTORTED_CAP = timedelta(days=90)
 STATE_HOST_CAP = timedelta(days=7)
 URGENT_LIFE = timedelta(hours=24)
 """How long an urgent entry lives before a second approver must have confirmed it."""
-
-
-class TransitionRefused(LachanError):
-    """A move that the table does not allow; `code` is stable, the sentences are for people."""
-
-    def __init__(self, code: str, vi: str, en: str) -> None:
-        self.code = code
-        self.vi = vi
-        self.en = en
-        super().__init__(en)
 
 
 Condition = Callable[[Case, Actor, datetime], None]

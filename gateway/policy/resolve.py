@@ -34,7 +34,7 @@ from gateway.policy.model import (
     RuleOrigin,
 )
 from gateway.policy.names import parse_name_rule
-from gateway.policy.overlay import Overlay, OrderView, Scope
+from gateway.policy.overlay import OrderView, Overlay, Scope
 from gateway.policy.rewrite import rewrites
 from gateway.policy.rules import LevelNames, LevelRules, Named, NameTable, Opening, PolicyBase, PolicyTables
 from gateway.policy.ruleset import NO_RULES, Override, Ruleset

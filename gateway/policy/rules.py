@@ -109,7 +109,8 @@ class PolicyBase:
     """Everything that holds at this moment but the names that people listed. Compared by identity; made once per content.
 
     `cells` and `cell_rules` have an entry for every category and for `uncategorised`. `bands` are those that an order may bind,
-    `scopes` the narrowed scopes of orders that bind here, `list_levels` the levels whose lists and zones apply, `lists` the sources with a condition on clients that holds.
+    `scopes` the narrowed scopes of orders that bind here, `list_levels` the levels whose lists and zones apply, `lists` the sources with
+    a condition on clients that holds.
     """
 
     identity: tuple[object, ...]

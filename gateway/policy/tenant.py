@@ -219,7 +219,8 @@ class _TenantParser:
     def _place(self, value: object, path: str) -> str:
         text = self._reading.optional_text(value, path) or ""
         if text and not PLACE.fullmatch(text):
-            self._reading.fault(path, "is not a place", 'write the code of a province, such as "12", or of a commune in it, such as "12.03385"')
+            remedy = 'write the code of a province, such as "12", or of a commune in it, such as "12.03385"'
+            self._reading.fault(path, "is not a place", remedy)
         return text
 
     def _profile(self, value: object, path: str) -> tuple[str, Profile]:

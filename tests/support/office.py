@@ -57,7 +57,7 @@ class Officers:
 
 async def make_officers(database: Database, now: datetime) -> Officers:
     """An office with one verifier and two approvers."""
-    stored = await _hashed()
+    stored = await stored_password()
     async with database.write() as connection:
         tenant = await create_organisation(connection, OrganisationKind.OFFICE, "Sở Văn hóa, Thể thao và Du lịch", "vi", now)
         made = []
@@ -68,7 +68,8 @@ async def make_officers(database: Database, now: datetime) -> Officers:
     return Officers(tenant, *made)
 
 
-async def _hashed() -> str:
+async def stored_password() -> str:
+    """The hash of PASSWORD, made once."""
     if not _hashes:  # argon2 is slow on purpose; one hash serves all tests
         _hashes.append(await Passwords().hash(PASSWORD))
     return _hashes[0]

@@ -1,0 +1,74 @@
+"""Where a family or school is: decides which bulletins of the list office it reads, and whether orders for other places leave it alone."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from sqlalchemy import select, update
+from starlette.responses import Response
+
+from admin.audit import Action, record
+from admin.dependencies import Visit, need
+from admin.errors import FieldMistake, NotFound
+from admin.permissions import Permission
+from admin.policyfile import has_policy
+from admin.routes.home import waiting_of
+from admin.tenants import mark_changed
+from blocklists.places import gazetteer
+from blocklists.tables import organisations
+from blocklists.takedown.deadlines import VIET_NAM
+from gateway.policy.tenant import PLACE
+
+router = APIRouter()
+
+Reader = Annotated[Visit, Depends(need(Permission.REQUEST_ANSWER))]
+Owner = Annotated[Visit, Depends(need(Permission.PROFILE_LOOSEN))]
+
+
+@router.get("/place")
+async def show(visit: Reader) -> Response:
+    """The place as it stands."""
+    return await _page(visit)
+
+
+@router.post("/place")
+async def change(visit: Owner) -> Response:
+    """Say where this is. It may end an order that is for another place, so it asks for the password like everything that loosens."""
+    form = visit.form
+    known = [place.code for place in gazetteer().provinces(_today(visit))]
+    province = form.one_of("province", known) if form.raw("province") else ""
+    commune = form.text("commune", 5, required=False)
+    code = f"{province}.{commune}" if province and commune else province
+    if code and not PLACE.fullmatch(code):
+        form.mistake("commune", "place_unknown")
+    if form.mistakes:
+        return await _page(visit, tuple(form.mistakes))
+    async with visit.services.database.write() as connection:
+        where = organisations.c.id == visit.tenant_id
+        before = (await connection.execute(select(organisations.c.place_code).where(where))).scalar_one_or_none()
+        await connection.execute(update(organisations).where(where).values(place_code=code or None))
+        await record(connection, visit.act, Action.PLACE_SET, visit.tenant_id, before={"place": before}, after={"place": code})
+        await mark_changed(connection, visit.act)
+    await visit.services.applier.settle(visit.tenant_id)
+    return visit.go("/place")
+
+
+async def _page(visit: Visit, mistakes: tuple[FieldMistake, ...] = ()) -> Response:
+    if not has_policy(visit.tenant.kind):
+        raise NotFound
+    async with visit.services.database.read() as connection:
+        stored = (
+            await connection.execute(select(organisations.c.place_code).where(organisations.c.id == visit.tenant_id))
+        ).scalar_one_or_none() or ""
+    province, _, commune = stored.partition(".")
+    context = {
+        "provinces": gazetteer().provinces(_today(visit)), "province": province, "commune": commune, "mistakes": mistakes,
+        "waiting": await waiting_of(visit),
+    }  # fmt: skip
+    return visit.page("more/place.html", context, 422 if mistakes else 200)
+
+
+def _today(visit: Visit) -> date:
+    return visit.now.astimezone(VIET_NAM).date()
