@@ -169,7 +169,14 @@ SECONDED = frozenset(
 CONFIRMATION_HOLDS = timedelta(minutes=10)
 
 SCOPES: Mapping[Scope, frozenset[Permission]] = {
-    Scope.READ: _LOOK | {Permission.OFFICE_READ, Permission.RELEASE_READ, Permission.TENANT_EXPORT, Permission.CASE_READ, Permission.FIGURES_READ},
+    Scope.READ: _LOOK
+    | {
+        Permission.OFFICE_READ,
+        Permission.RELEASE_READ,
+        Permission.TENANT_EXPORT,
+        Permission.CASE_READ,
+        Permission.FIGURES_READ,
+    },
     Scope.POLICY: frozenset(
         {
             Permission.PROFILE_TIGHTEN,
