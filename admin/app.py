@@ -39,6 +39,7 @@ from admin.requests import Quota
 from admin.routes import (
     account,
     backups,
+    cards,
     check,
     child,
     choices,
@@ -120,7 +121,7 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(status, answer)
     for room in (sign, account, setup, check, home, profiles, rules, devices, requests, tokens, child, shared, backups, onboarding):
         app.include_router(room.router, include_in_schema=False)
-    for room in (hosting, joining, history, dates, choices, place, transparency):
+    for room in (cards, hosting, joining, history, dates, choices, place, transparency):
         app.include_router(room.router, include_in_schema=False)
     for room in (office, officeagencies, officeorders, officesetup, officeshared, officesigning):
         app.include_router(room.router, include_in_schema=False)

@@ -30,6 +30,8 @@ class Variant(StrEnum):
     CLASS_TIME = "class_time"
     BREAK = "break"
     OPEN = "open"
+    UPSTREAM = "upstream"
+    FAULT = "fault"
     PLAIN = "plain"
 
 
@@ -49,11 +51,14 @@ class Explanation:
     order: str = ""
     opens_at: datetime | None = None
     asks: bool = True
+    #: Where to object to an authority's order; empty where this installation has no office to ask.
+    review: str = ""
 
     @property
     def status(self) -> int:
-        """The HTTP status of the page: 451 for an authority's order (RFC 7725), else 403; 200 where nothing blocks."""
-        return {Variant.ORDER: 451, Variant.OPEN: 200}.get(self.variant, 403)
+        """The HTTP status of the page: 451 for an authority's order (RFC 7725), else 403; 200 where nothing blocks, 503 where the filter
+        itself has a fault."""
+        return {Variant.ORDER: 451, Variant.OPEN: 200, Variant.FAULT: 503}.get(self.variant, 403)
 
 
 _BY_CATEGORY = {

@@ -49,11 +49,12 @@ class Tally:
 
 
 class Note:
-    """What is remembered of a hit besides its count: a block or a rewrite, or the visit of a consented history. Compared by identity."""
+    """What is remembered of a hit besides its count: a block or a rewrite, the visit of a consented history, or a block of the upstream's
+    own. Compared by identity."""
 
     __slots__ = ("is_visit", "kind", "name", "rule")
 
-    def __init__(self, outcome: Outcome | Literal["visited", "watched"], category: str, name: str, rule: str = "") -> None:
+    def __init__(self, outcome: Outcome | Literal["visited", "watched", "upstream"], category: str, name: str, rule: str = "") -> None:
         self.kind = (outcome, category)
         self.is_visit = outcome == "visited"
         self.name = name

@@ -20,6 +20,8 @@ MOST_RECENT: Final = 512
 """Blocks a second that are remembered with their name, and visits likewise."""
 WATCH: Final = "watch-"
 """How the id of a timed opening begins that only watches: what it lets through is counted apart."""
+UPSTREAM: Final = "upstream"
+"""What a note says of an answer that the upstream had blocked; also the rule under which a device's recent blocks tell of it."""
 _NEVER_A_VISIT: Final = frozenset({Reason.HELP, Reason.INFRASTRUCTURE})
 """Opened by the lines that nothing overrides: no history ever holds such a name, whoever agreed."""
 _COUNTED: Final[Mapping[str, Outcome]] = {"rewritten": "rewritten", "watched": "watched"}
@@ -44,9 +46,10 @@ class Notebook:
             if len(self._visits) < MOST_RECENT:
                 self._visits[record.policy, note] = None
             return
-        notes = record.account.notes
         kind = note.kind
-        notes[kind] = notes.get(kind, 0) + 1
+        if kind[0] != UPSTREAM:  # a block that is not ours is remembered for the one who asked, never counted as one
+            notes = record.account.notes
+            notes[kind] = notes.get(kind, 0) + 1
         if kind[0] != "watched" and len(self._recent) < MOST_RECENT:
             self._recent[record.address, note] = None
 

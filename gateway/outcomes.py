@@ -80,7 +80,8 @@ class Outcomes:
         answer = block_answer("zero", query.qtype, ttl, (), self._mname)
         if is_asked(query.edns, self._structured):
             errors = tuple((code, justify(self._structured, code, upstream=True)) for code, _ in errors)
-        return Outcome(answer, self._tallies.upstream_block(transport, query.qtype, answer.rcode, self._upstreams), errors, None, expires)
+        tally = self._tallies.upstream_block(transport, query.qtype, answer.rcode, self._upstreams)
+        return Outcome(answer, tally, errors, Note("upstream", "", text_of(query.key), "upstream"), expires)
 
     def local(self, query: Query, transport: Transport, local: Local) -> Outcome:
         """Records of our own, or that there are none."""

@@ -7,12 +7,13 @@ for adults under the same paths. No script is needed; nothing a page shows names
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from admin.asking import hints_for, is_distressed
 from admin.audit import VISITOR, Act, By
@@ -26,6 +27,7 @@ from admin.forms import read_form
 from admin.history import days_of, find_keeping, read_day, read_day_choice
 from admin.link import GatewayAway, RecentBlock, SeenDevice
 from admin.notices import Message
+from admin.office import find_office
 from admin.pages.formats import Formats
 from admin.pages.words import mark
 from admin.requests import NOTE_LENGTH, Asked, ask, find_by_code, read_code
@@ -33,6 +35,7 @@ from admin.setup import public_url
 from admin.sharing import read_pin
 from admin.values import RequestReason
 from blocklists.normalize import Host, normalize_host
+from gateway.notebook import UPSTREAM
 
 router = APIRouter()
 
@@ -49,6 +52,8 @@ class Here:
     services: Services
     reader: Bystander
     language: str
+    #: The gateway does not answer: nobody is known, and nothing can be said about a block.
+    is_away: bool = False
 
     def page(self, template: str, context: Mapping[str, Any] | None = None, status: int = 200) -> Response:
         """A page in the reader's language and tone."""
@@ -59,6 +64,8 @@ class Here:
             "band": self.reader.band.value,
             "helplines": self.services.helplines,
             "home": own_address(self.services, self.request),
+            # A blocked site's address is nothing to put on a home screen.
+            "is_own": not self.request.app.state.is_behind_names or _is_own_host(self.services, self.request),
             # Pages that ask for a PIN are served with the pages for adults only, never behind blocked names.
             "adults_at": public_url(self.services.settings) if self.request.app.state.is_behind_names else "",
             "other": next((code for code in self.services.pages.words if code != self.language), self.language),
@@ -92,7 +99,7 @@ async def show_ask(request: Request, host: str = "") -> Response:
     if name:
         explanation = await _explain(here, name)
         if not explanation.asks:
-            return blocked_page(here, explanation)
+            return await blocked_page(here, explanation)
     return here.page("child/ask.html", _form(name or host[:200]))
 
 
@@ -122,7 +129,7 @@ async def send(request: Request) -> Response:
         return here.page("child/ask.html", {**context, "hints": hints})
     explanation = await _explain(here, name)
     if not explanation.asks:
-        return blocked_page(here, explanation)
+        return await blocked_page(here, explanation)
     now = here.services.now()
     try:
         here.services.quota.take(here.reader.address, now)
@@ -171,6 +178,33 @@ async def show_lesson(request: Request, topic: str) -> Response:
     return here.page("child/lesson.html", {"topic": topic, "topics": LESSONS})
 
 
+@router.get("/add")
+async def show_add(request: Request) -> Response:
+    """How to put these pages on the home screen of a phone."""
+    here = await arrive(request)
+    return here.page("child/add.html", {"address": f"http://{here.services.settings.gateway.dns.name}/"})
+
+
+@router.get("/manifest.webmanifest")
+async def give_manifest(request: Request) -> Response:
+    """What a phone reads when these pages are put on its home screen: a name and a picture from here, nothing that runs."""
+    services = services_of(request)
+    words, assets = services.pages.words[language_of(request)], services.pages.assets
+    sizes = (192, 512)
+    manifest = {
+        "name": words.gettext(mark("Why is it blocked?")),
+        "short_name": "Lá Chắn",
+        "lang": words.language,
+        "start_url": "/why",
+        "scope": "/",
+        "display": "minimal-ui",
+        "background_color": "#eef4f0",
+        "theme_color": "#0b6b62",
+        "icons": [{"src": assets.address(f"icon-{size}.png"), "sizes": f"{size}x{size}", "type": "image/png"} for size in sizes],
+    }
+    return JSONResponse(manifest, media_type="application/manifest+json")
+
+
 @router.get("/help")
 async def show_help(request: Request) -> Response:
     """Where help is."""
@@ -202,14 +236,20 @@ async def show_blocked(request: Request) -> Response:
         return here.page("child/reached.html")
     if host == own or host.endswith(f".{own}") or read_host(host) is None:
         return RedirectResponse("/why", 303) if request.url.path == "/" else here.page("child/why.html", _EMPTY, 404)
-    return blocked_page(here, await _explain(here, host))
+    return await blocked_page(here, await _explain(here, host))
 
 
 _EMPTY: Mapping[str, Any] = {"rows": (), "clock": None}
 
 
-def blocked_page(here: Here, explanation: Explanation) -> Response:
-    """The page for one blocked name; an authority's order answers 451 and says on whose behalf (RFC 7725)."""
+async def blocked_page(here: Here, explanation: Explanation) -> Response:
+    """The page for one blocked name; an authority's order answers 451, says on whose behalf (RFC 7725) and where to object."""
+    if explanation.variant is Variant.ORDER:
+        async with here.services.database.read() as connection:
+            has_office = await find_office(connection, here.services.now()) is not None
+        if has_office:
+            review = f"{public_url(here.services.settings)}/transparency/lookup?{urlencode({'name': explanation.host})}"
+            explanation = replace(explanation, review=review)
     context = {"it": explanation, "variant": explanation.variant.value, "lesson": _LESSON_OF.get(explanation.variant, "help")}
     page = here.page("child/blocked.html", context, explanation.status)
     if explanation.variant is Variant.ORDER:
@@ -222,14 +262,15 @@ async def arrive(request: Request) -> Here:
     services = services_of(request)
     address = address_of(request)
     seen: SeenDevice | None = None
+    is_away = False
     try:
         seen = await services.link.find_device(address)
     except GatewayAway:
-        seen = None
+        is_away = True
     async with services.database.read() as connection:
         reader = await find_bystander(connection, seen, address, services.shelves.current(), services.now())
     language = request.query_params.get("lang", "")
-    return Here(request, services, reader, language if language in services.pages.words else language_of(request))
+    return Here(request, services, reader, language if language in services.pages.words else language_of(request), is_away)
 
 
 def read_host(text: str) -> str | None:
@@ -248,13 +289,23 @@ def own_address(services: Services, request: Request) -> str:
     return f"http://{own}" + ("" if page.port == 80 else f":{page.port}")
 
 
+def _is_own_host(services: Services, request: Request) -> bool:
+    host = host_of(request.headers.get("host", ""))
+    return host == services.settings.gateway.dns.name or read_host(host) is None
+
+
 async def _explain(here: Here, host: str) -> Explanation:
     shelf = here.services.shelves.current()
+    if here.is_away and here.request.app.state.is_behind_names:  # a blocked name led here, but nobody can say why
+        return Explanation(Variant.FAULT, host, asks=False)
     if here.reader.tenant is None:
         return Explanation(Variant.PLAIN, host, asks=False)
     profile = here.reader.profile.id if here.reader.profile is not None else None
     verdict = await here.services.foresight.judge(here.reader.tenant, profile, host, here.services.now())
-    return explain(verdict, host, here.reader, shelf, here.language)
+    found = explain(verdict, host, here.reader, shelf, here.language)
+    if found.variant is Variant.OPEN and any(block.name == host and block.rule == UPSTREAM for block in await _own_blocks(here)):
+        return replace(found, variant=Variant.UPSTREAM)
+    return found
 
 
 async def _own_blocks(here: Here) -> list[RecentBlock]:

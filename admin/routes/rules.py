@@ -16,6 +16,7 @@ from admin.errors import AdminError, Conflict, FieldMistake, InvalidInput
 from admin.foresight import foresee
 from admin.forms import Form, read_clock
 from admin.hours import MOST_HOURS, Hours, is_looser, list_hours, paint_week, set_hours
+from admin.locks import bases_of
 from admin.names import add_name, list_names, read_pattern, remove_name
 from admin.pages.weekgrid import draw_week, monday_of
 from admin.permissions import Permission
@@ -82,7 +83,8 @@ async def show_apps(profile: str, visit: Reader, stored: bool = False) -> Respon
             for service in group.services
         ]
         groups.append((group, rows))
-    context = {"groups": groups, "own": {code for kind, code in own if kind is SwitchKind.SERVICE}}
+    bases = bases_of("H", visit.now.date())
+    context = {"bases": bases, "groups": groups, "own": {code for kind, code in own if kind is SwitchKind.SERVICE}}
     return await _page(visit, "profile/apps.html", found, stored, context)
 
 
@@ -96,6 +98,7 @@ async def show_groups(profile: str, visit: Reader, stored: bool = False) -> Resp
         "rows": [(row, opened) for row, opened in rows if not row.cell.locked],
         "locked": [row for row, _ in rows if row.cell.locked],
         "entries": shelf.entries,
+        "bases": {tier: bases_of(tier, visit.now.date()) for tier in ("L", "H")},
     }
     return await _page(visit, "profile/groups.html", found, stored, context)
 

@@ -35,6 +35,8 @@ OPEN = {
     "/adult/back",
     "/lesson/{topic}",
     "/help",
+    "/add",
+    "/manifest.webmanifest",
     "/history",
 }
 #: Rooms that are open on purpose: what everybody may read, and steps that a secret link or the set-up's own link opens.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Error, Page
 
 from gateway.control import ask_now
 from tests.browser.conftest import SCREENSHOTS
@@ -24,7 +24,7 @@ from tests.support.walks import Cost, Walk, browser_on
 
 pytestmark = pytest.mark.full
 
-BOX, PHONE, OUTSIDE = "10.77.0.1", "10.77.0.20", "10.78.0.20"
+BOX, PHONE, TABLET, OUTSIDE = "10.77.0.1", "10.77.0.20", "10.77.0.30", "10.78.0.20"
 PASSWORD, PIN = "mùa thu lá bay", "407193"
 NAME = "dns.truong.example"
 CLASSES = ("1A", "1B", "2A", "2B", "3A", "3B", "4A", "4B", "5A", "5B", "Lá 1", "Lá 2")
@@ -80,6 +80,7 @@ def test_family_is_set_up_in_two_minutes(networks: Networks, tmp_path: Path) -> 
     lan = networks.switch("lan")
     box = networks.machine("box", lan, f"{BOX}/24", gateway="10.77.0.254")
     phone = networks.machine("phone", lan, f"{PHONE}/24")
+    tablet = networks.machine("tablet", lan, f"{TABLET}/24", mac="3c:22:fb:00:00:31")
     log = tmp_path / "output"
     process = box.start(sys.executable, "-m", "lachan", "run", "--lan", log=log, folder=tmp_path, environment={"PYTHONPATH": str(ROOT)})
     link = wait_for(log, r"https://10\.77\.0\.1:8443/setup/\S+")
@@ -101,8 +102,38 @@ def test_family_is_set_up_in_two_minutes(networks: Networks, tmp_path: Path) -> 
         walk.wait("Máy này được bảo vệ")
         keep(page, "family")
         note("gia đình / family", walk.cost(), 120)
+        tablet.dig("lachan.internal")
+        page.goto("https://10.77.0.1:8443/devices")
+        card = page.locator("form.card", has_text=TABLET)
+        card.locator("select").select_option(label="Bi")
+        card.locator("button").click()
+    with browser_on(tablet, tmp_path, BOX) as chromium:
+        page = chromium.new_page(viewport={"width": 360, "height": 740}, locale="vi-VN", device_scale_factor=2)
+        blocked_https(page)
     assert records(phone.dig("facebook.com"), "A") == []  # an adult's phone: not blocked, and there is no network behind the box
     assert process.poll() is None, log.read_text(encoding="utf-8")
+
+
+def blocked_https(page: Page) -> None:
+    """What a child meets: the browser's own fault, which says nothing; then the short name, which explains, and from which it asks."""
+    with pytest.raises(Error, match=r"ERR_(CONNECTION_REFUSED|CERT\w*|SSL\w*)"):
+        page.goto("https://www.facebook.com/")
+    keep(page, "https-blocked")
+    for _ in range(20):  # a worker tells of its blocks once a second
+        page.goto("http://lachan.internal/")
+        if page.get_by_text("www.facebook.com").count():
+            break
+        time.sleep(0.5)
+    page.get_by_text("www.facebook.com").wait_for(timeout=1000)
+    keep(page, "https-why")
+    page.click("text=Xin mở >> nth=0")
+    page.check("input[value=lesson]")
+    page.click("button:has-text('Gửi')")
+    page.get_by_role("heading", name="Đã gửi rồi").wait_for()
+    page.goto("http://lachan.internal/add")
+    found = page.evaluate("fetch(document.querySelector('link[rel=manifest]').href).then(one => one.json())")
+    assert found["start_url"] == "/why"
+    keep(page, "home-screen")
 
 
 def test_school_in_five_minutes_then_a_family_joins_it(networks: Networks, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from gateway.activity import Activity
 from gateway.answers import Note
 from gateway.clients import Account, Record
 from gateway.metrics import Counters
-from gateway.notebook import MOST_RECENT, Notebook, registered_name
+from gateway.notebook import MOST_RECENT, UPSTREAM, Notebook, registered_name
 from gateway.policy.model import Band
 
 WALL = 1_767_225_600.0
@@ -70,6 +70,16 @@ def test_blocks_and_the_rest_add_up() -> None:
     assert counts(activity) == {("allowed", ""): 7}
     identified = {labels[0]: number for name, labels, number in counters.harvest() if name == "lachan_identified_queries"}  # type: ignore[index]
     assert identified["yes"] == 10
+
+
+def test_a_block_of_the_upstreams_own_is_remembered_but_never_counted() -> None:
+    """The device that asked can be told whose block it was; it is allowed traffic in every figure."""
+    notebook, memory, _, record, clients = make()
+    record.account.spent = 1
+    notebook.write(record, Note(UPSTREAM, "", "closed.example", UPSTREAM))
+    notebook.hand_over(clients, WALL)
+    assert [(row["name"], row["rule"]) for row in memory.recent_blocks(record.address, WALL)] == [("closed.example", "upstream")]
+    assert {key[5]: number for key, number in memory._counts.items()} == {"allowed": 1}
 
 
 def test_recent_blocks_carry_names_and_are_bounded() -> None:

@@ -115,7 +115,8 @@ def test_upstream_block_and_rebinding_are_told_apart() -> None:
     outcomes, counters, tallies = made()
     policy: Any = Policy()
     theirs = outcomes.upstream_block(ask(), Transport.UDP, 60, UPSTREAM_BLOCK, 1000)
-    assert (theirs.note, theirs.expires) == (None, 1000)
+    assert theirs.note is not None
+    assert (theirs.note.kind, theirs.note.rule, theirs.expires) == (("upstream", ""), "upstream", 1000)
     assert counted(counters, tallies, theirs) == {"lachan_queries", "lachan_answers", "lachan_upstream_blocks"}
     ours = outcomes.rebinding(ask(), Transport.UDP, policy, 1000)
     assert ours.answer.ttl == REBINDING_TTL

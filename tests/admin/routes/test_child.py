@@ -16,8 +16,9 @@ from admin.dependencies import Services
 from admin.overrides import start_override
 from admin.pages.assets import FOLDER
 from admin.requests import find_by_code, list_requests
+from admin.tenants import create_organisation
 from admin.values import OverrideKind
-from blocklists.tables import Role
+from blocklists.tables import OrganisationKind, Role
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.family import Family
 from tests.support.people import PASSWORD
@@ -69,6 +70,51 @@ async def test_order_answers_451_with_its_number(bi: Visitor) -> None:
     assert await at(bi, "ordered.example") == 451
     assert "o1/QĐ" in bi.text
     assert 'rel="blocked-by"' in bi.response.headers["link"]
+
+
+async def test_order_says_where_to_object(bi: Visitor, services: Services, now: datetime) -> None:
+    """Where the office is far away: whoever issued it, by its number; where it is here: its own page for this site."""
+    await at(bi, "ordered.example")
+    assert "nêu số văn bản" in bi.text
+    async with services.database.write() as connection:
+        await create_organisation(connection, OrganisationKind.OFFICE, "Đơn vị", "vi", now)
+    await at(bi, "ordered.example")
+    assert any(link.endswith("/transparency/lookup?name=ordered.example") for link in bi.links)
+
+
+async def test_block_of_the_provider_is_told_as_its_own(bi: Visitor, gateway: ScriptedGateway, now: datetime) -> None:
+    """Not the filter of school or family, and nobody here is asked to open it."""
+    gateway.block("192.168.1.31", "free.example", "", now, rule="upstream")
+    await bi.get("/why")
+    assert "nhà mạng chặn" in bi.text
+    assert not [link for link in bi.links if "free.example" in link]
+    await bi.get("/ask?host=free.example")
+    assert "Nhà mạng không mở trang này" in bi.text
+    assert bi.response.status_code == 403
+
+
+async def test_fault_of_the_filter_is_told_as_one(bi: Visitor, gateway: ScriptedGateway) -> None:
+    """When nobody can say why, the page does not pretend to know; help stays."""
+    await gateway.stop()
+    assert await at(bi, "bet.example") == 503
+    assert "Bộ lọc đang gặp sự cố" in bi.text
+    assert "111" in bi.text
+
+
+async def test_pages_can_be_put_on_the_home_screen(bi: Visitor) -> None:
+    """A manifest with pictures from here, on our own name only: a blocked site offers nothing to keep."""
+    await bi.get("/add")
+    assert "Đặt lên màn hình chính" in bi.text
+    assert 'rel="manifest"' in bi.response.text
+    manifest = (await bi.get("/manifest.webmanifest")).json()
+    assert (manifest["start_url"], manifest["lang"]) == ("/why", "vi")
+    for icon in manifest["icons"]:
+        picture = await bi.get(icon["src"])
+        assert picture.headers["content-type"] == "image/png"
+        width = int.from_bytes(picture.content[16:20])
+        assert icon["sizes"] == f"{width}x{width}"
+    await at(bi, "bet.example")
+    assert "manifest" not in bi.response.text
 
 
 async def test_rest_says_when_it_opens(bi: Visitor, services: Services, family: Family, now: datetime) -> None:

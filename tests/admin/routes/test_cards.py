@@ -1,0 +1,43 @@
+"""Cards to print: the child's way in, and how to go back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from admin.dependencies import Services
+from admin.routes.cards import way_in
+from gateway.settings import Endpoint
+from tests.support.controlsocket import ScriptedGateway
+from tests.support.family import Family
+from tests.support.people import PASSWORD
+from tests.support.visitor import Visitor
+
+
+@pytest.mark.parametrize(
+    ("page", "address"),
+    [
+        (None, "http://127.0.0.1:8080/"),
+        (Endpoint("192.168.1.2", 80), "http://lachan.internal/"),
+        (Endpoint("192.168.1.2", 8081), "http://lachan.internal:8081/"),
+    ],
+)
+def test_way_in_ends_with_a_slash(services: Services, page: Endpoint | None, address: str) -> None:
+    """Browsers search for a name of one's own unless something follows it."""
+    assert way_in(replace(services, settings=replace(services.settings, block_page=page))) == address
+
+
+async def test_cards_are_linked_from_home_and_hold_what_they_promise(
+    visitor: Visitor, family: Family, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """From the home page: a picture and a name for the child; the router's own address to take out again."""
+    await visitor.sign_in("me", PASSWORD)
+    await visitor.get("/")
+    assert {"/cards/way-in", "/cards/go-back"} <= set(visitor.links)
+    await visitor.get("/cards/way-in")
+    assert '<svg class="qr"' in visitor.response.text
+    await visitor.get("/cards/go-back")
+    assert "Xóa 192.168.1.2" in visitor.text
+    assert "sudo systemctl disable --now lachan" in visitor.text
