@@ -182,11 +182,12 @@ class AnswerCache:
     def put_addresses(self, key: Key, absent: Key, body: bytes, ttl: int, now: float) -> Entry:
         """Store the addresses of a name as they came, all with this TTL (not 0), for a question that was not known when it was asked."""
         entries = self._entries
-        if self._failures or absent in entries or key in entries or self._flushed:
+        if self._failures or self._flushed or absent in entries:
             return self.put(key, address_answer(body, ttl), now)
         entry = AddressEntry(body, ttl if ttl < MAX_TTL else MAX_TTL, now)
         entry.size = size = ADDRESS_OVERHEAD + len(key) + len(body)
-        entries[key] = entry
+        if entries.setdefault(key, entry) is not entry:
+            return self.put(key, address_answer(body, ttl), now)
         self.bytes += size
         if self.bytes > self._most_bytes or len(entries) > self._most_entries:
             self._evict()

@@ -7,6 +7,7 @@ Linux, `PlainRing` has the same face with one system call per datagram.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import socket
 import sys
@@ -15,6 +16,7 @@ from typing import Final, Protocol
 SLOTS: Final = 64
 SLOT_SIZE: Final = 4096
 """Larger than what we advertise (1232), so that a generous answer still fits; what is larger arrives cut and is asked for over TCP."""
+_STARTS: Final = range(0, SLOTS * SLOT_SIZE, SLOT_SIZE)
 _MSG_DONTWAIT: Final = 0x40
 _MSG_TRUNC: Final = 0x20
 
@@ -65,9 +67,8 @@ class DatagramRing:
         libc = _libc()
         self._sendmmsg = libc.sendmmsg
         self._recvmmsg = libc.recvmmsg
-        self._buffer = bytearray(SLOTS * SLOT_SIZE)
-        base = ctypes.addressof((ctypes.c_char * len(self._buffer)).from_buffer(self._buffer))
-        self._view = memoryview(self._buffer)
+        self._buffer = mmap.mmap(-1, SLOTS * SLOT_SIZE)  # slices of a map are octets at once
+        base = ctypes.addressof(ctypes.c_char.from_buffer(self._buffer))
         self._iovecs = (_Iovec * SLOTS)()
         self._headers = (_Mmsghdr * SLOTS)()
         for slot in range(SLOTS):
@@ -77,11 +78,11 @@ class DatagramRing:
             self._headers[slot].header.iov_count = 1
         word = ctypes.sizeof(ctypes.c_size_t)
         self._sizes = memoryview(self._iovecs).cast("B").cast("Q" if word == 8 else "I")
-        self._size_at = range(_Iovec.length.offset // word, len(self._sizes), ctypes.sizeof(_Iovec) // word)
-        self._words = memoryview(self._headers).cast("B").cast("I")
+        self._sizes = self._sizes[_Iovec.length.offset // word :: ctypes.sizeof(_Iovec) // word]
+        words = memoryview(self._headers).cast("B").cast("I")
         step = ctypes.sizeof(_Mmsghdr) // 4
-        self._length_at = range(_Mmsghdr.length.offset // 4, len(self._words), step)
-        self._flags_at = range(_Msghdr.flags.offset // 4, len(self._words), step)
+        self._lengths = words[_Mmsghdr.length.offset // 4 :: step]
+        self._flags = words[_Msghdr.flags.offset // 4 :: step]
         self._pointer = ctypes.c_void_p(ctypes.addressof(self._headers))
         self._dirty = 0
 
@@ -90,13 +91,13 @@ class DatagramRing:
         if len(messages) == 1:
             sock.send(messages[0])
             return 1
-        view = self._view
+        buffer = self._buffer
         sizes = self._sizes
         start = 0
-        for at, message in zip(self._size_at, messages, strict=False):
+        for slot, message in zip(range(SLOTS), messages, strict=False):
             size = len(message)
-            view[start : start + size] = message
-            sizes[at] = size
+            buffer[start : start + size] = message
+            sizes[slot] = size
             start += SLOT_SIZE
         count = min(len(messages), SLOTS)
         if count > self._dirty:
@@ -111,23 +112,20 @@ class DatagramRing:
         """Everything that waits, up to `SLOTS` messages; a message longer than a slot is cut and has its TC bit set. Raises OSError."""
         if self._dirty:
             sizes = self._sizes
-            for at in self._size_at[: self._dirty]:
-                sizes[at] = SLOT_SIZE
+            for slot in range(self._dirty):
+                sizes[slot] = SLOT_SIZE
             self._dirty = 0
         count: int = self._recvmmsg(sock.fileno(), self._pointer, SLOTS, _MSG_DONTWAIT, None)
         if count < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
-        words = self._words
         buffer = self._buffer
-        messages = []
-        start = 0
-        for at in self._length_at[:count]:
-            messages.append(bytes(buffer[start : start + words[at]]))
-            start += SLOT_SIZE
-        for slot, at in enumerate(self._flags_at[:count]):
-            if words[at] & _MSG_TRUNC:
-                messages[slot] = _mark_cut(messages[slot])
+        lengths = self._lengths[:count].tolist()
+        messages = [buffer[start : start + length] for start, length in zip(_STARTS, lengths, strict=False)]
+        if SLOT_SIZE in lengths:
+            for slot, length in enumerate(lengths):
+                if length == SLOT_SIZE and self._flags[slot] & _MSG_TRUNC:
+                    messages[slot] = _mark_cut(messages[slot])
         return messages
 
 
