@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from blocklists.settings import BlocklistSettings
 
 FILE = "lists/prepared.json"
-FORMAT = 1
+FORMAT = 2
 
 
 def fingerprint(settings: BlocklistSettings, own_names: tuple[str, ...]) -> str:
@@ -38,19 +38,27 @@ def fingerprint(settings: BlocklistSettings, own_names: tuple[str, ...]) -> str:
 
 def is_current(settings: BlocklistSettings, own_names: tuple[str, ...]) -> bool:
     """Whether the generation in force was prepared from exactly this."""
+    return notes_if_current(settings, own_names) is not None
+
+
+def notes_if_current(settings: BlocklistSettings, own_names: tuple[str, ...]) -> tuple[str, ...] | None:
+    """What the preparation of the generation in force had to say, if it was prepared from exactly this; else None."""
     try:
         noted = json.loads((settings.state_dir / FILE).read_bytes())
         manifest = release.read_manifest(settings.state_dir)
-    except (OSError, ValueError, GenerationError):
-        return False
-    return isinstance(noted, dict) and noted == _note(fingerprint(settings, own_names), manifest.index_dir, manifest.catalogue)
+        notes = tuple(str(note) for note in noted.pop("notes"))
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, GenerationError):
+        return None
+    is_right = noted == _note(fingerprint(settings, own_names), manifest.index_dir, manifest.catalogue)
+    return notes if is_right else None
 
 
-def note(settings: BlocklistSettings, own_names: tuple[str, ...], index: str, catalogue: str) -> None:
-    """Remember that this index and catalogue come from these settings and files."""
+def note(settings: BlocklistSettings, own_names: tuple[str, ...], index: str, catalogue: str, notes: tuple[str, ...] = ()) -> None:
+    """Remember that this index and catalogue come from these settings and files, and what there was to say about them."""
     target = settings.state_dir / FILE
     target.parent.mkdir(parents=True, exist_ok=True)
-    release.replace_file(target, release.canonical_bytes(_note(fingerprint(settings, own_names), index, catalogue)))
+    noted = {**_note(fingerprint(settings, own_names), index, catalogue), "notes": list(notes)}
+    release.replace_file(target, release.canonical_bytes(noted))
 
 
 def _note(mark: str, index: str, catalogue: str) -> dict[str, Any]:  # Any: JSON values

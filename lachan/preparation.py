@@ -36,12 +36,14 @@ class Outcome:
 
     changes: Changes
     report: Report | None = None
+    known: tuple[str, ...] = ()
+    """The notes of the preparation that made what is on disk, when nothing was compiled."""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """A sentence for each problem, in both languages."""
         if self.report is None:
-            return ()
+            return self.known
         return tuple(f"{source}: {problem.vi} / {problem.en}" for source, problem in self.report.problems)
 
 
@@ -53,10 +55,11 @@ def own_names(settings: GatewaySettings) -> tuple[str, ...]:
 
 
 def prepare_quickly(configuration: Configuration) -> Outcome | None:
-    """What a start needs when the index on disk is still right: the local policy only. None when the lists must be prepared."""
-    if not fingerprint.is_current(configuration.lists, own_names(configuration.gateway)):
+    """What a start or a reload needs when the index on disk is still right: the local policy only. None when the lists must be prepared."""
+    notes = fingerprint.notes_if_current(configuration.lists, own_names(configuration.gateway))
+    if notes is None:
         return None
-    return Outcome(_only_new(configuration.gateway.state_dir, {"policies": _policies(configuration)}))
+    return Outcome(_only_new(configuration.gateway.state_dir, {"policies": _policies(configuration)}), None, notes)
 
 
 def prepare(configuration: Configuration, fetch: Literal["none", "due", "all"], progress: Listener | None = None) -> Outcome:
@@ -70,9 +73,10 @@ def prepare(configuration: Configuration, fetch: Literal["none", "due", "all"], 
     now = WallClock.from_environment(os.environ).now()
     prepared = prepare_lists(Inputs(configuration.lists, now, names), fetch, progress or silent)
     changes: Changes = {**prepared.changes, "policies": _policies(configuration)}
+    outcome = Outcome(_only_new(state_dir, changes), prepared.report)
     if not prepared.report.orders_problem:
-        fingerprint.note(configuration.lists, names, str(changes["index"]), str(changes["catalogue"]))
-    return Outcome(_only_new(state_dir, changes), prepared.report)
+        fingerprint.note(configuration.lists, names, str(changes["index"]), str(changes["catalogue"]), outcome.notes)
+    return outcome
 
 
 def put_in_force(state_dir: Path, changes: Changes) -> int:

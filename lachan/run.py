@@ -190,7 +190,7 @@ def give_state_dir(settings: GatewaySettings) -> None:
 class Preparer:
     """Brings lists and local policy in place; what the supervisor calls at the start and for each reload.
 
-    At a start whose lists are on disk already nothing is compiled; else a child process does it.
+    At a start or a reload whose lists are on disk already nothing is compiled; else a child process does it.
     """
 
     def __init__(self, configuration: Configuration, overrides: Overrides) -> None:
@@ -210,6 +210,10 @@ class Preparer:
                 orders = await self._catch_up()
             if quick is not None:
                 return Prepared({**quick.changes, **orders} or None, None, quick.notes)
+        elif (quick := prepare_quickly(now := load(self._path))) is not None:
+            return Prepared(
+                quick.changes or None, self._overrides.apply(now.gateway), (*quick.notes, *late_changes(self._configuration, now))
+            )
         report = await self._run_child()
         if not report.get("ok"):
             raise _error_of(report)

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from tests.bench import measure, peers, report, workload
+from tests.bench import measure, peers, report, whole, workload
 
 
 def say(text: str = "") -> None:
@@ -33,6 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--families", type=int, default=1000, help="with --people (default 1,000)")
     parser.add_argument("--presses", type=int, default=50, help="with --people: families that press twice (default 50)")
     parser.add_argument("--rate", type=int, default=5000, help="with --people: questions a second meanwhile (default 5,000)")
+    parser.add_argument("--whole", action="store_true", help="only ours as a whole: memory, many profiles, changes under load, two workers")
     parser.add_argument("--most", type=int, default=5_000_000, help="with --growth: the largest list")
     return parser.parse_args()
 
@@ -143,12 +144,17 @@ def main() -> int:
         return 1
     options = arguments()
     with tempfile.TemporaryDirectory(prefix="lachan-bench-") as place:
+        folder = Path(place)
+        is_all = not (options.growth or options.whole or options.people)
+        lines = run(options, folder) if is_all else []
+        if options.growth or is_all:
+            lines += grow(options, folder)
+        if options.whole or is_all:
+            lines += whole.run(folder, options.names, options.rounds, options.seconds, say)
         if options.people:
             from tests.bench import people
 
-            lines = people.run(Path(place), options.families, options.presses, options.rate)
-        else:
-            lines = grow(options, Path(place)) if options.growth else run(options, Path(place))
+            lines += people.run(folder, options.families, options.presses, options.rate)
     say()
     say("\n".join(lines))
     return 0

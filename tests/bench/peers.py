@@ -70,19 +70,19 @@ def launch(name: str, command: list[str], port: int, folder: Path, core: str = m
     return Peer(name, port, process, seconds, log)
 
 
-def compile_floor(folder: Path) -> Path | None:
-    """Compile the C floor, or None without a compiler."""
+def compile_program(folder: Path, name: str) -> Path | None:
+    """Compile a C program of this folder, or None without a compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         return None
-    program = folder / "limit"
-    subprocess.run([compiler, "-O2", "-pthread", "-o", str(program), str(Path(__file__).with_name("limit.c"))], check=True)
+    program = folder / name
+    subprocess.run([compiler, "-O2", "-pthread", "-o", str(program), str(Path(__file__).with_name(f"{name}.c"))], check=True)
     return program
 
 
 def upstream(folder: Path, port: int) -> Peer:
     """The upstream of everyone: the C answerer."""
-    program = compile_floor(folder)
+    program = compile_program(folder, "limit")
     if program is None:
         raise RuntimeError("the bench needs a C compiler for its upstream: apt install gcc")
     return launch("upstream", [str(program), str(port), "answer"], port, folder, measure.GENERATOR_CORE)
@@ -204,10 +204,13 @@ def dnsmasq(folder: Path, port: int, upstream_port: int, names: int) -> Peer:
     return launch("dnsmasq", [*command, "--user=root", "--no-hosts", f"--conf-file={listed}"], port, folder)
 
 
-def ours(folder: Path, port: int, upstream_port: int, names: int, profiles: int = 1) -> Peer:
-    """Lá Chắn DNS: one worker, a primary-school profile, the list as gambling names.
+def ours(
+    folder: Path, port: int, upstream_port: int, names: int, profiles: int = 1, *, workers: int = 1, core: str = measure.SERVER_CORE,
+    admin: int = 0,
+) -> Peer:  # fmt: skip
+    """Lá Chắn DNS: a primary-school profile, the list as gambling names; with the admin pages when `admin` is a port for them.
 
-    With more `profiles` each has a client of its own and five names of its own; the queries come from the first.
+    With more `profiles` each has a client of its own (127.100.0.1 and up) and five names of its own; 127.0.0.1 is the first one's.
     """
     settings = folder / "lachan.yaml"
     cert, key = certificate(folder)
@@ -222,7 +225,7 @@ def ours(folder: Path, port: int, upstream_port: int, names: int, profiles: int 
     )
     settings.write_text(f"""
 state_dir: {folder}/state
-dns: {{listen: ["127.0.0.1:{port}"], workers: 1}}
+dns: {{listen: ["127.0.0.1:{port}"], workers: {workers}}}
 upstreams: {{servers: ["udp://127.0.0.1:{upstream_port}"]}}
 cache: {{entries: 500000}}
 rate_limit: {{per_client: 0}}
@@ -230,6 +233,7 @@ tls: {{certificate: {cert}, key: {key}, name: dns.example}}
 dot: {{listen: ["127.0.0.1:{dot}"]}}
 doh: {{listen: ["127.0.0.1:{doh}"]}}
 limits: {{tcp_per_client: 1000}}
+{f'admin: {{listen: "127.0.0.1:{admin}"}}' if admin else ""}
 lists: [{{id: bench, category: gamb, path: {folder}/names.txt, format: domains}}]
 profiles:
   - {{id: child, band: TH}}
@@ -241,7 +245,7 @@ profiles:
     began = time.monotonic()
     subprocess.run([*command, "lists", "compile", "-c", str(settings)], check=True, capture_output=True, cwd=folder)
     compiled = time.monotonic() - began
-    peer = launch("lachan", [*command, "gateway", "-c", str(settings)], port, folder)
+    peer = launch("lachan", [*command, "run" if admin else "gateway", "-c", str(settings)], port, folder, core)
     peer.notes["compile_seconds"] = compiled
     peer.encrypted = {"dot": dot, "doh": doh}
     return peer

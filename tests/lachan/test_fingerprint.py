@@ -79,3 +79,16 @@ def test_quick_preparation_takes_a_changed_policy_along(current: Configuration) 
     )
     quick = prepare_quickly(load(current.path))
     assert quick is not None and list(quick.changes) == ["policies"]
+
+
+def test_what_there_was_to_say_is_said_again(current: Configuration) -> None:
+    """A start or reload that compiles nothing still tells the problems of the lists in force; a note of an older form is no note."""
+    names = own_names(current.gateway)
+    manifest = release.read_manifest(current.gateway.state_dir)
+    assert manifest.catalogue is not None
+    fingerprint.note(current.lists, names, manifest.index_dir, manifest.catalogue, ("games: cũ / games: old",))
+    outcome = prepare_quickly(current)
+    assert outcome is not None and outcome.notes == ("games: cũ / games: old",)
+    path = current.gateway.state_dir / fingerprint.FILE
+    path.write_text(path.read_text().replace('"notes"', '"words"'))
+    assert prepare_quickly(current) is None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from gateway import release
 from gateway.errors import SettingsError, StartError
 from gateway.settings import Endpoint
 from lachan.configuration import Configuration, load
@@ -31,7 +33,31 @@ async def test_start_with_right_lists_on_disk_compiles_nothing(configuration: Co
     assert (await preparer("start")).changes is None
 
 
-async def test_reload_reads_the_file_again_in_a_child(configuration: Configuration) -> None:
+async def test_reload_compiles_only_what_changed(configuration: Configuration, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload whose lists are as they were takes no child process and brings the settings; one whose list has changed takes one."""
+    preparer = Preparer(configuration, Overrides())
+    first = await preparer("reload")
+    release.commit_generation(configuration.gateway.state_dir, cast(release.Changes, first.changes or {}), 1_800_000_000.0)
+    children = 0
+    run_child = preparer._run_child
+
+    async def counted(*words: str) -> Any:
+        nonlocal children
+        children += 1
+        return await run_child(*words)
+
+    monkeypatch.setattr(preparer, "_run_child", counted)
+    configuration.path.write_text(configuration.path.read_text(encoding="utf-8") + "cache: {entries: 7}\n", encoding="utf-8")
+    again = await preparer("reload")
+    assert again.settings is not None and again.settings.cache.entries == 7
+    assert (again.changes, children) == (None, 0)
+    (configuration.path.parent / "games.txt").write_text("other.example\n")
+    changed = await preparer("reload")
+    assert children == 1
+    assert changed.changes is not None and "index" in changed.changes
+
+
+async def test_reload_reads_the_file_again(configuration: Configuration) -> None:
     """A changed profile arrives as a change of the local policy; new settings come along, with the overrides of this run."""
     text = configuration.path.read_text(encoding="utf-8").replace("deny: [denied.example]", "deny: [other.example]")
     configuration.path.write_text(text + "cache: {entries: 7}\n", encoding="utf-8")
