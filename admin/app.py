@@ -51,6 +51,7 @@ from admin.routes import (
     joining,
     office,
     officeagencies,
+    officefinding,
     officeorders,
     officesetup,
     officeshared,
@@ -123,7 +124,7 @@ def create_app(services: Services) -> ASGIApp:
         app.include_router(room.router, include_in_schema=False)
     for room in (cards, hosting, joining, history, dates, choices, place, transparency):
         app.include_router(room.router, include_in_schema=False)
-    for room in (office, officeagencies, officeorders, officesetup, officeshared, officesigning):
+    for room in (office, officeagencies, officefinding, officeorders, officesetup, officeshared, officesigning):
         app.include_router(room.router, include_in_schema=False)
     app.include_router(transfer.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])

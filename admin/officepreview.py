@@ -16,6 +16,7 @@ from sqlalchemy.engine import RowMapping
 
 from blocklists.normalize import key_of_name
 from blocklists.takedown.assertions import AssertionCheck, Broken, candidate
+from blocklists.takedown.candidates import one_apart
 from blocklists.takedown.model import Match
 from blocklists.takedown.workflow import TransitionRefused
 from gateway.errors import GenerationError
@@ -55,7 +56,7 @@ def preview(hosts: Iterable[tuple[str, Match]], catalogue: Mapping[str, Any], st
     services = [found for one in wanted for found in _services(one, service_hosts)]
     labels = {_label(key): (key, title) for key, title in service_hosts if len(_label(key)) >= _LEAST_LABEL}
     lookalikes = [found for host, key, _ in wanted[:2000] if (found := _lookalike(host, key, labels)) is not None]
-    index = _open_index(state_dir)
+    index = open_index(state_dir)
     listed = [] if index is None else [found for one in wanted for found in _listed(one, index)]
     return Preview(len(wanted), tuple(services[:MOST_SHOWN]), tuple(lookalikes[:MOST_SHOWN]), tuple(listed[:MOST_SHOWN]), index is not None)
 
@@ -110,19 +111,13 @@ def _lookalike(host: str, key: str, labels: Mapping[str, tuple[str, str]]) -> To
     for known, (other, title) in labels.items():
         if key.startswith(other):
             continue
-        if known == bare or (known != label and abs(len(known) - len(label)) <= 1 and _one_apart(known, label)):
+        if known == bare or (known != label and abs(len(known) - len(label)) <= 1 and one_apart(known, label)):
             return Touched(host, title, known)
     return None
 
 
-def _one_apart(first: str, second: str) -> bool:
-    """Whether one insertion, deletion or change makes one text the other."""
-    short, long = sorted((first, second), key=len)
-    place = next((number for number, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
-    return short[place + (len(short) == len(long)) :] == long[place + 1 :]
-
-
-def _open_index(state_dir: Path) -> ListIndex | None:
+def open_index(state_dir: Path) -> ListIndex | None:
+    """The lists in force; None before there are any."""
     try:
         return ListIndex(state_dir, read_manifest(state_dir).index_dir)
     except (GenerationError, OSError):

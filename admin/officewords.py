@@ -112,6 +112,13 @@ REVIEW_REASONS: Mapping[str, str] = {
     "other": _("something else"),
 }
 
+ORIGINS: Mapping[str, str] = {
+    "report": _("reported"),
+    "list": _("in a list of others"),
+    "lookalike": _("looks like"),
+    "family": _("family of"),
+}
+
 CASE_KINDS: Mapping[str, str] = {
     "order": _("a document"),
     "report": _("a report"),
@@ -177,6 +184,9 @@ class OfficeWords:
 
     def review_reason(self, code: str) -> str:
         return self._of(REVIEW_REASONS, code)
+
+    def origin(self, code: str) -> str:
+        return self._of(ORIGINS, code)
 
     def case_kind(self, code: str) -> str:
         return self._of(CASE_KINDS, code)
