@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench soak docs clean
+.PHONY: help install run test lint types bench soak docs guide-pictures clean
 
 help: ## các lệnh / this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ soak: $(VENV)/.installed ## chạy lâu với gói tin hỏng và tải / long r
 
 docs: $(VENV)/.installed ## viết lại deploy/configuration.md / write deploy/configuration.md again
 	$(BIN)/python -m lachan.reference deploy/configuration.md
+
+guide-pictures: $(VENV)/.installed ## chụp lại hình cho các hướng dẫn, cần Chromium / take the pictures of the guides again, needs Chromium
+	$(BIN)/python -m tests.browser.guidepictures
 
 clean: ## bỏ môi trường và tệp tạm, giữ var/ / remove the environment and caches, keep var/
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -45,6 +45,7 @@ from admin.routes import (
     choices,
     dates,
     devices,
+    guide,
     history,
     home,
     hosting,
@@ -122,7 +123,7 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(status, answer)
     for room in (sign, account, setup, check, home, profiles, rules, devices, requests, tokens, child, shared, backups, onboarding):
         app.include_router(room.router, include_in_schema=False)
-    for room in (cards, hosting, joining, history, dates, choices, place, transparency):
+    for room in (cards, guide, hosting, joining, history, dates, choices, place, transparency):
         app.include_router(room.router, include_in_schema=False)
     for room in (office, officeagencies, officefinding, officeorders, officesetup, officeshared, officesigning):
         app.include_router(room.router, include_in_schema=False)

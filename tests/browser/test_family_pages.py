@@ -165,8 +165,9 @@ def test_countdown_stays_true_while_the_page_is_open(chromium: Browser, place: P
 PAGES = ("/", "/profiles/{bi}", "/profiles/{bi}/hours", "/profiles/{bi}/apps", "/profiles/{bi}/groups", "/profiles/{bi}/names",
          "/profiles/{bi}/settings", "/profiles/{bi}/history", "/dates", "/choices", "/digest",
          "/account", "/account/factor", "/pin", "/adult", "/backup",
-         "/profiles/new", "/devices", "/requests", "/more", "/journal", "/tokens", "/sign-in")  # fmt: skip
-CHILD_PAGES = ("/why", "/ask?host=scratch.mit.edu", "/answer", "/help", "/history", "/lesson/scam", "/lesson/grooming")
+         "/profiles/new", "/devices", "/requests", "/more", "/journal", "/tokens", "/sign-in",
+         "/cards/way-in", "/cards/go-back", "/guide", "/guide/phu-huynh", "/new-pin")  # fmt: skip
+CHILD_PAGES = ("/why", "/add", "/ask?host=scratch.mit.edu", "/answer", "/help", "/history", "/lesson/scam", "/lesson/grooming")
 
 
 @pytest.fixture
