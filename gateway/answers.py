@@ -68,7 +68,7 @@ class Entry:
     body starts in `reply`.
     """
 
-    __slots__ = ("body_at", "cached", "expires", "key", "note", "owner", "reply", "second", "tally", "ttl_max")
+    __slots__ = ("body_at", "cached", "expires", "key", "note", "owner", "raw", "reply", "second", "tally", "ttl_max")
 
     def __init__(
         self,
@@ -91,6 +91,8 @@ class Entry:
         self.ttl_max = ttl_max
         self.second = ALWAYS
         self.owner: AnswerTable | None = None
+        self.raw = b""
+        """Its key, once it is in a table: the same octets serve every table that shares it."""
 
     def render(self, second: int) -> bytes:
         """The reply with the TTLs of this second; marks the entry as rendered for it, unless each hit has to be noted."""
@@ -247,7 +249,7 @@ class AnswerTables:
         if entry is None or table.policy.touches(key):
             return None
         if self._has_room():
-            self._size += table.put(raw, entry)
+            self._size += table.put(entry.raw, entry)
         return entry
 
     def enter(self, table: AnswerTable, raw: bytes, entry: Entry) -> bool:
@@ -257,6 +259,7 @@ class AnswerTables:
         if not table.is_current or not self._has_room():
             return False
         base = table.base
+        entry.raw = raw
         if base is not None and not table.policy.touches(entry.key):
             if not base.is_current:
                 base.serve(table.policy)
