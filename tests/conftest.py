@@ -35,6 +35,17 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
         report.longrepr = f"LACHAN_FULL=1 allows no skip: {reason}"
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A PostgreSQL server of this run (`tests.support.postgres.Server`)."""
+    from tests.support.postgres import is_installed, postgres_server
+
+    if not is_installed():
+        pytest.skip("no PostgreSQL here")
+    with postgres_server() as server:
+        yield server
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse connections that leave this machine, so that no test depends on a network."""
     socket.socket.connect = _connect_here  # type: ignore[method-assign]

@@ -29,6 +29,7 @@ from tests.support.family import Family, make_family
 from tests.support.gateway import Gateway
 from tests.support.generation import category, make_generation, order, policy, profile, segment
 from tests.support.livegateway import live_gateway
+from tests.support.postgres import Server
 from tests.support.tenantwatch import tenants_watched
 from tests.support.visitor import Visitor
 
@@ -55,15 +56,42 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The storage suite runs on both databases: every test of a room that takes `database`, on SQLite and on PostgreSQL."""
+    if metafunc.module.__name__.rpartition(".")[2] in STORAGE and "storage" in metafunc.fixturenames:
+        metafunc.parametrize("storage", ["sqlite", pytest.param("postgresql", marks=pytest.mark.full)], indirect=True)
+
+
 @pytest.fixture
-async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
-    path = tmp_path / "lachan.db"
-    shutil.copy(migrated_file, path)
-    opened = await open_database(f"sqlite+aiosqlite:///{path}")
+async def storage(request: pytest.FixtureRequest, migrated_file: Path, tmp_path: Path) -> AsyncIterator[str]:
+    """The address of an empty database with the current schema."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        shutil.copy(migrated_file, tmp_path / "lachan.db")
+        yield f"sqlite+aiosqlite:///{tmp_path / 'lachan.db'}"
+        return
+    server: Server = request.getfixturevalue("postgres")
+    yield await server.fresh(NOW)
+
+
+@pytest.fixture
+async def database(storage: str) -> AsyncIterator[Database]:
+    opened = await open_database(storage)
     with tenants_watched(opened) as forgotten:
         yield opened
     await opened.close()
     assert not forgotten, f"statements without their tenant: {forgotten}"
+
+
+#: The modules whose tests are about what is stored.
+STORAGE = frozenset(
+    """
+    test_apply test_audit test_auth test_choices test_dates test_devices test_digest test_erasing test_factors test_figures
+    test_history test_home test_hosting test_hours test_importing test_invitations test_names test_notices test_office
+    test_officebulletins test_officecases test_officedirectives test_officeduty test_officeintake test_officereads test_onboarding
+    test_overrides test_policyfile test_profiles test_recovery test_requests test_sessions test_setup test_sharing test_switches
+    test_tenantfile test_tenants test_totals test_watching
+    """.split()  # noqa: SIM905
+)
 
 
 class Clock:

@@ -1,13 +1,10 @@
-"""The other database: the same seam, the same schema, the same promises, on a real PostgreSQL server started for the test."""
+"""The other database: the same seam, the same schema, the same promises, on a real PostgreSQL server started for the test.
+
+The tests of the rooms run on both databases (`STORAGE` in conftest.py); here stands what only this one can get wrong."""
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -33,65 +30,22 @@ from blocklists.database import Database, open_database
 from blocklists.tables import Role, metadata
 from tests.admin.conftest import Clock
 from tests.support.controlsocket import ScriptedGateway
-from tests.support.echogateway import free_port
 from tests.support.family import make_family
+from tests.support.postgres import Server
 
 pytestmark = pytest.mark.full
 
-BIN = Path("/usr/lib/postgresql/15/bin")
-
-
-def _become_postgres() -> Callable[[], None] | None:
-    """PostgreSQL refuses to run as root."""
-    if os.geteuid() != 0:
-        return None
-    user = pwd.getpwnam("postgres")
-
-    def drop() -> None:
-        os.setgid(user.pw_gid)
-        os.setuid(user.pw_uid)
-
-    return drop
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """A server of one's own on this machine; its address."""
-    if not (BIN / "initdb").exists():
-        pytest.skip("no PostgreSQL here")
-    folder, drop, port = tempfile.mkdtemp(prefix="lachan-pg-"), _become_postgres(), free_port()
-    os.chmod(folder, 0o777)  # the server's own user writes there
-    cluster = f"{folder}/cluster"
-    subprocess.run([BIN / "initdb", "-D", cluster, "-A", "trust", "-U", "lachan"], check=True, capture_output=True, preexec_fn=drop)
-    options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"]
-    running = subprocess.Popen(
-        [BIN / "postgres", "-D", cluster, "-p", str(port), *options], preexec_fn=drop, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    ready = [BIN / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-t", "20"]
-    for _ in range(200):
-        if subprocess.run(ready, check=False, capture_output=True).returncode == 0:
-            break
-    yield f"postgresql+asyncpg://lachan@127.0.0.1:{port}/postgres"
-    running.terminate()
-    running.wait(20)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 @pytest.fixture
-async def database(server: str, tmp_path: Path, now: datetime) -> AsyncIterator[Database]:
-    """An empty schema, migrated by the program."""
-    opened = await open_database(server)
-    async with opened.write() as connection:
-        await connection.execute(text("DROP SCHEMA public CASCADE"))
-        await connection.execute(text("CREATE SCHEMA public"))
-    await migrate(opened, tmp_path, now)
+async def database(postgres: Server, now: datetime) -> AsyncIterator[Database]:
+    """An empty database, migrated by the program."""
+    opened = await open_database(await postgres.fresh(now))
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-async def services(database: Database, settings: AdminSettings, clock: Clock, pages: Pages, server: str) -> Services:
-    return make_services(replace(settings, database=server), database, clock, pages)
+async def services(database: Database, settings: AdminSettings, clock: Clock, pages: Pages, postgres: Server) -> Services:
+    return make_services(replace(settings, database=postgres.address()), database, clock, pages)
 
 
 async def test_migrations_make_the_same_schema(database: Database, tmp_path: Path, now: datetime) -> None:

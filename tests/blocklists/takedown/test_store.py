@@ -28,12 +28,15 @@ THIRD = Actor("three", Capacity.APPROVER)
 OFFICE = Office("office", lambda content: hashlib.sha256(content.encode()).hexdigest())
 
 
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    """A new SQLite database with an office and three officers."""
-    database = await open_database(f"sqlite+aiosqlite:///{tmp_path}/test.db")
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.full)])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """A new database of each kind with an office and three officers."""
+    is_sqlite = request.param == "sqlite"
+    address = f"sqlite+aiosqlite:///{tmp_path}/test.db" if is_sqlite else await request.getfixturevalue("postgres").fresh(NOW)
+    database = await open_database(address)
     async with database.write() as connection:
-        await connection.run_sync(metadata.create_all)
+        if is_sqlite:
+            await connection.run_sync(metadata.create_all)
         for tenant in ("office", "other"):
             await connection.execute(insert(organisations).values(id=tenant, kind="office", name=tenant, valid_from=NOW))
         for person in ("one", "two", "three"):
