@@ -19,10 +19,12 @@ from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import MACHINE, Act, Action, keep_checkpoint, record
 from admin.catalogue import Shelves
+from admin.erasing import read_erased
 from admin.link import GatewayAway, GatewayLink
 from admin.policyfile import cut, has_policy, read_rows
 from admin.tables import policies
@@ -85,6 +87,7 @@ class Applier:
         self.now = now
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
+        self._forgetting: set[OrganisationId] = {tenant for tenant, _ in read_erased(state_dir)}
 
     async def settle(self, tenant: OrganisationId) -> Enforcement:
         """Try to put a tenant's change in force at once; what came of it. Never raises for a gateway that is away."""
@@ -94,6 +97,29 @@ class Applier:
         except GatewayAway:
             self._wake.set()
         return await self.enforcement(tenant)
+
+    async def forget(self, tenant: OrganisationId) -> None:
+        """After an erasure: what the write-ahead log and older generations still say of the tenant leaves the disk, now or by the loop."""
+        self._forgetting.add(tenant)
+        try:
+            await self._forget()
+        except GatewayAway:
+            self._wake.set()
+
+    async def _forget(self) -> None:
+        if not self._forgetting:
+            return
+        scrubbed = await self.database.scrub()
+        for tenant in list(self._forgetting):
+            async with self._turn:
+                try:
+                    if scrubbed and not (await self.enforcement(tenant)).is_pending:
+                        await self.link.forget(tenant)
+                        self._forgetting.discard(tenant)
+                except NoResultFound:  # of an older database
+                    self._forgetting.discard(tenant)
+                except ControlError as error:
+                    log.warning("older generations stay for now", extra={"event": "apply.forget", "reason": error.code})
 
     async def enforcement(self, tenant: OrganisationId) -> Enforcement:
         """How a tenant stands."""
@@ -127,6 +153,7 @@ class Applier:
         for first in range(0, len(waiting), BATCH):
             async with self._turn:
                 applied += await self._apply(waiting[first : first + BATCH])
+        await self._forget()
         if applied:
             await keep_checkpoint(self.database, self.state_dir)
         return applied

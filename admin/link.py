@@ -80,6 +80,10 @@ class GatewayLink:
         reply = await self._ask({"do": "apply", "changes": dict(changes)}, APPLY)
         return int(reply["generation"])
 
+    async def forget(self, tenant: str) -> None:
+        """Remove from the disk what older generations said about a tenant."""
+        await self._ask({"do": "forget", "tenant": tenant}, APPLY)
+
     async def devices(self) -> list[SeenDevice]:
         """Every address that asked lately, last seen first."""
         reply = await self._ask({"do": "devices"})

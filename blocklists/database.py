@@ -53,6 +53,11 @@ class Database:
         async with self.writer.connect() as connection:
             return await self.dialect.copy_to(connection, path)
 
+    async def scrub(self) -> bool:
+        """Let deleted text leave the disk now; False when a reader was in the way (try again later)."""
+        async with self.writer.connect() as connection:
+            return await self.dialect.scrub(connection)
+
     async def take_over(self, path: Path) -> None:
         """Put the content of a SQLite file in the place of this database's, at once, while others read."""
         async with self.writer.connect() as connection:

@@ -51,6 +51,10 @@ class Dialect(Protocol):
         """Write a consistent copy of the whole database to a new file; False where the database's own tools do that."""
         ...
 
+    async def scrub(self, connection: AsyncConnection) -> bool:
+        """Let deleted text leave the disk, too; False while somebody still reads an older moment."""
+        ...
+
     async def take_over(self, connection: AsyncConnection, path: Path) -> None:
         """Put the content of a SQLite file in the place of everything, in one piece. Only where `copy_to` works."""
         ...
@@ -106,6 +110,15 @@ class SqliteDialect:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         await driver.execute("VACUUM INTO ?", (str(path),))
         return True
+
+    async def scrub(self, connection: AsyncConnection) -> bool:
+        # `secure_delete` has overwritten the pages; what the write-ahead log still holds goes with the log.
+        raw = await connection.get_raw_connection()
+        driver: Any = raw.driver_connection
+        await driver.rollback()
+        async with driver.execute("PRAGMA wal_checkpoint(TRUNCATE)") as cursor:
+            busy, _, _ = await cursor.fetchone()
+        return not busy
 
     async def take_over(self, connection: AsyncConnection, path: Path) -> None:
         raw = await connection.get_raw_connection()
@@ -182,6 +195,10 @@ class PostgresqlDialect:
 
     async def copy_to(self, connection: AsyncConnection, path: Path) -> bool:
         return False
+
+    async def scrub(self, connection: AsyncConnection) -> bool:
+        """PostgreSQL's own vacuum and checkpoints do this in their time."""
+        return True
 
     async def take_over(self, connection: AsyncConnection, path: Path) -> None:
         raise StartError("admin.database: PostgreSQL is restored by its own tools: pg_restore --clean --dbname=DATABASE lachan.dump")

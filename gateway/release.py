@@ -302,6 +302,29 @@ def prune(state_dir: Path, now: float, keep: int = KEEP, grace: float = GRACE) -
     return len(gone)
 
 
+def forget_tenant(state_dir: Path, tenant: str) -> int:
+    """Remove what older generations said about a tenant: every policy file of it but the one in force, and the generations that need one;
+    return how many files went. For a tenant whose people erased something: nothing of it may come back by an older generation."""
+    current = read_manifest(state_dir)
+    kept = dict(current.policies).get(tenant)
+    for number in _numbers(state_dir):
+        if number == current.number:
+            continue
+        try:
+            name = dict(read_manifest(state_dir, number).policies).get(tenant)
+        except GenerationError:
+            continue
+        if name not in (None, kept):
+            (state_dir / "generations" / f"{number}.json").unlink(missing_ok=True)
+    gone = 0
+    mark = f'"tenant":{json.dumps(tenant)}'.encode()
+    for path in (state_dir / "files").glob("*.json"):
+        if path.name != kept and mark in path.read_bytes():
+            path.unlink(missing_ok=True)
+            gone += 1
+    return gone
+
+
 def replace_file(target: Path, data: bytes) -> None:
     """Write a file durably under its name: temporary file, fsync, rename, fsync of the folder."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")

@@ -47,6 +47,13 @@ def control_requests(standing: Standing, generations: Generations, crew: Crew, h
             raise ControlError("bad_request", f"changes is an object with some of {', '.join(sorted(CHANGES))}", "changes")
         return {"generation": await generations.apply(crew, changes)}
 
+    async def forget(fields: Fields) -> Fields:
+        _refuse_unless_running(standing)
+        tenant = fields.get("tenant")
+        if not isinstance(tenant, str) or not tenant:
+            raise ControlError("bad_request", "tenant is the id of a tenant", "tenant")
+        return {"files": await generations.forget(tenant)}
+
     async def devices(_: Fields) -> Fields:
         return {"devices": merge_devices(reply.get("devices", ()) for reply in await crew.ask("devices", 10.0))}
 
@@ -79,6 +86,7 @@ def control_requests(standing: Standing, generations: Generations, crew: Crew, h
         "reload": Request(reload_now, 1800.0),
         "flush": Request(flush, 15.0),
         "apply": Request(apply, 180.0),
+        "forget": Request(forget, 60.0),
         "devices": Request(devices, 15.0),
         "recent_blocks": Request(recent_blocks, 10.0),
         "probe": Request(probe, 5.0),

@@ -103,6 +103,11 @@ class Generations:
                 self.refuse(error)
                 raise
 
+    async def forget(self, tenant: str) -> int:
+        """Remove what older generations said about a tenant; how many files went. What is in force stays."""
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(release.forget_tenant, self._state_dir, tenant)
+
     def refuse(self, error: Exception) -> None:
         """Note a failed attempt; the old generation stays."""
         number = self.target.number if self.target is not None else 0

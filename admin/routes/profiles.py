@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from admin.apply import Enforcement, read_enforcement
 from admin.dates import with_dates
 from admin.dependencies import Visit, need
-from admin.erasing import erase_profile, note_erased
+from admin.erasing import erase_in_copies, erase_profile, note_erased
 from admin.errors import FieldMistake, InvalidInput, NotFound
 from admin.forms import Form, read_clock
 from admin.history import stop_history
@@ -234,7 +235,9 @@ async def erase(profile: str, visit: Annotated[Visit, Depends(need(Permission.PR
     note_erased(visit.services.settings.state_dir, visit.tenant_id, found.id)
     async with visit.services.database.write() as connection:
         await erase_profile(connection, visit.act, found.id)
+    await asyncio.to_thread(erase_in_copies, visit.services.settings.state_dir, visit.tenant_id, found.id)
     await visit.services.applier.settle(visit.tenant_id)
+    await visit.services.applier.forget(visit.tenant_id)
     return visit.go("/")
 
 

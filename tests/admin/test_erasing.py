@@ -19,7 +19,17 @@ from admin.requests import Asked, ask
 from admin.sharing import SPANS, lend
 from admin.switches import set_switch
 from admin.tables import daily_totals
-from admin.values import Days, DeviceId, HoursEffect, NameEffect, OverrideKind, RequestReason, SwitchKind, SwitchState, TargetKind
+from admin.values import (
+    Days,
+    DeviceId,
+    HoursEffect,
+    NameEffect,
+    OverrideKind,
+    RequestReason,
+    SwitchKind,
+    SwitchState,
+    TargetKind,
+)
 from blocklists.tables import EVERY_TENANT, metadata
 from gateway.policy.model import Band
 from tests.support.family import Family

@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.control import ControlServer, Request
 from gateway.errors import ControlError
-from gateway.release import commit_generation, current_number
+from gateway.release import commit_generation, current_number, forget_tenant
 
 Fields = dict[str, Any]  # Any: JSON values
 
@@ -34,6 +34,7 @@ class ScriptedGateway:
         requests = {
             "status": self._status,
             "apply": self._apply,
+            "forget": self._forget,
             "devices": self._devices,
             "recent_blocks": self._blocks,
             "probe": self._probe,
@@ -83,6 +84,10 @@ class ScriptedGateway:
         else:  # a real state directory: put it in force as the supervisor does
             self.generation = commit_generation(self.state_dir, fields["changes"], time.time())
         return {"generation": self.generation}
+
+    async def _forget(self, fields: Fields) -> Fields:
+        self.asked.append(fields)
+        return {"files": 0 if current_number(self.state_dir) is None else forget_tenant(self.state_dir, str(fields["tenant"]))}
 
     async def _devices(self, fields: Fields) -> Fields:
         self.asked.append(fields)
