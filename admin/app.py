@@ -52,6 +52,7 @@ from admin.routes import (
     joining,
     office,
     officeagencies,
+    officeclocks,
     officefinding,
     officeorders,
     officesetup,
@@ -125,7 +126,7 @@ def create_app(services: Services) -> ASGIApp:
         app.include_router(room.router, include_in_schema=False)
     for room in (cards, guide, hosting, joining, history, dates, choices, place, transparency):
         app.include_router(room.router, include_in_schema=False)
-    for room in (office, officeagencies, officefinding, officeorders, officesetup, officeshared, officesigning):
+    for room in (office, officeagencies, officeclocks, officefinding, officeorders, officesetup, officeshared, officesigning):
         app.include_router(room.router, include_in_schema=False)
     app.include_router(transfer.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])

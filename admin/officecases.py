@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.office import masked
 from admin.officereads import Step, read_history
 from blocklists.takedown import store, tables
+from blocklists.takedown.cases import open_reports
+from blocklists.takedown.clocks import read_levels
 from blocklists.takedown.deadlines import Countdown, countdown
 from blocklists.takedown.model import Actor, Case, Kind, State
 from blocklists.takedown.store import Office
@@ -41,6 +43,8 @@ class ReportPage:
     clock: Countdown
     verbs: frozenset[str]
     history: tuple[Step, ...]
+    #: Open reports of the same site, into which this one may be merged.
+    same: tuple[RowMapping, ...]
     #: Once referred, a case shows only its code, the time and the office: it is not ours any more.
     referred: bool
 
@@ -64,7 +68,7 @@ async def read_review(
         entry=entry,
         shown=masked(entry["host"], entry["category"], entry["id"]),
         order=await store.order_row(connection, office, entry["order_id"]) if entry["order_id"] else None,
-        clock=countdown("review", row["received_at"], now),
+        clock=countdown("review", row["received_at"], now, await read_levels(connection, office)),
         verbs=frozenset(verb for actor in actors for verb in possible(case, actor, now)),
         history=tuple(await read_history(connection, office, review_id)),
     )
@@ -87,8 +91,9 @@ async def read_report(
     case = Case(Kind.REPORT, State(row["state"]), verified_by=row["verified_by"], approved_by=row["approved_by"], valid_until=ends)
     return ReportPage(
         row=row,
+        same=tuple(one for one in await open_reports(connection, office) if one["host"] == row["host"] and one["id"] != report_id),
         directive=directive,
-        clock=countdown("report_acknowledge", row["received_at"], now),
+        clock=countdown("report_acknowledge", row["received_at"], now, await read_levels(connection, office)),
         verbs=frozenset(verb for actor in actors for verb in possible(case, actor, now)),
         history=tuple(await read_history(connection, office, report_id)),
         referred=row["referral_code"] is not None,

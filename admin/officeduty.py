@@ -207,7 +207,7 @@ async def _has_work(connection: AsyncConnection, office: Office, now: datetime) 
         reviews.c.tenant_id == office.tenant,
         reviews.c.state.in_([State.RECEIVED.value, State.REVIEWING.value]),
         reviews.c.escalated_at.is_(None),
-        reviews.c.received_at <= now - cases.review_time(now),
+        reviews.c.received_at <= now - await cases.review_time(connection, office),
     )
     unpublished = exists().where(
         entries.c.tenant_id == office.tenant,

@@ -19,6 +19,7 @@ from admin.officedirectives import route
 from blocklists.normalize import Host, key_of_name, normalize_host
 from blocklists.tables import OrganisationKind, organisations
 from blocklists.takedown import cases, tables
+from blocklists.takedown.clocks import read_levels
 from blocklists.takedown.deadlines import Countdown, countdown
 from blocklists.takedown.model import IN_FORCE, Match, State
 from blocklists.takedown.store import Office
@@ -184,7 +185,7 @@ async def read_answer(connection: AsyncConnection, office: Office, code: str, no
     found = await connection.execute(select(reviews).where(reviews.c.tenant_id == office.tenant, reviews.c.code == wanted))
     row = found.mappings().first()
     if row is not None:
-        clock = countdown("review", row["received_at"], now) if row["decided_at"] is None else None
+        clock = countdown("review", row["received_at"], now, await read_levels(connection, office)) if row["decided_at"] is None else None
         return Answer("review", row["state"], row["decision_reason"], clock, row["decided_at"], "")
     found = await connection.execute(select(reports).where(reports.c.tenant_id == office.tenant, reports.c.code == wanted))
     row = found.mappings().first()

@@ -19,8 +19,10 @@ from admin.officescope import say_places
 from blocklists.normalize import Host, key_of_name, normalize_host
 from blocklists.tables import accounts, journal, organisations
 from blocklists.takedown import deadlines, store, tables
+from blocklists.takedown.clocks import Levels, read_levels
 from blocklists.takedown.deadlines import Countdown, countdown
 from blocklists.takedown.model import IN_FORCE, Actor, Enforceability, Match, State
+from blocklists.takedown.renewing import is_state_host, owners_to_tell, platforms_waiting
 from blocklists.takedown.store import Office
 from blocklists.takedown.workflow import possible
 
@@ -47,12 +49,15 @@ class Inbox:
     reviews: tuple[Waiting, ...]
     reports: tuple[Waiting, ...]
     expiring: tuple[RowMapping, ...]
+    #: Sent to platforms without an answer; state sites whose owner is to be told.
+    platforms: tuple[Waiting, ...]
+    owners: tuple[Waiting, ...]
     done: tuple[RowMapping, ...]
 
     @property
     def overdue(self) -> int:
         """How many clocks have run out."""
-        return sum(one.clock.overdue for one in (*self.orders, *self.reviews, *self.reports))
+        return sum(one.clock.overdue for one in (*self.orders, *self.reviews, *self.reports, *self.platforms, *self.owners))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,7 @@ class OrderPage:
 
 async def read_inbox(connection: AsyncConnection, office: Office, now: datetime) -> Inbox:
     """What waits in this office."""
+    levels = await read_levels(connection, office)
     orders, items, reviews, reports, entries = tables.orders, tables.items, tables.reviews, tables.reports, tables.entries
     counts = (
         select(items.c.order_id, func.count().label("count"))
@@ -139,7 +145,7 @@ async def read_inbox(connection: AsyncConnection, office: Office, now: datetime)
         .order_by(reports.c.received_at)
         .limit(PAGE),
     )
-    warning = timedelta(hours=deadlines.level("expiry_warning", now.date()).hours)
+    warning = timedelta(hours=deadlines.level("expiry_warning", now.astimezone(deadlines.VIET_NAM).date(), levels).hours)
     expiring = await _all(
         connection,
         select(entries)
@@ -153,17 +159,23 @@ async def read_inbox(connection: AsyncConnection, office: Office, now: datetime)
         .limit(PAGE),
     )
     return Inbox(
-        orders=tuple(sorted((Waiting(row, order_clock(row, now), row["count"]) for row in waiting), key=lambda one: one.clock.due)),
-        reviews=tuple(Waiting(row, countdown("review", row["received_at"], now)) for row in open_reviews),
-        reports=tuple(Waiting(row, countdown("report_acknowledge", row["received_at"], now)) for row in open_reports),
+        orders=tuple(sorted((Waiting(row, order_clock(row, now, levels), row["count"]) for row in waiting), key=lambda one: one.clock.due)),
+        reviews=tuple(Waiting(row, countdown("review", row["received_at"], now, levels)) for row in open_reviews),
+        reports=tuple(Waiting(row, countdown("report_acknowledge", row["received_at"], now, levels)) for row in open_reports),
         expiring=tuple(expiring),
+        platforms=tuple(
+            Waiting(row, countdown("platform", row["forwarded_at"], now, levels)) for row in await platforms_waiting(connection, office)
+        ),
+        owners=tuple(
+            Waiting(row, countdown("owner_told", row["approved_at"], now, levels)) for row in await owners_to_tell(connection, office)
+        ),
         done=tuple(done),
     )
 
 
-def order_clock(row: RowMapping, now: datetime) -> Countdown:
+def order_clock(row: RowMapping, now: datetime, levels: Levels = deadlines.DEFAULTS) -> Countdown:
     """The clock of a document: urgent ones have their own."""
-    return countdown("order_urgent" if row["urgent"] else "order", row["received_at"], now)
+    return countdown("order_urgent" if row["urgent"] else "order", row["received_at"], now, levels)
 
 
 async def read_order(connection: AsyncConnection, office: Office, order_id: str, actors: Sequence[Actor], now: datetime) -> OrderPage:
@@ -185,7 +197,7 @@ async def read_order(connection: AsyncConnection, office: Office, order_id: str,
         more=max(0, len(items) - PAGE),
         counts=tuple((verdict.value, count) for verdict, count in counts.items() if count),
         basis=await read_basis(connection, office, order_id),
-        clock=order_clock(row, now),
+        clock=order_clock(row, now, await read_levels(connection, office)),
         verbs=frozenset(verb for actor in actors for verb in possible(case, actor, now)),
         history=tuple(await read_history(connection, office, order_id)),
         people=people,
@@ -261,6 +273,8 @@ class EntryPage:
     people: dict[str, str]
     verbs: frozenset[str]
     reviews: tuple[RowMapping, ...]
+    #: A site under gov.vn or edu.vn: its owner is told by a person.
+    is_state: bool
 
 
 async def read_entry(connection: AsyncConnection, office: Office, entry_id: str, actors: Sequence[Actor], now: datetime) -> EntryPage:
@@ -271,6 +285,7 @@ async def read_entry(connection: AsyncConnection, office: Office, entry_id: str,
     order = await store.order_row(connection, office, row["order_id"]) if row["order_id"] else None
     return EntryPage(
         row=row,
+        is_state=is_state_host(row["host"]),
         shown=masked(row["host"], row["category"], row["id"]),
         order=order,
         basis=await read_basis(connection, office, row["order_id"] or ""),

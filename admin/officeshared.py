@@ -17,6 +17,7 @@ from admin.office import masked
 from admin.officereads import OPEN_ORDERS, OPEN_REPORTS, OPEN_REVIEWS, order_clock
 from blocklists.tables import Role, role_assignments
 from blocklists.takedown import tables
+from blocklists.takedown.clocks import read_levels
 from blocklists.takedown.deadlines import Countdown, countdown
 from blocklists.takedown.model import IN_FORCE, Kind, Office
 
@@ -74,17 +75,18 @@ async def voice_of(connection: AsyncConnection, office: Office, account: str, no
 async def read_cases(connection: AsyncConnection, office: Office, now: datetime) -> list[SharedCase]:
     """Open cases and those of the last three months, those with the nearest deadline first."""
     since = now - SHOWN
+    levels = await read_levels(connection, office)
     found: list[SharedCase] = []
     orders, reports, reviews, entries = tables.orders, tables.reports, tables.reviews, tables.entries
     statement = select(orders).where(orders.c.tenant_id == office.tenant, orders.c.received_at > since)
     for row in (await connection.execute(statement.order_by(orders.c.received_at.desc()).limit(MOST))).mappings():
-        clock = order_clock(row, now) if row["state"] in _values(OPEN_ORDERS) else None
+        clock = order_clock(row, now, levels) if row["state"] in _values(OPEN_ORDERS) else None
         found.append(
             SharedCase(Kind.ORDER, row["id"], row["symbol"], row["category"], row["state"], row["received_at"], clock, row["issuer"])
         )
     statement = select(reports).where(reports.c.tenant_id == office.tenant, reports.c.received_at > since)
     for row in (await connection.execute(statement.order_by(reports.c.received_at.desc()).limit(MOST))).mappings():
-        clock = countdown("report_acknowledge", row["received_at"], now) if row["state"] in _values(OPEN_REPORTS) else None
+        clock = countdown("report_acknowledge", row["received_at"], now, levels) if row["state"] in _values(OPEN_REPORTS) else None
         goes_to = row["referred_to"] or row["routed_to"]
         found.append(
             SharedCase(
@@ -97,7 +99,7 @@ async def read_cases(connection: AsyncConnection, office: Office, now: datetime)
         .where(reviews.c.tenant_id == office.tenant, entries.c.tenant_id == office.tenant, reviews.c.received_at > since)
     )
     for row in (await connection.execute(statement.order_by(reviews.c.received_at.desc()).limit(MOST))).mappings():
-        clock = countdown("review", row["received_at"], now) if row["state"] in _values(OPEN_REVIEWS) else None
+        clock = countdown("review", row["received_at"], now, levels) if row["state"] in _values(OPEN_REVIEWS) else None
         title = masked(row["host"], row["category"], row["entry_id"])
         found.append(
             SharedCase(Kind.REVIEW, row["id"], title, row["category"], row["state"], row["received_at"], clock, "", row["decision_reason"])

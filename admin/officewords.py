@@ -112,6 +112,19 @@ REVIEW_REASONS: Mapping[str, str] = {
     "other": _("something else"),
 }
 
+CLOCKS: Mapping[str, str] = {
+    "order": _("a document, until it is decided"),
+    "order_urgent": _("an urgent document"),
+    "review": _("a request to look again"),
+    "report_acknowledge": _("a report, until it is classified"),
+    "enforce": _("from approval to every gateway"),
+    "expiry_warning": _("warning before an entry ends"),
+    "platform": _("a platform’s answer"),
+    "owner_told": _("telling the owner of a state site"),
+    "no_end_review": _("looking again at an entry without an end"),
+    "rollback_confirm": _("confirming a return to an earlier version"),
+}
+
 ORIGINS: Mapping[str, str] = {
     "report": _("reported"),
     "list": _("in a list of others"),
@@ -184,6 +197,9 @@ class OfficeWords:
 
     def review_reason(self, code: str) -> str:
         return self._of(REVIEW_REASONS, code)
+
+    def clock(self, code: str) -> str:
+        return self._of(CLOCKS, code)
 
     def origin(self, code: str) -> str:
         return self._of(ORIGINS, code)

@@ -42,6 +42,7 @@ from admin.routes.api import Caller, IdempotencyKey, caller, made_before, note_m
 from admin.routes.apiprofiles import After, Limit
 from admin.routes.officeorders import APPROVALS
 from blocklists.takedown import cases, store
+from blocklists.takedown.clocks import Levels, read_levels
 from blocklists.takedown.deadlines import VIET_NAM
 from blocklists.takedown.documents import SymbolError, parse_symbol
 from blocklists.takedown.model import Actor
@@ -131,7 +132,8 @@ async def list_orders(who: Reader) -> OrderPage:
     """Documents that wait, the most urgent first, then the latest decided ones."""
     async with _office(who) as (connection, office):
         inbox = await read_inbox(connection, office, who.now)
-    return OrderPage(items=[_row(one.row, who.now) for one in inbox.orders] + [_row(row, who.now) for row in inbox.done])
+        levels = await read_levels(connection, office)
+    return OrderPage(items=[_row(one.row, who.now, levels) for one in inbox.orders] + [_row(row, who.now, levels) for row in inbox.done])
 
 
 @router.get("/orders/{order_id}")
@@ -269,8 +271,8 @@ async def _order(who: Caller, order_id: str) -> OrderOut:
     )  # fmt: skip
 
 
-def _row(row: RowMapping, now: datetime) -> OrderRow:
-    clock = order_clock(row, now)
+def _row(row: RowMapping, now: datetime, levels: Levels) -> OrderRow:
+    clock = order_clock(row, now, levels)
     late = clock.overdue and row["approved_at"] is None
     return OrderRow(id=row["id"], symbol=row["symbol"], issuer=row["issuer"], state=row["state"], due_at=clock.due, overdue=late)
 

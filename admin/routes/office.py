@@ -125,9 +125,10 @@ async def move_report(visit: Work, report_id: str) -> Response:
     guard = await asyncio.to_thread(visit.services.office.guard.current)
 
     async def act(office: store.Office, connection: Any) -> None:  # Any: the write transaction
+        merged = form.raw("merged_into")[:40] or None
         await cases.move_report(
             connection, office, report_id, step, actor_for(visit), visit.now,
-            reason=form.raw("reason")[:300], referred_to=form.raw("referred_to")[:160], guard=guard,
+            reason=form.raw("reason")[:300], referred_to=form.raw("referred_to")[:160], guard=guard, merged_into=merged,
         )  # fmt: skip
 
     def again(fault: str, status: int) -> Awaitable[Response]:
@@ -262,6 +263,11 @@ async def _act(visit: Visit, act: Act, path: str, again: Again, publishes: bool 
         await visit.services.office.duty.settle()
         await sign(visit, signer)
     return visit.go(path)
+
+
+async def act_on_entry(visit: Visit, entry_id: str, act: Act, publishes: bool = False) -> Response:
+    """Do something with an entry and show it again."""
+    return await _act(visit, act, f"/office/entries/{entry_id}", lambda fault, status: _entry(visit, entry_id, fault, status), publishes)
 
 
 async def _standing(visit: Visit) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from blocklists.parsers import Match as GuardMatch
 from blocklists.rejections import Reason
 from blocklists.tables import new_id
 from blocklists.takedown import deadlines, tables
+from blocklists.takedown.clocks import read_levels
 from blocklists.takedown.freetext import personal_marks as personal_marks
 from blocklists.takedown.freetext import require_clean
 from blocklists.takedown.model import SYSTEM, Actor, Case, Event, Kind, Match, State
@@ -113,12 +114,23 @@ async def move_report(
         # What is left is a pointer: the code, the time, the office. Nothing that was told stays here.
         values |= {"referred_to": referred_to.strip(), "referral_code": new_code(), "reason": "", **_FORGOTTEN}
     elif verb == "merge":
-        values["merged_into"] = merged_into
+        values["merged_into"] = await _merge_target(connection, office, row, merged_into)
     if event.after in (State.REFERRED, State.MERGED, State.REJECTED, State.CLOSED):
         values["closed_at"] = now
     await connection.execute(update(table).where(table.c.id == report_id, table.c.tenant_id == office.tenant).values(**values))
     await record(connection, office, actor, verb, Kind.REPORT, report_id, now, before=event.before.value, after=event.after.value)
     return event
+
+
+async def _merge_target(connection: AsyncConnection, office: Office, row: RowMapping, target: str | None) -> str:
+    """The report that another one is merged into: about the same host, another one, and open itself. Raises NotFound, TransitionRefused."""
+    other = await _row(connection, office, tables.reports, target or "")
+    open_states = (State.RECEIVED, State.TRIAGED, State.VERIFYING, State.PROPOSED)
+    if other["id"] == row["id"] or other["host"] != row["host"] or other["state"] not in open_states:
+        raise TransitionRefused(
+            "merge_target", "Chỉ gộp với phản ánh đang mở về cùng một trang.", "Only with an open report of the same site."
+        )
+    return str(other["id"])
 
 
 async def _make_entry(
@@ -210,9 +222,9 @@ async def move_review(
     return event
 
 
-def review_time(now: datetime) -> timedelta:
-    """How long a review may wait before it is late."""
-    return timedelta(hours=deadlines.level("review", now.astimezone(deadlines.VIET_NAM).date()).hours)
+async def review_time(connection: AsyncConnection, office: Office) -> timedelta:
+    """The shortest time after which a review may be late, whatever the day it came."""
+    return timedelta(hours=min(row.hours for row in await read_levels(connection, office) if row.clock == "review"))
 
 
 async def late_reviews(connection: AsyncConnection, office: Office, now: datetime) -> list[tuple[str, str]]:
@@ -227,8 +239,9 @@ async def late_reviews(connection: AsyncConnection, office: Office, now: datetim
         table.c.escalated_at.is_(None),
     )
     done: list[tuple[str, str]] = []
+    levels = await read_levels(connection, office)
     for row in list((await connection.execute(waiting)).mappings()):
-        if not deadlines.countdown("review", row["received_at"], now).overdue:
+        if not deadlines.countdown("review", row["received_at"], now, levels).overdue:
             continue
         entry = await entry_row(connection, office, row["entry_id"])
         case = await entry_case(connection, office, entry)

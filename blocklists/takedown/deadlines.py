@@ -40,6 +40,9 @@ DEFAULTS: tuple[ServiceLevel, ...] = (
     ServiceLevel("report_acknowledge", 24.0, "mục tiêu của đơn vị", date(2024, 1, 1)),
     ServiceLevel("enforce", 1.0, "mục tiêu của đơn vị", date(2024, 1, 1)),
     ServiceLevel("expiry_warning", 72.0, "mục tiêu của đơn vị", date(2024, 1, 1)),
+    ServiceLevel("platform", 24.0, "Nghị định 147/2024/NĐ-CP, Điều 23", date(2024, 12, 25)),
+    ServiceLevel("owner_told", 24.0, "mục tiêu của đơn vị", date(2024, 1, 1)),
+    ServiceLevel("no_end_review", 8760.0, "mục tiêu của đơn vị", date(2024, 1, 1)),
     ServiceLevel("rollback_confirm", 24.0, "mục tiêu của đơn vị", date(2024, 1, 1)),
 )
 

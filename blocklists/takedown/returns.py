@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from blocklists.tables import new_id
 from blocklists.takedown import deadlines, tables
+from blocklists.takedown.clocks import read_levels
 from blocklists.takedown.freetext import require_clean
 from blocklists.takedown.model import IN_FORCE, SYSTEM, Actor, Capacity, Kind, State
 from blocklists.takedown.publishing import latest
@@ -49,7 +50,8 @@ async def go_back(connection: AsyncConnection, office: Office, serial: int, reas
     if not rows:
         raise TransitionRefused("nothing_to_drop", "Không có mục chặn nào mới hơn bản đó.", "No entry in force is newer than that version.")
     identity = new_id()
-    hours = deadlines.level("rollback_confirm", now.astimezone(deadlines.VIET_NAM).date()).hours
+    levels = await read_levels(connection, office)
+    hours = deadlines.level("rollback_confirm", now.astimezone(deadlines.VIET_NAM).date(), levels).hours
     await connection.execute(
         insert(tables.returns).values(
             id=identity, tenant_id=office.tenant, to_serial=serial, dropped=len(rows), reason=reason.strip(), state="waiting",

@@ -296,6 +296,7 @@ async def entry_case(connection: AsyncConnection, office: Office, row: RowMappin
         verified_by=row["verified_by"],
         approved_by=row["approved_by"],
         second_by=row["second_by"],
+        is_state_host=row["host"].endswith((".gov.vn", ".edu.vn")),
         valid_from=row["valid_from"],
         valid_until=row["valid_until"],
         no_end=bool(row["no_end"]),
