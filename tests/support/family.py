@@ -32,8 +32,8 @@ class Family:
     na_phone: str
 
 
-async def make_family(services: Services) -> Family:
-    """Through the product's own set-up; the policy still waits to be applied."""
+async def make_family(services: Services, network: str = "192.168") -> Family:
+    """Through the product's own set-up; the policy still waits to be applied. `network`: the first half of every address."""
     if not _hashes:
         _hashes.append(await Passwords().hash(PASSWORD))
     plan = Plan(
@@ -41,11 +41,11 @@ async def make_family(services: Services) -> Family:
         owner=Owner("me", _hashes[0], "vi"),
         children=(NewChild("Bi", Band.TH), NewChild("Na", Band.PT)),
         devices=(
-            NewDevice(Match(DeviceMatch.ADDRESS, "192.168.1.20"), None),
-            NewDevice(Match(DeviceMatch.ADDRESS, "192.168.1.31"), 0),
-            NewDevice(Match(DeviceMatch.ADDRESS, "192.168.1.32"), 1),
+            NewDevice(Match(DeviceMatch.ADDRESS, f"{network}.1.20"), None),
+            NewDevice(Match(DeviceMatch.ADDRESS, f"{network}.1.31"), 0),
+            NewDevice(Match(DeviceMatch.ADDRESS, f"{network}.1.32"), 1),
         ),
-        networks=("192.168.0.0/16",),
+        networks=(f"{network}.0.0/16",),
         messenger=False,
         words=WORDS,
     )
