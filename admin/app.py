@@ -66,6 +66,7 @@ from admin.routes import (
     setup,
     shared,
     sign,
+    timetable,
     tokens,
     transfer,
     transparency,
@@ -124,7 +125,7 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(status, answer)
     for room in (sign, account, setup, check, home, profiles, rules, devices, requests, tokens, child, shared, backups, onboarding):
         app.include_router(room.router, include_in_schema=False)
-    for room in (cards, guide, hosting, joining, history, dates, choices, place, transparency):
+    for room in (cards, guide, hosting, timetable, joining, history, dates, choices, place, transparency):
         app.include_router(room.router, include_in_schema=False)
     for room in (office, officeagencies, officeclocks, officefinding, officeorders, officesetup, officeshared, officesigning):
         app.include_router(room.router, include_in_schema=False)

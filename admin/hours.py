@@ -2,7 +2,8 @@
 
 Families say *school days, weekend, summer, holidays, exam days*; a row has from and to, may cross midnight, and the day of its beginning
 owns the night. In the policy file rows become schedule windows; where a profile has rows for summer or for holidays, its school-day and
-weekend rows pause on those days. Rows for days that nobody has dated (exams) wait until somebody does.
+weekend rows pause on those days; lessons of a timetable (rows for one weekday) always do. Rows for days that nobody has dated (exams)
+wait until somebody does.
 Pure but for the three functions on top.
 """
 
@@ -20,12 +21,14 @@ from admin.audit import Act, Action, record
 from admin.catalogue import STUDY_CODES, Shelf
 from admin.tables import hours
 from admin.tenants import mark_changed
-from admin.values import Days, HoursEffect, ProfileId
+from admin.values import WEEKDAYS, Days, HoursEffect, ProfileId
 from blocklists.tables import OrganisationId
 from gateway.policy.reading import Reading
 from gateway.policy.schedule import DAY_MINUTES, Window, parse_window
 
 MOST_HOURS = 12
+#: Lessons of a week; a school with two shifts has about fifty.
+MOST_LESSONS = 80
 _WEEKDAYS = {
     Days.SCHOOL: ["mon", "tue", "wed", "thu", "fri"],
     Days.WEEKEND: ["sat", "sun"],
@@ -33,6 +36,7 @@ _WEEKDAYS = {
     Days.HOLIDAY: ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
     Days.EXAM: ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
     Days.EVERY: ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
+    **{day: [day.value] for day in WEEKDAYS},
 }
 #: Where rows overlap the stricter one holds.
 _WEIGHT = {None: 0, HoursEffect.REST: 1, HoursEffect.STUDY: 2, HoursEffect.OFFLINE: 3}
@@ -81,6 +85,7 @@ def schedule_of(rows: Sequence[Hours], shelf: Shelf) -> list[dict[str, Any]]:
 def _written(rows: Sequence[Hours], shelf: Shelf) -> list[tuple[HoursEffect, dict[str, Any]]]:
     dated = {Days.SUMMER: shelf.summers, Days.HOLIDAY: shelf.holidays, Days.EXAM: shelf.exams}
     pauses = [span for days in (Days.SUMMER, Days.HOLIDAY) if any(row.days is days for row in rows) for span in dated[days]]
+    no_lessons = [*shelf.summers, *shelf.holidays]
     windows = []
     for row in rows:
         window: dict[str, Any] = {
@@ -94,6 +99,8 @@ def _written(rows: Sequence[Hours], shelf: Shelf) -> list[tuple[HoursEffect, dic
             spans = list(dated[row.days])
             if not spans:
                 continue  # no such day is known
+        elif row.days in WEEKDAYS:
+            spans = _between(no_lessons) if no_lessons else []
         else:
             spans = _between(pauses) if pauses and row.days in (Days.SCHOOL, Days.WEEKEND) else []
         if spans:

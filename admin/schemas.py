@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from admin.hours import MOST_HOURS, MOST_LESSONS
 from admin.importing import Part, What
 from admin.values import Decision, NameEffect, OverrideKind, ProfileKind, RequestReason, RequestState, SwitchState, TargetKind
 from gateway.policy.model import Band
@@ -82,7 +83,7 @@ class ProfileChange(In):
     safe_search: Literal["default", "on", "off"] | None = None
     youtube: Literal["default", "strict", "moderate", "off"] | None = None
     uncategorised: Literal["default", "allow", "block"] | None = None
-    hours: Annotated[list[HoursModel], Field(max_length=12)] | None = None
+    hours: Annotated[list[HoursModel], Field(max_length=MOST_HOURS + MOST_LESSONS)] | None = None
 
 
 class NameIn(In):

@@ -19,7 +19,7 @@ from admin.choices import Choices
 from admin.dates import MOST_DATES
 from admin.errors import InvalidInput
 from admin.forms import clean
-from admin.hours import MOST_HOURS
+from admin.hours import MOST_HOURS, MOST_LESSONS
 from admin.names import MOST_NAMES
 from admin.onboarding import token_of
 from admin.policyfile import TenantRows
@@ -77,7 +77,9 @@ State = Literal["allow", "block"]
 class HoursFile(Section):
     """hours[]"""
 
-    days: Literal["school", "weekend", "summer", "holiday", "exam", "every"] = key(..., "Ngày.", "Days.", "school")
+    days: Literal[
+        "school", "weekend", "summer", "holiday", "exam", "every", "mon", "tue", "wed", "thu", "fri", "sat", "sun"
+    ] = key(..., "Ngày.", "Days.", "school")
     starts: Clock = key(..., "Từ.", "From.", '"21:00"', alias="from")
     ends: Clock = key(..., "Đến.", "To.", '"06:00"', alias="to")
     effect: Literal["rest", "study", "offline"] = key(..., "Tác dụng.", "Effect.", "offline")
@@ -103,7 +105,7 @@ class ProfileFile(Section):
     safe_search: bool | None = key(None, "Tìm kiếm an toàn.", "Safe search.", "true")
     youtube: Literal["strict", "moderate", "off"] | None = key(None, "YouTube.", "YouTube.", "strict")
     uncategorised: Literal["allow", "block"] | None = key(None, "Trang chưa phân loại.", "Uncategorised sites.", "allow")
-    hours: list[HoursFile] = key([], "Giờ.", "Hours.", "[]", max_length=MOST_HOURS)
+    hours: list[HoursFile] = key([], "Giờ.", "Hours.", "[]", max_length=MOST_HOURS + MOST_LESSONS)
     categories: dict[Text, State] = key({}, "Nhóm.", "Categories.", "{soc: block}", max_length=200)
     services: dict[Text, State] = key({}, "Ứng dụng.", "Services.", "{zalo: allow}", max_length=500)
     allow: list[Text] = key([], "Tên luôn mở.", "Names always open.", "[]", max_length=MOST_NAMES)

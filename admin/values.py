@@ -71,6 +71,17 @@ class Days(StrEnum):
     HOLIDAY = "holiday"
     EXAM = "exam"
     EVERY = "every"
+    #: Single weekdays: the lessons of a timetable (`admin.timetable`).
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+WEEKDAYS = (Days.MON, Days.TUE, Days.WED, Days.THU, Days.FRI, Days.SAT, Days.SUN)
 
 
 class DatesKind(StrEnum):

@@ -33,6 +33,8 @@ MISTAKES: Mapping[str, str] = {
     "sign_in_taken": _("This sign-in name is taken."),
     "clock": _("Please write a time such as 21:00."),
     "same_clock": _("The beginning and the end are the same."),
+    "timetable_line": _("These lines cannot be read. Write days and times, such as: Mon-Fri 7:00-7:45 8:00-8:45"),
+    "timetable_long": _("At most 80 lessons a week."),
     "too_many_hours": _("At most 12 windows."),
     "network_form": _("Please write a network such as 10.1.0.0/16, or an address."),
     "network_taken": _("Two lines name the same network."),

@@ -18,12 +18,13 @@ from admin.forms import Form, read_clock
 from admin.hours import MOST_HOURS, Hours, is_looser, list_hours, paint_week, set_hours
 from admin.locks import bases_of
 from admin.names import add_name, list_names, read_pattern, remove_name
-from admin.pages.weekgrid import draw_week, monday_of
+from admin.pages.weekgrid import draw_week, monday_of, short_day
 from admin.permissions import Permission
 from admin.profiles import Profile, list_profiles, load_profile, strictest_band
 from admin.routes.home import waiting_of
 from admin.switches import check_switch, is_loosening, is_open, list_switches, set_switch
-from admin.values import Days, HoursEffect, NameEffect, SwitchKind, SwitchState
+from admin.timetable import write_timetable
+from admin.values import WEEKDAYS, Days, HoursEffect, NameEffect, SwitchKind, SwitchState
 from gateway.policy.model import Band
 
 router = APIRouter()
@@ -58,6 +59,7 @@ async def change_hours(profile: str, visit: Writer) -> Response:
     if mistakes:
         return await _hours_page(visit, found, rows, False, tuple(mistakes))
     monday = monday_of(visit.now.astimezone(ZoneInfo(visit.tenant.time_zone)).date())
+    rows += [row for row in before if row.days in WEEKDAYS]  # lessons have a page of their own
     if is_looser(before, rows, shelf, monday):
         visit.require(Permission.PROFILE_LOOSEN)
     async with visit.services.database.write() as connection:
@@ -190,7 +192,7 @@ def _read_hours(form: Form) -> tuple[list[Hours], list[FieldMistake]]:
     rows: list[Hours] = []
     mistakes: list[FieldMistake] = []
     for place, (days, starts, ends, effect) in enumerate(zip(*columns, strict=False)):
-        if str(place) in removed or days not in set(Days) or effect not in set(HoursEffect):
+        if str(place) in removed or days not in set(Days) - set(WEEKDAYS) or effect not in set(HoursEffect):
             continue
         first, last = read_clock(starts), read_clock(ends)
         if (starts or ends) and (first is None or last is None or first == "24:00"):
@@ -204,13 +206,18 @@ def _read_hours(form: Form) -> tuple[list[Hours], list[FieldMistake]]:
 
 
 async def _hours_page(visit: Visit, profile: Profile, rows: list[Hours], stored: bool, mistakes: tuple[FieldMistake, ...] = ()) -> Response:
+    rows = [row for row in rows if row.days not in WEEKDAYS]
     async with visit.services.database.read() as connection:
         own = await list_dates(connection, visit.tenant_id)
+        lessons = [row for row in await list_hours(connection, visit.tenant_id, profile.id) if row.days in WEEKDAYS]
     shelf = with_dates(visit.services.shelves.current(), own)
     here = visit.now.astimezone(ZoneInfo(visit.tenant.time_zone))
     whole = [row for row in rows if read_clock(row.starts) and read_clock(row.ends) and row.starts != row.ends]
-    week = draw_week(paint_week(whole, shelf, monday_of(here.date())), visit.services.pages.words[visit.language], here)
-    context = {"rows": rows, "week": week, "days": list(Days), "effects": list(HoursEffect), "summers": shelf.summers, "own": own}
+    week = draw_week(paint_week([*whole, *lessons], shelf, monday_of(here.date())), visit.services.pages.words[visit.language], here)
+    days = [one for one in Days if one not in WEEKDAYS]
+    context = {"rows": rows, "week": week, "days": days, "effects": list(HoursEffect), "summers": shelf.summers, "own": own}
+    words = visit.services.pages.words[visit.language]
+    context["lessons"] = write_timetable(lessons, {day: short_day(place, words) for place, day in enumerate(WEEKDAYS)})
     today = here.date()
     context["holidays"] = [span for span in shelf.holidays if span[1] >= today][:3]
     context["coming"] = [span for span in shelf.exams if span[1] >= today]

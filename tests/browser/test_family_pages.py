@@ -163,7 +163,7 @@ def test_countdown_stays_true_while_the_page_is_open(chromium: Browser, place: P
 
 
 PAGES = ("/", "/profiles/{bi}", "/profiles/{bi}/hours", "/profiles/{bi}/apps", "/profiles/{bi}/groups", "/profiles/{bi}/names",
-         "/profiles/{bi}/settings", "/profiles/{bi}/history", "/dates", "/choices", "/digest",
+         "/profiles/{bi}/settings", "/profiles/{bi}/history", "/profiles/{bi}/timetable", "/dates", "/choices", "/digest",
          "/account", "/account/factor", "/pin", "/adult", "/backup",
          "/profiles/new", "/devices", "/requests", "/more", "/journal", "/tokens", "/sign-in",
          "/cards/way-in", "/cards/go-back", "/guide", "/guide/phu-huynh", "/new-pin")  # fmt: skip
