@@ -12,7 +12,7 @@ RFC 1035, 2181, 2308 (negative answers), 8767 (stale answers), 9520 (failures).
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from typing import Final
 
 from gateway.query import Answer, Key, absence_key, name_in
@@ -37,6 +37,8 @@ whoever repairs a name wants to see it."""
 FAILURE_ROW: Final = 10.0
 """Failures that follow each other within this pause are in a row."""
 MAX_FAILURES: Final = 10_000
+SPARE_KEYS: Final = 10_000
+"""Keys of entries that are gone, beside one for each entry there is, before the order is written anew."""
 EVICT_AT_ONCE: Final = 32
 """Entries looked at per insertion to make room: far below a millisecond."""
 ENTRY_OVERHEAD: Final = 600
@@ -87,6 +89,7 @@ class AddressEntry(Entry):
         self.ttl = ttl
         self.stored = stored
         self.expires = stored + ttl
+        self.is_used = False
 
     def __getattr__(self, name: str) -> object:
         """The value of what was not set yet, which is set with it."""
@@ -98,7 +101,7 @@ class AddressEntry(Entry):
                 value = self.stored + self.ttl * 0.9 if self.ttl >= PREFETCH_TTL else float("inf")
             case "hits":
                 value = 0
-            case "is_used" | "is_refreshing":
+            case "is_refreshing":
                 value = False
             case _:
                 raise AttributeError(name)
@@ -114,10 +117,12 @@ class AnswerCache:
         self._most_bytes = settings.bytes
         self._largest = settings.bytes // 16
         self._stale_max = settings.stale_max if settings.serve_stale else 0
-        self._entries: OrderedDict[Key, Entry] = OrderedDict()
+        self._entries: dict[Key, Entry] = {}
+        self._order: deque[Key] = deque()
+        """Every key of an entry at least once, the oldest first; what is no longer there is passed over."""
         self._lookup = self._entries.get
         self._failures: dict[Key, tuple[float, UpstreamFailure, float]] = {}
-        self._flushed: OrderedDict[Key, Entry] = OrderedDict()
+        self._flushed: dict[Key, Entry] = {}
         self.bytes = 0
         self.evicted = 0
 
@@ -188,6 +193,7 @@ class AnswerCache:
         entry.size = size = ADDRESS_OVERHEAD + len(key) + len(body)
         if entries.setdefault(key, entry) is not entry:
             return self.put(key, address_answer(body, ttl), now)
+        self._append(key)
         self.bytes += size
         if self.bytes > self._most_bytes or len(entries) > self._most_entries:
             self._evict()
@@ -215,7 +221,9 @@ class AnswerCache:
             self._dismantle()
         entries = self._entries
         old = entries.get(key)
-        if old is not None:
+        if old is None:
+            self._append(key)
+        else:
             self.bytes -= old.size
             entry.hits = old.hits // 4
             entry.is_used = old.is_used
@@ -250,7 +258,8 @@ class AnswerCache:
         if name is None:
             gone = len(self._entries)
             self._flushed = self._entries
-            self._entries = OrderedDict()
+            self._entries = {}
+            self._order.clear()
             self._lookup = self._entries.get
             self._failures = {}
             self.bytes = 0
@@ -275,21 +284,32 @@ class AnswerCache:
         for _ in range(min(len(flushed), EVICT_AT_ONCE)):
             flushed.popitem()
 
+    def _append(self, key: Key) -> None:
+        order = self._order
+        order.append(key)
+        if len(order) > 2 * len(self._entries) + SPARE_KEYS:
+            self._order = deque(self._entries)
+
     def _evict(self) -> None:
-        entries = self._entries
+        entries, order = self._entries, self._order
         for _ in range(EVICT_AT_ONCE):
             if self.bytes <= self._most_bytes and len(entries) <= self._most_entries:
                 return
-            key, entry = entries.popitem(last=False)
+            key = order.popleft()
+            entry = entries.get(key)
+            if entry is None:
+                continue
             if entry.is_used:
                 # It was asked for since it was last here: once more to the back, counted as unused until asked for again.
                 entry.is_used = False
-                entries[key] = entry
+                order.append(key)
                 continue
+            del entries[key]
             self.bytes -= entry.size
             self.evicted += 1
         # Everything looked at was in use: the bound holds all the same.
         while self.bytes > self._most_bytes or len(entries) > self._most_entries:
-            _, entry = entries.popitem(last=False)
-            self.bytes -= entry.size
-            self.evicted += 1
+            entry = entries.pop(order.popleft(), None)
+            if entry is not None:
+                self.bytes -= entry.size
+                self.evicted += 1
