@@ -1,4 +1,4 @@
-"""Garbage collection of a worker, taken out of the query path: small, often, measured. Only the worker imports this module.
+"""Garbage collection: taken out of the query path of a worker (small, often, measured), and put off while much is loaded.
 
 Automatic collection is off: it would stop every client for tens of milliseconds at moments nobody chose. What lives long is frozen out of
 sight. New objects are looked through once a few thousand have gathered, which takes well under a millisecond; everything is looked through
@@ -9,13 +9,26 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 SMALL_STEP = 4000
 CHECK_SECONDS = 0.05
 FULL_SECONDS = 600.0
 LATEST_SECONDS = 4 * 3600.0
 QUIET_QUERIES = 50
+
+
+@contextmanager
+def collection_put_off() -> Iterator[None]:
+    """Collect nothing meanwhile: what is loaded stays, and looking through it again and again would take most of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class Collector:

@@ -28,6 +28,7 @@ from gateway.listeners.stream import StreamListener
 from gateway.listeners.udp import DatagramListener
 from gateway.metrics import UPSTREAM_BLOCKS, UPSTREAM_FAILURES, UPSTREAM_SECONDS, UPSTREAM_UP, Counters
 from gateway.neighbours import NeighbourTable
+from gateway.pauses import collection_put_off
 from gateway.pipeline import Pipeline
 from gateway.policy.snapshot import Snapshot
 from gateway.proxyprotocol import FrontEnds
@@ -65,7 +66,8 @@ def run_worker(start: WorkerStart) -> int:
 
 def load_snapshot(state_dir: Path, number: int, previous: Loaded | None) -> Snapshot:
     """Load a generation, reusing what `previous` holds. Raises GenerationError."""
-    return Snapshot.load(state_dir, number, previous if isinstance(previous, Snapshot) else None)
+    with collection_put_off():
+        return Snapshot.load(state_dir, number, previous if isinstance(previous, Snapshot) else None)
 
 
 class Gateway:

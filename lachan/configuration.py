@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.errors import Mistake, SettingsError
+from gateway.pauses import collection_put_off
 from gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def find_file(named: Path | None) -> Path:
     return found
 
 
+@collection_put_off()
 def load(path: Path, *, require_files: bool = True) -> Configuration:
     """Read and check the whole file. Raises SettingsError with every mistake of every section.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway import pauses
-from gateway.pauses import Collector
+from gateway.pauses import Collector, collection_put_off
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +53,15 @@ def test_full_collection_waits_for_a_quiet_moment(now: float, queries: int, expe
     collector.start()
     collector.step(now, queries)
     assert len(seen) == expected
+
+
+def test_collection_is_put_off_while_much_is_loaded_and_as_it_was_afterwards() -> None:
+    """Also when loading fails; in a worker, where it is off, it stays off."""
+    with pytest.raises(ValueError, match="broken"), collection_put_off():
+        assert not gc.isenabled()
+        raise ValueError("broken")
+    assert gc.isenabled()
+    gc.disable()
+    with collection_put_off():
+        pass
+    assert not gc.isenabled()
