@@ -1,8 +1,8 @@
 """What leaves the house for a parent: that a request waits, and once a week a digest. By mail and by webhook; never a name of a site.
 
 A message says nothing that must not be read by somebody else on the way: no child, no site, no reason. It is sent beside the work, with
-a time limit; when it cannot be sent, the page shows the request all the same. A webhook goes to public addresses only, without following
-where it is sent on to.
+a time limit, and tried again where the other side may be better in a moment; when it cannot be sent, the page shows the request all the
+same. A webhook goes to public addresses only, without following where it is sent on to.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -29,6 +29,8 @@ from blocklists.tables import OrganisationId
 log = logging.getLogger(__name__)
 
 SECONDS = 10.0
+#: Seconds before each try.
+TRIES = (0.0, 10.0, 60.0)
 #: One message for many requests: a parent is told once, then left in peace for a while.
 QUIET = timedelta(minutes=10)
 
@@ -56,8 +58,14 @@ class Message:
 class Post:
     """Sends messages of one installation."""
 
-    def __init__(self, server: MailServer | None, resolve: Callable[[str, int], list[str]] | None = None) -> None:
+    def __init__(
+        self,
+        server: MailServer | None,
+        resolve: Callable[[str, int], list[str]] | None = None,
+        tries: Sequence[float] = TRIES,
+    ) -> None:
         self.server = server
+        self.tries = tries
         self._resolve = resolve or _resolve
         self._told: dict[OrganisationId, datetime] = {}
         self._sending: set[asyncio.Task[None]] = set()
@@ -79,11 +87,24 @@ class Post:
             ways.append(lambda: self._mail(choices.mail, message))
         if choices.hook:
             ways.append(lambda: self._hook(choices.hook, message))
-        for way in ways:
+        await asyncio.gather(*(self._try(way) for way in ways))
+
+    async def _try(self, way: Callable[[], None]) -> None:
+        """One way, until it works, is refused for good, or the tries are over."""
+        fault: Exception | None = None
+        for wait in self.tries:
+            await asyncio.sleep(wait)
             try:
                 await asyncio.wait_for(asyncio.to_thread(way), SECONDS * 3)
-            except (OSError, smtplib.SMTPException, urllib3.exceptions.HTTPError, TimeoutError, ValueError) as error:
-                log.warning("a notice was not sent", extra={"event": "notice.failed", "reason": type(error).__name__})
+                return
+            except (smtplib.SMTPException, urllib3.exceptions.HTTPError, OSError, TimeoutError) as error:
+                fault = error
+                if _is_final(error):
+                    break
+            except ValueError as error:
+                fault = error
+                break
+        log.warning("a notice was not sent", extra={"event": "notice.failed", "reason": type(fault).__name__})
 
     async def finish(self) -> None:
         """Wait for what is on its way."""
@@ -130,7 +151,20 @@ class Post:
             body = json.dumps({"event": "waiting", "text": message.subject}).encode()
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             headers = {"Host": host, "Content-Type": "application/json", "User-Agent": "lachan"}
-            pool.request("POST", target, body=body, headers=headers, redirect=False, retries=False, preload_content=True)
+            reply = pool.request("POST", target, body=body, headers=headers, redirect=False, retries=False, preload_content=False)
+            status = reply.status
+            reply.release_conn()
+        if status == 429 or status >= 500:
+            raise urllib3.exceptions.HTTPError(f"status {status}")
+        if not 200 <= status < 300:
+            raise ValueError(f"status {status}")  # refused, or sent elsewhere, where nobody has looked
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether a mail server would refuse the same again (RFC 5321 §4.2.1)."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return all(code >= 500 for code, _ in error.recipients.values())
+    return isinstance(error, smtplib.SMTPResponseException) and error.smtp_code >= 500
 
 
 def _resolve(host: str, port: int) -> list[str]:

@@ -1,0 +1,97 @@
+"""A third language is one catalogue file: with it, every page of a parent and of a child speaks it, dates and all, and it can be chosen."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from babel.messages import Catalog
+from babel.messages.pofile import write_po
+
+from admin.app import create_app
+from admin.dependencies import Services
+from admin.pages.assets import Assets
+from admin.pages.catalogues import extract, messages
+from admin.pages.render import Pages
+from admin.pages.words import LOCALES, load_words
+from tests.admin.test_app import routes_of
+from tests.support.family import make_family
+from tests.support.people import PASSWORD
+from tests.support.visitor import Visitor
+
+#: Pages that a parent's session does not have, or that wait for something first.
+OTHERS = ("/api/", "/setup", "/office", "/join", "/backup", "/static", "/manifest", "/answer")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The product's catalogues and one file more: every message in brackets, as a translator would have left nothing out."""
+    place = tmp_path_factory.mktemp("locale")
+    for path in LOCALES.glob("*.po"):
+        shutil.copy(path, place)
+    catalogue = Catalog(locale="fr", charset="utf-8")
+    for _, message in messages(extract()):
+        said = tuple(f"⟦{one}⟧" for one in message.id) if message.pluralizable else f"⟦{message.id}⟧"
+        catalogue.add(message.id, said, context=message.context)
+    with (place / "fr.po").open("wb") as file:
+        write_po(file, catalogue)
+    return place
+
+
+def left_over(text: str) -> str:
+    """What stands outside every bracket."""
+    while (shorter := re.sub(r"⟦[^⟦⟧]*⟧", " ", text)) != text:
+        text = shorter
+    return " ".join(text.split())
+
+
+def sentences() -> Iterator[str]:
+    """What the other two languages say, in at least three words and without holes."""
+    vietnamese = load_words()["vi"]
+    for (_, message), _found in messages(extract()):
+        for said in (message, vietnamese.gettext(message)):
+            if said.count(" ") >= 2 and "{" not in said:
+                yield said
+
+
+async def test_every_page_speaks_a_third_language(services: Services, folder: Path) -> None:
+    """Chosen on the page, kept in the browser; no sentence of another language on any page."""
+    third = replace(services, pages=Pages(Assets(), load_words(folder)))
+    family = await make_family(third)
+    app = create_app(third)
+    browser = Visitor(app, language="vi")
+    await browser.get("/sign-in")
+    await browser.submit("/language", button=("language", "fr"))
+    await browser.sign_in("me", PASSWORD)
+    assert '<html lang="fr"' in browser.response.text and "Français" in browser.text
+    other = list(sentences())
+    child = {"profile": family.bi.id, "device": family.bi_phone, "topic": "scam"}
+    seen = 0
+    for route in routes_of(app):
+        path = re.sub(r"{(\w+)}", lambda found: child.get(found[1], "-"), route.path)
+        if "GET" not in (route.methods or ()) or path.startswith(OTHERS) or "-" in path.split("/"):
+            continue
+        response = await browser.get(path)
+        if response.status_code != 200 or "text/html" not in response.headers["content-type"]:
+            continue
+        seen += 1
+        assert "⟦" in browser.text and response.headers["content-language"] == "fr", path
+        rest = left_over(browser.text).replace(family.guests.label, "")  # what people wrote stays as it is
+        assert [said for said in other if said in rest] == [], path
+    await browser.close()
+    assert seen >= 25
+
+
+async def test_dates_follow_the_language(services: Services, folder: Path) -> None:
+    """Days and months are written as that language writes them, from its locale alone."""
+    third = replace(services, pages=Pages(Assets(), load_words(folder)))
+    await make_family(third)
+    browser = Visitor(create_app(third), language="fr")
+    await browser.sign_in("me", PASSWORD)
+    await browser.get("/digest")
+    assert re.search(r"\d{1,2} (octobre|oct\.)|\d{2}/\d{2}", browser.text)
+    await browser.close()
