@@ -17,11 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.audit import By, read_key
 from admin.errors import AdminError, NotFound
 from blocklists.tables import OrganisationId, OrganisationKind, organisations
+from blocklists.takedown.model import MASKED as MASKED
 from blocklists.takedown.model import Actor, Capacity
 from blocklists.takedown.store import Office
-
-MASKED = "csam"
-#: Names of this category are shown to nobody but, one by one, to the officers who must decide about them.
 
 
 class NoOffice(AdminError):

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Collection
 from enum import StrEnum
 
-from blocklists.takedown.model import TransitionRefused
+from blocklists.takedown.model import MASKED, TransitionRefused
 
 
 class Mark(StrEnum):
@@ -34,6 +34,7 @@ _PATTERNS = (
     (Mark.BIRTH, re.compile(r"\b(?:sinh\s+(?:ngày|năm)|ngày\s+sinh|born\s+(?:on|in))\b", re.IGNORECASE)),
     (Mark.PATH, re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#]+[/?#]\S|\b(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?[/?#]\S", re.IGNORECASE)),
 )
+_SITE = re.compile(r"[\w-]{2,}(?:\.|\[\.\]|\(\.\))[a-z]{2,}", re.IGNORECASE)
 _SURNAMES = frozenset(re.findall(r"\w+", """
     nguyễn trần lê phạm hoàng huỳnh phan vũ võ đặng bùi đỗ hồ ngô dương lý đinh mai trịnh đoàn lương vương cao lâm đào hà tô tạ
     giàng vàng lò quàng tòng cà
@@ -72,6 +73,16 @@ def require_clean(text: str, vi: str, en: str, allow: Collection[Mark] = ()) -> 
             f"The field “{en}” holds {', '.join(word[1] for word in words)}: leave it out and save again.",
         )
     return text.strip()
+
+
+def require_unnamed(text: str, category: str, vi: str, en: str) -> None:
+    """Where names are masked, no text repeats one. Raises TransitionRefused."""
+    if category == MASKED and _SITE.search(text):
+        raise TransitionRefused(
+            "masked_name",
+            f"Văn bản này giữ kín tên trang: hãy bỏ tên khỏi ô “{vi}” rồi lưu lại.",
+            f"Names of this document are masked: leave the name of a site out of the field “{en}” and save again.",
+        )
 
 
 def _holds_name(text: str) -> bool:

@@ -40,6 +40,10 @@ class Office:
     digest: Callable[[str], str]
 
 
+MASKED = "csam"
+"""Names of this category are shown to nobody but, one by one, to the officers who must decide about them."""
+
+
 class Kind(StrEnum):
     """Which of the four objects."""
 

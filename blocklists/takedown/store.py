@@ -22,7 +22,7 @@ from blocklists.takedown import tables
 from blocklists.takedown.agencies import require_there
 from blocklists.takedown.deadlines import VIET_NAM
 from blocklists.takedown.documents import PartialDate, Symbol
-from blocklists.takedown.freetext import Mark, require_clean
+from blocklists.takedown.freetext import Mark, require_clean, require_unnamed
 from blocklists.takedown.model import Actor, Case, Enforceability, Event, Kind, Match, State
 from blocklists.takedown.model import NotFound as NotFound
 from blocklists.takedown.model import Office as Office
@@ -82,6 +82,7 @@ async def register(connection: AsyncConnection, office: Office, order: NewOrder,
     """
     require_clean(order.capacity, "Ký với tư cách", "Signed as")
     require_clean(order.subject, "Trích yếu", "Subject")
+    require_unnamed(order.subject, order.category, "Trích yếu", "Subject")
     require_clean(order.appeal, "Nơi khiếu nại", "Where to appeal", OF_AN_OFFICE)
     order_id = new_id()
     issued = order.issued_on or PartialDate(now.year, None, None)
@@ -198,6 +199,7 @@ async def decide_item(
     if decision == "block" and not reason.strip():
         raise TransitionRefused("reason_missing", "Hãy ghi vì sao chặn cả trang.", "Say why the whole site is blocked.")
     require_clean(reason, "Lý do", "Reason")
+    require_unnamed(reason, order["category"], "Lý do", "Reason")
     values = {"decision": decision, "decision_reason": reason.strip(), "decided_by": actor.account}
     await connection.execute(update(table).where(table.c.id == item_id, table.c.tenant_id == office.tenant).values(**values))
     await record(connection, office, actor, f"item_{decision}", Kind.ORDER, order["id"], now, after=f"{item_id}:{decision}")
@@ -211,6 +213,7 @@ async def release_held(connection: AsyncConnection, office: Office, order_id: st
     if not reason.strip():
         raise TransitionRefused("reason_missing", "Hãy ghi lý do.", "Give a reason.")
     require_clean(reason, "Lý do", "Reason")
+    require_unnamed(reason, row["category"], "Lý do", "Reason")
     table = tables.orders
     statement = update(table).where(table.c.id == order_id, table.c.tenant_id == office.tenant)
     await connection.execute(statement.values(released_by=actor.account, reason=reason.strip()))
@@ -223,6 +226,7 @@ async def move_order(
     """Take one step with an order; an approval makes its entries. Raises NotFound, TransitionRefused."""
     row = await order_row(connection, office, order_id)
     require_clean(reason, "Lý do", "Reason")
+    require_unnamed(reason, row["category"], "Lý do", "Reason")
     event = decide(await order_case(connection, office, row, reason), verb, actor, now)
     values: dict[str, Any] = {"state": event.after.value, "reason": reason.strip()}
     if verb == "verify":
@@ -322,6 +326,7 @@ async def move_entry(
     """Take one step with an entry: lift it, expire it, suspend it. Raises NotFound, TransitionRefused."""
     row = await entry_row(connection, office, entry_id)
     require_clean(reason, "Lý do", "Reason")
+    require_unnamed(reason, row["category"], "Lý do", "Reason")
     event = decide(await entry_case(connection, office, row, reason), verb, actor, now)
     values: dict[str, Any] = {"state": event.after.value}
     if event.after in (State.LIFTED, State.EXPIRED, State.SUSPENDED):

@@ -9,10 +9,10 @@ import pytest
 
 from admin.settings import AdminSettings
 from blocklists.database import Database
-from tests.admin.conftest import app, clock, database, migrated_file, now, pages, services, settings, visitor
+from tests.admin.conftest import app, clock, database, migrated_file, now, pages, services, settings, storage, visitor
 from tests.support.office import OfficeGateway, Officers, make_officers
 
-__all__ = ["app", "clock", "database", "migrated_file", "now", "pages", "services", "settings", "visitor"]
+__all__ = ["app", "clock", "database", "migrated_file", "now", "pages", "services", "settings", "storage", "visitor"]
 
 
 @pytest.fixture

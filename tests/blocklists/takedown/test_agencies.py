@@ -15,11 +15,11 @@ from blocklists.takedown.documents import PartialDate, parse_symbol
 from blocklists.takedown.model import Actor, Capacity
 from blocklists.takedown.store import NewOrder
 from blocklists.takedown.workflow import TransitionRefused
-from tests.admin.conftest import database, migrated_file, now
+from tests.admin.conftest import database, migrated_file, now, storage
 from tests.support.office import Officers, make_officers
 from tests.support.seedagencies import SEED_AGENCIES, SeedAgency, keep_seed_agencies
 
-__all__ = ["database", "migrated_file", "now"]
+__all__ = ["database", "migrated_file", "now", "storage"]
 
 THEN, TODAY = date(2024, 8, 1), date(2026, 8, 1)
 

@@ -10,10 +10,10 @@ from sqlalchemy.exc import IntegrityError
 
 from blocklists.database import Database
 from blocklists.takedown.agencytables import agencies, notes
-from tests.admin.conftest import database, migrated_file, now
+from tests.admin.conftest import database, migrated_file, now, storage
 from tests.support.office import Officers, make_officers
 
-__all__ = ["database", "migrated_file", "now"]
+__all__ = ["database", "migrated_file", "now", "storage"]
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from blocklists.takedown import candidates, tables
 from blocklists.takedown.candidates import Found, History, brand_of, relatives
 from blocklists.takedown.candidatetables import Origin
 from blocklists.takedown.model import Actor, Capacity, NotFound, TransitionRefused
-from tests.admin.conftest import database, migrated_file, now
+from tests.admin.conftest import database, migrated_file, now, storage
 from tests.support.office import Officers, make_officers
 
-__all__ = ["database", "migrated_file", "now"]
+__all__ = ["database", "migrated_file", "now", "storage"]
 
 
 @pytest.fixture

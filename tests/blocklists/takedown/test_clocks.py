@@ -11,10 +11,10 @@ from blocklists.database import Database
 from blocklists.takedown.clocks import read_levels, set_level
 from blocklists.takedown.deadlines import VIET_NAM, countdown
 from blocklists.takedown.model import Actor, Capacity, TransitionRefused
-from tests.admin.conftest import database, migrated_file, now
+from tests.admin.conftest import database, migrated_file, now, storage
 from tests.support.office import Officers, make_officers
 
-__all__ = ["database", "migrated_file", "now"]
+__all__ = ["database", "migrated_file", "now", "storage"]
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from admin.office import open_office
 from blocklists.database import Database
 from blocklists.takedown import cases, notes
 from blocklists.takedown.model import Actor, Capacity, Kind, NotFound, TransitionRefused
-from tests.admin.conftest import database, migrated_file, now
+from tests.admin.conftest import database, migrated_file, now, storage
 from tests.support.office import Officers, make_officers
 
-__all__ = ["database", "migrated_file", "now"]
+__all__ = ["database", "migrated_file", "now", "storage"]
 
 
 @pytest.fixture

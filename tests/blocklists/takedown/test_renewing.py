@@ -13,10 +13,10 @@ from blocklists.takedown import cases, renewing, store, tables
 from blocklists.takedown.documents import parse_symbol
 from blocklists.takedown.model import Actor, Capacity, Enforceability, Match, Office, TransitionRefused
 from blocklists.takedown.store import NewItem, NewOrder
-from tests.admin.conftest import database, migrated_file, now
+from tests.admin.conftest import database, migrated_file, now, storage
 from tests.support.office import Officers, make_officers
 
-__all__ = ["database", "migrated_file", "now"]
+__all__ = ["database", "migrated_file", "now", "storage"]
 
 
 @pytest.fixture
