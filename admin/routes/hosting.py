@@ -72,11 +72,12 @@ async def withdraw(code: str, visit: Host) -> Response:
 async def renew(visit: Renewer) -> Response:
     """A slip for a parent who forgot the PIN: shown once, to be handed over; the family is told at once."""
     sign_in = visit.form.text("sign_in", 64)
-    name = visit.form.text("label", LABEL_LENGTH, required=False) or visit.tenant.name
     if visit.form.mistakes:
         return await _page(visit, tuple(visit.form.mistakes))
     visit.services.lookups.take(f"host {visit.tenant_id}", visit.now)
     async with visit.services.database.write() as connection:
+        codes = await list_join_codes(connection, visit.tenant_id, visit.now)
+        name = codes[0].label if codes else visit.tenant.name  # as the family read it on the sheet
         found = await start_renewal(connection, visit.act, name, sign_in)
     if found is None:
         return await _page(visit, (FieldMistake("sign_in", "family_unknown"),))
