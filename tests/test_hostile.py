@@ -26,7 +26,8 @@ from tests.support.client import ask
 from tests.support.gateway import Gateway, RunningUpstream
 from tests.support.hostile import PACKETS, STREAMS, flood, pester
 from tests.support.livegateway import workers_of
-from tests.support.upstream import Asked, Script, ScriptedUpstream
+from tests.support.scripts import Asked, Script
+from tests.support.upstream import ScriptedUpstream
 
 CHILD, ADULT = "127.0.0.1", "127.0.0.9"
 MEBIBYTE = 1 << 20

@@ -32,7 +32,8 @@ from tests.support import quicclient
 from tests.support.certificates import Authority
 from tests.support.gateway import Gateway, RunningUpstream, ede_codes
 from tests.support.namespaces import records
-from tests.support.upstream import Asked, Script, ScriptedUpstream, reply_to, wire
+from tests.support.scripts import Asked, Script, reply_to, wire
+from tests.support.upstream import ScriptedUpstream
 
 NAME = "dns.example"
 TOKEN, ADULT_TOKEN = "k3j9abcdefgh", "m2p8abcdefgh"

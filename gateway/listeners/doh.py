@@ -78,15 +78,34 @@ class Speaker(Protocol):
         """Say that nothing more is taken."""
 
 
+class _Gone:
+    """What a connection that is no more speaks: nothing."""
+
+    def receive(self, data: bytes) -> bool:
+        """The connection must end."""
+        return False
+
+    def respond(self, stream: int, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Nobody is there."""
+
+    def end(self) -> None:
+        """It has ended."""
+
+
+GONE: Final = _Gone()
+
+
 class DohConnection(Connection):
     """One client connection; which HTTP it speaks is agreed in the handshake (ALPN), HTTP/1.1 without one."""
+
+    _speaker: Speaker = GONE
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio's callback."""
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
         is_h2 = tls is not None and tls.selected_alpn_protocol() == "h2"
-        self._speaker: Speaker = Http2(self) if is_h2 else Http1(self)
+        self._speaker = Http2(self) if is_h2 else Http1(self)
 
     def data_received(self, data: bytes) -> None:
         """asyncio's callback."""
@@ -95,6 +114,13 @@ class DohConnection(Connection):
         if not self._speaker.receive(data) and not self._transport.is_closing():
             self._speaker.end()
             self._transport.close()
+
+    def let_go(self) -> None:
+        """Hold nothing in a circle any more."""
+        super().let_go()
+        speaker, self._speaker = self._speaker, GONE
+        if isinstance(speaker, Http2):
+            speaker.let_go()
 
     def finish(self) -> None:
         """End once everything asked so far is answered."""
@@ -325,6 +351,11 @@ class Http2:
         self._owner.send(self._h2.data_to_send())
 
 
+    def let_go(self) -> None:
+        """Empty the library's connection, which holds itself by a table of its methods."""
+        vars(self._h2).clear()
+
+
 class Http1:
     """HTTP/1.1 on one connection (RFC 9112): one request after the other."""
 
@@ -341,6 +372,7 @@ class Http1:
             self._h11.receive_data(data)
             return self._read()
         except h11.RemoteProtocolError as error:
+            error.__traceback__ = None  # the library raises it out of its own frame: a circle that holds all of this connection
             if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
                 self._write(error.error_status_hint, [], b"")
             return False
@@ -381,7 +413,8 @@ class Http1:
     def _go_on(self) -> None:
         try:
             is_welcome = self._read()
-        except h11.RemoteProtocolError:
+        except h11.RemoteProtocolError as error:
+            error.__traceback__ = None
             is_welcome = False
         if not is_welcome:
             self._owner.close()

@@ -149,7 +149,8 @@ class StreamListener:
                 ssl=self._tls,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls is not None else None,
             )
-        except (OSError, asyncio.CancelledError):  # ssl.SSLError is an OSError
+        except (OSError, asyncio.CancelledError) as error:  # ssl.SSLError is an OSError
+            error.__traceback__ = None  # its frames hold the error again and all of the handshake: a circle
             accepted.close()
             self.forget(connection)
 
@@ -166,6 +167,7 @@ class StreamListener:
         if client is None:
             return
         connection.client = None
+        connection.let_go()
         left = self._per_client[client] - 1
         if left:
             self._per_client[client] = left
@@ -237,6 +239,10 @@ class Connection(asyncio.Protocol):
         origin.source = peer + local
         if token is not None:
             self._know(token)
+
+    def let_go(self) -> None:
+        """Hold nothing in a circle any more: the collector looks at what lived for seconds once in hours, and TLS has large buffers."""
+        self._origin.send = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio's callback."""

@@ -30,7 +30,8 @@ from gateway import release
 from gateway.control import ask_now
 from tests.support.echogateway import free_port
 from tests.support.gateway import Gateway, RunningUpstream, ede_codes, run_command
-from tests.support.upstream import Asked, Script, ScriptedUpstream, addresses, negative
+from tests.support.scripts import Asked, Script, addresses, negative
+from tests.support.upstream import ScriptedUpstream
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLLOWERS = ROOT / "deploy" / "followers"

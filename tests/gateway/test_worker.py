@@ -16,7 +16,8 @@ import pytest
 
 from gateway.control import ask_now
 from tests.support.gateway import Gateway, RunningUpstream
-from tests.support.upstream import Asked, Say, Script, ScriptedUpstream
+from tests.support.scripts import Asked, Say, Script
+from tests.support.upstream import ScriptedUpstream
 
 SETTINGS = """
 state_dir: var

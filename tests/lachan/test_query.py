@@ -13,7 +13,8 @@ import pytest
 
 from lachan.query import EDE_WORDS, QueryError, Server, compose, describe, parse_server, run, split_words
 from tests.support.gateway import RunningUpstream
-from tests.support.upstream import Asked, ScriptedUpstream, reply_to, truncated, wire
+from tests.support.scripts import Asked, reply_to, truncated, wire
+from tests.support.upstream import ScriptedUpstream
 
 
 class Speaking(ScriptedUpstream):

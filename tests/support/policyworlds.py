@@ -24,7 +24,8 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 
-from tests.support.upstream import Asked, Script, ScriptedUpstream, negative, reply_to, wire
+from tests.support.scripts import Asked, Script, negative, reply_to, wire
+from tests.support.upstream import ScriptedUpstream
 
 LABELS = ("a", "b.a", "c.b.a", "d.c.b.a", "x.a", "e", "f.e", "x.y.e", "al", "deep.al", "missing", "quiet")
 """Names of a world, below its suffix. `al` and `deep.al` are aliases of `a`; `missing` does not exist."""

@@ -22,7 +22,8 @@ from gateway.listeners.udp import DatagramListener
 from tests.support.client import Datagrams, answers, ask, exchange
 from tests.support.generation import category, profile, zone
 from tests.support.oneworker import OneWorker
-from tests.support.upstream import Asked, Say, ScriptedUpstream, addresses
+from tests.support.scripts import Asked, Say, addresses
+from tests.support.upstream import ScriptedUpstream
 
 pytestmark = pytest.mark.skipif(not batch.is_supported(), reason="needs recvmmsg")
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio.sslproto
 import base64
+import gc
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator
+import weakref
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,13 +25,14 @@ import pytest
 from gateway.clients import Scope
 from gateway.listeners import PENDING, Pending
 from gateway.listeners import doh as doh_module
-from gateway.listeners.doh import DohListener
+from gateway.listeners.doh import DohConnection, DohListener, Http2
 from gateway.metrics import Counters
 from gateway.query import Origin, Transport
 from gateway.settings import Endpoint, Limits, TlsSettings
 from gateway.sockets import bind
 from gateway.tls import DOH_PROTOCOLS, ServerContext
 from tests.support.certificates import Authority
+from tests.support.client import Stream
 
 
 @dataclass
@@ -102,9 +106,75 @@ def query(name: str = "www.example.com") -> bytes:
     return dns.message.make_query(name, "TXT", id=0).to_wire()
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - a listener has no event to wait for
+            await asyncio.sleep(0.01)
+
+
 def encoded(message: bytes) -> str:
     """The message for a GET."""
     return base64.urlsafe_b64encode(message).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize("http2", [True, False])
+async def test_connection_that_is_gone_leaves_no_memory_behind(server: Server, http2: bool) -> None:
+    """Neither the connection nor what it spoke waits for the collector, which looks at old things once in hours."""
+    gc.disable()
+    try:
+        async with server.client(http2) as client:
+            await client.get(f"/dns-query?dns={encoded(query())}")
+            (connection,) = server.listener.connections
+            assert isinstance(connection, DohConnection)
+            left = [weakref.ref(connection), weakref.ref(connection._speaker)]
+            if isinstance(connection._speaker, Http2):
+                left.append(weakref.ref(connection._speaker._h2))  # type: ignore[arg-type]
+            del connection
+        await until(lambda: not any(one() for one in left))
+    finally:
+        gc.enable()
+
+
+JUNK = [b"", b"GET / HTTP/1.1\r\n\r\n", b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nhost: x\r\n\r\n", b"\0" * 500]
+H2_JUNK = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9) + b"\xff" * 60, b"nonsense" * 9]
+
+
+@pytest.mark.parametrize(("junk", "protocol"), [*((junk, "") for junk in JUNK), *((junk, "h2") for junk in H2_JUNK)])
+async def test_junk_inside_tls_leaves_no_memory_behind(server: Server, junk: bytes, protocol: str) -> None:
+    """A connection that ends by a fault of its client is forgotten like any other."""
+    trust = server.trust
+    if protocol:
+        trust.set_alpn_protocols([protocol])
+    gc.disable()
+    try:
+        async with Stream(("127.0.0.1", server.port), ssl=trust, server_hostname="dns.example") as stream:
+            await until(lambda: bool(server.listener.connections))
+            (connection,) = server.listener.connections
+            assert isinstance(connection, DohConnection)
+            inner = (connection, connection._speaker, connection._transport._ssl_protocol)  # type: ignore[attr-defined]
+            left = [weakref.ref(one) for one in inner]
+            del connection, inner
+            stream.writer.write(junk)
+            await asyncio.sleep(0.05)
+        await until(lambda: not any(one() for one in left))
+    finally:
+        gc.enable()
+
+
+async def test_handshake_that_fails_leaves_no_memory_behind(server: Server) -> None:
+    """The library's half-made connection goes at once, not when the collector looks at old things."""
+    gc.disable()
+    try:
+        before = sum(isinstance(one, asyncio.sslproto.SSLProtocol) for one in gc.get_objects())
+        for _ in range(5):
+            async with Stream(("127.0.0.1", server.port)) as stream:
+                stream.writer.write(b"GET / HTTP/1.1\r\n\r\n")
+                assert await stream.is_closed()
+        await until(lambda: server.listener.is_idle)
+        await until(lambda: sum(isinstance(one, asyncio.sslproto.SSLProtocol) for one in gc.get_objects()) <= before)
+    finally:
+        gc.enable()
 
 
 TYPE = {"content-type": "application/dns-message"}

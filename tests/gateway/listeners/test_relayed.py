@@ -16,7 +16,8 @@ from gateway.query import Transport
 from gateway.quic.relay import Counts, Relayed, pack_counts, pack_query, read_reply
 from tests.support.generation import category, profile
 from tests.support.oneworker import OneWorker
-from tests.support.upstream import Asked, Say, ScriptedUpstream, addresses
+from tests.support.scripts import Asked, Say, addresses
+from tests.support.upstream import ScriptedUpstream
 
 CLIENT, STRANGER = socket.inet_aton("127.0.0.1"), socket.inet_aton("203.0.113.9")
 LISTS = {"bets": category("gamb", "bet.example")}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import ssl
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,8 @@ from tests.support.certificates import Authority
 from tests.support.client import Stream, answers, ask
 from tests.support.generation import category, profile
 from tests.support.oneworker import OneWorker
-from tests.support.upstream import Asked, Say, ScriptedUpstream, addresses
+from tests.support.scripts import Asked, Say, addresses
+from tests.support.upstream import ScriptedUpstream
 
 OPEN = {("www.example.com", "A"): ["198.51.100.1"], ("big.example.com", "TXT"): [f'"{number:03}{"x" * 240}"' for number in range(60)]}
 PROMPT = Limits(tcp_idle=0.4, tcp_query=0.5)
@@ -30,6 +34,16 @@ PROMPT = Limits(tcp_idle=0.4, tcp_query=0.5)
 def query(name: str = "www.example.com", qtype: str = "A", number: int = 1) -> bytes:
     """A query as octets."""
     return dns.message.make_query(name, qtype, id=number).to_wire()
+
+
+@contextmanager
+def no_collector() -> Iterator[None]:
+    """Workers run without the automatic collector, so what is in a circle stays."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -248,6 +262,18 @@ async def test_stop_lets_connections_finish(tmp_path: Path) -> None:
         await until(lambda: worker.streams.is_idle)
 
 
+async def test_connection_that_is_gone_leaves_no_memory_behind(tmp_path: Path) -> None:
+    """Nothing of it waits for the collector, which looks at old things once in hours."""
+    async with ScriptedUpstream(OPEN) as upstream, OneWorker(tmp_path, upstream) as worker:
+        with no_collector():
+            async with Stream(worker.server) as stream:
+                stream.send(query())
+                await stream.receive()
+                (left,) = [weakref.ref(connection) for connection in worker.streams.connections]
+            await until(lambda: worker.streams.is_idle and left() is None)
+        assert left() is None
+
+
 async def test_tls_by_the_same_class(tmp_path: Path) -> None:
     """With a context every connection is encrypted; a handshake that fails or never ends costs one place for a while."""
     authority = Authority(tmp_path)
@@ -265,10 +291,15 @@ async def test_tls_by_the_same_class(tmp_path: Path) -> None:
         listener.open()
         server = listening.getsockname()
         trust = ssl.create_default_context(cafile=str(authority.file))
-        async with Stream(server, ssl=trust, server_hostname="dns.example") as stream:
-            for number in range(3):
-                stream.send(query(number=number))
-                assert answers(dns.message.from_wire(await stream.receive())) == ["198.51.100.1"]
+        with no_collector():
+            async with Stream(server, ssl=trust, server_hostname="dns.example") as stream:
+                for number in range(3):
+                    stream.send(query(number=number))
+                    assert answers(dns.message.from_wire(await stream.receive())) == ["198.51.100.1"]
+                (connection,) = listener.connections
+                left = [weakref.ref(connection), weakref.ref(connection._transport._ssl_protocol)]  # type: ignore[attr-defined]
+                del connection
+            await until(lambda: not any(one() for one in left))
         async with Stream(server) as plain:
             plain.writer.write(b"GET / HTTP/1.1\r\n\r\n" * 5)
             assert await plain.is_closed(10.0)

@@ -14,7 +14,8 @@ from gateway.listeners.udp import DatagramListener
 from tests.support.client import Datagrams, answers, ask, exchange, is_silent
 from tests.support.generation import category, profile
 from tests.support.oneworker import OneWorker
-from tests.support.upstream import Asked, Say, ScriptedUpstream, addresses
+from tests.support.scripts import Asked, Say, addresses
+from tests.support.upstream import ScriptedUpstream
 
 OPEN = {("www.example.com", "A"): ["198.51.100.1"]}
 

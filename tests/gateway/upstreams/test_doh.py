@@ -12,7 +12,8 @@ from gateway.query import Answer
 from gateway.upstreams import Fault, Invalid, NetworkError, Refused, ServerFailure, Timeout, UpstreamFailure, doh
 from tests.gateway.upstreams.conftest import OpenResolver, server
 from tests.support.certificates import Authority
-from tests.support.upstream import Asked, Close, Http, Reset, Say, Script, ScriptedUpstream, addresses, failure, truncated
+from tests.support.scripts import Asked, Close, Http, Reset, Say, Script, addresses, failure, truncated
+from tests.support.upstream import ScriptedUpstream
 
 
 class Giver(ScriptedUpstream):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from gateway.query import Answer
 from gateway.upstreams import Invalid, NetworkError, Refused, ServerFailure, Timeout, UpstreamFailure
 from tests.gateway.upstreams.conftest import OpenResolver
-from tests.support.upstream import (
+from tests.support.scripts import (
     Asked,
     Close,
     Dribble,
@@ -22,7 +22,6 @@ from tests.support.upstream import (
     Reset,
     Say,
     Script,
-    ScriptedUpstream,
     addresses,
     failure,
     negative,
@@ -31,6 +30,7 @@ from tests.support.upstream import (
     wire,
     with_id,
 )
+from tests.support.upstream import ScriptedUpstream
 
 GOOD = (b"\xc0\x00\x02\x01",)
 

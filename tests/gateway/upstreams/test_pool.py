@@ -13,7 +13,8 @@ from gateway.query import Answer
 from gateway.upstreams import Timeout, pool
 from gateway.upstreams.pool import Connection, describe
 from tests.gateway.upstreams.conftest import OpenResolver
-from tests.support.upstream import Asked, Close, Say, Script, ScriptedUpstream, addresses
+from tests.support.scripts import Asked, Close, Say, Script, addresses
+from tests.support.upstream import ScriptedUpstream
 
 
 class Closing(ScriptedUpstream):

@@ -14,7 +14,8 @@ from gateway.upstreams import Fault, NetworkError, Overload, Refused, ServerFail
 from gateway.upstreams.groups import EXPLORE_EVERY
 from gateway.wire.name import key_from_text
 from tests.gateway.upstreams.conftest import OpenResolver, server
-from tests.support.upstream import Asked, Say, Script, ScriptedUpstream, addresses, failure
+from tests.support.scripts import Asked, Say, Script, addresses, failure
+from tests.support.upstream import ScriptedUpstream
 
 
 class Giver(ScriptedUpstream):
@@ -222,7 +223,7 @@ async def test_upstream_errors_are_kept_with_the_failure(open_resolver: OpenReso
     """The upstream's own extended error (here: DNSSEC bogus) goes with SERVFAIL."""
     import dns.edns
 
-    from tests.support.upstream import reply_to, wire
+    from tests.support.scripts import reply_to, wire
 
     class Validating(ScriptedUpstream):
         def handle(self, asked: Asked) -> Script:
@@ -238,7 +239,7 @@ async def test_upstream_errors_are_kept_with_the_failure(open_resolver: OpenReso
 
 async def test_authentic_data_is_not_passed_from_plain_upstreams(open_resolver: OpenResolver) -> None:
     """AD over plain UDP could be anybody's: it is cleared."""
-    from tests.support.upstream import reply_to, wire
+    from tests.support.scripts import reply_to, wire
 
     class Sure(ScriptedUpstream):
         def handle(self, asked: Asked) -> Script:

@@ -10,7 +10,8 @@ import pytest
 from gateway.query import Answer
 from gateway.upstreams import NetworkError, Timeout, pool
 from tests.gateway.upstreams.conftest import OpenResolver
-from tests.support.upstream import Asked, Close, Reset, Say, Script, ScriptedUpstream, addresses
+from tests.support.scripts import Asked, Close, Reset, Say, Script, addresses
+from tests.support.upstream import ScriptedUpstream
 
 
 class Giver(ScriptedUpstream):

@@ -17,7 +17,8 @@ from gateway.upstreams import Fault, NetworkError, Timeout, UpstreamFailure
 from gateway.upstreams.tls import is_pinned, make_context, read_pin
 from tests.gateway.upstreams.conftest import OpenResolver, server
 from tests.support.certificates import Authority
-from tests.support.upstream import Asked, Close, Reset, Say, Script, ScriptedUpstream, addresses, reply_to, wire
+from tests.support.scripts import Asked, Close, Reset, Say, Script, addresses, reply_to, wire
+from tests.support.upstream import ScriptedUpstream
 
 
 class Giver(ScriptedUpstream):

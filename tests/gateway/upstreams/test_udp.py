@@ -17,7 +17,8 @@ import pytest
 from gateway.query import Answer
 from gateway.upstreams import Invalid, NetworkError, Timeout, udp
 from tests.gateway.upstreams.conftest import OpenResolver
-from tests.support.upstream import Asked, Say, Script, ScriptedUpstream, Step, addresses, negative, truncated, with_id
+from tests.support.scripts import Asked, Say, Script, Step, addresses, negative, truncated, with_id
+from tests.support.upstream import ScriptedUpstream
 
 RECORDS = {("www.example", "A"): ["192.0.2.1"], ("www.example", "AAAA"): ["2001:db8::1"]}
 
