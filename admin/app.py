@@ -50,10 +50,12 @@ from admin.routes import (
     home,
     hosting,
     joining,
+    listoffice,
     office,
     officeagencies,
     officeclocks,
     officefinding,
+    officegateways,
     officeorders,
     officesetup,
     officeshared,
@@ -125,9 +127,9 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(status, answer)
     for room in (sign, account, setup, check, home, profiles, rules, devices, requests, tokens, child, shared, backups, onboarding):
         app.include_router(room.router, include_in_schema=False)
-    for room in (cards, guide, hosting, timetable, joining, history, dates, choices, place, transparency):
+    for room in (cards, guide, hosting, timetable, joining, listoffice, history, dates, choices, place, transparency):
         app.include_router(room.router, include_in_schema=False)
-    for room in (office, officeagencies, officeclocks, officefinding, officeorders, officesetup, officeshared, officesigning):
+    for room in (office, officeagencies, officeclocks, officefinding, officegateways, officeorders, officesetup, officeshared, officesigning):
         app.include_router(room.router, include_in_schema=False)
     app.include_router(transfer.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])

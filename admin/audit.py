@@ -22,10 +22,11 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from admin.officetables import gateways
 from admin.tables import tenant_keys
 from blocklists.database import Database
-from blocklists.journal import Entry, Finding, append, read_checkpoint, read_head, verify, write_checkpoint
-from blocklists.tables import AccountId, OrganisationId, Role, journal
+from blocklists.journal import Entry, Finding, Head, append, read_checkpoint, read_head, verify, write_checkpoint
+from blocklists.tables import EVERY_TENANT, AccountId, OrganisationId, Role, journal
 
 CHECKPOINT = "journal.head"
 
@@ -180,9 +181,16 @@ async def read_rows(connection: AsyncConnection, tenant: OrganisationId, limit: 
 
 
 async def verify_database(database: Database, state_dir: Path) -> Finding:
-    """Walk the whole journal against its checkpoint; works without the program running."""
+    """Walk the whole journal against every head that is known outside it: the checkpoint, signed releases, receipts of gateways. Works
+    without the program running."""
+    from blocklists.releases import Repository  # loaded for this walk only: ten megabytes that no page needs
+
+    seen = [Head(seq, digest) for seq, digest in Repository(state_dir / "release").signed_heads()]
     async with database.read() as connection:
-        return await verify(connection, read_checkpoint(state_dir / CHECKPOINT))
+        table = gateways
+        told = select(table.c.journal_seq, table.c.journal_digest).where(table.c.journal_seq.isnot(None)).execution_options(**EVERY_TENANT)
+        seen += [Head(row.journal_seq, bytes.fromhex(row.journal_digest)) for row in await connection.execute(told)]
+        return await verify(connection, read_checkpoint(state_dir / CHECKPOINT), seen)
 
 
 async def keep_checkpoint(database: Database, state_dir: Path) -> None:

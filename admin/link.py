@@ -84,6 +84,10 @@ class GatewayLink:
         """Remove from the disk what older generations said about a tenant."""
         await self._ask({"do": "forget", "tenant": tenant}, APPLY)
 
+    async def reload(self) -> None:
+        """Have the gateway read its configuration again. Raises GatewayAway or ControlError; then everything stays."""
+        await self._ask({"do": "reload"}, APPLY)
+
     async def devices(self) -> list[SeenDevice]:
         """Every address that asked lately, last seen first."""
         reply = await self._ask({"do": "devices"})

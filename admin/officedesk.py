@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from admin.link import GatewayLink
+from admin.officealarm import JournalAlarm
 from admin.officebudget import Budget
 from admin.officeduty import OfficeDuty
 from admin.officeguard import GuardShelf, own_names
@@ -18,7 +19,8 @@ from blocklists.takedown.assertions import AssertionCheck
 
 @dataclass(frozen=True, slots=True)
 class OfficeDesk:
-    """One per process. `lookups` bounds questions about names, `asking` bounds reports and reviews; both by network."""
+    """One per process. `lookups`, `asking` and `knocking` bound questions about names, reports and reviews, and what gateways send; each by
+    network."""
 
     duty: OfficeDuty
     guard: GuardShelf
@@ -26,6 +28,8 @@ class OfficeDesk:
     asking: Budget
     assertions: AssertionCheck
     signing: SigningDesk
+    knocking: Budget
+    alarm: JournalAlarm
 
 
 def make_desk(settings: AdminSettings, database: Database, link: GatewayLink, now: Callable[[], datetime]) -> OfficeDesk:
@@ -38,4 +42,6 @@ def make_desk(settings: AdminSettings, database: Database, link: GatewayLink, no
         asking=Budget(most=3, seconds=86_400.0),
         assertions=assertions,
         signing=SigningDesk(database, settings.state_dir),
+        knocking=Budget(most=120, seconds=600.0),
+        alarm=JournalAlarm(settings.state_dir),
     )

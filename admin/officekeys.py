@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from securesystemslib.signer import Key, SSlibKey
 from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, record
 from admin.errors import NotFound
 from admin.officetables import signing_keys, signing_rules
-from blocklists.signing import Holders
 from blocklists.tables import AccountId, OrganisationId, Role, accounts, new_id, role_assignments
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Key
+
+    from blocklists.signing import Holders
 
 MOST_SIGNATURES = 9
 
@@ -33,6 +37,8 @@ class HeldKey:
     @property
     def key(self) -> Key:
         """The public key as a root names it."""
+        from securesystemslib.signer import SSlibKey
+
         return SSlibKey(self.keyid, "ed25519", "ed25519", {"public": self.public})
 
 
@@ -116,6 +122,8 @@ async def read_threshold(connection: AsyncConnection, tenant: OrganisationId) ->
 
 async def read_holders(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> Holders:
     """Who should hold the keys of the next root."""
+    from blocklists.signing import Holders
+
     keys = await held_keys(connection, tenant, now)
     approvers = tuple(one.key for one in keys if one.role is Role.APPROVER)
     return Holders(tuple(one.key for one in keys), approvers, await read_threshold(connection, tenant))

@@ -9,21 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-
-from securesystemslib.signer import CryptoSigner
+from typing import TYPE_CHECKING
 
 from admin.audit import Act, Action, record
 from admin.errors import AdminError, FieldMistake, InvalidInput
 from admin.officekeys import read_holders, sealed_key, store_key
 from blocklists.database import Database
-from blocklists.keybox import LONGEST, SHORTEST, WrongPassphrase, make_box, open_box
-from blocklists.signing import Holders, Room, Standing
 from blocklists.tables import AccountId, OrganisationId
 from blocklists.takedown.publishing import newest_serial
-from blocklists.takedown.releasing import read_listing, segments_of
 from blocklists.takedown.store import Office
 from gateway.errors import LachanError
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner
+
+    from blocklists.signing import Holders, Room, Standing
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +44,15 @@ class SigningDesk:
 
     def __init__(self, database: Database, state_dir: Path) -> None:
         self.database = database
-        self.room = Room(state_dir)
-        self._read = segments_of(state_dir)
+        self._state_dir = state_dir
         self._turn = asyncio.Lock()
+
+    @cached_property
+    def room(self) -> Room:
+        """The release folder and its drafts; the library of signatures (ten megabytes) is loaded for offices only."""
+        from blocklists.signing import Room
+
+        return Room(self._state_dir)
 
     async def standing(self) -> Standing:
         """How signing stands."""
@@ -83,6 +91,8 @@ class SigningDesk:
 
     async def make_key(self, office: Office, act: Act, account: AccountId, passphrase: str) -> None:
         """A new key for an officer; with the first approver's the office's releases begin. Raises InvalidInput or KeysElsewhere."""
+        from blocklists.keybox import LONGEST, SHORTEST, make_box
+
         if not SHORTEST <= len(passphrase) <= LONGEST:
             raise InvalidInput(FieldMistake(PASSPHRASE_FIELD, "passphrase_short"))
         if (await self.standing()).by_command:
@@ -126,6 +136,8 @@ class SigningDesk:
             return await read_holders(connection, act.tenant, act.now)
 
     async def _open(self, tenant: OrganisationId, account: AccountId, passphrase: str) -> CryptoSigner:
+        from blocklists.keybox import WrongPassphrase, open_box
+
         async with self.database.read() as connection:
             found = await sealed_key(connection, tenant, account)
         if found is None:
@@ -138,6 +150,8 @@ class SigningDesk:
             raise InvalidInput(FieldMistake(PASSPHRASE_FIELD, "passphrase_wrong")) from None
 
     async def _sign(self, office: Office, act: Act, signer: CryptoSigner, *, renew: bool) -> None:
+        from blocklists.takedown.releasing import read_listing, segments_of
+
         async with self._turn:
             standing = await self.standing()
             if not standing.is_begun or signer.public_key.keyid not in standing.targets_keys:
@@ -147,7 +161,8 @@ class SigningDesk:
             is_news = listing is not None and listing.serial > (standing.serial or 0)
             if not is_news and not renew:
                 return
-            published = await asyncio.to_thread(self.room.sign_release, listing, self._read, signer, act.now)
+            read = segments_of(self._state_dir)
+            published = await asyncio.to_thread(self.room.sign_release, listing, read, signer, act.now)
             number = listing.serial if listing is not None else 0
             async with self.database.write() as connection:
                 await record(connection, act, Action.RELEASE_SIGNED, str(number), after={"published": published})

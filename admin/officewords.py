@@ -13,6 +13,13 @@ from admin.pages.words import mark as _
 from blocklists.rejections import Reason
 from blocklists.takedown.workflow import TransitionRefused
 
+RECEIPTS: Mapping[str, str] = {
+    "went_back": _("It says it enforces an older version than before."),
+    "clock": _("Its clock is wrong."),
+    "unknown_serial": _("It says it enforces a version that this office never published."),
+    "journal": _("It has seen a journal that is not this one."),
+}
+
 STATES: Mapping[str, str] = {
     "registered": _("registered"),
     "parsed": _("to be verified"),
@@ -236,6 +243,10 @@ class OfficeWords:
     def last(self, end: datetime) -> datetime:
         """The last second before an end: a document in force until the end of a day says that day, not the next midnight."""
         return end - timedelta(seconds=1)
+
+    def receipt(self, code: str) -> str:
+        """Why a gateway's receipt was refused."""
+        return self._of(RECEIPTS, code)
 
     def mistake(self, error: InvalidInput) -> str:
         """What is wrong with the first field that cannot be taken."""

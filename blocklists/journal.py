@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,8 +92,13 @@ async def read_head(connection: AsyncConnection) -> Head:
     return Head(row.seq, row.digest) if row else Head(0, GENESIS)
 
 
-async def verify(connection: AsyncConnection, checkpoint: Head | None = None) -> Finding:
-    """Walk the whole chain; with a checkpoint, also see whether the end was cut off or rewritten."""
+async def verify(connection: AsyncConnection, checkpoint: Head | None = None, seen: Collection[Head] = ()) -> Finding:
+    """Walk the whole chain; with heads that others have seen (the checkpoint, those in signed releases, those in receipts), also see
+    whether the end was cut off or everything written anew."""
+    heads: dict[int, set[bytes]] = {}
+    for head in [*seen, *([checkpoint] if checkpoint is not None else [])]:
+        if head.seq:
+            heads.setdefault(head.seq, set()).add(head.digest)
     previous, expected, count = GENESIS, 1, 0
     async for row in _rows(connection):
         seq = int(row["seq"])
@@ -105,12 +110,12 @@ async def verify(connection: AsyncConnection, checkpoint: Head | None = None) ->
         digest = row_digest(previous, seq, _entry_of(row))
         if bytes(row["digest"]) != digest:
             return Finding(count, Head(expected - 1, previous), seq, f"row {seq} was changed")
-        if checkpoint is not None and seq == checkpoint.seq and digest != checkpoint.digest:
-            return Finding(count, Head(seq, digest), seq, f"row {seq} is not the row the checkpoint saw")
+        if heads.pop(seq, {digest}) != {digest}:
+            return Finding(count, Head(seq, digest), seq, f"row {seq} is not what a checkpoint, release or receipt saw")
         previous, expected = digest, seq + 1
     head = Head(expected - 1, previous)
-    if checkpoint is not None and head.seq < checkpoint.seq:
-        return Finding(count, head, head.seq + 1, f"the end is missing: the checkpoint saw row {checkpoint.seq}")
+    if heads:
+        return Finding(count, head, head.seq + 1, f"the end is missing: row {max(heads)} was seen")
     return Finding(count, head)
 
 

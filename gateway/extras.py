@@ -76,6 +76,15 @@ class Extras:
             self._totals.add(PROCESS_RESTARTS, (extra.process.name,), 0)
             extra.keeper = asyncio.create_task(self._keep(extra))
 
+    def add(self, process: ExtraProcess) -> None:
+        """Start one more, which has no sockets, unless one of this name is there already."""
+        if self._is_stopping or any(extra.process.name == process.name for extra in self.extras):
+            return
+        extra = Extra(process, [])
+        self.extras.append(extra)
+        self._totals.add(PROCESS_RESTARTS, (process.name,), 0)
+        extra.keeper = asyncio.create_task(self._keep(extra))
+
     async def stop(self) -> None:
         """Ask all of them to stop and wait until they have."""
         self._is_stopping = True

@@ -69,12 +69,14 @@ class Prepared:
 
     `changes`: what to commit (`index`, `catalogue`, `orders`, `policies`, as `gateway.release.write_generation` takes them), None when
     the generation in force is still right. `settings`: the settings as the file has them now, None when unchanged; what can change
-    without a restart is put in force together with the generation. `notes`: sentences for the person who asked.
+    without a restart is put in force together with the generation. `notes`: sentences for the person who asked. `processes`: further
+    children that a reload brought, without sockets of their own; those that run already stay as they are.
     """
 
     changes: Mapping[str, Any] | None = None  # Any: the parts of a change, checked when it is committed
     settings: GatewaySettings | None = None
     notes: tuple[str, ...] = ()
+    processes: tuple[ExtraProcess, ...] = ()
 
 
 Prepare = Callable[[Occasion], Awaitable[Prepared]]
@@ -220,6 +222,8 @@ class Supervisor:
                 number = await self._generations.apply(self._crew, prepared.changes, settings)
                 self._settings = settings
                 self._standing.notes = (*prepared.notes, *late)
+                for process in prepared.processes:
+                    self._extras.add(process)
                 return {"generation": number, "notes": list(self._standing.notes)}
             finally:
                 self._notifier.ready(self._summary())

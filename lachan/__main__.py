@@ -368,6 +368,25 @@ def follow(
 
 
 @app.command()
+def join(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="mã do trang của đơn vị tạo / the code made on the office's page")],
+    config: ConfigFile = None,
+) -> None:
+    """Theo danh sách của một đơn vị, bằng mã của họ / follow the list of an office, by its code."""
+    from lachan import joining
+
+    joining.join_office(config, code)
+
+
+@app.command()
+def leave(config: ConfigFile = None) -> None:
+    """Thôi theo đơn vị đã kết nối / follow the joined office no more."""
+    from lachan import joining
+
+    joining.leave_office(config)
+
+
+@app.command()
 def demo(config: ConfigFile = None) -> None:
     """Đổ dữ liệu mẫu vào cơ sở dữ liệu trống / fill an empty database with samples."""
     from lachan import sampling

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
     from admin.settings import AdminSettings
-    from blocklists.settings import BlocklistSettings
+    from blocklists.settings import BlocklistSettings, FollowSettings
 
 PLACES = (Path("lachan.yaml"), Path("/etc/lachan/lachan.yaml"))
 VARIABLE = "LACHAN_CONFIG"
@@ -60,10 +60,23 @@ def load(path: Path, *, require_files: bool = True) -> Configuration:
     state_dir = gateway.state_dir if gateway else path.parent
     lists, found = check_lists(document, state_dir, words.codes, words.good, require_files=require_files)
     mistakes += found
+    if gateway is not None and lists is not None and lists.follow is None and lists.orders_file is None:
+        lists = replace(lists, follow=_joined(state_dir))
     admin = None
     if gateway is not None:
         admin, found = check_admin(document, gateway)
         mistakes += found
     if mistakes or gateway is None or lists is None:
         raise SettingsError(mistakes)
+    if admin is not None and lists.follow is not None:
+        admin = replace(admin, orders_from="follow")
     return Configuration(path.resolve(), gateway, lists, admin)
+
+
+def _joined(state_dir: Path) -> FollowSettings | None:
+    """The office that was joined by its code, where the file names no other source of orders."""
+    from blocklists.joined import ROOT, read_joined
+    from blocklists.settings import FollowSettings
+
+    joined = read_joined(state_dir)
+    return None if joined is None else FollowSettings(joined.url, state_dir / ROOT)

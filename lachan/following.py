@@ -25,6 +25,7 @@ from gateway import release
 from gateway.clock import WallClock
 from gateway.errors import ControlError, GenerationError, LachanError
 from gateway.following import FollowState, read_state, write_state
+from gateway.standing import program_version
 from lachan.configuration import Configuration, find_file, load
 from lachan.preparation import Changes, put_in_force
 
@@ -82,6 +83,7 @@ def take_round(configuration: Configuration, *, commit: bool) -> tuple[FollowSta
     """Follow once; the state that was written, and the changes still to be put in force. Raises LachanError where nobody is followed."""
     from blocklists.copies import alone
     from blocklists.follower import FollowError, follow
+    from blocklists.joining import note_head
 
     settings, state_dir = configuration.lists.follow, configuration.gateway.state_dir
     if settings is None:
@@ -96,6 +98,7 @@ def take_round(configuration: Configuration, *, commit: bool) -> tuple[FollowSta
             now = datetime.fromtimestamp(WallClock.from_environment(os.environ).now(), UTC)
             newest = follow(folder, settings.url, root, enforced, held=holder(state_dir), now=now)
             if newest is not None:
+                note_head(state_dir, newest.serial, newest.journal)
                 for segment in newest.fresh.values():
                     release.write_file(state_dir, segment)
                 changes = {"orders": {"serial": newest.serial, "segments": list(newest.segments), "origin": ORIGIN}}
@@ -112,7 +115,20 @@ def take_round(configuration: Configuration, *, commit: bool) -> tuple[FollowSta
         at = WallClock.from_environment(os.environ).now()
         state = (read_state(state_dir) or FollowState()).after(enforced, code, problem, at)
         write_state(state_dir, state)
+        if commit and not code:
+            tell(state_dir, enforced, at)
     return state, changes
+
+
+def tell(state_dir: Path, serial: int, now: float) -> None:
+    """Send the office a receipt when one is due; that it cannot be sent never disturbs what is in force."""
+    from blocklists.joining import report
+
+    try:
+        if report(state_dir, serial, program_version(), now) is False:
+            log.warning("the office did not take the receipt", extra={"event": "receipt.refused", "serial": serial})
+    except OSError as error:
+        log.warning("no receipt sent", extra={"event": "receipt.failed", "reason": str(error)})
 
 
 def holder(state_dir: Path) -> Callable[[str], bool]:

@@ -221,7 +221,10 @@ class Preparer:
         if occasion == "reload":
             now = load(self._path)
             settings, notes = self._overrides.apply(now.gateway), (*notes, *late_changes(self._configuration, now))
-        return Prepared({**(report.get("changes") or {}), **orders} or None, settings, notes)
+        changes = {**(report.get("changes") or {}), **orders} or None
+        if occasion == "start":
+            return Prepared(changes, settings, notes)
+        return Prepared(changes, settings, notes, (*_refresh_process(now), *_follow_process(now)))
 
     async def _catch_up(self) -> Mapping[str, Any]:  # Any: JSON written by our own child
         """The office's newest release, if it can be had soon; else the last good one answers, and the job goes on trying."""

@@ -18,6 +18,7 @@ MISTAKES: Mapping[str, str] = {
     "password_differs": _("The two passwords are not the same."),
     "wrong_code": _("This code does not fit, or it was used before. Wait for the next one."),
     "too_many_tries": _("Too many tries."),
+    "office_code": _("This is not the code of an office. Copy the whole line from its page, from https:// to the end."),
     "passphrase_short": _("At least 12 letters, digits or signs: four words that do not belong together are good."),
     "passphrase_wrong": _("This passphrase does not open your signing key."),
     "wrong_pin": _("This is not the PIN."),

@@ -30,14 +30,14 @@ Looker = Annotated[Visit, Depends(need(Permission.STATUS_READ))]
 @router.get("/backup")
 async def show(visit: Looker) -> Response:
     """What a backup holds, the button, and the way back."""
-    await _check_alone(visit)
+    await check_alone(visit)
     return await _page(visit)
 
 
 @router.post("/backup")
 async def take(visit: Annotated[Visit, Depends(need(Permission.SYSTEM_BACKUP))]) -> Response:
     """Make a backup and give it to the browser; nothing stays here."""
-    await _check_alone(visit)
+    await check_alone(visit)
     path = _place(visit)
     try:
         await back_up(visit.services.database, path, visit.now)
@@ -50,7 +50,7 @@ async def take(visit: Annotated[Visit, Depends(need(Permission.SYSTEM_BACKUP))])
 @router.post("/backup/restore")
 async def put_back(visit: Annotated[Visit, Depends(need(Permission.SYSTEM_BACKUP, files=1))]) -> Response:
     """Put a backup back; everybody signs in again."""
-    await _check_alone(visit)
+    await check_alone(visit)
     path = _place(visit)
     try:
         if not await save_file(visit.request, "file", path):
@@ -64,7 +64,8 @@ async def put_back(visit: Annotated[Visit, Depends(need(Permission.SYSTEM_BACKUP
     return visit.go("/sign-in")
 
 
-async def _check_alone(visit: Visit) -> None:
+async def check_alone(visit: Visit) -> None:
+    """Only who looks after the machine, where several share it; the one organisation that has it for itself otherwise. Raises NotFound."""
     if not visit.may(Permission.SYSTEM_BACKUP):
         raise NotFound
     if any(assignment.role is Role.OPERATOR for assignment in visit.signed_in.actor.assignments):

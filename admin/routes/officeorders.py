@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends
-from securesystemslib.signer import CryptoSigner
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import IntegrityError
 from starlette.datastructures import UploadFile
@@ -29,6 +28,9 @@ from blocklists.takedown import store
 from blocklists.takedown.model import Enforceability
 from blocklists.takedown.officefiles import UnreadableFile
 from blocklists.takedown.workflow import TransitionRefused
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner
 
 router = APIRouter()
 

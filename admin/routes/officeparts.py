@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from securesystemslib.signer import CryptoSigner
+from typing import TYPE_CHECKING
 
 from admin.audit import by_account
 from admin.dependencies import Visit, language_of
@@ -11,6 +11,9 @@ from admin.officesigning import PASSPHRASE_FIELD
 from admin.officewords import OfficeWords
 from admin.permissions import Permission
 from blocklists.takedown.model import Actor
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner
 
 
 def words_of(visit: Visit) -> OfficeWords:

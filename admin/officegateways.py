@@ -1,0 +1,241 @@
+"""The gateways that follow this office: the code each joins by, its key, and the signed receipts that say what it enforces since when.
+
+A receipt is believed when the gateway's own key signed it, its counter grew, and what it says can be true: a serial this office published,
+not older than what it told before, in force not before it was made nor in the future, and a head of the journal that this journal holds.
+A head it does not hold is an alarm besides: either the gateway lies, or somebody wrote the journal anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.audit import MACHINE, Act, Action, record
+from admin.errors import AdminError, NotFound
+from admin.officetables import gateways
+from admin.sessions import hash_secret
+from blocklists import receipts
+from blocklists.pairing import fingerprint_of, words_of
+from blocklists.receipts import Receipt
+from blocklists.tables import EVERY_TENANT, OrganisationId, journal, new_id
+from blocklists.takedown import tables
+
+TICKET_HOLDS = timedelta(days=7)
+SKEW = timedelta(minutes=5)
+SILENT_AFTER = timedelta(hours=3)
+LAGS_AFTER = timedelta(minutes=15)
+"""Gateways ask every five minutes: one that does not have the newest version after three of them lags."""
+
+
+class ReceiptRefused(AdminError):
+    """A receipt that is not believed; `code` says why."""
+
+    status = 409
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One gateway as the page shows it. `state`: `invited`, `current`, `lagging`, `silent`, `quiet` (it has told nothing yet)."""
+
+    row: RowMapping
+    state: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How far a version has come: of how many gateways, how many enforce it, and how long the middle and the last one took."""
+
+    serial: int
+    gateways: int
+    reached: int
+    middle: timedelta | None
+    slowest: timedelta | None
+
+
+async def invite_gateway(connection: AsyncConnection, act: Act, label: str) -> str:
+    """A place for a gateway; returns the ticket of its code, which is stored nowhere."""
+    identity, ticket = new_id(), new_id()
+    await connection.execute(
+        insert(gateways).values(
+            id=identity, tenant_id=act.tenant, label=label, ticket_hash=hash_secret(ticket), ticket_ends_at=act.now + TICKET_HOLDS,
+            created_by=act.by.account_id, created_at=act.now,
+        )
+    )  # fmt: skip
+    await record(connection, act, Action.GATEWAY_INVITED, identity)
+    return ticket
+
+
+async def admit(connection: AsyncConnection, ticket: str, public: str, proof: bytes, now: datetime) -> RowMapping:
+    """A gateway comes with its ticket and its own key; the row it has from now on. Raises NotFound for anything that does not fit."""
+    if not receipts.is_signed(public, receipts.join_bytes(ticket, public), proof):
+        raise NotFound
+    table = gateways
+    found = await connection.execute(
+        select(table)
+        .where(table.c.ticket_hash == hash_secret(ticket), table.c.retired_at.is_(None), table.c.ticket_ends_at > now)
+        .execution_options(**EVERY_TENANT)  # the ticket itself says whose it is
+    )
+    row = found.mappings().first()
+    taken = await connection.execute(select(table.c.id).where(table.c.public == public).execution_options(**EVERY_TENANT))
+    if row is None or (row["public"] is not None and row["public"] != public) or taken.scalar_one_or_none() not in (None, row["id"]):
+        raise NotFound
+    if row["public"] is None:
+        await connection.execute(
+            update(table).where(table.c.id == row["id"], table.c.tenant_id == row["tenant_id"]).values(public=public, joined_at=now)
+        )
+        await record(
+            connection, Act(OrganisationId(row["tenant_id"]), MACHINE, now), Action.GATEWAY_JOINED, row["id"], after={"key": public}
+        )
+    return row
+
+
+async def retire_gateway(connection: AsyncConnection, act: Act, identity: str) -> None:
+    """Take a gateway off the page; its receipts count no more. Raises NotFound."""
+    done = await connection.execute(
+        update(gateways)
+        .where(gateways.c.id == identity, gateways.c.tenant_id == act.tenant, gateways.c.retired_at.is_(None))
+        .values(retired_at=act.now)
+    )
+    if not done.rowcount:
+        raise NotFound
+    await record(connection, act, Action.GATEWAY_RETIRED, identity)
+
+
+async def take_receipt(connection: AsyncConnection, data: bytes, now: datetime) -> str:
+    """Believe a receipt or say why not: the code of the refusal, empty when it is taken. A refusal of a known gateway stands on the page.
+
+    Raises NotFound for a gateway nobody knows, ReceiptError for bytes that are no receipt.
+    """
+    receipt, signed, signature = receipts.read(data)
+    found = await connection.execute(
+        select(gateways)
+        .where(gateways.c.id == receipt.gateway, gateways.c.retired_at.is_(None), gateways.c.public.isnot(None))
+        .execution_options(**EVERY_TENANT)  # the signature says whose it is
+    )
+    row = found.mappings().first()
+    if row is None:
+        raise NotFound
+    if not receipts.is_signed(row["public"], signed, signature):
+        return "signature"  # anybody can send this: it leaves no mark on the gateway it names
+    code = await _judge(connection, row, receipt, now)
+    where = (gateways.c.id == row["id"], gateways.c.tenant_id == row["tenant_id"])
+    if code == "replayed":
+        return code
+    if code:
+        values = {"counter": receipt.counter, "refusal": code, "refused_at": now}
+        await connection.execute(update(gateways).where(*where).values(**values))
+        return code
+    in_force_at = datetime.fromtimestamp(receipt.in_force_at, UTC)
+    values = {
+        "counter": receipt.counter, "serial": receipt.serial, "version": receipt.version, "seen_at": now, "refusal": "", "refused_at": None,
+        "journal_seq": receipt.journal[0] if receipt.journal else None, "journal_digest": receipt.journal[1] if receipt.journal else None,
+    }  # fmt: skip
+    if receipt.serial != row["serial"] or row["in_force_at"] is None:
+        values["in_force_at"] = in_force_at
+        await _keep(connection, row["id"], receipt.serial, in_force_at, now)
+    await connection.execute(update(gateways).where(*where).values(**values))
+    return ""
+
+
+async def _judge(connection: AsyncConnection, row: RowMapping, receipt: Receipt, now: datetime) -> str:
+    """Why a rightly signed receipt cannot be true; empty when it can."""
+    if receipt.counter <= row["counter"]:
+        return "replayed"
+    if receipt.serial < row["serial"]:
+        return "went_back"
+    at = datetime.fromtimestamp(min(receipt.in_force_at, 4_000_000_000), UTC)
+    if at > now + SKEW:
+        return "clock"
+    if receipt.serial:
+        versions = tables.versions
+        made = await connection.execute(
+            select(versions.c.created_at).where(versions.c.serial == receipt.serial, versions.c.tenant_id == row["tenant_id"])
+        )
+        created = made.scalar_one_or_none()
+        if created is None:
+            return "unknown_serial"
+        if at < created - SKEW:
+            return "clock"
+    if receipt.journal is not None and not await _holds(connection, *receipt.journal):
+        return "journal"
+    return ""
+
+
+async def _holds(connection: AsyncConnection, seq: int, digest: str) -> bool:
+    found = await connection.execute(select(journal.c.digest).where(journal.c.seq == seq))
+    held = found.scalar_one_or_none()
+    return held is not None and bytes(held).hex() == digest
+
+
+async def _keep(connection: AsyncConnection, gateway: str, serial: int, in_force_at: datetime, now: datetime) -> None:
+    table = tables.receipts
+    known = await connection.execute(select(table.c.serial).where(table.c.gateway == gateway, table.c.serial == serial))
+    if serial and known.first() is None:
+        await connection.execute(insert(table).values(gateway=gateway, serial=serial, in_force_at=in_force_at, received_at=now))
+
+
+async def read_gateways(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> list[Standing]:
+    """Every gateway that is invited or joined, those that need somebody first."""
+    newest = await _newest(connection, tenant)
+    found = await connection.execute(
+        select(gateways)
+        .where(gateways.c.tenant_id == tenant, gateways.c.retired_at.is_(None))
+        .order_by(gateways.c.label, gateways.c.created_at)
+        .limit(5000)
+    )
+    rows = [Standing(row, state_of(row, newest, now), _words(row["public"])) for row in found.mappings()]
+    order = ("lagging", "silent", "quiet", "invited", "current")
+    return sorted(rows, key=lambda one: (not one.row["refusal"], order.index(one.state)))
+
+
+def state_of(row: RowMapping, newest: tuple[int, datetime] | None, now: datetime) -> str:
+    """How a gateway stands to the newest version."""
+    if row["public"] is None:
+        return "invited"
+    if row["seen_at"] is None:
+        return "quiet"
+    if newest is not None and row["serial"] < newest[0] and now - newest[1] > LAGS_AFTER:
+        return "lagging"
+    return "silent" if now - row["seen_at"] > SILENT_AFTER else "current"
+
+
+async def read_spread(connection: AsyncConnection, tenant: OrganisationId) -> Spread | None:
+    """How far the newest version has come among the gateways that joined; None before the first version."""
+    newest = await _newest(connection, tenant)
+    if newest is None:
+        return None
+    joined = await connection.execute(
+        select(gateways.c.id).where(gateways.c.tenant_id == tenant, gateways.c.retired_at.is_(None), gateways.c.public.isnot(None))
+    )
+    ids = set(joined.scalars())
+    table = tables.receipts
+    found = await connection.execute(select(table.c.gateway, table.c.in_force_at).where(table.c.serial == newest[0]))
+    took = sorted(max(row.in_force_at - newest[1], timedelta()) for row in found if row.gateway in ids or row.gateway == "local")
+    return Spread(newest[0], len(ids) + 1, len(took), _middle(took), took[-1] if took else None)
+
+
+def _middle(values: Sequence[timedelta]) -> timedelta | None:
+    return values[(len(values) - 1) // 2] if values else None
+
+
+async def _newest(connection: AsyncConnection, tenant: OrganisationId) -> tuple[int, datetime] | None:
+    versions = tables.versions
+    statement = (
+        select(versions.c.serial, versions.c.created_at).where(versions.c.tenant_id == tenant).order_by(versions.c.serial.desc()).limit(1)
+    )
+    row = (await connection.execute(statement)).first()
+    return None if row is None else (row.serial, row.created_at)
+
+
+def _words(public: str | None) -> str:
+    return words_of(fingerprint_of(bytes.fromhex(public))) if public else ""

@@ -1,0 +1,120 @@
+"""The page of the gateways that follow this office, and the two doors they knock at: joining by a code, and leaving receipts."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Annotated
+
+import segno
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import JSONResponse, Response
+
+from admin.dependencies import Visit, address_of, need, services_of
+from admin.errors import NotFound
+from admin.office import open_office
+from admin.officegateways import admit, invite_gateway, read_gateways, read_spread, retire_gateway, take_receipt
+from admin.permissions import Permission
+from admin.routes.officeparts import signing_of, words_of
+from admin.setup import public_url
+from blocklists.pairing import CodeError, JoinCode, parse_code
+from blocklists.receipts import MOST_BYTES, ReceiptError
+from gateway.release import canonical_bytes
+
+router = APIRouter()
+
+Read = Annotated[Visit, Depends(need(Permission.RELEASE_READ))]
+Invite = Annotated[Visit, Depends(need(Permission.OFFICER_APPOINT))]
+
+
+@router.get("/office/gateways")
+async def show(visit: Read) -> Response:
+    """Who enforces which version since when, and who lags."""
+    return await _page(visit)
+
+
+@router.post("/office/gateways")
+async def invite(visit: Invite) -> Response:
+    """A code for one gateway; it stands in this answer only."""
+    label = visit.form.text("label", 120)
+    visit.form.check()
+    standing = await visit.services.office.signing.standing()
+    if not standing.is_begun:
+        raise NotFound
+    async with visit.services.database.write() as connection:
+        ticket = await invite_gateway(connection, visit.act, label)
+    code = JoinCode(f"{public_url(visit.services.settings)}/release", standing.fingerprint, ticket)
+    return await _page(visit, str(code), label)
+
+
+@router.get("/office/gateways/code.svg")
+async def picture(visit: Read, code: str = "") -> Response:
+    """A code as a picture."""
+    try:
+        text = str(parse_code(code[:600]))
+    except CodeError as error:
+        raise NotFound from error
+    drawn = segno.make(text, error="m").svg_inline(scale=4, border=2).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    return Response(drawn, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
+
+
+@router.post("/office/gateways/{gateway}/retire")
+async def retire(visit: Invite, gateway: str) -> Response:
+    """Take a gateway off the page."""
+    async with visit.services.database.write() as connection:
+        await retire_gateway(connection, visit.act, gateway)
+    return visit.go("/office/gateways")
+
+
+@router.post("/release/join")
+async def join(request: Request) -> Response:
+    """A gateway comes with the ticket of its code and its own key. No account: the ticket is the right."""
+    services = services_of(request)
+    services.office.knocking.spend(address_of(request), time.monotonic())
+    try:
+        message = json.loads(await _body(request))
+        ticket, public, proof = (str(message[name]) for name in ("ticket", "public", "proof"))
+        signature = bytes.fromhex(proof)
+        if len(public) != 64:
+            raise ValueError
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise NotFound from error
+    async with services.database.write() as connection:
+        row = await admit(connection, ticket, public, signature, services.now())
+    return JSONResponse({"gateway": row["id"], "label": row["label"]})
+
+
+@router.post("/release/receipts")
+async def receipt(request: Request) -> Response:
+    """A gateway says what it enforces. No account: its signature is its word."""
+    services = services_of(request)
+    services.office.knocking.spend(address_of(request), time.monotonic())
+    try:
+        async with services.database.write() as connection:
+            code = await take_receipt(connection, await _body(request), services.now())
+    except ReceiptError as error:
+        raise NotFound from error
+    if code == "journal":
+        services.office.alarm.ring(services.now())
+    body = {"taken": not code, "code": code}
+    return Response(canonical_bytes(body), 409 if code else 200, media_type="application/json")
+
+
+async def _body(request: Request) -> bytes:
+    body = await request.body()
+    if len(body) > MOST_BYTES:
+        raise NotFound
+    return body
+
+
+async def _page(visit: Visit, code: str = "", label: str = "") -> Response:
+    async with visit.services.database.read() as connection:
+        await open_office(connection, visit.tenant_id)
+        rows = await read_gateways(connection, visit.tenant_id, visit.now)
+        spread = await read_spread(connection, visit.tenant_id)
+    standing = await visit.services.office.signing.standing()
+    context = {
+        "rows": rows, "spread": spread, "signing": standing, "code": code, "label": label, "say": words_of(visit),
+        "standing": visit.services.office.duty.standing, "alarm": visit.services.office.alarm.since, **await signing_of(visit),
+    }  # fmt: skip
+    return visit.page("office/gateways.html", context)

@@ -1,0 +1,146 @@
+"""A gateway joins an office by one code, and later tells it what it enforces. The gateway's side; runs in commands and job processes.
+
+`join` fetches the office's first root and believes it only when its fingerprint is the one in the code; with the code's ticket it leaves
+the office its own public key. What was joined stands in `state_dir/follow/`: `office.json`, `root.json`, `gateway.key`. Every fault leaves
+what was in force. `report` sends a signed receipt after a change, and each hour that everything is as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import urllib3
+
+from blocklists.follower import check_root
+from blocklists.joined import OFFICE, ROOT, Joined, read_joined
+from blocklists.pairing import JoinCode, fingerprint_of
+from blocklists.receipts import Receipt, join_bytes, load_key, public_of, seal
+from gateway.errors import LachanError, SettingsError
+from gateway.release import canonical_bytes, replace_file
+
+KEY: Final = "follow/gateway.key"
+HEAD: Final = "follow/head.json"
+SENT: Final = "follow/sent.json"
+MOST_ROOT = 256_000
+SECONDS = 10.0
+EVERY: Final = 3600.0
+"""Seconds after which a receipt is sent although nothing changed."""
+
+
+class JoinError(LachanError):
+    """The gateway did not join; nothing changed. One sentence with the remedy."""
+
+
+def join(state_dir: Path, code: JoinCode) -> Joined:
+    """Join the office of a code. Raises JoinError; then nothing changed."""
+    root = _get(f"{code.url}/metadata/1.root.json")
+    if fingerprint_of(root) != code.fingerprint:
+        raise JoinError("what this address offers does not fit the code: compare the code with the office's page, and who answers there")
+    try:
+        folder = state_dir / "follow"
+        folder.mkdir(parents=True, exist_ok=True)
+        trial = folder / "root.new.json"
+        replace_file(trial, root)
+        try:
+            check_root(trial)
+            joined = Joined(code.url, code.fingerprint)
+            if code.ticket:
+                joined = _introduce(state_dir, code)
+            trial.replace(state_dir / ROOT)
+        finally:
+            trial.unlink(missing_ok=True)
+        for name in (HEAD, SENT):
+            (state_dir / name).unlink(missing_ok=True)
+        replace_file(state_dir / OFFICE, canonical_bytes({"format": 1} | asdict(joined)))
+    except SettingsError:
+        raise JoinError("this address offers no root of a list office") from None
+    except (OSError, ValueError) as error:
+        raise JoinError(f"{state_dir / 'follow'}: cannot be written ({error})") from None
+    return joined
+
+
+def note_head(state_dir: Path, serial: int, journal: dict[str, Any] | None) -> None:
+    """Remember the head of the journal that came with a release. Raises OSError."""
+    replace_file(state_dir / HEAD, canonical_bytes({"serial": serial, "journal": journal}))
+
+
+def report(state_dir: Path, serial: int, version: str, now: float) -> bool | None:
+    """Send a receipt when one is due; whether the office took it, None when none was due. A fault is tried again at the next round."""
+    joined = read_joined(state_dir)
+    if joined is None or not joined.gateway:
+        return None
+    sent, head = _read(state_dir / SENT), _read(state_dir / HEAD)
+    is_news = sent.get("serial") != serial
+    in_force_at = int(now) if is_news else int(sent.get("in_force_at", now))
+    wait = EVERY * float(sent.get("wait", 1000)) / 1000
+    if not is_news and sent.get("taken") and 0 <= now - float(sent.get("at", 0)) < wait:
+        return None
+    counter = max(int(sent.get("counter", 0)) + 1, int(now * 1000))
+    journal = head.get("journal") if head.get("serial") == serial else None
+    seen = None if not journal else (int(journal["seq"]), str(journal["digest"]))
+    receipt = Receipt(joined.gateway, counter, serial, in_force_at, seen, version, int(now))
+    # The counter is kept before anything is sent: a number is never used twice, also when the answer is lost.
+    note = {"serial": serial, "in_force_at": in_force_at, "counter": counter, "at": int(now), "taken": False}
+    replace_file(state_dir / SENT, canonical_bytes(note))
+    try:
+        _post(f"{joined.url}/receipts", seal(receipt, load_key(state_dir / KEY)))
+    except (JoinError, ValueError, OSError):
+        return False
+    replace_file(state_dir / SENT, canonical_bytes(note | {"taken": True, "wait": random.randint(800, 1200)}))
+    return True
+
+
+def _introduce(state_dir: Path, code: JoinCode) -> Joined:
+    """Leave the office the public key; what it calls this gateway."""
+    key = load_key(state_dir / KEY)
+    public = public_of(key)
+    message = {"ticket": code.ticket, "public": public, "proof": key.sign(join_bytes(code.ticket, public)).hex()}
+    try:
+        answer = json.loads(_post(f"{code.url}/join", canonical_bytes(message)))
+        return Joined(code.url, code.fingerprint, str(answer["gateway"])[:64], str(answer["label"])[:160], public)
+    except (ValueError, KeyError, TypeError):
+        raise JoinError("the office gave no answer that can be read: is the address right?") from None
+
+
+def _get(url: str) -> bytes:
+    return _ask("GET", url, None)
+
+
+def _post(url: str, body: bytes) -> bytes:
+    return _ask("POST", url, body)
+
+
+def _ask(method: str, url: str, body: bytes | None) -> bytes:
+    parts = urlsplit(url)
+    headers = {"Content-Type": "application/json", "Origin": f"{parts.scheme}://{parts.netloc}"} if body is not None else {}
+    pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=SECONDS))
+    try:
+        answer = pool.request(method, url, body=body, headers=headers, redirect=False, preload_content=False)
+        try:
+            content: bytes = answer.read(MOST_ROOT + 1)
+        finally:
+            answer.release_conn()
+    except urllib3.exceptions.HTTPError as error:
+        raise JoinError(
+            f"the office cannot be reached at {parts.netloc} ({type(error).__name__}): is the network up, is the code right?"
+        ) from None
+    finally:
+        pool.clear()
+    if answer.status == 404 and method == "POST":
+        raise JoinError("the office does not know this code any more: a code works once, for a week; ask for a new one")
+    if answer.status != 200 or len(content) > MOST_ROOT:
+        raise JoinError(f"the office answers {answer.status} at {parts.netloc}: ask for a new code, or try again later")
+    return content
+
+
+def _read(path: Path) -> dict[str, Any]:  # Any: JSON that this module wrote
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}

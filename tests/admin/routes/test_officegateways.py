@@ -1,0 +1,190 @@
+"""Gateways join by a code and leave signed receipts; what cannot be true is refused, and a journal that was written anew is found."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, text
+
+from admin.audit import verify_database
+from admin.dependencies import Services
+from admin.officegateways import read_gateways
+from admin.settings import AdminSettings
+from blocklists.database import Database
+from blocklists.journal import append, read_head
+from blocklists.pairing import JoinCode, fingerprint_of, parse_code, words_of
+from blocklists.receipts import Receipt, join_bytes, load_key, public_of, seal
+from blocklists.tables import journal
+from tests.admin.conftest import Clock
+from tests.admin.routes.test_officeorders import gateway, officers, one, two
+from tests.admin.routes.test_officesigning import PASSPHRASE, approve, make_key
+from tests.blocklists.test_journal import entry
+from tests.support.office import OfficeGateway, Officers
+from tests.support.visitor import Visitor
+
+__all__ = ["gateway", "officers", "one", "two"]
+
+
+class Far:
+    """A gateway far away: its key, its code, and what it sends."""
+
+    def __init__(self, browser: Visitor, folder: Path, code: JoinCode) -> None:
+        self.http, self.origin, self.code = browser.http, browser.origin, code
+        self.key = load_key(folder / "gateway.key")
+        self.receipt = Receipt("", 1, 0, 0, None, "0.1.0", 0)
+
+    async def join(self) -> int:
+        """Come with the ticket; the status."""
+        public = public_of(self.key)
+        proof = self.key.sign(join_bytes(self.code.ticket, public)).hex()
+        body = json.dumps({"ticket": self.code.ticket, "public": public, "proof": proof})
+        answer = await self.http.post("/release/join", content=body, headers={"Origin": self.origin})
+        if answer.status_code == 200:
+            self.receipt = replace(self.receipt, gateway=answer.json()["gateway"])
+        return answer.status_code
+
+    async def send(self, data: bytes) -> str:
+        """Send bytes; `taken`, or the code of the refusal."""
+        answer = await self.http.post("/release/receipts", content=data, headers={"Origin": self.origin})
+        return "unknown" if answer.status_code == 404 else answer.json()["code"] or "taken"
+
+    async def tell(self, **changes: object) -> str:
+        """Send the next receipt."""
+        self.receipt = replace(self.receipt, counter=self.receipt.counter + 1, **changes)  # type: ignore[arg-type]
+        return await self.send(seal(self.receipt, self.key))
+
+
+async def code_for(browser: Visitor, label: str) -> JoinCode:
+    """Make a code on the page."""
+    await browser.get("/office/gateways")
+    await browser.submit("/office/gateways", {"label": label})
+    shown = re.search(r"lachan join '([^']+)'", browser.text)
+    assert shown is not None, browser.text
+    return parse_code(shown[1])
+
+
+@pytest.fixture
+async def far(two: Visitor, tmp_path: Path) -> Far:
+    """A gateway that joined an office with a signing key."""
+    await make_key(two)
+    one = Far(two, tmp_path / "far", await code_for(two, "Trường A <b>"))
+    assert await one.join() == 200
+    return one
+
+
+async def head_of(database: Database) -> tuple[int, str]:
+    """The head of the journal now, as a release carries it."""
+    async with database.read() as connection:
+        head = await read_head(connection)
+    return head.seq, head.digest.hex()
+
+
+async def test_code_carries_address_and_root_and_is_good_once(two: Visitor, far: Far, settings: AdminSettings, tmp_path: Path) -> None:
+    """Both sides show the same words; a second gateway cannot use the code; the page never shows it again."""
+    root = (settings.state_dir / "release/metadata/1.root.json").read_bytes()
+    assert far.code.fingerprint == fingerprint_of(root)
+    assert far.code.url.endswith("/release")
+    await two.get(f"/office/gateways/code.svg?code={str(far.code).replace('#', '%23')}")
+    assert two.response.headers["content-type"] == "image/svg+xml"
+    await two.get("/office/gateways")
+    assert "Trường A <b>" in two.text and "Trường A <b>" not in two.response.text
+    assert words_of(fingerprint_of(bytes.fromhex(public_of(far.key)))) in two.text
+    assert far.code.ticket not in two.response.text
+    assert await Far(two, tmp_path / "thief", far.code).join() == 404
+    assert await far.join() == 200  # the same gateway may come again: its answer was lost
+
+
+async def test_stolen_or_old_tickets_are_worth_nothing(two: Visitor, tmp_path: Path, clock: Clock) -> None:
+    """A proof by another key, a ticket nobody made, one that is a week old."""
+    await make_key(two)
+    code = await code_for(two, "Trường B")
+    thief = Far(two, tmp_path / "thief", code)
+    body = json.dumps({"ticket": code.ticket, "public": public_of(load_key(tmp_path / "other")), "proof": thief.key.sign(b"x").hex()})
+    for content in (body, "{}", "[" * 500, "x"):
+        answer = await two.http.post("/release/join", content=content, headers={"Origin": two.origin})
+        assert answer.status_code == 404
+    assert await Far(two, tmp_path / "t", replace(code, ticket="a" * 24)).join() == 404
+    clock.forward(days=8)
+    assert await thief.join() == 404
+
+
+async def test_page_says_who_enforces_what_since_when_and_who_lags(
+    one: Visitor, two: Visitor, far: Far, gateway: OfficeGateway, database: Database, clock: Clock, officers: Officers
+) -> None:
+    """A true receipt is shown; when a newer version stays away, the gateway lags; when it says nothing, it is silent."""
+    await approve(one, two, PASSPHRASE)
+    at = int(clock.at.timestamp())
+    clock.forward(minutes=3)
+    assert await far.tell(serial=1, in_force_at=at + 120, journal=await head_of(database)) == "taken"
+    await two.get("/office/gateways")
+    assert "Bản 1: 2 trên 2 cổng lọc" in two.text and "đang giữ bản cũ" not in two.text
+    await approve(one, two, PASSPHRASE, "trang-khac.example")
+    clock.forward(minutes=20)
+    await two.get("/office/gateways")
+    assert "đang giữ bản cũ" in two.text and "Bản 2: 1 trên 2 cổng lọc" in two.text
+    assert await far.tell(serial=2, in_force_at=int(clock.at.timestamp())) == "taken"
+    async with database.read() as connection:
+        assert [one.state for one in await read_gateways(connection, officers.tenant, clock.at)] == ["current"]
+        assert [one.state for one in await read_gateways(connection, officers.tenant, clock.at + timedelta(hours=4))] == ["silent"]
+
+
+async def test_lies_and_replays_are_refused(
+    one: Visitor, two: Visitor, far: Far, gateway: OfficeGateway, database: Database, clock: Clock, tmp_path: Path
+) -> None:
+    """What the gateway told before stands; the page says why the newest was not believed."""
+    await approve(one, two, PASSPHRASE)
+    at = int(clock.at.timestamp())
+    assert await far.tell(serial=1, in_force_at=at, journal=await head_of(database)) == "taken"
+    taken = seal(far.receipt, far.key)
+    assert await far.send(taken) == "replayed"
+    assert await far.send(seal(replace(far.receipt, counter=99), load_key(tmp_path / "thief"))) == "signature"
+    assert await far.send(seal(replace(far.receipt, gateway="nobody"), far.key)) == "unknown"
+    for changed in (taken.replace(b'"serial":1', b'"serial":2'), taken.replace(b'"counter":2', b'"counter":9')):
+        assert await far.send(changed) == "signature"
+    for broken in (b"", b"{}", taken[:-9], b"[" * 4000, taken.replace(b'"serial":1', b'"serial":true'), b"x" * 5000):
+        assert await far.send(broken) == "unknown"
+    for lie, code in (
+        ({"serial": 7}, "unknown_serial"),
+        ({"serial": 0}, "went_back"),
+        ({"serial": 1, "in_force_at": at - 86400}, "clock"),
+        ({"in_force_at": at + 86400}, "clock"),
+        ({"in_force_at": at, "journal": (3, "ab" * 32)}, "journal"),
+    ):
+        assert await far.tell(**lie) == code
+        await two.get("/office/gateways")
+        assert "Bản 1: 2 trên 2" in two.text and "không tin" in two.text
+    assert "không phải nhật ký này" in two.text
+    assert await far.tell(journal=await head_of(database)) == "taken"
+    form = next(form.action for form in two.forms if form.action.endswith("/retire"))
+    await two.submit(form)
+    assert await far.tell() == "unknown"
+
+
+async def test_journal_written_anew_is_found(
+    one: Visitor, two: Visitor, far: Far, gateway: OfficeGateway, database: Database, services: Services, clock: Clock
+) -> None:
+    """Whoever owns the database makes the whole chain anew, checkpoint and all: signed heads, here and in receipts, say otherwise."""
+    await approve(one, two, PASSPHRASE)
+    head = await head_of(database)
+    state_dir = services.settings.state_dir
+    assert await far.tell(serial=1, in_force_at=int(clock.at.timestamp()), journal=head) == "taken"
+    assert (await verify_database(database, state_dir)).first_bad is None
+    async with database.write() as connection:
+        for trigger in (await connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'"))).scalars().all():
+            await connection.execute(text(f"DROP TRIGGER {trigger}"))
+        await connection.execute(delete(journal))
+        for number in range(60):
+            await append(connection, replace(entry(number), tenant_id=None, actor_id=None))
+    (state_dir / "journal.head").unlink(missing_ok=True)
+    found = await verify_database(database, state_dir)
+    assert found.first_bad is not None and "release or receipt" in found.reason
+    assert services.office.alarm.since is None
+    assert await far.tell() == "journal"
+    assert services.office.alarm.since == clock.at
+    await two.get("/office/gateways")
+    assert "lachan verify-journal" in two.text
