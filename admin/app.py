@@ -129,7 +129,9 @@ def create_app(services: Services) -> ASGIApp:
         app.include_router(room.router, include_in_schema=False)
     for room in (cards, guide, hosting, timetable, joining, listoffice, history, dates, choices, place, transparency):
         app.include_router(room.router, include_in_schema=False)
-    for room in (office, officeagencies, officeclocks, officefinding, officegateways, officeorders, officesetup, officeshared, officesigning):
+    for room in (office, officeagencies, officeclocks, officefinding, officegateways):
+        app.include_router(room.router, include_in_schema=False)
+    for room in (officeorders, officesetup, officeshared, officesigning):
         app.include_router(room.router, include_in_schema=False)
     app.include_router(transfer.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])
