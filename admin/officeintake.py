@@ -20,10 +20,10 @@ from dataclasses import asdict, dataclass
 from admin.errors import FieldMistake as Mistake
 from admin.errors import InvalidInput
 from blocklists.guard import Guard
+from blocklists.takedown.filereader import read_apart
 from blocklists.takedown.importer import Import, Row, judge_rows, known_endings
 from blocklists.takedown.letters import Letter, read_letter
 from blocklists.takedown.model import Enforceability, Match
-from blocklists.takedown.officefiles import read_file
 from blocklists.takedown.reading import Found, find_addresses, find_in_cells
 from blocklists.takedown.store import NewItem, Office
 
@@ -77,7 +77,7 @@ def read_intake(text: str, upload: Upload | None, guard: Guard, office: Office, 
     spoken = text
     digest = size = None
     if upload is not None and upload.content:
-        cells = list(read_file(upload.name, upload.content))
+        cells = read_apart(upload.name, upload.content)
         digest, size = hashlib.sha256(upload.content).hexdigest(), len(upload.content)
         if not text.strip():
             spoken = "\n".join(" ".join(row) for row in cells[:400])

@@ -1,0 +1,61 @@
+"""Office files in a process of their own: the same rows, the same words for a bad file, and bounds that hold."""
+
+from __future__ import annotations
+
+import io
+import zlib
+
+import openpyxl
+import pypdf
+import pytest
+from pypdf.generic import DecodedStreamObject, NameObject
+
+from blocklists.takedown.filereader import read_apart
+from blocklists.takedown.officefiles import UnreadableFile, read_file
+
+
+def workbook(rows: int) -> bytes:
+    book = openpyxl.Workbook()
+    for number in range(rows):
+        book.active.append([number, f"bad-{number}.example"])
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+def test_a_file_gives_the_same_rows_as_read_at_home() -> None:
+    """The process adds a wall and changes nothing."""
+    content = workbook(500)
+    assert read_apart("ds.xlsx", content) == list(read_file("ds.xlsx", content))
+    assert read_apart("ds.csv", b"a.example;b\n") == [["a.example", "b"]]
+
+
+@pytest.mark.parametrize(("name", "content", "code"), [("x.pdf", b"%PDF-1.7 ...", "broken"), ("x.docx", b"PK\x03\x04....", "broken")])
+def test_a_broken_file_is_told_in_the_same_words(name: str, content: bytes, code: str) -> None:
+    """The sentence crosses the process."""
+    with pytest.raises(UnreadableFile) as refused:
+        read_apart(name, content)
+    assert refused.value.code == code
+    assert refused.value.vi
+    assert refused.value.en
+
+
+def test_a_file_that_takes_too_much_is_given_up() -> None:
+    """A page whose content unpacks to hundreds of megabytes ends the reading process, not the office."""
+    writer = pypdf.PdfWriter()
+    page = writer.add_blank_page(200, 200)
+    stream = DecodedStreamObject()
+    stream.set_data(zlib.compress(b"BT (a) Tj ET\n" * 12_000_000, 9))
+    stream[NameObject("/Filter")] = NameObject("/FlateDecode")
+    page[NameObject("/Contents")] = writer._add_object(stream)
+    content = io.BytesIO()
+    writer.write(content)
+    with pytest.raises(UnreadableFile):
+        read_apart("bom.pdf", content.getvalue(), memory=300 * 1024 * 1024)
+
+
+def test_a_file_that_takes_too_long_is_given_up() -> None:
+    """The clock ends it, too."""
+    with pytest.raises(UnreadableFile) as refused:
+        read_apart("ds.xlsx", workbook(5), seconds=0.001)
+    assert refused.value.code == "too_heavy"
