@@ -105,7 +105,7 @@ def caller(permission: Permission) -> Callable[..., Awaitable[Caller]]:
 
 def create_api(services: Services) -> FastAPI:
     """The API application, to be mounted at /api/v1."""
-    from admin.routes import apidevices, apioffice, apiprofiles, apitenant
+    from admin.routes import apidevices, apioffice, apiofficework, apiprofiles, apitenant
 
     faults: dict[int | str, dict[str, Any]] = {status: {"model": FaultReply} for status in (401, 403, 404, 409, 412, 422, 429, 503)}
     app = FastAPI(
@@ -127,6 +127,7 @@ def create_api(services: Services) -> FastAPI:
     app.include_router(apidevices.router)
     app.include_router(apitenant.router)
     app.include_router(apioffice.router)
+    app.include_router(apiofficework.router)
     return app
 
 

@@ -119,10 +119,10 @@ async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> 
         held=intake.found.held,
         items=[row.item for row in intake.found.rows],
     )
-    async with _changing(who) as (connection, office):
+    async with changing(who) as (connection, office):
         made = await made_before(connection, who, key, "takedown_order")
         if made is None:
-            made = await store.register(connection, office, order, _actor(who), who.now)
+            made = await store.register(connection, office, order, actor_in(who), who.now)
             await note_made(connection, who, key, "takedown_order", made)
     return await _order(who, made)
 
@@ -130,7 +130,7 @@ async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> 
 @router.get("/orders")
 async def list_orders(who: Reader) -> OrderPage:
     """Documents that wait, the most urgent first, then the latest decided ones."""
-    async with _office(who) as (connection, office):
+    async with reading(who) as (connection, office):
         inbox = await read_inbox(connection, office, who.now)
         levels = await read_levels(connection, office)
     return OrderPage(items=[_row(one.row, who.now, levels) for one in inbox.orders] + [_row(row, who.now, levels) for row in inbox.done])
@@ -145,8 +145,8 @@ async def show_order(who: Reader, order_id: str) -> OrderOut:
 @router.post("/orders/{order_id}/steps")
 async def step(who: Stepper, order_id: str, wanted: StepIn) -> OrderOut:
     """Verify, approve, reject: one move of the transition table. An approval is in force when the answer comes, if the gateway is there."""
-    actor = _actor_with(who, _STEPS, wanted.step)
-    async with _changing(who) as (connection, office):
+    actor = actor_with(who, _STEPS, wanted.step)
+    async with changing(who) as (connection, office):
         if wanted.step in APPROVALS:
             order, hosts = await store.order_row(connection, office, order_id), await taken_hosts(connection, office, order_id)
             await asyncio.to_thread(require_unbroken, who.services.office.assertions, hosts, order)
@@ -158,34 +158,34 @@ async def step(who: Stepper, order_id: str, wanted: StepIn) -> OrderOut:
 @router.post("/orders/{order_id}/items/{item_id}")
 async def decide(who: Verifier, order_id: str, item_id: str, wanted: DecisionIn) -> OrderOut:
     """Block the whole site of a row, or leave it."""
-    async with _changing(who) as (connection, office):
-        await store.decide_item(connection, office, item_id, wanted.decision, wanted.reason, _actor(who), who.now)
+    async with changing(who) as (connection, office):
+        await store.decide_item(connection, office, item_id, wanted.decision, wanted.reason, actor_in(who), who.now)
     return await _order(who, order_id)
 
 
 @router.get("/entries")
 async def list_entries(who: Reader, q: str = "", state: str = "", limit: Limit = 50, after: After = None) -> EntryPage:
     """Entries by name or document."""
-    async with _office(who) as (connection, office):
+    async with reading(who) as (connection, office):
         rows = await find_entries(connection, office, q[:253], state, limit + 1, after or "0")
     following = rows[limit - 1]["id"] if len(rows) > limit else None
-    return EntryPage(items=[_entry(row) for row in rows[:limit]], next=following)
+    return EntryPage(items=[entry_out(row) for row in rows[:limit]], next=following)
 
 
 @router.post("/entries/{entry_id}/lift")
 async def lift(who: Lifter, entry_id: str, wanted: LiftIn) -> EntryOut:
     """Take an entry out of force."""
-    async with _changing(who) as (connection, office):
-        await store.move_entry(connection, office, entry_id, "lift", _actor(who), who.now, wanted.reason)
+    async with changing(who) as (connection, office):
+        await store.move_entry(connection, office, entry_id, "lift", actor_in(who), who.now, wanted.reason)
     await who.services.office.duty.settle()
-    async with _office(who) as (connection, office):
-        return _entry(await store.entry_row(connection, office, entry_id))
+    async with reading(who) as (connection, office):
+        return entry_out(await store.entry_row(connection, office, entry_id))
 
 
 @router.get("/versions")
 async def list_versions(who: Releases) -> VersionPage:
     """Published versions, and whether this gateway enforces the newest."""
-    async with _office(who) as (connection, office):
+    async with reading(who) as (connection, office):
         rows = await read_versions(connection, office)
     stands = who.services.office.duty.standing
     gateway = StandingOut(serial=stands.serial, in_force=stands.in_force, problem=stands.problem)
@@ -195,7 +195,7 @@ async def list_versions(who: Releases) -> VersionPage:
 @router.get("/reviews")
 async def list_reviews(who: Reader) -> ReviewPage:
     """Requests to look again that wait for an answer."""
-    async with _office(who) as (connection, office):
+    async with reading(who) as (connection, office):
         inbox = await read_inbox(connection, office, who.now)
     items = [
         ReviewOut(
@@ -211,14 +211,15 @@ async def list_reviews(who: Reader) -> ReviewPage:
 @router.post("/reviews/{review_id}/steps", status_code=204)
 async def review_step(who: Stepper, review_id: str, wanted: StepIn) -> None:
     """Take, uphold or overturn."""
-    actor = _actor_with(who, _REVIEW_STEPS, wanted.step)
-    async with _changing(who) as (connection, office):
+    actor = actor_with(who, _REVIEW_STEPS, wanted.step)
+    async with changing(who) as (connection, office):
         await cases.move_review(connection, office, review_id, wanted.step, actor, who.now, wanted.reason)
     await who.services.office.duty.settle()
 
 
 @asynccontextmanager
-async def _office(who: Caller) -> AsyncIterator[tuple[AsyncConnection, Office]]:
+async def reading(who: Caller) -> AsyncIterator[tuple[AsyncConnection, Office]]:
+    """A read transaction on the caller's office. Raises NotFound."""
     try:
         async with who.services.database.read() as connection:
             yield connection, await open_office(connection, who.tenant_id)
@@ -227,7 +228,7 @@ async def _office(who: Caller) -> AsyncIterator[tuple[AsyncConnection, Office]]:
 
 
 @asynccontextmanager
-async def _changing(who: Caller) -> AsyncIterator[tuple[AsyncConnection, Office]]:
+async def changing(who: Caller) -> AsyncIterator[tuple[AsyncConnection, Office]]:
     """The write transaction; refusals of the transition table become an answer with their code."""
     try:
         async with who.services.database.write() as connection:
@@ -238,11 +239,12 @@ async def _changing(who: Caller) -> AsyncIterator[tuple[AsyncConnection, Office]
         raise NotFound from error
 
 
-def _actor(who: Caller) -> Actor:
+def actor_in(who: Caller) -> Actor:
+    """The caller in the capacity that allowed this very request."""
     return actor_of(who.act.by, who.tenant_id)
 
 
-def _actor_with(who: Caller, steps: dict[str, Permission], wanted: str) -> Actor:
+def actor_with(who: Caller, steps: dict[str, Permission], wanted: str) -> Actor:
     """The caller in the capacity that this step needs. Raises Forbidden, NotFound for a step that does not exist."""
     permission = steps.get(wanted)
     if permission is None:
@@ -252,8 +254,8 @@ def _actor_with(who: Caller, steps: dict[str, Permission], wanted: str) -> Actor
 
 
 async def _order(who: Caller, order_id: str) -> OrderOut:
-    async with _office(who) as (connection, office):
-        page = await read_order(connection, office, order_id, [_actor(who)], who.now)
+    async with reading(who) as (connection, office):
+        page = await read_order(connection, office, order_id, [actor_in(who)], who.now)
     row = page.row
     items = [
         ItemOut(
@@ -277,7 +279,8 @@ def _row(row: RowMapping, now: datetime, levels: Levels) -> OrderRow:
     return OrderRow(id=row["id"], symbol=row["symbol"], issuer=row["issuer"], state=row["state"], due_at=clock.due, overdue=late)
 
 
-def _entry(row: RowMapping) -> EntryOut:
+def entry_out(row: RowMapping) -> EntryOut:
+    """An entry as an answer shows it, masked where names are."""
     return EntryOut(
         id=row["id"], name=masked(row["host"], row["category"], row["id"]), match=row["match"],
         category=row["category"], state=row["state"],

@@ -126,7 +126,8 @@ async def test_an_observer_sees_numbers_and_no_case(
         _, secret = await create_token(connection, officers.tenant, account, "x", frozenset({Scope.READ}), now, ends)  # type: ignore[arg-type]
     program = Visitor(app)
     program.http.headers["Authorization"] = f"Bearer {secret}"
-    for path in ("orders", f"orders/{case}", "entries", "reviews", "versions"):
+    paths = ("orders", f"orders/{case}", "entries", "reviews", "versions", "reports", f"reports/{case}", "cases", "candidates", "bulletins")
+    for path in paths:
         assert (await program.http.get(f"/api/v1/office/{path}")).status_code == 403, path
     await program.close()
 

@@ -1,0 +1,166 @@
+"""What the further answers of the office's API look like: reach, histories, differences, reports, candidates, bulletins, returns. Names of
+the masked category are never in one."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from admin.officeschemas import EntryOut, Line, Reason
+from admin.schemas import In, Label
+
+
+class TouchedOut(In):
+    """A name of a document and what it reaches."""
+
+    name: str
+    what: str
+    detail: str
+
+
+class PreviewOut(In):
+    """The reach of a document before it is approved. `known`: whether the lists in force could be read; `asked` is null where it is not
+    known how often the names are asked, which never means never."""
+
+    names: int
+    services: list[TouchedOut]
+    lookalikes: list[TouchedOut]
+    listed: list[TouchedOut]
+    must_stay_reachable: list[TouchedOut]
+    known: bool
+    asked: int | None
+
+
+class StepOut(In):
+    """One line of a history."""
+
+    at: datetime
+    step: str
+    role: str
+
+
+class EntryDetailOut(In):
+    """An entry with its basis and history."""
+
+    entry: EntryOut
+    basis: list[str]
+    history: list[StepOut]
+    steps: list[str]
+
+
+class DifferenceOut(In):
+    """What a version brought and what left with it."""
+
+    serial: int
+    came: list[EntryOut]
+    left: list[EntryOut]
+
+
+class ReportOut(In):
+    """A report; once referred, only its code, state and pointer are left."""
+
+    id: str
+    code: str
+    state: str
+    category: str
+    name: str | None
+    goes_to: str
+    received_at: datetime
+    due_at: datetime
+    overdue: bool
+    referral_code: str | None
+    steps: list[str]
+
+
+class ReportStepIn(In):
+    """One move of a report."""
+
+    step: Label
+    reason: Reason = ""
+    referred_to: Annotated[str, Field(max_length=160)] = ""
+    merged_into: Label | None = None
+
+
+class CandidateOut(In):
+    """A name that waits for a person, with its evidence and what became of its source's names before."""
+
+    id: str
+    name: str
+    category: str
+    origin: str
+    source: str
+    evidence: str
+    source_taken: int
+    source_wrong: int
+
+
+class CandidateStepIn(In):
+    """Take a candidate up, or refuse it with a reason."""
+
+    step: Literal["take", "refuse"]
+    reason: Reason = ""
+
+
+class BulletinIn(In):
+    """A bulletin or a warning."""
+
+    kind: Literal["bulletin", "advisory"]
+    title: Annotated[str, Field(max_length=200)]
+    text: Annotated[str, Field(max_length=2000)] = ""
+    symbol: Line
+    place: Annotated[str, Field(max_length=8)] = ""
+    host: Annotated[str, Field(max_length=253)] = ""
+    last_day: date
+
+
+class BulletinOut(In):
+    """A bulletin as it is shown."""
+
+    id: str
+    kind: str
+    title: str
+    text: str
+    symbol: str
+    place: str | None
+    host: str | None
+    ends_at: datetime
+
+
+class ReturnOut(In):
+    """A return to an earlier version that waits for a second person."""
+
+    id: str
+    to_serial: int
+    dropped: int
+    reason: str
+    due_at: datetime
+
+
+class ReturnStepIn(In):
+    """The second person: the liftings stand, or the entries come back."""
+
+    step: Literal["confirm", "refuse"]
+
+
+class RenewIn(In):
+    """A new last day of an entry, with the document."""
+
+    last_day: date
+    reason: Reason
+
+
+class CaseOut(In):
+    """A case as every body sees it."""
+
+    kind: str
+    id: str
+    title: str
+    category: str
+    state: str
+    received_at: datetime
+    due_at: datetime | None
+    overdue: bool
+    goes_to: str
+    decision: str
