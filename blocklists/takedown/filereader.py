@@ -2,7 +2,8 @@
 one process that can write nothing, and the office goes on.
 
 `read_apart` starts it and is what `admin` calls, off the event loop; `main` is the process (`python -m blocklists.takedown.filereader`):
-the file on its standard input, the rows as JSON on its standard output. Plain text, CSV and mail are read here, since nothing unpacks in them.
+the file on its standard input, the rows as JSON on its standard output. Plain text, CSV and mail are read in place:
+nothing unpacks in them.
 """
 
 from __future__ import annotations
