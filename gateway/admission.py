@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from gateway.clients import Clients, Network, Record, network_ranges
-from gateway.metrics import MALFORMED, RATE_LIMITED, REFUSED_CLIENTS, Counters
+from gateway.guesses import Guesses
+from gateway.metrics import MALFORMED, RATE_LIMITED, REFUSED_CLIENTS, TOKEN_GUESSES, Counters
 from gateway.query import ENCRYPTED, STREAMS, Origin, Query, Reject
 from gateway.ratelimit import Allowance, RateLimiter
 from gateway.tallies import SILENCE, Tallies
@@ -59,6 +60,8 @@ class Admission:
         self._truncated = counters.cell(RATE_LIMITED, "truncated")
         self._dropped = counters.cell(RATE_LIMITED, "dropped")
         self._refused = counters.cell(REFUSED_CLIENTS)
+        self._guesses = Guesses()
+        self._counters = counters
         self._malformed = {
             Rcode.FORMERR: counters.cell(MALFORMED, "formerr"),
             Rcode.NOTIMP: counters.cell(MALFORMED, "notimp"),
@@ -72,7 +75,7 @@ class Admission:
         if record is None:
             record = self._clients.admit(scope, origin.source, origin, now, wall)
             if record is None:
-                return self._turn_away(query, size, origin, int(now))
+                return self.turn_away(query, size, origin, now)
         budget = record.bucket or record
         if budget.left > 0:
             budget.left -= 1
@@ -121,15 +124,22 @@ class Admission:
             return False
         return self._cookies.check(edns.cookie, origin.peer, int(self._real_time())) is CookieState.VALID
 
-    def _turn_away(self, query: Query | Reject, size: int, origin: Origin, second: int) -> bytes | None:
+    def turn_away(self, query: Query | Reject, size: int, origin: Origin, now: float) -> bytes | None:
+        """What a stranger is told, None for nothing."""
         self._refused.n += 1
+        second = int(now)
         if second != self._strangers_second:
             if second - self._strangers_second > GREETING_PAUSE:
                 self._greeting, self._debt = GREETING, 0
             self._strangers_second = second
             self._strangers = 0
-        self._strangers += 1
-        reply = None if self._strangers > STRANGERS_PER_SECOND else self._refusal(query, size, origin)
+        is_told = True
+        if origin.token is not None:
+            is_told = self._guesses.take(origin.peer, now)
+            self._counters.cell(TOKEN_GUESSES, origin.transport.value, "refused" if is_told else "dropped").n += 1
+        if is_told:
+            self._strangers += 1
+        reply = self._refusal(query, size, origin) if is_told and self._strangers <= STRANGERS_PER_SECOND else None
         qtype = query.qtype if isinstance(query, Query) else 0
         self._tallies.plain(origin.transport, qtype, SILENCE if reply is None else Rcode.REFUSED).n += 1
         if origin.transport not in STREAMS:

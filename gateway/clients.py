@@ -157,16 +157,22 @@ class Clients:
     def admit(self, scope: Scope, key: bytes, origin: Origin, now: float, wall: float, mac: str | None = None) -> Record | None:
         """The record of a source that has none in its scope yet, or None for a stranger. `mac` is one a trusted forwarder told.
 
-        A source beyond the limit gets a record for this query only, with a shared bucket as its budget.
+        A source beyond the limit gets a record for this query only, with a shared bucket as its budget. A token that nobody has makes no
+        source of its own: where `allow_from` lets the address in, the query is the address's own and is paid from its budget.
         """
-        address = origin.peer
-        if not self.is_allowed(address) and (origin.token is None or not self._is_token(origin)):
+        address, token = origin.peer, origin.token
+        if token is not None and not self._is_token(origin):
+            key = key.removesuffix(b"\0" + token.encode("ascii", "replace"))
+            token = None
+            if key in scope.records:
+                return scope.records[key]
+        if token is None and not self.is_allowed(address):
             return None
         is_neighbour = False
         if mac is None and self._neighbours is not None:
             mac = self._neighbours.mac_of(address, now)
             is_neighbour = True
-        record = Record(address, origin.token, mac)
+        record = Record(address, token, mac)
         self._resolve(scope, record, origin.local or scope.local, wall)
         if self._count >= self._limit:
             record.bucket = self._bucket(address, now)
@@ -180,10 +186,18 @@ class Clients:
             self._places.setdefault(address, []).append((scope, key))
         return record
 
-    def refresh(self, scope: Scope, record: Record, local: bytes | None, wall: float) -> None:
-        """Resolve the policy of a record again, if it is no longer in force."""
+    def refresh(self, origin: Origin, record: Record, wall: float) -> bool:
+        """Resolve the policy of a record again, if it is no longer in force. False when the source is a stranger now: its token was taken
+        back, and nothing else lets it in.
+        """
         if not record.view.is_current or record.policy.valid_until <= wall:
-            self._resolve(scope, record, local or scope.local, wall)
+            scope = origin.scope
+            self._resolve(scope, record, origin.local or scope.local, wall)
+            if record.token is not None and record.match.by != "token":
+                # A source with its token no longer: whoever comes next with it is met as anybody with a wrong one.
+                self._drop(scope, origin.source)
+                return self.is_allowed(record.address)
+        return True
 
     def forget(self, address: bytes) -> None:
         """Forget a source that may be known by its hardware address: another device may have its address now."""

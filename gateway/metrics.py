@@ -124,6 +124,12 @@ RATE_LIMITED = Metric(
     "lachan_rate_limited", "counter", "Queries over the limit of one source.", (_closed("action", "truncated", "dropped"),)
 )
 REFUSED_CLIENTS = Metric("lachan_refused_clients", "counter", "Queries from addresses outside allow_from.")
+TOKEN_GUESSES = Metric(
+    "lachan_token_guesses",
+    "counter",
+    "Queries from outside with a token that nobody has, by what was done.",
+    (_TRANSPORT, _closed("action", "refused", "dropped")),
+)
 MALFORMED = Metric(
     "lachan_malformed",
     "counter",

@@ -9,6 +9,7 @@ What fails                              what is answered                        
 no header, or a response                silence                                                 closed             wire.parse_query
 malformed, unsupported                  FORMERR, NOTIMP, BADVERS, REFUSED; never forwarded      closed             wire, Admission.reject
 a source outside allow_from             REFUSED, EDE 18, never more octets than it sent         closed             Admission
+a token that nobody has, or had         as without one; from outside REFUSED, then silence      closed             Clients, Admission
 over the limit                          TC first, then silence; proven addresses on their own   closed             Admission, RateLimiter
 identification fails                    the strictest band of the place                         closed             Snapshot.identify
 judgement fails (a fault of ours)       SERVFAIL, EDE 0; logged once a minute                   closed             guard
@@ -252,8 +253,9 @@ class Pipeline:
         edns = query.edns
         if edns is not None and edns.mac is not None:
             record = self._admission.behind(record, edns.mac, origin, self.now, self.wall)
-        if not record.view.is_current or record.policy.valid_until <= self.wall:
-            self._clients.refresh(origin.scope, record, origin.local, self.wall)
+        is_stale = not record.view.is_current or record.policy.valid_until <= self.wall
+        if is_stale and not self._clients.refresh(origin, record, self.wall):
+            return self._admission.turn_away(query, len(data), origin, self.now)
         raw = canonical_query(query)
         is_plain = raw == data[2:]
         if raw is not None and (record.view.base is not None or not is_plain):
@@ -366,7 +368,7 @@ class Pipeline:
     def _go_on(self, ask: Ask, found: Cached | UpstreamFailure, is_stale: bool = False) -> bytes | Pending | None:
         """Judge again if the policy has changed while the query waited, then reply."""
         if not self._holds(ask):
-            self._clients.refresh(ask.origin.scope, ask.record, ask.origin.local, self.wall)
+            self._clients.refresh(ask.origin, ask.record, self.wall)
             ask.epoch, ask.view = self.epoch, ask.record.view
             verdict = self._judge(ask)
             if verdict != ask.verdict:

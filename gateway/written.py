@@ -251,7 +251,12 @@ class LimitsFile(Section):
     tcp_connections: int = key(1000, "Kết nối TCP tối đa, mỗi tiến trình.", "TCP connections in each worker.", "1000", ge=1)
     tcp_per_client: int = key(20, "Kết nối TCP tối đa của một địa chỉ.", "TCP connections of one address.", "20", ge=1)
     tcp_idle: Seconds = key(10.0, "Đóng kết nối rảnh sau bao lâu.", "An idle connection is closed after this.", "10s")
-    tcp_query: Seconds = key(5.0, "Một truy vấn phải đến trọn vẹn trong bao lâu.", "A query must arrive whole within this.", "5s")
+    tcp_query: Seconds = key(
+        5.0,
+        "Một truy vấn, hay bắt tay TLS, phải đến trọn vẹn trong bao lâu; máy khách không đọc trả lời bị ngắt sau chừng ấy.",
+        "A query, or a handshake, must arrive whole within this; a client that does not read its answers is cut after it.",
+        "5s",
+    )
     tcp_in_flight: int = key(100, "Truy vấn đang chờ trên một kết nối.", "Queries waiting on one connection.", "100", ge=1)
     tcp_write_bytes: Size = key(
         256 * 1024, "Dữ liệu chờ gửi trên một kết nối trước khi ngắt.", "Bytes waiting to be sent before a connection is cut.", "256KiB"

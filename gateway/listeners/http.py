@@ -34,6 +34,29 @@ class Refusal(NamedTuple):
     allow: str = ""
 
 
+class Request:
+    """A request while it arrives, since a moment in monotonic seconds."""
+
+    __slots__ = ("body", "media_type", "method", "since", "target")
+
+    def __init__(self, method: bytes, target: Target | None, media_type: bytes, since: float = 0.0) -> None:
+        self.method = method
+        self.target = target
+        self.media_type = media_type
+        self.since = since
+        self.body = bytearray()
+
+    def read(self) -> Ask | Refusal:
+        """What the whole request asks."""
+        if self.target is None:
+            return Refusal(404)
+        if self.method == b"GET":
+            return read_get(self.target)
+        if self.method == b"POST":
+            return read_post(self.target, self.media_type, bytes(self.body))
+        return Refusal(405, "GET, POST")
+
+
 class Target(NamedTuple):
     """A path that is ours: the token in it and the query string."""
 

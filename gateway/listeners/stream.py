@@ -1,8 +1,8 @@
 """TCP, and TLS by the same class: many queries on a connection, answered as they come, each reply with its length in one piece.
 
-Every budget is the gateway's own: connections in all and per client, queries under way per connection, time and reads for a query to
-arrive, time a connection may be idle (shrinking as places run out), octets a client may leave unread. One timer serves all connections. A
-connection takes turns: it never has more than `TURN` queries answered before others are looked at.
+Every budget is the gateway's own: connections in all and per client, queries under way per connection, time for a handshake, time and reads
+for a query to arrive, time a connection may be idle (shrinking as places run out), octets a client may leave unread and for how long. One
+timer serves all connections. A connection takes turns: it never has more than `TURN` queries answered before others are looked at.
 
 The worker opens it; nothing else imports it. RFC 1035 §4.2.2, 7766, 7858, 8310, 9210.
 """
@@ -27,11 +27,8 @@ TURN: Final = 64
 """Queries of one connection that are answered in one turn of the loop."""
 MOST_READS: Final = 128
 """Reads one query may take; a client that sends single octets is slow on purpose."""
-STALL_SECONDS: Final = 5.0
-"""How long a client may leave more than its share of octets unread."""
 CROWDED_IDLE_SECONDS: Final = 0.5
 """How long a connection may be idle while more than four fifths of the places are taken."""
-HANDSHAKE_SECONDS: Final = 5.0
 _TICK: Final = 0.25
 _ACCEPTS: Final = 64
 _HEADER: Final = 12
@@ -147,7 +144,7 @@ class StreamListener:
                 lambda: connection,
                 accepted,
                 ssl=self._tls,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls is not None else None,
+                ssl_handshake_timeout=self.limits.tcp_query if self._tls is not None else None,
             )
         except (OSError, asyncio.CancelledError) as error:  # ssl.SSLError is an OSError
             error.__traceback__ = None  # its frames hold the error again and all of the handshake: a circle
@@ -296,7 +293,7 @@ class Connection(asyncio.Protocol):
     def check(self, now: float, idle: float, query: float) -> None:
         """Close the connection if it is idle, slow or does not read. Monotonic seconds."""
         if self._stalled_at:
-            if now - self._stalled_at > STALL_SECONDS:
+            if now - self._stalled_at > query:
                 self._listener.refuse("slow")
                 self._transport.abort()
         elif self._in_flight or self._is_scheduled:
@@ -333,6 +330,8 @@ class Connection(asyncio.Protocol):
                     break
                 turn -= 1
                 reply = self._answer(bytes(buffer[start + 2 : end]), second)
+                if self._transport.is_closing():
+                    return
                 start = end
                 if reply is not None:
                     replies.append(len(reply).to_bytes(2, "big"))
@@ -367,10 +366,14 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, data: bytes, second: int) -> bytes | None:
         """The reply to one message if it is ready."""
-        reply = self.look_up(data, self._origin, second)
+        origin = self._origin
+        reply = self.look_up(data, origin, second)
         if reply is PENDING:
             self._in_flight += 1
             return None
+        if reply is None and origin.token is not None and origin.source not in self._listener.scope.records:
+            # Who guesses tokens is told nothing more, and keeps no place either.
+            self._transport.abort()
         return reply
 
     def look_up(self, data: bytes, origin: Origin, second: int) -> bytes | Pending | None:

@@ -153,6 +153,7 @@ class _Relay:
 def run(settings: GatewaySettings, line: Path, sockets: Sequence[socket.socket]) -> int:
     """The whole life of the process; its exit status. `line` is the path of the workers' socket."""
     assert settings.tls is not None
+    logging.getLogger("quic").setLevel(logging.ERROR)  # the library would write several lines for every connection of every client
     _limit_memory()
     return asyncio.run(_main(settings, settings.tls, line, sockets))
 
@@ -163,7 +164,7 @@ async def _main(settings: GatewaySettings, tls: TlsSettings, path: Path, sockets
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     limits = settings.limits
     lines = Lines(path, settings.dns.workers * LINES_PER_WORKER, loop)
-    budgets = Budgets(limits.tcp_connections, limits.tcp_per_client, limits.tcp_idle)
+    budgets = Budgets(limits.tcp_connections, limits.tcp_per_client, limits.tcp_idle, limits.tcp_query)
     certificate = ServerContext(tls, ["doq"])
     quic = configuration(limits.tcp_idle)
     quic.load_cert_chain(tls.certificate, tls.key)

@@ -40,8 +40,8 @@ STREAMS: Final = 100
 """Streams a client may have open at once."""
 MOST_CANCELLED: Final = 500
 """Streams of one connection that were given up before their answer."""
-STREAM_SECONDS: Final = 5.0
-"""How long a query may take to arrive on its stream."""
+MOST_IDLE_PACKETS: Final = 2_000
+"""Packets since the last whole query: floods of PING, of new paths, of connection ids and of whatever else asks nothing."""
 CALM_PER_SECOND: Final = 50
 """New connections in a second that are taken without proof of their address."""
 FAULT_SECONDS: Final = 60.0
@@ -60,11 +60,12 @@ class Relay(Protocol):
 
 @dataclass(slots=True)
 class Budgets:
-    """What all connections share. `refused` counts by budget."""
+    """What all connections share. `query` is how long a handshake or a query may take to arrive. `refused` counts by budget."""
 
     connections: int
     per_client: int
     idle: float
+    query: float
     open: dict[bytes, int] = field(default_factory=dict)
     total: int = 0
     refused: dict[str, int] = field(default_factory=lambda: {"all": 0, "client": 0, "slow": 0})
@@ -210,11 +211,20 @@ class DoqConnection(QuicConnectionProtocol):
         self._client = self._peer[:8] if len(self._peer) == 16 else self._peer
         self._streams: dict[int, _Stream] = {}
         self._cancelled = 0
+        self._packets = 0
         self._since = self._loop.time()
         self._is_open = True
         self._is_met = False
         server.budgets.enter(self._client)
         server.connections.add(self)
+
+    def datagram_received(self, data: bytes | str, addr: Any) -> None:
+        """asyncio's callback."""
+        self._packets += 1
+        if self._packets > MOST_IDLE_PACKETS and self._is_open:
+            self._refuse()
+            return
+        super().datagram_received(data, addr)
 
     def quic_event_received(self, event: events.QuicEvent) -> None:
         """aioquic's callback."""
@@ -229,9 +239,12 @@ class DoqConnection(QuicConnectionProtocol):
 
     def check(self, now: float) -> None:
         """Close streams that do not come to their end, and handshakes that do not."""
-        is_slow = any(not stream.question and now - stream.since > STREAM_SECONDS for stream in self._streams.values())
-        if is_slow or (not self._is_met and now - self._since > STREAM_SECONDS):
+        budgets = self._server.budgets
+        is_slow = any(not stream.question and now - stream.since > budgets.query for stream in self._streams.values())
+        if is_slow or (not self._is_met and now - self._since > budgets.query):
             self._refuse()
+        elif not self._streams and now - self._since > budgets.idle:
+            self._end(NO_ERROR)  # packets that ask nothing keep no place
 
     def _refuse(self) -> None:
         self._server.budgets.refused["slow"] += 1
@@ -263,6 +276,7 @@ class DoqConnection(QuicConnectionProtocol):
         if message[:2] != b"\0\0" or self._asks_keepalive(message):
             self._end(PROTOCOL_ERROR)  # §4.2.1, §5.5.2
             return
+        self._since, self._packets = self._loop.time(), 0
         name, base = self._name.text, self._server.name
         token = token_in(name, base) if name and base else None
         stream.question = self._server.relay.ask(self._peer, self._port, token or "", message, lambda reply: self._answer(ident, reply))
@@ -274,10 +288,14 @@ class DoqConnection(QuicConnectionProtocol):
     def _answer(self, ident: int, reply: bytes) -> None:
         if self._streams.pop(ident, None) is None or not self._is_open:
             return
-        if reply:
-            self._quic.send_stream_data(ident, len(reply).to_bytes(2, "big") + reply, end_stream=True)
-        else:
-            self._quic.reset_stream(ident, EXCESSIVE_LOAD)
+        self._since = self._loop.time()
+        try:
+            if reply:
+                self._quic.send_stream_data(ident, len(reply).to_bytes(2, "big") + reply, end_stream=True)
+            else:
+                self._quic.reset_stream(ident, EXCESSIVE_LOAD)
+        except (RuntimeError, AssertionError, ValueError):
+            return  # the client gave this stream up, and we have not been told yet
         self.transmit()
 
     def _give_up(self, ident: int) -> None:

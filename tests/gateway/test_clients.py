@@ -23,10 +23,11 @@ class Judge:
     def __init__(self, valid_until: float = float("inf")) -> None:
         self.valid_until = valid_until
         self.resolved = 0
+        self.tokens = {"good"}
 
     def identify(self, address: bytes, local: bytes | None, mac: str | None, token: str | None) -> Match:
         """By token `good`, then MAC, then address and the address that was asked."""
-        if token == "good":
+        if token in self.tokens:
             return Match("token", "p", "t", None, True, by="token")
         if mac is not None:
             return Match(mac, "p", "t", None, True, by="mac")
@@ -58,8 +59,14 @@ def make(allow: Iterable[str] = ("10.0.0.0/8", "fd00::/8"), limit: int = 100, ju
 
 def admit(clients: Clients, scope: Scope, address: bytes, now: float = 0.0, token: str | None = None, local: bytes | None = None) -> Any:
     """Admit a source as the pipeline does."""
-    origin = Origin(Transport.UDP, address, 4000, scope, address + (token or "").encode(), local, token)
+    origin = coming(scope, address, token)
+    origin.local = local
     return scope.records.get(origin.source) or clients.admit(scope, origin.source, origin, now, now)
+
+
+def coming(scope: Scope, address: bytes, token: str | None = None) -> Origin:
+    """Where a query comes from."""
+    return Origin(Transport.UDP, address, 4000, scope, address + (b"\0" + token.encode() if token else b""), None, token)
 
 
 def host(number: int) -> bytes:
@@ -84,6 +91,30 @@ def test_valid_token_admits_from_anywhere() -> None:
     clients, scope = make()
     assert admit(clients, scope, bytes((203, 0, 113, 1)), token="good") is not None
     assert admit(clients, scope, bytes((203, 0, 113, 1)), token="guessed") is None
+
+
+def test_wrong_tokens_make_no_sources_of_their_own() -> None:
+    """Where the address is let in anyway, a token that nobody has is as none: one record, one budget, however many are tried."""
+    clients, scope = make()
+    mine = admit(clients, scope, host(1))
+    assert {id(admit(clients, scope, host(1), token=f"guessed-{number}")) for number in range(9)} == {id(mine)}
+    other = admit(clients, scope, host(2), token="guessed")
+    assert other.token is None and admit(clients, scope, host(2)) is other
+    assert clients.count == 2
+
+
+def test_source_whose_token_is_taken_back_is_a_stranger_again() -> None:
+    """From outside it is let in no longer; at home it is what its address is."""
+    clients, scope = make()
+    judge = Judge()
+    away, home = bytes((203, 0, 113, 1)), host(1)
+    records = {address: admit(clients, scope, address, token="good") for address in (away, home)}
+    judge.tokens = set()
+    clients.swap(judge)
+    assert not clients.refresh(coming(scope, away, "good"), records[away], 1.0)
+    assert clients.refresh(coming(scope, home, "good"), records[home], 1.0)
+    assert records[home].match.by == "address"
+    assert scope.records == {} and clients.count == 0
 
 
 def test_same_address_at_two_listeners_is_two_clients() -> None:
@@ -115,11 +146,11 @@ def test_boundary_is_the_first_end_of_any_policy_and_retires_only_what_ended() -
     assert clients.boundary == 100.0
     clients.cross(100.0)
     assert not record.view.is_current
-    clients.refresh(scope, record, None, 100.5)
+    clients.refresh(coming(scope, host(1)), record, 100.5)
     assert record.view.is_current and record.policy.valid_until == float("inf")
     assert clients.boundary == float("inf")
     before = judge.resolved
-    clients.refresh(scope, record, None, 101.0)
+    clients.refresh(coming(scope, host(1)), record, 101.0)
     assert judge.resolved == before
 
 
@@ -130,7 +161,7 @@ def test_swap_resolves_everybody_anew() -> None:
     judge = Judge()
     clients.swap(judge)
     assert not record.view.is_current
-    clients.refresh(scope, record, None, 0.0)
+    clients.refresh(coming(scope, host(1)), record, 0.0)
     assert judge.resolved == 1 and record.view.is_current
     clients.clock_moved()
     assert not record.view.is_current

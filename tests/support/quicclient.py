@@ -13,6 +13,7 @@ from aioquic.asyncio.client import connect
 from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
 
 
 class QuicClient(QuicConnectionProtocol):
@@ -77,16 +78,31 @@ class QuicClient(QuicConnectionProtocol):
 
 
 @contextlib.asynccontextmanager
-async def dial(port: int, authority: Path | None, name: str = "dns.example", alpn: str = "doq") -> AsyncIterator[QuicClient]:
-    """A connection to 127.0.0.1 whose server proves `name`; without `authority` whoever it is."""
-    settings = QuicConfiguration(is_client=True, alpn_protocols=[alpn], server_name=name, idle_timeout=20)
+async def dial(
+    port: int, authority: Path | None, name: str = "dns.example", alpn: str = "doq", source: str | None = None, **options: Any
+) -> AsyncIterator[QuicClient]:
+    """A connection to 127.0.0.1 whose server proves `name`; without `authority` whoever it is. From `source` if one is given."""
+    settings = QuicConfiguration(is_client=True, alpn_protocols=[alpn], server_name=name, idle_timeout=20, **options)
     if authority is None:
         settings.verify_mode = ssl.CERT_NONE
     else:
         settings.load_verify_locations(str(authority))
-    async with connect("127.0.0.1", port, configuration=settings, create_protocol=QuicClient) as client:
-        assert isinstance(client, QuicClient)
-        yield client
+    if source is None:
+        async with connect("127.0.0.1", port, configuration=settings, create_protocol=QuicClient) as client:
+            assert isinstance(client, QuicClient)
+            yield client
+        return
+    loop = asyncio.get_running_loop()
+    quic = QuicConnection(configuration=settings)
+    transport, mine = await loop.create_datagram_endpoint(lambda: QuicClient(quic), local_addr=(source, 0))
+    try:
+        mine.connect(("127.0.0.1", port))
+        await mine.wait_connected()
+        yield mine
+    finally:
+        mine.close()
+        await mine.wait_closed()
+        transport.close()
 
 
 def exchange(port: int, authority: Path, message: bytes, name: str) -> bytes | None:

@@ -16,21 +16,20 @@ from pathlib import Path
 
 import dns.message
 import dns.rrset
-import h2.config
-import h2.connection
-import h2.events
 import httpx
 import pytest
 
 from gateway.clients import Scope
 from gateway.listeners import PENDING, Pending
-from gateway.listeners import doh as doh_module
-from gateway.listeners.doh import DohConnection, DohListener, Http2
+from gateway.listeners import http2 as http2_module
+from gateway.listeners.doh import DohConnection, DohListener
+from gateway.listeners.http2 import Http2
 from gateway.metrics import Counters
 from gateway.query import Origin, Transport
 from gateway.settings import Endpoint, Limits, TlsSettings
 from gateway.sockets import bind
 from gateway.tls import DOH_PROTOCOLS, ServerContext
+from tests.support.besiegers import FLOODS, GREETING, frame, headers
 from tests.support.certificates import Authority
 from tests.support.client import Stream
 
@@ -247,13 +246,8 @@ class RawClient:
         trust.set_alpn_protocols(["h2"])
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=trust, server_hostname="dns.example")
         client = cls(reader, writer)
-        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + client.frame(4, 0, 0, b""))
+        writer.write(GREETING)
         return client
-
-    @staticmethod
-    def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-        """One frame (RFC 9113 §4.1)."""
-        return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
 
     async def is_cut(self, seconds: float = 3.0) -> bool:
         """Whether the server ends the connection."""
@@ -268,38 +262,10 @@ class RawClient:
         return True
 
 
-def headers_frame(stream: int) -> bytes:
-    """A request's headers, by the library's own encoder."""
-    connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
-    connection.initiate_connection()
-    connection.data_to_send()
-    fields = [
-        (":method", "POST"),
-        (":path", "/dns-query"),
-        (":scheme", "https"),
-        (":authority", "x"),
-        ("content-type", "application/dns-message"),
-    ]
-    connection.send_headers(1, fields)
-    payload = connection.data_to_send()[9:]
-    return RawClient.frame(1, 4, stream, payload)
-
-
 async def healthy(server: Server) -> bool:
     """Whether another client is served."""
     async with server.client() as client:
         return (await client.post("/dns-query", content=query(), headers=TYPE)).status_code == 200
-
-
-FLOODS = {
-    "rapid reset": lambda n: headers_frame(2 * n + 1) + RawClient.frame(3, 0, 2 * n + 1, struct.pack("!I", 8)),
-    "ping": lambda n: RawClient.frame(6, 0, 0, n.to_bytes(8)),
-    "settings": lambda n: RawClient.frame(4, 0, 0, b""),
-    "priority": lambda n: RawClient.frame(2, 0, 1, b"\0\0\0\0\x10"),
-    "empty data": lambda n: (headers_frame(1) if n == 0 else b"") + RawClient.frame(0, 0, 1, b""),
-    "continuation": lambda n: RawClient.frame(1, 0, 1, b"\x82") if n == 0 else RawClient.frame(9, 0, 1, b"\x00\x01a\x01b" * 50),
-    "window": lambda n: RawClient.frame(8, 0, 0, (1).to_bytes(4)),
-}
 
 
 @pytest.mark.parametrize("flood", FLOODS)
@@ -322,23 +288,22 @@ async def test_flood_ends_its_own_connection_only(server: Server, flood: str) ->
 
 async def test_client_that_never_reads_is_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers for a closed window wait only up to a bound; then the connection ends."""
-    monkeypatch.setattr(doh_module, "MOST_WAITING", 60_000)
+    monkeypatch.setattr(http2_module, "MOST_WAITING", 60_000)
     client = await RawClient.connect(server)
-    client.writer.write(RawClient.frame(4, 0, 0, struct.pack("!HI", 4, 0)))
+    client.writer.write(frame(4, 0, 0, struct.pack("!HI", 4, 0)))
     body = query("big.example.com")
     for number in range(40):
         stream = 2 * number + 1
-        client.writer.write(headers_frame(stream) + RawClient.frame(0, 1, stream, body))
+        client.writer.write(headers(stream) + frame(0, 1, stream, body))
     assert await client.is_cut()
     client.writer.close()
     assert await healthy(server)
 
 
-async def test_half_open_handshakes_and_silence_end_by_themselves(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_half_open_handshakes_and_silence_end_by_themselves(server: Server) -> None:
     """Connections without a handshake, or with one and nothing after it, are ended; others are served meanwhile."""
     object.__setattr__(server.listener.limits, "tcp_query", 1.0)
     object.__setattr__(server.listener.limits, "tcp_idle", 1.0)
-    monkeypatch.setattr("gateway.listeners.stream.HANDSHAKE_SECONDS", 1.0)
     silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(10)]
     assert await healthy(server)
     client = await RawClient.connect(server)

@@ -68,7 +68,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
     settings.load_cert_chain(made.certificate, made.key)
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind(("127.0.0.1", 0))
-    relay, budgets = Relay(), Budgets(8, 3, 5.0)
+    relay, budgets = Relay(), Budgets(8, 3, 5.0, 5.0)
     loop = asyncio.get_running_loop()
     _, server = await loop.create_datagram_endpoint(lambda: DoqServer(settings, budgets, relay, "dns.example"), sock=sock)
     yield Running(server, relay, sock.getsockname()[1], authority.file)
@@ -150,9 +150,9 @@ async def test_unidirectional_streams_are_refused(running: Running) -> None:
         assert await other.ask(QUERY) == QUERY
 
 
-async def test_query_without_end_is_not_waited_for(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_query_without_end_is_not_waited_for(running: Running) -> None:
     """A stream held open for ever costs the whole connection."""
-    monkeypatch.setattr(quic, "STREAM_SECONDS", 0.2)
+    running.server.budgets.query = 0.2
     async with running.dial() as other, running.dial() as guilty:
         guilty.send(framed(QUERY), end=False)
         assert await guilty.ended() == EXCESSIVE_LOAD
@@ -160,9 +160,9 @@ async def test_query_without_end_is_not_waited_for(running: Running, monkeypatch
     assert running.server.budgets.refused["slow"] == 1
 
 
-async def test_half_open_handshake_is_not_kept(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_half_open_handshake_is_not_kept(running: Running) -> None:
     """Who greets and then falls silent loses the place; who is connected and idle keeps it for the idle time."""
-    monkeypatch.setattr(quic, "STREAM_SECONDS", 0.2)
+    running.server.budgets.query = 0.2
     async with running.dial() as idle:
         client = QuicConnection(configuration=QuicConfiguration(is_client=True, alpn_protocols=["doq"], server_name="dns.example"))
         client.connect(("127.0.0.1", running.port), now=0.0)
