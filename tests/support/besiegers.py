@@ -24,7 +24,7 @@ from aioquic.quic.connection import QuicConnection
 
 from tests.support.quicclient import dial
 
-PATIENCE = 25.0
+PATIENCE = 40.0
 TYPE = b"content-type: application/dns-message\r\n"
 GONE = (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError)
 
