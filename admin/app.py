@@ -68,6 +68,7 @@ from admin.routes import (
     setup,
     shared,
     sign,
+    staff,
     timetable,
     tokens,
     transfer,
@@ -127,7 +128,7 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(status, answer)
     for room in (sign, account, setup, check, home, profiles, rules, devices, requests, tokens, child, shared, backups, onboarding):
         app.include_router(room.router, include_in_schema=False)
-    for room in (cards, guide, hosting, timetable, joining, listoffice, history, dates, choices, place, transparency):
+    for room in (cards, guide, hosting, staff, timetable, joining, listoffice, history, dates, choices, place, transparency):
         app.include_router(room.router, include_in_schema=False)
     for room in (office, officeagencies, officeclocks, officefinding, officegateways):
         app.include_router(room.router, include_in_schema=False)

@@ -20,6 +20,7 @@ from gateway.policy.model import Band
 from gateway.release import current_number, read_file, read_index_header, read_manifest
 from gateway.yamlfile import read as read_yaml
 
+_TERM_ENDS = ("term1_ends_before", "year_ends_before")
 STUDY_CODES = ("edu", "gov", "health", "help")
 #: Order of tiers on the page: what a person may change first, what is locked last.
 _TIERS = {"D": 0, "H": 1, "L": 2, "G": 3}
@@ -66,6 +67,8 @@ class Shelf:
     #: Public holidays and the days off around the lunar new year; exam days are each school's own.
     holidays: tuple[tuple[date, date], ...] = ()
     exams: tuple[tuple[date, date], ...] = ()
+    #: The last days of terms that the calendar knows.
+    terms: tuple[date, ...] = ()
     partly: frozenset[str] = frozenset()
     #: How many names the lists in force have for each category; services' names included.
     entries: Mapping[str, int] = field(default_factory=dict)
@@ -168,7 +171,9 @@ def read_shelf(document: Mapping[str, Any], version: str) -> Shelf:
     )
     calendar = extras.get("calendar") or {}
     summers = tuple((date.fromisoformat(row["from"]), date.fromisoformat(row["to"])) for row in calendar.get("summers", ()))
-    return Shelf(catalogue, groups, _starting(document.get("windows") or {}), summers, read_holidays(calendar))
+    years = calendar.get("school_years", ())
+    terms = sorted(date.fromisoformat(year[key]) - timedelta(days=1) for year in years for key in _TERM_ENDS if year.get(key))
+    return Shelf(catalogue, groups, _starting(document.get("windows") or {}), summers, read_holidays(calendar), terms=tuple(terms))
 
 
 def read_holidays(calendar: Mapping[str, Any]) -> tuple[tuple[date, date], ...]:

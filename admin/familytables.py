@@ -157,3 +157,26 @@ pin_renewals = Table(
     Column("stopped_at", Instant),
     Column("used_at", Instant),
 )
+
+#: What a school shows its staff: whoever scans it on the school's own network gives the device in hand to the adults, until the term ends.
+staff_invitations = Table(
+    "staff_invitations",
+    metadata,
+    id_column(),
+    tenant_column(),
+    Column("code", Text, nullable=False, unique=True),
+    Column("profile_id", Text, ForeignKey("profiles.id"), nullable=False),
+    Column("created_by", Text, ForeignKey("accounts.id")),
+    Column("created_at", Instant, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    Column("withdrawn_at", Instant),
+)
+
+#: Devices that somebody has for a while only.
+device_ends = Table(
+    "device_ends",
+    metadata,
+    tenant_column(),
+    Column("device_id", Text, ForeignKey("devices.id"), primary_key=True),
+    Column("ends_at", Instant, nullable=False),
+)

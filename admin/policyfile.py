@@ -24,6 +24,7 @@ from admin.names import NameRule
 from admin.overrides import Override, list_overrides
 from admin.profiles import Profile, Site, list_profiles, list_sites, strictest_band
 from admin.sharing import Loan, list_loans
+from admin.staff import list_ends
 from admin.switches import Switches, is_open
 from admin.tables import hours, name_rules, switches
 from admin.values import Days, HoursEffect, NameEffect, OverrideKind, ProfileId, ProfileKind, SiteId, SwitchKind, SwitchState, TargetKind
@@ -51,6 +52,8 @@ class TenantRows:
     hours: Mapping[str, Sequence[Hours]]
     overrides: Sequence[Override]
     loans: Sequence[Loan] = ()
+    #: Devices that somebody has until a moment only (`admin.staff`).
+    ends: Mapping[str, datetime] = field(default_factory=dict)
     #: Profiles whose history is kept by consent, and for how many days.
     kept: Mapping[str, int] = field(default_factory=dict)
     dates: Sequence[Dates] = ()
@@ -80,6 +83,7 @@ async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: da
         hours=await _all_hours(connection, tenant),
         overrides=await list_overrides(connection, tenant, now),
         loans=await list_loans(connection, tenant, now),
+        ends=await list_ends(connection, tenant),
         dates=await list_dates(connection, tenant),
         watches=await list_watches(connection, tenant, now),
         place=row.place_code or "",
@@ -112,14 +116,14 @@ def cut(rows: TenantRows, shelf: Shelf, page_address: Sequence[str]) -> Json:
         "clients": [
             {
                 "id": device.id,
-                "profile": device.profile_id,
+                "profile": device.profile_id if device.id not in rows.ends else guest,
                 "group": None,
                 "site": site_of[device.profile_id],
                 "match": sorted(match.text() for match in device.matches),
             }
-            | _lent(lent.get(device.id), site_of)
+            | (_lent(lent.get(device.id), site_of) or _ending(device, rows.ends.get(device.id)))
             for device in sorted(rows.devices, key=lambda device: device.id)
-            if device.profile_id in site_of and device.matches
+            if device.profile_id in site_of and device.matches and (device.id not in rows.ends or guest is not None)
         ],
     }
     if rows.place:
@@ -132,6 +136,11 @@ def cut(rows: TenantRows, shelf: Shelf, page_address: Sequence[str]) -> Json:
 def _lent(loan: Loan | None, known: Mapping[ProfileId, SiteId]) -> Json:
     """A device in an adult's hands: under whose profile, until when."""
     return {"lent": {"profile": loan.profile_id, "until": _iso(loan.ends_at)}} if loan is not None and loan.profile_id in known else {}
+
+
+def _ending(device: Device, ends: datetime | None) -> Json:
+    """A device with an end has its owner's rules until then, and a new device's afterwards, by the gateway's own clock."""
+    return {"lent": {"profile": device.profile_id, "until": _iso(ends)}} if ends is not None else {}
 
 
 def _site(site: Site, bands: Sequence[str]) -> Json:

@@ -32,6 +32,7 @@ from admin.officefeed import open_feed
 from admin.requests import forget_old
 from admin.settings import AdminSettings
 from admin.setup import drop_token, ensure_token, public_url, setup_link
+from admin.staff import end_enrolments
 from admin.tenants import is_empty
 from admin.totals import collect
 from blocklists.takedown.cases import forget_notes
@@ -199,6 +200,9 @@ async def _collect(services: Services) -> None:
                 if (tenant := await find_office(connection, now)) is not None:
                     await forget_notes(connection, await open_office(connection, tenant), now)
                 await forget_history(connection, now)
+                over = await end_enrolments(connection, now)
+            for school in over:
+                await services.applier.settle(school)
             if tenant is not None:
                 await services.office.signing.settle(tenant, now)
             words = services.pages.words

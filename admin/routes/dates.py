@@ -35,8 +35,8 @@ async def add(visit: Loosener) -> Response:
     form = visit.form
     kind = form.choice("kind", DatesKind, DatesKind.EXAM)
     label = form.text("label", 40, required=False)
-    first = _day(form, "first")
-    last = _day(form, "last") if form.raw("last") else first
+    first = read_day(form, "first")
+    last = read_day(form, "last") if form.raw("last") else first
     try:
         form.check()
         assert first is not None and last is not None
@@ -57,7 +57,8 @@ async def remove(dates: str, visit: Loosener) -> Response:
     return visit.go("/dates?stored=1")
 
 
-def _day(form: Form, name: str) -> date | None:
+def read_day(form: Form, name: str) -> date | None:
+    """A day as people type it; what is none is noted as a mistake."""
     text = form.raw(name)
     for parts in (text.split("-"), text.replace(".", "/").split("/")[::-1]):
         try:

@@ -40,7 +40,18 @@ OPEN = {
     "/history",
 }
 #: Rooms that are open on purpose: what everybody may read, and steps that a secret link or the set-up's own link opens.
-OPEN_ROOMS = ("/guide", "/family/", "/new-pin", "/release/", "/transparency", "/phone/", "/join", "/setup-office", "/report")
+OPEN_ROOMS = (
+    "/staff-join/",
+    "/guide",
+    "/family/",
+    "/new-pin",
+    "/release/",
+    "/transparency",
+    "/phone/",
+    "/join",
+    "/setup-office",
+    "/report",
+)
 
 
 def routes_of(app: Any) -> Iterator[APIRoute]:
