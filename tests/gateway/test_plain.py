@@ -19,7 +19,8 @@ from gateway.settings import CacheSettings, Limits
 from tests.support.client import Datagrams, answers, errors, exchange
 from tests.support.generation import amend, category, profile
 from tests.support.oneworker import OneWorker
-from tests.support.upstream import Asked, Say, Script, ScriptedUpstream, addresses, failure, negative, reply_to, truncated, wire, with_id
+from tests.support.scripts import Asked, Say, Script, addresses, failure, negative, reply_to, truncated, wire, with_id
+from tests.support.upstream import ScriptedUpstream
 
 CHILD = profile("TH", "child")
 HELLO = "hello.example"
