@@ -152,7 +152,7 @@ BANDS: Mapping[str, str] = {
     "CS": _("11–14 years"),
     "PT": _("15–17 years"),
     "NL": _("Adult"),
-    "KH": _("Strictest rules"),
+    "KH": _("Guest, not known"),
 }
 
 AGENCY_KINDS: Mapping[str, str] = {

@@ -18,9 +18,9 @@ from blocklists.tables import Instant, id_column, metadata, one_of, tenant_colum
 class AgencyKind(StrEnum):
     """What a body is."""
 
-    MINISTRY = "ministry"
-    COMMITTEE = "committee"
     DEPARTMENT = "department"
+    COMMITTEE = "committee"
+    MINISTRY = "ministry"
     POLICE = "police"
     SCHOOL_OFFICE = "school_office"
     OTHER = "other"

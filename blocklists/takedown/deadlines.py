@@ -32,6 +32,11 @@ class ServiceLevel:
     basis: str
     valid_from: date
 
+    @property
+    def span(self) -> timedelta:
+        """The hours as a length of time."""
+        return timedelta(hours=self.hours)
+
 
 DEFAULTS: tuple[ServiceLevel, ...] = (
     ServiceLevel("order", 24.0, "Nghị định 147/2024/NĐ-CP, Điều 23 và 80", date(2024, 12, 25)),

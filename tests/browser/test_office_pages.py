@@ -106,6 +106,7 @@ def test_from_a_letter_to_an_answer_and_back(running: tuple[Gateway, str], chrom
     owner, one, two, three, stranger = (Desk(chromium, origin, width, height) for _ in range(5))
     token = wait_for_link(gateway)
     owner.open(f"/setup/{token}")
+    owner.page.get_by_text("Nơi khác", exact=True).click()
     owner.page.get_by_text("Lập đơn vị tại đây").click()
     owner.look("setup")
     owner.page.fill("#name", "Sở Văn hóa, Thể thao và Du lịch tỉnh Lai Châu")
@@ -190,6 +191,18 @@ def test_from_a_letter_to_an_answer_and_back(running: tuple[Gateway, str], chrom
     two.press("Đăng")
     two.page.get_by_text("đến hết 31/12/2099").wait_for()
     two.look("bulletins")
+    two.open("/office/agencies")
+    two.page.get_by_text("Lưu thêm cơ quan").click()
+    two.page.fill("#a-name", "Công an tỉnh Lai Châu")
+    two.page.fill("#a-place", "Lai Châu")
+    two.press("Lưu")
+    two.page.get_by_text("Công an tỉnh Lai Châu").first.wait_for()
+    one.open("/office/finding")
+    one.page.get_by_text("Đưa danh sách của bên khác vào").click()
+    one.page.fill("#source", "Danh sách A")
+    one.page.fill("#text", "ca-do-1.example\nqua-tang-hoc-sinh-2.example")
+    one.press("Đưa vào hàng chờ")
+    one.page.get_by_text("2 tên mới").wait_for()
     assert [desk.faults for desk in (owner, one, two, three, stranger)] == [[]] * 5
     assert read_all(chromium, one, [*PUBLIC, *office_pages(one)]) == {}
 
@@ -197,6 +210,7 @@ def test_from_a_letter_to_an_answer_and_back(running: tuple[Gateway, str], chrom
 def office_pages(desk: Desk) -> list[str]:
     """The paths of the pages that an officer reaches, one of each kind."""
     paths = ["/office", "/office/orders/new", "/office/entries", "/office/releases", "/office/more", "/account", "/account/factor"]
+    paths += [f"/office/{room}" for room in ("agencies", "finding", "clocks", "cases", "figures")]
     listing = "/office/releases"
     for kind in ("/office/releases/", "/office/entries/", "/office/orders/"):
         desk.open(listing if kind != "/office/entries/" else "/office/entries")
