@@ -42,12 +42,15 @@ def test_configuration_in_the_container_is_valid_and_fits_its_ports() -> None:
     assert {endpoint.port for endpoint in configuration.gateway.dns.listen} == {5300}
     assert configuration.gateway.metrics is not None
     assert configuration.gateway.metrics.port == 9153
+    assert configuration.admin is not None
+    assert str(configuration.admin.listen) == "0.0.0.0:8080", "an address of the container's own is reached by nobody outside"
+    assert configuration.admin.url == "http://127.0.0.1:8080", "where the host shows it"
 
 
 def test_compose_keeps_the_container_closed() -> None:
-    """Read-only, no capability, no new rights, metrics on loopback only."""
+    """Read-only, no capability, no new rights, pages and metrics on the host's loopback only."""
     service = yaml.safe_load((DEPLOY / "container" / "compose.yaml").read_text(encoding="utf-8"))["services"]["lachan"]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert [port for port in service["ports"] if "9153" in port] == ["127.0.0.1:9153:9153"]
+    assert [port for port in service["ports"] if not port.startswith("53:")] == ["127.0.0.1:8080:8080", "127.0.0.1:9153:9153"]
