@@ -75,7 +75,7 @@ def test_configuration_blocks_of_the_pages_are_sound(page: Path, tmp_path: Path)
         if first.partition(":")[0] in known:
             path = tmp_path / f"{page.stem}-{number}.yaml"
             path.write_text(block, encoding="utf-8")
-            load(path)
+            assert load(path).path == path
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

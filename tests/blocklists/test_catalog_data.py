@@ -89,7 +89,8 @@ def _covers(host: dict[str, str], name: str) -> bool:
 
 def test_catalogue_is_read_by_the_gateway() -> None:
     """The data plane takes the document that the files make: a catalogue it refuses would leave every gateway on old rules."""
-    read_catalogue(_catalogue(), "catalogue", "test")
+    read = read_catalogue(_catalogue(), "catalogue", "test")
+    assert read.help and read.infrastructure and read.hosts and read.canaries and read.safe_search
 
 
 def test_matrix_is_the_agreed_one() -> None:

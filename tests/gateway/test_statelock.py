@@ -25,7 +25,8 @@ def test_lock_of_a_dead_process_is_free(tmp_path: Path) -> None:
         StateLock(tmp_path)
         os._exit(0)
     os.waitpid(pid, 0)
-    StateLock(tmp_path).close()
+    with StateLock(tmp_path), pytest.raises(StartError, match=rf"another gateway \(pid {os.getpid()}\)"):
+        StateLock(tmp_path)
 
 
 def test_directory_that_cannot_be_written_is_one_clear_sentence(tmp_path: Path) -> None:

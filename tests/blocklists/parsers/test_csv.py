@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blocklists.normalize import name_of_key
 from blocklists.parsers import PLAIN, Bucket, Harvest, Match, Options, csv
 from blocklists.rejections import Reason
+from gateway.wire.name import key_from_text
 
 OPTIONS = Options(categories={"gamb": True, "porn": True, "order": False})
 
@@ -60,5 +62,8 @@ def test_csv_rows_that_give_nothing_say_why() -> None:
 
 @given(st.lists(st.text(max_size=60), max_size=10))
 def test_csv_any_text_raises_nothing(lines: list[str]) -> None:
-    """No row makes the parser raise."""
-    csv.parse(lines, Harvest(), OPTIONS)
+    """No row makes the parser raise, and whatever it takes for a name is one."""
+    harvest = Harvest()
+    csv.parse(lines, harvest, OPTIONS)
+    for key in (key for keys in harvest.buckets.values() for key in keys):
+        assert key_from_text(name_of_key(key)) == key

@@ -5,8 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blocklists.normalize import name_of_key
 from blocklists.parsers import PLAIN, Action, Bucket, Harvest, Options, hosts
 from blocklists.rejections import Reason
+from gateway.wire.name import key_from_text
 
 
 def _parse(text: str, options: Options | None = None) -> Harvest:
@@ -73,5 +75,7 @@ def test_hosts_examples_are_bounded_and_printable() -> None:
 
 @given(st.text(max_size=400))
 def test_hosts_any_text_raises_nothing(text: str) -> None:
-    """No line makes the parser raise; each line is an entry, a rejection or a comment."""
-    _parse(text)
+    """No line makes the parser raise, and whatever it takes for a name is one."""
+    harvest = _parse(text)
+    for key in (key for keys in harvest.buckets.values() for key in keys):
+        assert key_from_text(name_of_key(key)) == key

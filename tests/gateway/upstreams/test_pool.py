@@ -43,6 +43,8 @@ async def test_lost_connections_leave_nothing_behind(open_resolver: OpenResolver
 
 async def test_close_while_connecting_is_quiet(open_resolver: OpenResolver) -> None:
     """Closing in the middle of a connection attempt reports nothing and leaves no task."""
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context))
     async with ScriptedUpstream() as upstream:
         asker = open_resolver(upstream, scheme="tcp")
         waiting = asker.begin()
@@ -50,6 +52,8 @@ async def test_close_while_connecting_is_quiet(open_resolver: OpenResolver) -> N
         asker.resolver.close()
         await waiting
         await asyncio.sleep(0.05)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert reported == []
 
 
 async def test_long_silence_retires_a_connection(open_resolver: OpenResolver, monkeypatch: pytest.MonkeyPatch) -> None:
