@@ -7,6 +7,7 @@ A head it does not hold is an alarm besides: either the gateway lies, or somebod
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from blocklists.pairing import fingerprint_of, words_of
 from blocklists.receipts import Receipt
 from blocklists.tables import EVERY_TENANT, OrganisationId, journal, new_id
 from blocklists.takedown import tables
+from gateway.officestatus import STATES, OfficeStatus
 
 TICKET_HOLDS = timedelta(days=7)
 SKEW = timedelta(minutes=5)
@@ -222,6 +224,18 @@ async def read_spread(connection: AsyncConnection, tenant: OrganisationId) -> Sp
     found = await connection.execute(select(table.c.gateway, table.c.in_force_at).where(table.c.serial == newest[0]))
     took = sorted(max(row.in_force_at - newest[1], timedelta()) for row in found if row.gateway in ids or row.gateway == "local")
     return Spread(newest[0], len(ids) + 1, len(took), _middle(took), took[-1] if took else None)
+
+
+async def office_status(connection: AsyncConnection, tenant: OrganisationId, now: datetime, *, unsigned: bool, alarm: bool) -> OfficeStatus:
+    """How the office stands in numbers, for metrics."""
+    rows = await read_gateways(connection, tenant, now)
+    spread = await read_spread(connection, tenant)
+    counts = Counter("refused" if one.row["refusal"] else one.state for one in rows)
+    took = [spread.middle, spread.slowest] if spread is not None else [None, None]
+    middle, slowest = (int(one.total_seconds()) if one is not None else 0 for one in took)
+    return OfficeStatus(
+        **{state: counts[state] for state in STATES}, middle=middle, slowest=slowest, unsigned=int(unsigned), journal_alarm=int(alarm)
+    )
 
 
 def _middle(values: Sequence[timedelta]) -> timedelta | None:

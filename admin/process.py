@@ -29,15 +29,18 @@ from admin.history import forget_history
 from admin.link import GatewayAway
 from admin.office import find_office, open_office
 from admin.officefeed import open_feed
+from admin.officegateways import office_status
 from admin.requests import forget_old
 from admin.settings import AdminSettings
 from admin.setup import drop_token, ensure_token, public_url, setup_link
 from admin.staff import end_enrolments
 from admin.tenants import is_empty
 from admin.totals import collect
+from blocklists.tables import OrganisationId
 from blocklists.takedown.cases import forget_notes
 from gateway.clock import POLL_SECONDS, WallClock
 from gateway.errors import StartError
+from gateway.officestatus import write_office
 from gateway.settings import Endpoint
 
 log = logging.getLogger(__name__)
@@ -205,11 +208,21 @@ async def _collect(services: Services) -> None:
                 await services.applier.settle(school)
             if tenant is not None:
                 await services.office.signing.settle(tenant, now)
+                await _leave_numbers(services, tenant)
             words = services.pages.words
             await send_digests(services.database, services.post, words, next(iter(words)), public_url(services.settings), now)
         except Exception:
             # Counting must never end the process; the next minute tries again.
             log.exception("collecting failed", extra={"event": "collect.failed"})
+
+
+async def _leave_numbers(services: Services, tenant: OrganisationId) -> None:
+    """How the office stands, for the metrics of the supervisor."""
+    unsigned = await services.office.signing.is_behind(tenant)
+    alarm = services.office.alarm.since is not None
+    async with services.database.read() as connection:
+        status = await office_status(connection, tenant, services.now(), unsigned=unsigned, alarm=alarm)
+    await asyncio.to_thread(write_office, services.settings.state_dir, status)
 
 
 async def _poll(clock: WallClock) -> None:

@@ -182,6 +182,20 @@ RELEASE_FAILURE = Metric(
     "1 for the reason why the list office's newest release is not taken; the last good one stays in force.",
     (_closed("code", "unreachable", "refused", "rollback", "shape", "root", "apply", "disk"),),
 )
+OFFICE_GATEWAYS = Metric(
+    "lachan_office_gateways",
+    "gauge",
+    "Gateways of the list office on this machine, by how their newest signed receipt stands.",
+    (_closed("state", "current", "lagging", "silent", "quiet", "invited", "refused"),),
+)
+OFFICE_ENFORCEMENT = Metric(
+    "lachan_office_enforcement_seconds",
+    "gauge",
+    "From the decision to enforcement of the newest version, among the gateways that enforce it.",
+    (_closed("of", "middle", "slowest"),),
+)
+OFFICE_UNSIGNED = Metric("lachan_office_unsigned", "gauge", "1 while the newest version waits for a signature.")
+OFFICE_JOURNAL = Metric("lachan_office_journal_alarm", "gauge", "1 when a signed head of the journal is not in the journal.")
 ACTIVE_DEVICES = Metric(
     "lachan_active_devices", "gauge", "Devices seen in the last day; classes under 30 are counted as small.", (_SITE_CLASS,)
 )

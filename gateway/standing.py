@@ -22,12 +22,17 @@ from gateway.metrics import (
     GENERATION,
     LIST_ENTRIES,
     LIST_UPDATED,
+    OFFICE_ENFORCEMENT,
+    OFFICE_GATEWAYS,
+    OFFICE_JOURNAL,
+    OFFICE_UNSIGNED,
     ORDER_SERIAL,
     RELEASE_CHECKED,
     RELEASE_FAILURE,
     WALL_TIME,
     WORKER_UP,
 )
+from gateway.officestatus import STATES, read_office
 from gateway.sockets import ListeningSockets
 from gateway.switch import Generations
 from gateway.totals import Totals
@@ -140,11 +145,22 @@ class Standing:
             self.totals.set(ORDER_SERIAL, (), target.snapshot.order_serial)
             state = read_state(target.settings.state_dir)
             self.totals.replace(RELEASE_CHECKED, {(): float(state.good_at)} if state is not None else {})
+            self._refresh_office(target.settings.state_dir)
             self.totals.replace(RELEASE_FAILURE, {(code,): float(code == state.code) for code in CODES} if state is not None else {})
         processes = {"supervisor": self.supervisor_pid}
         processes |= {f"worker {each.index}": each.pid for each in workers if each.pid}
         processes |= {each.process.name: each.pid for each in self.extras.extras if each.pid}
         weigh(self.totals, processes)
+
+    def _refresh_office(self, state_dir: Path) -> None:
+        """The numbers of a list office on this machine; none where there is no office."""
+        office = read_office(state_dir)
+        if office is None:
+            return
+        self.totals.replace(OFFICE_GATEWAYS, {(state,): float(getattr(office, state)) for state in STATES})
+        self.totals.replace(OFFICE_ENFORCEMENT, {("middle",): float(office.middle), ("slowest",): float(office.slowest)})
+        self.totals.set(OFFICE_UNSIGNED, (), office.unsigned)
+        self.totals.set(OFFICE_JOURNAL, (), office.journal_alarm)
 
 
 def list_row(source: Any, state: Document, now: float) -> Document:  # Any: a metadata row of the snapshot

@@ -18,6 +18,7 @@ from admin.permissions import Permission
 from admin.routes.officeparts import signing_of, words_of
 from admin.setup import public_url
 from blocklists.pairing import CodeError, JoinCode, parse_code
+from blocklists.pairing import words_of as spoken
 from blocklists.receipts import MOST_BYTES, ReceiptError
 from gateway.release import canonical_bytes
 
@@ -54,7 +55,11 @@ async def picture(visit: Read, code: str = "") -> Response:
         text = str(parse_code(code[:600]))
     except CodeError as error:
         raise NotFound from error
-    drawn = segno.make(text, error="m").svg_inline(scale=4, border=2).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    drawn = (
+        segno.make(text, error="m")
+        .svg_inline(scale=4, border=4, light="white")
+        .replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    )
     return Response(drawn, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
 
 
@@ -115,6 +120,7 @@ async def _page(visit: Visit, code: str = "", label: str = "") -> Response:
     standing = await visit.services.office.signing.standing()
     context = {
         "rows": rows, "spread": spread, "signing": standing, "code": code, "label": label, "say": words_of(visit),
+        "words": spoken(standing.fingerprint) if standing.is_begun else "",
         "standing": visit.services.office.duty.standing, "alarm": visit.services.office.alarm.since, **await signing_of(visit),
     }  # fmt: skip
     return visit.page("office/gateways.html", context)

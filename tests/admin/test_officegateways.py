@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import insert
 
 from admin.audit import Act, by_account
-from admin.officegateways import invite_gateway, read_gateways, read_spread
+from admin.officegateways import invite_gateway, office_status, read_gateways, read_spread
 from blocklists.database import Database
 from blocklists.tables import Role
 from blocklists.takedown import tables
+from gateway.officestatus import OfficeStatus
 from tests.support.office import make_officers
 
 
@@ -32,5 +33,7 @@ async def test_spread_counts_gateways_and_time(database: Database, now: datetime
             at = now + timedelta(seconds=seconds)
             await connection.execute(insert(tables.receipts).values(gateway=gateway, serial=1, in_force_at=at, received_at=at))
         spread = await read_spread(connection, officers.tenant)
+        numbers = await office_status(connection, officers.tenant, now, unsigned=True, alarm=False)
+    assert numbers == OfficeStatus(invited=1, middle=1, slowest=1, unsigned=1)
     assert spread is not None
     assert (spread.serial, spread.gateways, spread.reached, spread.slowest) == (1, 1, 1, timedelta(seconds=1))

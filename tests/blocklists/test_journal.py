@@ -121,12 +121,12 @@ async def test_verify_with_a_checkpoint_finds_a_rewritten_chain(chain: Database,
 
 
 async def test_verify_finds_random_damage(chain: Database) -> None:
-    """Sixty random edits, deletions, repeats and swaps: every one is found."""
+    """A thousand random edits, deletions, repeats and swaps: every one is found."""
     dice = random.Random(7)
     async with chain.read() as reader:
         rows: Sequence[dict[str, object]] = [dict(row) for row in (await reader.execute(select(journal))).mappings()]
         head = await read_head(reader)
-    for _ in range(60):
+    for _ in range(1000):
         damaged = [dict(row) for row in rows]
         at = dice.randrange(len(damaged))
         match dice.choice(["edit", "drop", "repeat", "swap"]):

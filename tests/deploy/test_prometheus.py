@@ -115,6 +115,6 @@ def test_commands_of_the_runbook_exist() -> None:
 
     from lachan.__main__ import app
 
-    used = set(re.findall(r"(?:^|`)lachan ([a-z]+)", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE))
+    used = set(re.findall(r"(?:^|`)lachan ([a-z-]+)", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE))
     assert used
     assert used <= set(get_command(app).commands)  # type: ignore[attr-defined]
