@@ -62,7 +62,7 @@ class StatusOut(BaseModel):
 class HoursModel(In):
     """One window. The day on which it begins counts; an end at or before the start is on the next day."""
 
-    days: Literal["school", "weekend", "summer", "every"]
+    days: Literal["school", "weekend", "summer", "holiday", "exam", "every"]
     starts: Clock
     ends: Clock
     effect: Literal["rest", "study", "offline"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -72,6 +73,8 @@ async def answer(request: Request, error: Exception) -> Response:
     """The answer for an error."""
     known = _as_admin_error(error)
     if request.url.path.startswith(API):
+        if isinstance(error, HTTPException) and error.status_code == 405:
+            return _refuse_method(request)
         return _as_json(known)
     if isinstance(known, NotSignedIn):
         return _to_the_door(request)
@@ -158,6 +161,16 @@ def _as_json(error: AdminError) -> Response:
     _add_retry(response, error)
     if error.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _refuse_method(request: Request) -> Response:
+    """A program is told which methods there are (RFC 9110 §15.5.6); a person finds no such page."""
+    response = JSONResponse({"error": {"code": "method_not_allowed", "field": None}}, 405)
+    paths: Mapping[str, Mapping[str, object]] = request.app.openapi()["paths"]  # the published schema, kept after the first time
+    local = request.url.path.removeprefix(request.scope.get("root_path", ""))
+    fitting = [methods for path, methods in paths.items() if re.fullmatch(re.sub(r"{\w+}", "[^/]+", path), local)]
+    response.headers["Allow"] = ", ".join(sorted({method.upper() for methods in fitting for method in methods}))
     return response
 
 

@@ -21,6 +21,7 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.exceptions import HTTPException
 
 from admin.apply import read_enforcement
 from admin.audit import Act, by_account
@@ -105,9 +106,10 @@ def caller(permission: Permission) -> Callable[..., Awaitable[Caller]]:
 
 def create_api(services: Services) -> FastAPI:
     """The API application, to be mounted at /api/v1."""
-    from admin.routes import apidevices, apioffice, apiofficework, apiprofiles, apitenant
+    from admin.routes import apidevices, apifamily, apioffice, apiofficework, apiprofiles, apitenant
 
-    faults: dict[int | str, dict[str, Any]] = {status: {"model": FaultReply} for status in (401, 403, 404, 409, 412, 422, 429, 503)}
+    statuses = (400, 401, 403, 404, 405, 409, 412, 413, 422, 429, 503)
+    faults: dict[int | str, dict[str, Any]] = {status: {"model": FaultReply} for status in statuses}
     app = FastAPI(
         title="Lá Chắn",
         version="1",
@@ -120,11 +122,11 @@ def create_api(services: Services) -> FastAPI:
     app.state.services = services
     for kind in (AdminError, RequestValidationError, Exception):
         app.add_exception_handler(kind, answer)
-    for status in (404, 405):
-        app.add_exception_handler(status, answer)
+    app.add_exception_handler(HTTPException, answer)
     app.get("/status", response_model=StatusOut, tags=["status"])(show_status)
     app.include_router(apiprofiles.router)
     app.include_router(apidevices.router)
+    app.include_router(apifamily.router)
     app.include_router(apitenant.router)
     app.include_router(apioffice.router)
     app.include_router(apiofficework.router)

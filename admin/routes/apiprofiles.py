@@ -116,9 +116,19 @@ async def remove(who: Writer, profile: str) -> None:
     await who.services.applier.settle(who.tenant_id)
 
 
-@router.put("/profiles/{profile}/{kind}/{code}")
-async def switch(who: Writer, profile: str, kind: SwitchKind, code: str, wanted: SwitchIn, response: Response) -> ProfileOut:
-    """Open or close one category or service, or leave it to the band."""
+@router.put("/profiles/{profile}/category/{code}")
+async def switch_category(who: Writer, profile: str, code: str, wanted: SwitchIn, response: Response) -> ProfileOut:
+    """Open or close one category, or leave it to the band."""
+    return give_tag(response, await _switch(who, profile, SwitchKind.CATEGORY, code, wanted))
+
+
+@router.put("/profiles/{profile}/service/{code}")
+async def switch_service(who: Writer, profile: str, code: str, wanted: SwitchIn, response: Response) -> ProfileOut:
+    """Open or close one service, or leave it to its categories."""
+    return give_tag(response, await _switch(who, profile, SwitchKind.SERVICE, code, wanted))
+
+
+async def _switch(who: Caller, profile: str, kind: SwitchKind, code: str, wanted: SwitchIn) -> ProfileOut:
     rows = await _rows(who)
     found, shelf = _find(rows, profile), who.services.shelves.current()
     strictest = strictest_band(list(rows.profiles))
@@ -128,7 +138,7 @@ async def switch(who: Writer, profile: str, kind: SwitchKind, code: str, wanted:
     async with who.services.database.write() as connection:
         await set_switch(connection, who.act, found.id, kind, code, wanted.state)
     await who.services.applier.settle(who.tenant_id)
-    return give_tag(response, await _one(who, profile))
+    return await _one(who, profile)
 
 
 @router.post("/profiles/{profile}/names", status_code=201)

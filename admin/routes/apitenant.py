@@ -18,7 +18,7 @@ from gateway.errors import SettingsError
 
 router = APIRouter(tags=["tenant"])
 
-YAML = {"application/yaml": {"schema": {"type": "string"}}}
+YAML = {"application/yaml": {"schema": {"type": "object"}}}
 MOST_NAMED = 100
 
 

@@ -1,0 +1,137 @@
+"""What the API takes and gives about dates, choices, the week, the journal, phones and the catalogue. Beside `admin.schemas`."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field, StrictBool, StrictInt
+
+from admin.schemas import Identifier, In, Label
+from admin.values import DatesKind
+
+
+class DatesIn(In):
+    """A span of days, both included, on the clock of the place."""
+
+    kind: DatesKind
+    label: Annotated[str, Field(max_length=40)] = ""
+    first: date
+    last: date
+
+
+class DatesOut(BaseModel):
+    """One span of one's own."""
+
+    id: str
+    kind: DatesKind
+    label: str
+    first: date
+    last: date
+
+
+class ChoicesIn(In):
+    """What a family chooses; empty text: nowhere. `cooling_minutes` is one of 0, 15, 30, 60."""
+
+    cooling_minutes: Annotated[StrictInt, Field(ge=0, le=60)]
+    mail: Annotated[str, Field(max_length=120)] = ""
+    hook: Annotated[str, Field(max_length=300)] = ""
+    digest: StrictBool = False
+
+
+class ChoicesOut(BaseModel):
+    """The choices; `ripe_at` is when the wait that was begun is over, `may_open` whether anything may be opened now."""
+
+    cooling_minutes: int
+    mail: str
+    hook: str
+    digest: bool
+    ripe_at: datetime | None
+    may_open: bool
+
+
+class DigestLine(BaseModel):
+    """One child's week; null: nothing was counted, which is not the same as nothing blocked."""
+
+    label: str
+    blocked: int | None
+
+
+class DigestOut(BaseModel):
+    """One week, Monday to Sunday."""
+
+    first: date
+    last: date
+    children: list[DigestLine]
+    answered: int
+    waiting: int
+
+
+class JournalOut(BaseModel):
+    """One row: random ids and a seal, never a label, a host or a note."""
+
+    seq: int
+    at: datetime
+    role: str
+    action: str
+    object: str
+    digest: str
+
+
+class JournalPage(BaseModel):
+    """Some rows, newest first; `next` goes into `before`."""
+
+    items: list[JournalOut]
+    next: int | None
+
+
+class WatchOut(BaseModel):
+    """Until when a profile is only watched."""
+
+    profile: str
+    until: datetime
+
+
+class PhoneIn(In):
+    """A phone to be made."""
+
+    profile: Identifier
+    label: Label
+
+
+class PhoneOut(BaseModel):
+    """A phone and the names under which it asks; null where the gateway does not offer it. They are its secret."""
+
+    id: str
+    profile: str
+    label: str
+    android_name: str | None
+    doh_url: str | None
+
+
+class CategoryOut(BaseModel):
+    """A category: its tier, how many names are listed, and whether DNS reaches the thing only partly."""
+
+    code: str
+    vi: str
+    en: str
+    tier: str
+    entries: int
+    partly: bool
+
+
+class ServiceOut(BaseModel):
+    """A service and the categories it belongs to."""
+
+    id: str
+    vi: str
+    en: str
+    categories: list[str]
+
+
+class CatalogueOut(BaseModel):
+    """What switches know."""
+
+    version: str
+    categories: list[CategoryOut]
+    services: list[ServiceOut]
