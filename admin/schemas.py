@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from admin.hours import MOST_HOURS, MOST_LESSONS
 from admin.importing import Part, What
-from admin.values import Decision, NameEffect, OverrideKind, ProfileKind, RequestReason, RequestState, SwitchState, TargetKind
+from admin.values import Days, Decision, NameEffect, OverrideKind, ProfileKind, RequestReason, RequestState, SwitchState, TargetKind
 from gateway.policy.model import Band
 
 Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9a-z]+$")]
@@ -62,7 +62,7 @@ class StatusOut(BaseModel):
 class HoursModel(In):
     """One window. The day on which it begins counts; an end at or before the start is on the next day."""
 
-    days: Literal["school", "weekend", "summer", "holiday", "exam", "every"]
+    days: Days
     starts: Clock
     ends: Clock
     effect: Literal["rest", "study", "offline"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from admin.hours import MOST_HOURS, MOST_LESSONS
 from admin.schemas import DeviceIn, HoursModel, ProfileChange, ProfileIn
 
 
@@ -15,12 +16,12 @@ from admin.schemas import DeviceIn, HoursModel, ProfileChange, ProfileIn
         (ProfileIn, {"label": "x", "band": "NL"}),
         (ProfileIn, {"label": "x", "band": "TH", "birthday": "2017-01-01"}),
         (ProfileChange, {"youtube": "sometimes"}),
-        (ProfileChange, {"hours": [{"days": "every", "starts": "21:00", "ends": "06:00", "effect": "rest"}] * 13}),
+        (ProfileChange, {"hours": [{"days": "every", "starts": "21:00", "ends": "06:00", "effect": "rest"}] * (MOST_HOURS + MOST_LESSONS + 1)}),
         (HoursModel, {"days": "every", "starts": "25:00", "ends": "06:00", "effect": "rest"}),
         (DeviceIn, {"profile": "../../x", "label": "x", "match": "192.168.1.1"}),
     ],
 )
 def test_models_refuse_what_is_unknown_or_too_much(model: type[ProfileIn], content: dict[str, object]) -> None:
-    """A birthday has no place here; neither has a thirteenth window."""
+    """A birthday has no place here; neither has one window more than a timetable needs."""
     with pytest.raises(ValidationError):
         model.model_validate(content)
