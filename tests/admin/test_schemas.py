@@ -8,6 +8,8 @@ from pydantic import ValidationError
 from admin.hours import MOST_HOURS, MOST_LESSONS
 from admin.schemas import DeviceIn, HoursModel, ProfileChange, ProfileIn
 
+WINDOW = {"days": "every", "starts": "21:00", "ends": "06:00", "effect": "rest"}
+
 
 @pytest.mark.parametrize(
     ("model", "content"),
@@ -16,7 +18,7 @@ from admin.schemas import DeviceIn, HoursModel, ProfileChange, ProfileIn
         (ProfileIn, {"label": "x", "band": "NL"}),
         (ProfileIn, {"label": "x", "band": "TH", "birthday": "2017-01-01"}),
         (ProfileChange, {"youtube": "sometimes"}),
-        (ProfileChange, {"hours": [{"days": "every", "starts": "21:00", "ends": "06:00", "effect": "rest"}] * (MOST_HOURS + MOST_LESSONS + 1)}),
+        (ProfileChange, {"hours": [WINDOW] * (MOST_HOURS + MOST_LESSONS + 1)}),
         (HoursModel, {"days": "every", "starts": "25:00", "ends": "06:00", "effect": "rest"}),
         (DeviceIn, {"profile": "../../x", "label": "x", "match": "192.168.1.1"}),
     ],

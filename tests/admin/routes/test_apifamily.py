@@ -22,7 +22,7 @@ async def test_dates_are_added_once_and_taken_away(api: httpx.AsyncClient) -> No
     assert wrong["fields"] == [{"field": "last", "code": "dates_backwards"}]
     assert (await api.delete(f"/dates/{made[0].json()['id']}")).status_code == 204
     assert (await api.delete(f"/dates/{made[0].json()['id']}")).status_code == 404
-    hours = [{"days": "mon", "starts": "07:00", "ends": "07:45", "effect": "study"}, {"days": "exam", "starts": "07:00", "ends": "11:00", "effect": "study"}]
+    hours = [{"days": days, "starts": "07:00", "ends": "11:00", "effect": "study"} for days in ("mon", "exam")]
     first = (await api.get("/profiles")).json()["items"][0]["id"]
     assert (await api.patch(f"/profiles/{first}", json={"hours": hours})).json()["hours"] == hours
 
