@@ -49,6 +49,8 @@ class Inbox:
     reviews: tuple[Waiting, ...]
     reports: tuple[Waiting, ...]
     expiring: tuple[RowMapping, ...]
+    #: Without an end and approved long ago: names change hands, so a person looks again.
+    endless: tuple[RowMapping, ...]
     #: Sent to platforms without an answer; state sites whose owner is to be told.
     platforms: tuple[Waiting, ...]
     owners: tuple[Waiting, ...]
@@ -158,11 +160,23 @@ async def read_inbox(connection: AsyncConnection, office: Office, now: datetime)
         .order_by(entries.c.valid_until)
         .limit(PAGE),
     )
+    yearly = timedelta(hours=deadlines.level("no_end_review", now.astimezone(deadlines.VIET_NAM).date(), levels).hours)
+    endless = await _all(
+        connection,
+        select(entries)
+        .where(
+            entries.c.tenant_id == office.tenant, _is(entries.c.state, tuple(IN_FORCE)), entries.c.no_end == 1,
+            entries.c.approved_at <= now - yearly,
+        )
+        .order_by(entries.c.approved_at)
+        .limit(PAGE),
+    )  # fmt: skip
     return Inbox(
         orders=tuple(sorted((Waiting(row, order_clock(row, now, levels), row["count"]) for row in waiting), key=lambda one: one.clock.due)),
         reviews=tuple(Waiting(row, countdown("review", row["received_at"], now, levels)) for row in open_reviews),
         reports=tuple(Waiting(row, countdown("report_acknowledge", row["received_at"], now, levels)) for row in open_reports),
         expiring=tuple(expiring),
+        endless=tuple(endless),
         platforms=tuple(
             Waiting(row, countdown("platform", row["forwarded_at"], now, levels)) for row in await platforms_waiting(connection, office)
         ),

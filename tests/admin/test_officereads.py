@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from sqlalchemy import update
+
 from admin.dependencies import Services
 from admin.office import open_office
 from admin.officereads import find_entries, known_keys, read_history, read_inbox, read_order
+from blocklists.takedown import tables
 from blocklists.takedown.model import Actor, Capacity
 from tests.admin.conftest import Clock
 from tests.admin.test_officeactions import PLAIN, register
@@ -59,3 +62,16 @@ async def test_an_entry_that_ends_soon_is_told_before(services: Services, now: d
     async with services.database.read() as connection:
         inbox = await read_inbox(connection, await open_office(connection, people.tenant), now + timedelta(minutes=1))
     assert [row["host"] for row in inbox.expiring] == ["bad.example"]
+
+
+async def test_an_entry_without_an_end_is_looked_at_again_after_a_year(services: Services, now: datetime) -> None:
+    """Names change hands: after its clock it stands in the inbox, and not a day before."""
+    people = await make_officers(services.database, now)
+    await approve(services, people, "bad.example", days=2)
+    async with services.database.write() as connection:
+        office = await open_office(connection, people.tenant)
+        own = tables.entries.c.tenant_id == office.tenant
+        await connection.execute(update(tables.entries).where(own).values(no_end=1, valid_until=None))
+        early = await read_inbox(connection, office, now + timedelta(days=364))
+        late = await read_inbox(connection, office, now + timedelta(days=366))
+    assert (len(early.endless), [row["host"] for row in late.endless]) == (0, ["bad.example"])
