@@ -82,6 +82,15 @@ def write_timetable(rows: Sequence[Hours], names: Mapping[Days, str]) -> str:
     return "\n".join(lines)
 
 
+def day_names(language: str) -> dict[Days, str]:
+    """How weekdays are written to a reader; every form written here is read in every language."""
+    return (
+        {day: f"T{place + 2}" if place < 6 else "CN" for place, day in enumerate(WEEKDAYS)}
+        if language == "vi"
+        else {day: day.value.title() for day in WEEKDAYS}
+    )
+
+
 def _read_line(line: str) -> tuple[list[Days], list[tuple[int, int]]]:
     first = re.search(r"\s\d", line)
     if first is None:

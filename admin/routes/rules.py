@@ -18,12 +18,12 @@ from admin.forms import Form, read_clock
 from admin.hours import MOST_HOURS, Hours, is_looser, list_hours, paint_week, set_hours
 from admin.locks import bases_of
 from admin.names import add_name, list_names, read_pattern, remove_name
-from admin.pages.weekgrid import draw_week, monday_of, short_day
+from admin.pages.weekgrid import draw_week, monday_of
 from admin.permissions import Permission
 from admin.profiles import Profile, list_profiles, load_profile, strictest_band
 from admin.routes.home import waiting_of
 from admin.switches import check_switch, is_loosening, is_open, list_switches, set_switch
-from admin.timetable import write_timetable
+from admin.timetable import day_names, write_timetable
 from admin.values import WEEKDAYS, Days, HoursEffect, NameEffect, SwitchKind, SwitchState
 from gateway.policy.model import Band
 
@@ -216,8 +216,7 @@ async def _hours_page(visit: Visit, profile: Profile, rows: list[Hours], stored:
     week = draw_week(paint_week([*whole, *lessons], shelf, monday_of(here.date())), visit.services.pages.words[visit.language], here)
     days = [one for one in Days if one not in WEEKDAYS]
     context = {"rows": rows, "week": week, "days": days, "effects": list(HoursEffect), "summers": shelf.summers, "own": own}
-    words = visit.services.pages.words[visit.language]
-    context["lessons"] = write_timetable(lessons, {day: short_day(place, words) for place, day in enumerate(WEEKDAYS)})
+    context["lessons"] = write_timetable(lessons, day_names(visit.language))
     today = here.date()
     context["holidays"] = [span for span in shelf.holidays if span[1] >= today][:3]
     context["coming"] = [span for span in shelf.exams if span[1] >= today]

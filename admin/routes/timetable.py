@@ -12,11 +12,11 @@ from admin.dates import list_dates, with_dates
 from admin.dependencies import Visit, need
 from admin.errors import FieldMistake, NotFound
 from admin.hours import MOST_LESSONS, is_looser, list_hours, paint_week, set_hours
-from admin.pages.weekgrid import draw_week, monday_of, short_day
+from admin.pages.weekgrid import draw_week, monday_of
 from admin.permissions import Permission
 from admin.profiles import Profile, load_profile
 from admin.routes.home import waiting_of
-from admin.timetable import read_timetable, rows_of, write_timetable
+from admin.timetable import day_names, read_timetable, rows_of, write_timetable
 from admin.values import WEEKDAYS, HoursEffect, ProfileKind
 
 router = APIRouter()
@@ -76,7 +76,7 @@ async def _page(
     here = visit.now.astimezone(ZoneInfo(visit.tenant.time_zone))
     context = {
         "profile": profile,
-        "typed": write_timetable(lessons, {day: short_day(place, words) for place, day in enumerate(WEEKDAYS)}) if typed is None else typed,
+        "typed": write_timetable(lessons, day_names(visit.language)) if typed is None else typed,
         "effect": lessons[0].effect if lessons else HoursEffect.REST,
         "week": draw_week(paint_week(rows, shelf, monday_of(here.date())), words, here),
         "faults": faults or [],

@@ -8,7 +8,7 @@ import pytest
 
 from admin.catalogue import read_shipped
 from admin.hours import Hours, paint_week, schedule_of
-from admin.timetable import read_timetable, rows_of, write_timetable
+from admin.timetable import day_names, read_timetable, rows_of, write_timetable
 from admin.values import WEEKDAYS, Days, HoursEffect
 from gateway.policy.reading import Reading
 from gateway.policy.schedule import parse_window
@@ -45,6 +45,15 @@ def test_lines_that_cannot_be_read_are_told(line: str) -> None:
     found = read_timetable(f"{line}\nT3 7:00-8:00")
     assert found.faults == [line]
     assert set(found.lessons) == {Days.TUE}
+
+
+@pytest.mark.parametrize("language", ["vi", "en", "hmn"])
+def test_what_is_written_is_read_again_in_every_language(language: str) -> None:
+    """Opening the page and saving it changes nothing, whatever the reader's language."""
+    rows = rows_of(read_timetable(TEXT), HoursEffect.REST, breaks_open=True)
+    again = read_timetable(write_timetable(rows, day_names(language)))
+    assert again.faults == []
+    assert rows_of(again, HoursEffect.REST, breaks_open=True) == rows
 
 
 def test_timetable_is_written_as_it_is_read() -> None:
