@@ -93,6 +93,8 @@ def _policy(gateway: GatewaySettings) -> Iterator[tuple[str, Any]]:
     for name in ("sites", "profiles", "clients"):
         yield name, [_masked(_without_empty(_plain(row))) for row in policy[name]]
     yield "default_profile", policy["default_profile"]
+    if "place" in policy:
+        yield "place", policy["place"]
 
 
 def _lists(lists: BlocklistSettings) -> dict[str, Any]:
@@ -148,6 +150,7 @@ def _rpz_out(out: RpzOutSettings) -> dict[str, Any]:
     return {
         "listen": str(out.listen),
         "zone": out.zone,
+        **_without_empty({"place": out.place}),
         "keys": [{"name": one.name, "algorithm": one.algorithm, "secret_file": str(one.secret_file)} for one in out.keys],
         "open_to": _plain(out.open_to),
         "secondaries": _plain(out.secondaries),

@@ -47,12 +47,14 @@ rules: &full
   overrides:
     - {id: o, kind: open, from: "2026-09-05T16:00:00+07:00", until: "2026-09-05T17:00:00+07:00",
        names: [a.example], categories: [game], services: [youtube]}
-sites: [{id: truong, class: school, bands: [TH, NL], time_zone: Asia/Tokyo, listen: [192.168.1.2], networks: [10.1.0.0/16], rules: *full}]
+sites: [{id: truong, class: school, bands: [TH, NL], time_zone: Asia/Tokyo, listen: [192.168.1.2], networks: [10.1.0.0/16], place: "12.03385",
+         rules: *full}]
 profiles:
   - {<<: *full, id: lop, band: TH, owner: school, site: truong, safe_search: false, youtube: "off", uncategorised: block, canaries: false,
      block: {mode: page, ttl: 3, page_address: [192.168.1.3]}, activity: aggregate}
 clients: [{id: may, profile: lop, group: g, site: truong, match: [10.1.0.9, "mac:02:00:00:00:00:01"]}]
 default_profile: lop
+place: "12"
 metrics: {listen: "127.0.0.1:9153"}
 limits: {tcp_connections: 2, tcp_per_client: 1, tcp_idle: 3s, tcp_query: 4s, tcp_in_flight: 5, tcp_write_bytes: 64KiB, misses: 6,
          misses_per_client: 2, clients: 300, answer_table_bytes: 2MiB}
@@ -73,6 +75,7 @@ block_page: {listen: "127.0.0.1:8081"}
 rpz_out:
   listen: "127.0.0.1:5399"
   zone: out.example
+  place: "12"
   keys: [{name: isp, algorithm: hmac-sha512, secret_file: secret}]
   open_to: [127.0.0.0/8]
   secondaries: [{address: 192.0.2.53, port: 54, key: isp}]
