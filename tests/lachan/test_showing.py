@@ -47,8 +47,8 @@ rules: &full
   overrides:
     - {id: o, kind: open, from: "2026-09-05T16:00:00+07:00", until: "2026-09-05T17:00:00+07:00",
        names: [a.example], categories: [game], services: [youtube]}
-sites: [{id: truong, class: school, bands: [TH, NL], time_zone: Asia/Tokyo, listen: [192.168.1.2], networks: [10.1.0.0/16], place: "12.03385",
-         rules: *full}]
+sites: [{id: truong, class: school, bands: [TH, NL], time_zone: Asia/Tokyo, listen: [192.168.1.2], networks: [10.1.0.0/16],
+         place: "12.03385", rules: *full}]
 profiles:
   - {<<: *full, id: lop, band: TH, owner: school, site: truong, safe_search: false, youtube: "off", uncategorised: block, canaries: false,
      block: {mode: page, ttl: 3, page_address: [192.168.1.3]}, activity: aggregate}
