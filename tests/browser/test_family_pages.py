@@ -166,7 +166,7 @@ PAGES = ("/", "/profiles/{bi}", "/profiles/{bi}/hours", "/profiles/{bi}/apps", "
          "/profiles/{bi}/settings", "/profiles/{bi}/history", "/profiles/{bi}/timetable", "/dates", "/choices", "/digest",
          "/account", "/account/factor", "/pin", "/adult", "/backup",
          "/profiles/new", "/devices", "/requests", "/more", "/journal", "/tokens", "/sign-in",
-         "/cards/way-in", "/cards/go-back", "/guide", "/guide/phu-huynh", "/new-pin")  # fmt: skip
+         "/cards/way-in", "/cards/go-back", "/guide", "/guide/phu-huynh", "/new-pin", "/transfer", "/place", "/list-office")  # fmt: skip
 CHILD_PAGES = ("/why", "/add", "/ask?host=scratch.mit.edu", "/answer", "/help", "/history", "/lesson/scam", "/lesson/grooming")
 
 

@@ -210,7 +210,7 @@ def test_from_a_letter_to_an_answer_and_back(running: tuple[Gateway, str], chrom
 def office_pages(desk: Desk) -> list[str]:
     """The paths of the pages that an officer reaches, one of each kind."""
     paths = ["/office", "/office/orders/new", "/office/entries", "/office/releases", "/office/more", "/account", "/account/factor"]
-    paths += [f"/office/{room}" for room in ("agencies", "finding", "clocks", "cases", "figures")]
+    paths += [f"/office/{room}" for room in ("agencies", "finding", "clocks", "cases", "figures", "signing", "gateways")]
     listing = "/office/releases"
     for kind in ("/office/releases/", "/office/entries/", "/office/orders/"):
         desk.open(listing if kind != "/office/entries/" else "/office/entries")
