@@ -109,6 +109,27 @@ def test_start_without_the_office_answers_from_the_last_good_release(office: Pub
             assert (follow["serial"], follow["code"]) == (1, "unreachable")
 
 
+def test_wrong_clock_at_boot_never_stops_answers(office: Publisher, tmp_path: Path) -> None:
+    """Forty years ahead every release looks expired: the last good one answers, other names resolve, and status and metric say its age."""
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    test_clock = {"LACHAN_TEST_CLOCK": str(clock), "LACHAN_TEST_CLOCK_AS_ROOT": "1"}
+    with RunningUpstream(RECORDS) as upstream, serve(office.folder) as url:
+        gateway = Gateway(tmp_path, SETTINGS, environment=test_clock, upstream=upstream.port, url=url)
+        with gateway:
+            assert is_blocked(gateway, "bad.example")
+            good_at = gateway.status()["follow"]["good_at"]
+        office.publish(2)
+        clock.write_text("2066-01-01T12:00")
+        with gateway:
+            assert is_blocked(gateway, "bad.example")
+            assert gateway.addresses("worse.example") == ["192.0.2.2"]
+            follow = gateway.status()["follow"]
+            assert (follow["serial"], follow["code"], follow["good_at"]) == (1, "refused", good_at)
+            assert follow["age"] > 30 * 365 * 86_400
+            assert gateway.metric("lachan_release_checked_timestamp_seconds") == good_at
+
+
 def configured(folder: Path, url: str) -> Path:
     """A configuration that follows, without a running gateway."""
     path = folder / "lachan.yaml"
