@@ -17,7 +17,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import MACHINE, Act, Action, record
-from admin.errors import AdminError, NotFound
+from admin.errors import NotFound
 from admin.officetables import gateways
 from admin.sessions import hash_secret
 from blocklists import receipts
@@ -32,16 +32,6 @@ SKEW = timedelta(minutes=5)
 SILENT_AFTER = timedelta(hours=3)
 LAGS_AFTER = timedelta(minutes=15)
 """Gateways ask every five minutes: one that does not have the newest version after three of them lags."""
-
-
-class ReceiptRefused(AdminError):
-    """A receipt that is not believed; `code` says why."""
-
-    status = 409
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
