@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import re
 import subprocess
@@ -19,7 +18,7 @@ from admin.dependencies import Services
 from admin.permissions import Scope
 from admin.sessions import create_token
 from gateway.settings import Endpoint
-from tests.admin.test_process import listener, run, wait_for
+from tests.admin.test_process import listener, start, wait_for
 from tests.support.family import Family
 
 ADMIN = Path(__file__).parents[2] / "admin"
@@ -36,14 +35,13 @@ async def running(services: Services, family: Family, tmp_path: Path) -> Iterato
     await services.database.close()
     pages = listener()
     own = replace(services.settings, listen=Endpoint("127.0.0.1", pages.getsockname()[1]))
-    child = multiprocessing.get_context("fork").Process(target=run, args=(own, [pages], tmp_path / "output"))
-    child.start()
+    child = start(own, [pages], tmp_path / "output")
     pages.close()
     address = f"http://{own.listen}"
     wait_for(f"{address}/sign-in")
     yield address, key
     child.terminate()
-    child.join(15)
+    child.wait(15)
 
 
 async def test_client_of_the_readme_runs(running: tuple[str, str], tmp_path: Path) -> None:
