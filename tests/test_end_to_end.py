@@ -58,6 +58,7 @@ clients:
   - {id: may-me, profile: nguoi-lon, match: [127.0.0.2]}
 default_profile: be-9-tuoi
 """
+AFTERNOON = "2026-11-25T16:00:00+07:00"
 ORDERS = """
 - number: 12/QĐ-STTTT
   issuer: Sở Thông tin và Truyền thông
@@ -89,7 +90,10 @@ def gateway(upstream: RunningUpstream, tmp_path_factory: pytest.TempPathFactory)
     """One gateway for the tests that change nothing."""
     folder = tmp_path_factory.mktemp("gateway")
     prepare(folder)
-    with Gateway(folder, SETTINGS, upstream=upstream.port) as running:
+    clock = folder / "clock"
+    clock.write_text(AFTERNOON, encoding="ascii")  # the child's bedtime must not depend on when the tests run
+    environment = {"LACHAN_TEST_CLOCK": str(clock), "LACHAN_TEST_CLOCK_AS_ROOT": "1"}
+    with Gateway(folder, SETTINGS, upstream=upstream.port, environment=environment) as running:
         yield running
 
 
