@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from dataclasses import dataclass, replace
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -122,10 +122,49 @@ async def retire_device(connection: AsyncConnection, act: Act, device: Device) -
     await mark_changed(connection, act)
 
 
+def group_seen(seen: Sequence[SeenDevice]) -> list[SeenDevice]:
+    """One entry for each device, in the order given: by its MAC, for a phone has several addresses over IPv6 and changes them. Where no
+    MAC is known (the device is behind a router), the addresses of one IPv6 network of 64 bits are one entry; but a network in which MACs
+    are seen is this very link, with many devices in it: there each address stands for itself.
+    """
+    links = {_network(one.address) for one in seen if one.mac}
+    found: dict[str, SeenDevice] = {}
+    for one in seen:
+        network = "" if one.mac else _network(one.address)
+        network = "" if network in links else network
+        key = (one.mac or network or one.address).lower()
+        first = found.get(key)
+        if first is None:
+            found[key] = replace(one, network=network)
+            continue
+        addresses = list(dict.fromkeys((first.address, *first.others, one.address)))
+        addresses.sort(key=lambda address: ":" in address)  # the one that people know comes first
+        found[key] = replace(
+            first,
+            address=addresses[0],
+            others=tuple(addresses[1:]),
+            first_seen=min(first.first_seen, one.first_seen),
+            last_seen=max(first.last_seen, one.last_seen),
+            name=first.name or one.name,
+        )
+    return list(found.values())
+
+
+def _network(address: str) -> str:
+    """The IPv6 network of an address in which its device makes up further ones; empty for addresses that mean one link or machine."""
+    found = ip_address(address.partition("%")[0])
+    if not isinstance(found, IPv6Address) or found.is_link_local or found.is_loopback or found.ipv4_mapped is not None:
+        return ""
+    return str(IPv6Network((found, 64), strict=False))
+
+
 def matches_of(seen: SeenDevice) -> tuple[Match, ...]:
-    """How a seen device is kept: by its MAC where the gateway knows it (it follows the device), else by its address."""
+    """How a seen device is kept: by its MAC where the gateway knows it (it follows the device), else by its IPv6 network if it stands for
+    one, else by its address."""
     if seen.mac:
         return (Match(DeviceMatch.MAC, seen.mac.lower()),)
+    if seen.network:
+        return (Match(DeviceMatch.NETWORK, seen.network),)
     return (Match(DeviceMatch.ADDRESS, seen.address),)
 
 

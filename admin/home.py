@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.catalogue import Shelf
 from admin.dates import with_dates
-from admin.devices import Device
+from admin.devices import Device, group_seen
 from admin.link import SeenDevice
 from admin.moment import Moment, moment_of
 from admin.policyfile import TenantRows, read_rows
@@ -76,11 +76,13 @@ def make_card(
 
 
 def unnamed_devices(rows: TenantRows, seen: Sequence[SeenDevice]) -> tuple[SeenDevice, ...]:
-    """Devices that asked at this tenant's place and that nobody has named, last seen first."""
+    """Devices that asked at this tenant's place and that nobody has named, last seen first; one entry for each, whatever its addresses."""
     known = {device.id for device in rows.devices}
     values = {match.value for device in rows.devices for match in device.matches}
     return tuple(
         one
-        for one in seen
-        if one.tenant == rows.tenant and one.client not in known and one.address not in values and (one.mac or "") not in values
+        for one in group_seen(seen)
+        if one.tenant == rows.tenant
+        and one.client not in known
+        and not values.intersection((one.address, *one.others, (one.mac or "").lower(), one.network))
     )

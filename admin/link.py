@@ -7,7 +7,7 @@ are applied later (`admin.apply`). Nothing here is kept: devices, recent blocks 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,12 @@ class SeenDevice:
     last_seen: datetime
     name: str = ""
     """What it calls itself, for the person who names it: shown, never stored."""
+    is_behind: bool = False
+    """Whether a forwarder at this address told of it: one of several devices there."""
+    others: tuple[str, ...] = ()
+    """Further addresses of the same device."""
+    network: str = ""
+    """The IPv6 network it stands for, where nothing but that is known to stay the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +97,14 @@ class GatewayLink:
     async def devices(self) -> list[SeenDevice]:
         """Every address that asked lately, last seen first."""
         reply = await self._ask({"do": "devices"})
-        return [_device(row) for row in reply.get("devices", [])]
+        return [device_from(row) for row in reply.get("devices", [])]
 
     async def find_device(self, address: str) -> SeenDevice | None:
-        """What the gateway knows about one address."""
-        return next((device for device in await self.devices() if device.address == address), None)
+        """What the gateway knows about the device at one address, also where it asked by another of its addresses."""
+        reply = await self._ask({"do": "devices", "address": address})
+        rows = [device_from(row) for row in reply.get("devices", [])]
+        rows.sort(key=lambda row: row.address != address)  # this very address first, then the one seen last
+        return replace(rows[0], address=address) if rows else None
 
     async def recent_blocks(self, address: str) -> list[RecentBlock]:
         """The blocks of one address in the last ten minutes, newest first."""
@@ -132,7 +141,8 @@ class GatewayLink:
             raise
 
 
-def _device(row: Mapping[str, Any]) -> SeenDevice:
+def device_from(row: Mapping[str, Any]) -> SeenDevice:  # Any: a row of the gateway
+    """A row of the gateway's `devices`."""
     return SeenDevice(
         address=str(row["address"]),
         mac=row.get("mac"),
@@ -142,6 +152,7 @@ def _device(row: Mapping[str, Any]) -> SeenDevice:
         first_seen=_moment(row["first_seen"]),
         last_seen=_moment(row["last_seen"]),
         name=str(row.get("name") or ""),
+        is_behind=bool(row.get("behind")),
     )
 
 

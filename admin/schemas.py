@@ -183,9 +183,12 @@ class DeviceOut(BaseModel):
 
 
 class NewDeviceOut(BaseModel):
-    """A device that asks and that nobody has named; it has the strictest rules."""
+    """A device that asks and that nobody has named; it has the strictest rules. `network` is how to name one that changes its IPv6 address
+    behind a router."""
 
     address: str
+    addresses: list[str]
+    network: str | None
     mac: str | None
     first_seen: datetime
     last_seen: datetime

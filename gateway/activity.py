@@ -54,8 +54,10 @@ class Judged(Protocol):
 
 @dataclass(slots=True)
 class Device:
-    """One address that asked. Times are wall time, unix seconds."""
+    """One address that asked, or one device that the forwarder at this address tells of. Times are wall time, unix seconds."""
 
+    address: bytes
+    is_behind: bool
     mac: str | None
     client: str | None
     tenant: str | None
@@ -78,18 +80,22 @@ class Activity:
         self._names: dict[tuple[int, str, str, str], int] = {}
         self.dropped = 0
 
-    def seen(self, address: bytes, policy: Judged, now: float, *, client: str | None = None, mac: str | None = None) -> None:
-        """An address asked. Called when its record is made or touched, not for every query."""
-        device = self._devices.get(address)
+    def seen(
+        self, address: bytes, policy: Judged, now: float, *, client: str | None = None, mac: str | None = None, is_behind: bool = False
+    ) -> None:
+        """An address asked. Called when its record is made or touched, not for every query. `is_behind`: a forwarder told of `mac`."""
+        key = address + mac.encode("ascii") if is_behind and mac is not None else address
+        device = self._devices.get(key)
         if device is None:
             if len(self._devices) >= MOST_DEVICES:
                 self._devices.popitem(last=False)
-            self._devices[address] = Device(mac, client, policy.tenant, policy.profile_id, policy.site_class, now, now)
+            told = (policy.tenant, policy.profile_id, policy.site_class)
+            self._devices[key] = Device(address, is_behind, mac, client, *told, now, now)
         else:
             device.mac, device.client, device.tenant, device.profile = mac, client, policy.tenant, policy.profile_id
             device.site_class, device.last_seen = policy.site_class, now
-            self._devices.move_to_end(address)
-        self._new.add(address)
+            self._devices.move_to_end(key)
+        self._new.add(key)
 
     def judged(self, policy: Judged, outcome: Outcome, category: str, now: float, count: int = 1, *, site: str = "") -> None:
         """Count answers of one kind under this policy. `category` is the deciding one, empty when there is none."""
@@ -142,9 +148,13 @@ class Activity:
         row = self._probes.get(nonce)
         return row if row is not None and now - float(str(row["at"])) <= PROBE_SECONDS else None
 
-    def devices(self) -> list[tuple[bytes, Device]]:
-        """Every address remembered, least recently seen first."""
-        return list(self._devices.items())
+    def devices(self) -> list[Device]:
+        """Every device remembered, least recently seen first."""
+        return list(self._devices.values())
+
+    def addresses_of(self, mac: str) -> set[bytes]:
+        """Every address by which the device with this hardware address asked: a phone has several over IPv6, and one over IPv4."""
+        return {device.address for device in self._devices.values() if device.mac == mac and not device.is_behind}
 
     def recent_blocks(self, address: bytes, now: float) -> list[JsonRow]:
         """The blocks of one address in the last ten minutes, newest first."""
@@ -165,10 +175,10 @@ class Activity:
     def harvest(self) -> JsonRow:
         """Counts and device marks since the last harvest, ready for JSON. Addresses leave as keyed digests of 8 bytes."""
         marks: dict[str, list[str]] = {}
-        for address in self._new:
-            device = self._devices.get(address)
+        for key in self._new:
+            device = self._devices.get(key)
             if device is not None:
-                marks.setdefault(device.site_class, []).append(self._mark(address))
+                marks.setdefault(device.site_class, []).append(self._mark(key))
         row: JsonRow = {
             "marks": marks,
             "counts": [[*key, count] for key, count in sorted(self._counts.items())],

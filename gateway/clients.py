@@ -72,13 +72,15 @@ class Record(Budget):
     far.
     """
 
-    __slots__ = ("account", "address", "bucket", "counted", "idle_since", "mac", "match", "policy", "token", "view", "waiting")
+    __slots__ = ("account", "address", "bucket", "counted", "idle_since", "is_behind", "mac", "match", "policy", "token", "view", "waiting")
 
     def __init__(self, address: bytes, token: str | None, mac: str | None) -> None:
         super().__init__()
         self.address = address
         self.token = token
         self.mac = mac
+        self.is_behind = False
+        """Whether a forwarder at this address told of the hardware address: one of several devices behind it."""
         self.bucket: Budget | None = None
         """The shared budget of a source that found no place."""
         self.counted = 0
@@ -173,6 +175,7 @@ class Clients:
             mac = self._neighbours.mac_of(address, now)
             is_neighbour = True
         record = Record(address, token, mac)
+        record.is_behind = mac is not None and not is_neighbour
         self._resolve(scope, record, origin.local or scope.local, wall)
         if self._count >= self._limit:
             record.bucket = self._bucket(address, now)

@@ -480,7 +480,8 @@ class Pipeline:
 
     def _notice(self, record: Record) -> None:
         """A source was met for the first time, or was used since the sweep last saw it."""
-        self._activity.seen(record.address, record.policy, self.wall, client=record.match.client_id, mac=record.mac)
+        client, mac, is_behind = record.match.client_id, record.mac, record.is_behind
+        self._activity.seen(record.address, record.policy, self.wall, client=client, mac=mac, is_behind=is_behind)
 
     def _work(self) -> None:
         """One slice of what has to be done between queries."""

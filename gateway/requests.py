@@ -54,15 +54,12 @@ def control_requests(standing: Standing, generations: Generations, crew: Crew, h
             raise ControlError("bad_request", "tenant is the id of a tenant", "tenant")
         return {"files": await generations.forget(tenant)}
 
-    async def devices(_: Fields) -> Fields:
-        return {"devices": merge_devices(reply.get("devices", ()) for reply in await crew.ask("devices", 10.0))}
+    async def devices(fields: Fields) -> Fields:
+        address = _address(fields) if "address" in fields else None
+        return {"devices": merge_devices(reply.get("devices", ()) for reply in await crew.ask("devices", 10.0, address=address))}
 
     async def recent_blocks(fields: Fields) -> Fields:
-        try:
-            address = ip_address(str(fields.get("address")))
-        except ValueError:
-            raise ControlError("bad_request", "address is an IPv4 or IPv6 address", "address") from None
-        replies = await crew.ask("recent_blocks", 5.0, address=str(address))
+        replies = await crew.ask("recent_blocks", 5.0, address=_address(fields))
         rows = [row for reply in replies for row in reply.get("blocks", ())]
         return {"blocks": sorted(rows, key=lambda row: float(row["at"]), reverse=True)[:64]}
 
@@ -95,17 +92,27 @@ def control_requests(standing: Standing, generations: Generations, crew: Crew, h
 
 
 def merge_devices(reports: Iterable[Iterable[Fields]]) -> list[Fields]:
-    """One row per address over all workers: identity as of the last query, first and last sight over all; last seen first."""
-    merged: dict[str, Fields] = {}
+    """One row per address over all workers, and one for each device that a forwarder at an address tells of: identity as of the last query,
+    first and last sight over all; last seen first.
+    """
+    merged: dict[tuple[str, str], Fields] = {}
     for report in reports:
         for row in report:
-            before = merged.get(row["address"])
+            key = (row["address"], row["mac"] if row.get("behind") else "")
+            before = merged.get(key)
             if before is None:
-                merged[row["address"]] = row
+                merged[key] = row
                 continue
             newer = row if row["last_seen"] >= before["last_seen"] else before
-            merged[row["address"]] = {**newer, "first_seen": min(row["first_seen"], before["first_seen"])}
+            merged[key] = {**newer, "first_seen": min(row["first_seen"], before["first_seen"])}
     return sorted(merged.values(), key=lambda row: float(row["last_seen"]), reverse=True)
+
+
+def _address(fields: Fields) -> str:
+    try:
+        return str(ip_address(str(fields.get("address"))))
+    except ValueError:
+        raise ControlError("bad_request", "address is an IPv4 or IPv6 address", "address") from None
 
 
 def _key(name: object) -> str:

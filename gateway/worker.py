@@ -91,6 +91,7 @@ class Gateway:
         self._resolution = self._know(self._settings)
         self._neighbours = NeighbourTable(self._forget_client)
         self._leases = LeaseTable(self._settings.lease_files, self._forget_client, start.clock.now)
+        self._hardware = Hardware(self._neighbours.mac_of, self._leases.mac_of)
         around = Surroundings(
             counters=counters,
             activity=activity,
@@ -99,7 +100,7 @@ class Gateway:
             follow=follow,
             cookies=CookieJar((start.secret[16:32],)),
             loop=self._loop,
-            neighbours=Hardware(self._neighbours.mac_of, self._leases.mac_of),
+            neighbours=self._hardware,
         )
         self._pipeline = Pipeline(self._settings, snapshot, self._resolution, around)
 
@@ -168,6 +169,10 @@ class Gateway:
     def host_name(self, address: bytes) -> str:
         """What the device at a packed address calls itself in its lease; empty when nothing says."""
         return self._leases.name_of(address, self._loop.time())
+
+    def mac_of(self, address: bytes) -> str | None:
+        """The hardware address behind a packed address now, None when nobody knows."""
+        return self._hardware.mac_of(address, self._loop.time())
 
     def report(self) -> Fields:
         """Health of the upstreams, for the status document; times in milliseconds."""

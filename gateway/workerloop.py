@@ -65,6 +65,9 @@ class DataPlane(Protocol):
     def host_name(self, address: bytes) -> str:
         """What the device at a packed address calls itself, empty when nobody knows."""
 
+    def mac_of(self, address: bytes) -> str | None:
+        """The hardware address behind a packed address now, None when nobody knows."""
+
     def report(self) -> Fields:
         """Health of upstreams and the like, for the status document."""
 
@@ -195,25 +198,38 @@ class WorkerLoop:
         key = fields.get("key")
         return {"entries": self._plane.flush(None if key is None else str(key))}
 
-    async def _devices(self, _: Fields) -> Fields:
+    async def _devices(self, fields: Fields) -> Fields:
+        """Everybody, or what is known of the device at one address, also under its other addresses."""
+        devices = self._activity.devices()[-MOST_DEVICES_TOLD:]
+        if fields.get("address"):
+            ours = self._addresses_of(str(fields["address"]))
+            devices = [device for device in devices if device.address in ours and not device.is_behind]
         rows = [
             {
-                "address": str(ip_address(address)),
-                "mac": device.mac,
-                "name": "" if device.client else self._plane.host_name(address),
+                "address": str(ip_address(device.address)),
+                "behind": device.is_behind,
+                "mac": device.mac or self._plane.mac_of(device.address),
+                "name": "" if device.client else self._plane.host_name(device.address),
                 "client": device.client,
                 "tenant": device.tenant,
                 "profile": device.profile,
                 "first_seen": device.first_seen,
                 "last_seen": device.last_seen,
             }
-            for address, device in self._activity.devices()[-MOST_DEVICES_TOLD:]
+            for device in devices
         ]
         return {"devices": rows}
 
+    def _addresses_of(self, text: str) -> set[bytes]:
+        """This address and the others of the same device, where the link tells its hardware address."""
+        address = ip_address(text).packed
+        mac = self._plane.mac_of(address)
+        return {address} if mac is None else {address, *self._activity.addresses_of(mac)}
+
     async def _recent_blocks(self, fields: Fields) -> Fields:
-        address = ip_address(str(fields["address"])).packed
-        return {"blocks": self._activity.recent_blocks(address, self._start.clock.now())}
+        now = self._start.clock.now()
+        rows = [row for address in self._addresses_of(str(fields["address"])) for row in self._activity.recent_blocks(address, now)]
+        return {"blocks": sorted(rows, key=lambda row: float(str(row["at"])), reverse=True)}
 
     async def _probe(self, fields: Fields) -> Fields:
         return {"probe": self._activity.probe(str(fields["nonce"]), self._start.clock.now())}

@@ -36,7 +36,7 @@ async def list_all(who: Reader, limit: Limit = 50, after: After = None) -> Devic
     fresh = unnamed_devices(rows, seen) if after is None else ()
     return DevicePage(
         items=[_out(device, seen) for device in page],
-        new=[NewDeviceOut(address=one.address, mac=one.mac, first_seen=one.first_seen, last_seen=one.last_seen) for one in fresh],
+        new=[_new_out(one) for one in fresh],
         next=following,
     )
 
@@ -143,6 +143,17 @@ def _out(device: Device, seen: list[SeenDevice] | tuple[()]) -> DeviceOut:
         label=device.label,
         matches=[match.text() for match in device.matches],
         last_seen=max(times, default=None),
+    )
+
+
+def _new_out(one: SeenDevice) -> NewDeviceOut:
+    return NewDeviceOut(
+        address=one.address,
+        addresses=[one.address, *one.others],
+        network=one.network or None,
+        mac=one.mac,
+        first_seen=one.first_seen,
+        last_seen=one.last_seen,
     )
 
 

@@ -11,6 +11,7 @@ from admin.apply import read_enforcement
 from admin.dependencies import Visit, need
 from admin.devices import (
     assign_device,
+    group_seen,
     has_private_mac,
     is_looser_owner,
     load_device,
@@ -52,7 +53,7 @@ async def assign(visit: Writer) -> Response:
         if match is None:
             raise InvalidInput(FieldMistake("address", "device_form"))
         seen, _ = await look_around(visit)
-        known = next((one for one in seen if one.address == match.value), None)
+        known = next((one for one in group_seen(seen) if match.value in (one.address, *one.others)), None)
         matches = matches_of(known) if known is not None and visit.form.has("seen") else (match,)
         async with visit.services.database.read() as connection:
             profile = await load_profile(connection, visit.tenant_id, owner)
@@ -115,7 +116,7 @@ async def _page(visit: Visit, stored: bool, mistakes: tuple[FieldMistake, ...] =
         "last": last,
         "away": away,
         "hosted": hosted,
-        "only_one": not hosted and len(seen) == 1 and len(rows.devices) > 1,
+        "only_one": not hosted and len(group_seen(seen)) == 1 and len(rows.devices) > 1,
         "gateway_addresses": gateway_addresses(visit.services, visit.request),
         "enforcement": enforcement,
         "stored": stored,

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from admin.dependencies import Services, address_of, language_of, open_page, services_of
-from admin.devices import read_match
+from admin.devices import group_seen, read_match
 from admin.edge.cookies import BROWSER, BROWSER_SECONDS, SESSION, SETUP, drop_cookie, give_cookie, read_cookie
 from admin.errors import AdminError, FieldMistake, InvalidInput
 from admin.forms import Form, read_form
@@ -296,14 +296,15 @@ async def _devices(request: Request, services: Services, answers: Answers) -> Ma
         away = False
     except (GatewayAway, AdminError):
         seen, away = [], True
-    own = next((device for device in seen if device.address == here), None)
-    others = [device for device in seen if device.address != here][: MOST_DEVICES - 1]
+    grouped = group_seen(seen)
+    own = next((device for device in grouped if here in (device.address, *device.others)), None)
+    others = [device for device in grouped if device is not own][: MOST_DEVICES - 1]
     chosen = dict(zip(answers.addresses, answers.owners, strict=False))
     now = services.now()
     rows: list[tuple[str, str, SeenDevice | None, str]] = []
     for device in [own, *others]:
-        value = (device.mac or device.address) if device else here
-        address = device.address if device else here
+        address = here if device is own or device is None else device.address
+        value = (device.mac if device else None) or (device.network if device and device is not own else "") or address
         rows.append((value, address, device, chosen.get(value, ADULT if address == here else LATER)))
     return {
         "rows": rows,

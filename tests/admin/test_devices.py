@@ -12,6 +12,7 @@ from admin.dependencies import Services
 from admin.devices import (
     Match,
     assign_device,
+    group_seen,
     has_private_mac,
     is_looser_owner,
     list_devices,
@@ -87,6 +88,43 @@ def test_matches_of_prefers_what_stays_with_the_device() -> None:
     seen = SeenDevice("192.168.1.9", "3C:22:FB:00:00:31", None, None, "", now, now)
     assert matches_of(seen)[0].text() == "mac:3c:22:fb:00:00:31"
     assert matches_of(replace(seen, mac=None))[0].text() == "192.168.1.9"
+
+
+def seen_at(address: str, mac: str | None = None, minute: int = 0) -> SeenDevice:
+    """Something that asked at a minute of one hour."""
+    moment = datetime(2026, 10, 12, 8, minute, tzinfo=UTC)
+    return SeenDevice(address, mac, None, None, "", moment, moment)
+
+
+def test_phone_with_several_addresses_is_one_device() -> None:
+    """By its MAC on this link, the IPv4 address first, as people know it; by the IPv6 network where a router hides the MAC. A network in
+    which MACs are seen is this link: what has none there yet stands for itself, and so do addresses that mean one link or machine."""
+    mac = "3c:22:fb:00:00:31"
+    seen = [
+        seen_at("2001:db8:1::a", mac, 9),
+        seen_at("fe80::1", mac, 3),
+        seen_at("192.168.1.9", mac, 5),
+        seen_at("2001:db8:1::b", None, 4),
+        seen_at("2001:db8:2::a", None, 4),
+        seen_at("2001:db8:2::b", None, 2),
+        seen_at("fe80::2"),
+        seen_at("::1"),
+        seen_at("10.0.0.1"),
+        seen_at("10.0.0.2"),
+    ]
+    grouped = [(one.address, one.others, one.network) for one in group_seen(seen)]
+    assert grouped == [
+        ("192.168.1.9", ("2001:db8:1::a", "fe80::1"), ""),
+        ("2001:db8:1::b", (), ""),
+        ("2001:db8:2::a", ("2001:db8:2::b",), "2001:db8:2::/64"),
+        ("fe80::2", (), ""),
+        ("::1", (), ""),
+        ("10.0.0.1", (), ""),
+        ("10.0.0.2", (), ""),
+    ]
+    phone, _, routed, *_ = group_seen(seen)
+    assert (phone.first_seen.minute, phone.last_seen.minute) == (3, 9)
+    assert [matches_of(one)[0].text() for one in (phone, routed)] == [f"mac:{mac}", "2001:db8:2::/64"]
 
 
 @pytest.mark.parametrize(("mac", "private"), [("da:22:fb:00:00:32", True), ("3c:22:fb:00:00:31", False), (None, False), ("", False)])

@@ -29,8 +29,8 @@ def test_devices_remember_first_and_last_sight() -> None:
     memory = Activity(b"k")
     memory.seen(ADDRESS, Policy(), 100.0)
     memory.seen(ADDRESS, Policy(profile_id="be-ti"), 160.0, client="tablet", mac="02:00:00:00:00:01")
-    [(address, device)] = memory.devices()
-    assert (address, device.first_seen, device.last_seen) == (ADDRESS, 100.0, 160.0)
+    [device] = memory.devices()
+    assert (device.address, device.first_seen, device.last_seen) == (ADDRESS, 100.0, 160.0)
     assert (device.profile, device.client, device.mac) == ("be-ti", "tablet", "02:00:00:00:00:01")
 
 
@@ -111,7 +111,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         memory.seen(bytes([10, 0, 0, number]), Policy(), float(number))
         memory.judged(Policy(), "blocked", f"c{number}", 0.0)
         memory.probed(f"n{number}", "", "", None, "udp", 1, 0.0)
-    assert [address[3] for address, _ in memory.devices()] == [2, 3, 4]
+    assert [device.address[3] for device in memory.devices()] == [2, 3, 4]
     assert memory.probe("n2", 0.0) is None
     assert memory.harvest()["dropped"] == 3
 

@@ -404,7 +404,7 @@ async def test_devices_are_seen_with_who_they_are(tmp_path: Path) -> None:
     async with OneWorker(tmp_path, **two_people()) as worker:
         await worker.ask("localhost", source="127.0.0.2")
         await worker.ask("localhost", source="127.0.0.3", transport="tcp")
-        seen = {device.client: device.profile for _, device in worker.activity.devices()}
+        seen = {device.client: device.profile for device in worker.activity.devices()}
         assert seen == {"kid": "child", "mum": "adult"}
 
 

@@ -91,7 +91,8 @@ class ScriptedGateway:
 
     async def _devices(self, fields: Fields) -> Fields:
         self.asked.append(fields)
-        return {"devices": self.devices}
+        wanted = fields.get("address")
+        return {"devices": [row for row in self.devices if wanted in (None, row["address"])]}
 
     async def _blocks(self, fields: Fields) -> Fields:
         self.asked.append(fields)

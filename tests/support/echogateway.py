@@ -107,6 +107,10 @@ class EchoPlane:
             os.kill(os.getpid(), signal.SIGKILL)
         return snapshot, settings
 
+    def mac_of(self, address: bytes) -> str | None:
+        """Nobody knows."""
+        return None
+
     def host_name(self, address: bytes) -> str:
         return ""
 

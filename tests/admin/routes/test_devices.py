@@ -94,3 +94,25 @@ async def test_phone_with_a_made_up_mac_is_told(
     await visitor.sign_in("me", PASSWORD)
     await visitor.get("/devices")
     assert "địa chỉ Wi-Fi riêng tư" in visitor.text
+
+
+async def test_phone_with_many_ipv6_addresses_is_one_card(
+    visitor: Visitor, services: Services, family: Family, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """Two temporary addresses and one of IPv4 are one new device, named once; behind a router the network stands for it, and the page says
+    what that means."""
+    for address in ("192.168.1.79", "2001:db8:1::aaaa", "2001:db8:1::bbbb"):
+        gateway.see(address, now, mac="3c:22:fb:00:00:79", tenant=family.tenant)
+    for address in ("2001:db8:9::aaaa", "2001:db8:9::bbbb"):
+        gateway.see(address, now, tenant=family.tenant)
+    await visitor.sign_in("me", PASSWORD, kept=True)
+    await visitor.get("/devices")
+    new = [form for form in visitor.forms if ("seen", "1") in form.fields]
+    assert [dict(form.fields)["address"] for form in new] == ["192.168.1.79", "2001:db8:9::aaaa"]
+    assert "thêm 2 địa chỉ của cùng máy này" in visitor.text
+    assert "đứng sau một bộ định tuyến" in visitor.text
+    for number, label in enumerate(("Máy bảng", "Máy xa")):
+        await visitor.post("/devices", dict(new[number].fields) | {"owner": family.bi.id, "label": label})
+        await visitor.get("/devices")
+    assert "Mới: giao cho ai?" not in visitor.text
+    assert "3c:22:fb:00:00:79" in visitor.text and "2001:db8:9::/64" in visitor.text
