@@ -6,7 +6,7 @@ are applied later (`admin.apply`). Nothing here is kept: devices, recent blocks 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,6 +71,15 @@ class Probe:
     generation: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """At least how often the registered name above a name was asked for since when; `at_least` is None while that is not known."""
+
+    registered: str
+    at_least: int | None = None
+    since: datetime | None = None
+
+
 class GatewayLink:
     """Asks the gateway that runs with a state directory."""
 
@@ -132,6 +141,11 @@ class GatewayLink:
             int(reply.get("generation") or 0),
         )
 
+    async def asked(self, names: Sequence[str]) -> dict[str, Asked]:
+        """At least how often each of these names was asked for, by five clients or more."""
+        reply = await self._ask({"do": "asked", "names": list(names)})
+        return {name: _asked(row) for name, row in reply["names"].items()}
+
     async def _ask(self, request: Mapping[str, object], seconds: float = QUICK) -> Mapping[str, Any]:
         try:
             return await ask(self.state_dir, request, seconds)
@@ -154,6 +168,13 @@ def device_from(row: Mapping[str, Any]) -> SeenDevice:  # Any: a row of the gate
         name=str(row.get("name") or ""),
         is_behind=bool(row.get("behind")),
     )
+
+
+def _asked(row: Mapping[str, Any]) -> Asked:
+    told = row["asked"]
+    if told is None:
+        return Asked(str(row["registered"]))
+    return Asked(str(row["registered"]), int(told["at_least"]), _moment(told["since"]))
 
 
 def _moment(seconds: float) -> datetime:

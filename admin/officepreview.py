@@ -1,7 +1,7 @@
 """The blast radius of an order before it is approved: what it touches that people use, and what looks like something else.
 
-Read from the catalogue and from the index in force. How often a name is asked is not counted yet, so the page says "not known", never
-"no effect".
+Read from the catalogue and from the index in force. How often a name is asked comes from this machine's gateway, which tells it of five
+clients or more; where it tells nothing the page says "not known", never "no effect".
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ from typing import Any
 
 from sqlalchemy.engine import RowMapping
 
+from admin.link import Asked, GatewayAway, GatewayLink
 from blocklists.normalize import key_of_name
 from blocklists.takedown.assertions import AssertionCheck, Broken, candidate
 from blocklists.takedown.candidates import one_apart
 from blocklists.takedown.model import Match
 from blocklists.takedown.workflow import TransitionRefused
-from gateway.errors import GenerationError
+from gateway.errors import ControlError, GenerationError
 from gateway.policy.index import ListIndex
 from gateway.release import read_manifest
 
 MOST_SHOWN = 50
+MOST_ASKED = 50
 _LEAST_LABEL = 5
 
 
@@ -47,6 +49,8 @@ class Preview:
     known: bool
     #: What must stay true and would not: an order that breaks one of these is not approved.
     broken: tuple[Broken, ...] = ()
+    #: The registered names that are known to be asked for, the most asked first.
+    asked: tuple[Asked, ...] = ()
 
 
 def preview(hosts: Iterable[tuple[str, Match]], catalogue: Mapping[str, Any], state_dir: Path) -> Preview:
@@ -59,6 +63,17 @@ def preview(hosts: Iterable[tuple[str, Match]], catalogue: Mapping[str, Any], st
     index = open_index(state_dir)
     listed = [] if index is None else [found for one in wanted for found in _listed(one, index)]
     return Preview(len(wanted), tuple(services[:MOST_SHOWN]), tuple(lookalikes[:MOST_SHOWN]), tuple(listed[:MOST_SHOWN]), index is not None)
+
+
+async def asked_for(link: GatewayLink, hosts: Iterable[tuple[str, Match]]) -> tuple[Asked, ...]:
+    """How often the names of an order are asked for here, the most asked first; a gateway that is away tells nothing."""
+    names = [host for host, _ in hosts][:MOST_ASKED]
+    try:
+        rows = await link.asked(names) if names else {}
+    except (GatewayAway, ControlError):
+        return ()
+    known = {row.registered: row for row in rows.values() if row.at_least is not None}
+    return tuple(sorted(known.values(), key=lambda row: (-(row.at_least or 0), row.registered)))
 
 
 def broken_by(check: AssertionCheck, hosts: Iterable[tuple[str, Match]], order: RowMapping) -> tuple[Broken, ...]:

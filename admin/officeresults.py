@@ -20,9 +20,17 @@ class TouchedOut(In):
     detail: str
 
 
+class AskedOut(In):
+    """At least how often a registered name was asked for on this machine's gateway, by five clients or more, since when."""
+
+    name: str
+    at_least: int
+    since: datetime
+
+
 class PreviewOut(In):
-    """The reach of a document before it is approved. `known`: whether the lists in force could be read; `asked` is null where it is not
-    known how often the names are asked, which never means never."""
+    """The reach of a document before it is approved. `known`: whether the lists in force could be read. For a name that is not in
+    `asked` it is not known how often it is asked for, which never means never."""
 
     names: int
     services: list[TouchedOut]
@@ -30,7 +38,7 @@ class PreviewOut(In):
     listed: list[TouchedOut]
     must_stay_reachable: list[TouchedOut]
     known: bool
-    asked: int | None
+    asked: list[AskedOut]
 
 
 class StepOut(In):

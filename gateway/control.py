@@ -10,6 +10,7 @@ anyone who wants something of a running gateway (the command, the pages), so any
     {"do": "devices"}                   → {"ok": true, "devices": [{address, mac, name, client, tenant, profile, first_seen, last_seen}]}
     {"do": "recent_blocks", "address": "10.0.0.7"}      → {"ok": true, "blocks": [{at, name, category, rule}]}
     {"do": "probe", "nonce": "k3…"}     → {"ok": true, "seen": bool, address, profile, client, transport, generation}
+    {"do": "asked", "names": ["www.example.com"]}       → {"ok": true, "names": {name: {registered, asked: {at_least, since} | null}}}
     {"do": "activity", "after": n}      → {"ok": true, "batches": [{"serial", "counts", "names", "dropped"}]}
 
 A refusal is `{"ok": false, "error": {"code", "message", "where"}}`. Several requests may follow each other on one connection. Requests,

@@ -37,6 +37,7 @@ from gateway.answers import AnswerTables, Entry
 from gateway.asks import Ask, canonical_query, target_query
 from gateway.cache import Entry as Cached
 from gateway.clients import Clients, Record, Scope
+from gateway.demand import MOST_SAMPLES
 from gateway.discovery import Discovery
 from gateway.errors import InvalidName
 from gateway.inspection import inspect_failure
@@ -83,6 +84,8 @@ class Pipeline:
         self._resolution = resolution
         self._counters = counters = around.counters
         self._activity = around.activity
+        self._demand = around.demand
+        self._asked = around.demand.samples
         self._clock = around.clock
         self._cells = around.word.cells
         self.epoch = around.word.value
@@ -129,7 +132,7 @@ class Pipeline:
     def _shorten(self) -> None:
         """Open the short way for these settings, cache and upstreams."""
         about = self._cells, self._snapshot, self._resolution, self._names, self._tables, self._tallies, self._ttl_max
-        self._plain = PlainPath(self, *about)
+        self._plain = PlainPath(self, *about, self._asked)
         self.ask_plain = self._plain.ask
 
     # What the worker calls
@@ -186,6 +189,7 @@ class Pipeline:
         """Bring counters, gauges and the activity up to date; once a second."""
         self._tallies.harvest()
         self._notebook.hand_over(self._clients, self._clock.now())
+        self._demand.count(self._clock.now())
         self._resolution.measure()
         self._counters.set(TABLE_BYTES, (), self._tables.size)
 
@@ -263,7 +267,10 @@ class Pipeline:
             if reply is not None:
                 return reply
         ask = Ask(self, query, origin, record, raw, is_plain)
-        return self._carry_out(ask, self._judge(ask))
+        verdict = self._judge(ask)
+        if len(self._asked) < MOST_SAMPLES:
+            self._asked.append((query.key, record, verdict))
+        return self._carry_out(ask, verdict)
 
     def _judge(self, ask: Ask) -> Verdict:
         """Line 1 of the judgement (own names, records, special-use names), then the policy."""

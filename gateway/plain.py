@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from gateway.answers import AnswerTables, Entry
 from gateway.asks import TABLED_SIZES, Ask, Continuation
 from gateway.cache import Entry as Cached
+from gateway.demand import MOST_SAMPLES, Sample
 from gateway.inspection import SUSPECT_IPV4, is_private
 from gateway.localnames import LocalNames
 from gateway.policy.model import Pass, Reason
@@ -158,7 +159,7 @@ class PlainAsk:
 
 class PlainPath:
     """The short way of one worker under one set of settings. `cells` holds the shared word, `names` are those the gateway answers itself,
-    `ttl_max` caps what clients are told."""
+    `ttl_max` caps what clients are told, `asked` takes samples of what was asked for."""
 
     def __init__(
         self,
@@ -170,6 +171,7 @@ class PlainPath:
         tables: AnswerTables,
         tallies: Tallies,
         ttl_max: int,
+        asked: list[Sample],
     ) -> None:
         self._moment = moment
         self._cells = cells
@@ -181,6 +183,7 @@ class PlainPath:
         self._tables = tables
         self._tallies = tallies
         self._ttl_max = ttl_max
+        self._asked = asked
         self._heads: dict[bytes, dict[bytes, _Shape]] = {}
         for flags in (_RD, _RD | Flag.AD, _RD | _CD, _RD | Flag.AD | _CD):
             head = flags.to_bytes(2, "big")
@@ -241,6 +244,8 @@ class PlainPath:
             if not self._resolver.ask_plain(ask, name, moment.now):
                 return None
             record.waiting += 1
+            if len(self._asked) < MOST_SAMPLES:
+                self._asked.append((name, record, verdict))
             self._resolution.missed()
             return ask
         except Exception as error:  # a fault of ours: the long way answers

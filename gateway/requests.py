@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.control import Request
 from gateway.crew import Crew
+from gateway.demand import MOST_NAMES_ASKED, registered_name, told
 from gateway.errors import ControlError, InvalidName
 from gateway.handover import Handover
 from gateway.standing import Standing
@@ -72,6 +73,15 @@ def control_requests(standing: Standing, generations: Generations, crew: Crew, h
             return {"seen": False}
         return {"seen": True, **max(found, key=lambda row: float(row["at"]))}
 
+    async def asked(fields: Fields) -> Fields:
+        wanted = fields.get("names")
+        if not isinstance(wanted, list) or len(wanted) > MOST_NAMES_ASKED or not all(isinstance(name, str) for name in wanted):
+            raise ControlError("bad_request", f"names is a list of at most {MOST_NAMES_ASKED} names", "names")
+        registered = {name: registered_name(name) for name in wanted}
+        names = sorted(set(registered.values()) - {""})
+        answer = told(await crew.ask("asked", 2.0, names=names), names)
+        return {"names": {name: {"registered": above, "asked": answer.get(above)} for name, above in registered.items()}}
+
     async def activity(fields: Fields) -> Fields:
         after = fields.get("after", 0)
         if not isinstance(after, int):
@@ -88,6 +98,7 @@ def control_requests(standing: Standing, generations: Generations, crew: Crew, h
         "recent_blocks": Request(recent_blocks, 10.0),
         "probe": Request(probe, 5.0),
         "activity": Request(activity, 5.0),
+        "asked": Request(asked, 5.0),
     }
 
 

@@ -92,8 +92,10 @@ def run(
 ) -> int:
     """Run the gateway until it is told to stop; the exit status of the program. `body` and `load` replace the worker in tests."""
     if body is None or load is None:
+        from gateway.demand import suffix_list
         from gateway.worker import load_snapshot, run_worker
 
+        suffix_list()  # read once, shared by every worker
         body, load = body or run_worker, load or load_snapshot
     notifier = ServiceNotifier(os.environ)
     passed = passed_sockets(os.environ, os.getpid())

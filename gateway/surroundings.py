@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.activity import Activity
 from gateway.clients import Neighbours
 from gateway.clock import WallClock
+from gateway.demand import Demand
 from gateway.metrics import Counters
 from gateway.sharedword import SharedWord
 from gateway.wire.cookie import CookieJar
@@ -33,3 +35,4 @@ class Surroundings:
     loop: asyncio.AbstractEventLoop
     neighbours: Neighbours | None = None
     real_time: Callable[[], float] = time.time
+    demand: Demand = field(default_factory=lambda: Demand(os.urandom(16)))

@@ -17,6 +17,7 @@ from gateway.activity import Activity
 from gateway.cache import AnswerCache
 from gateway.channel import Fields
 from gateway.crew import WorkerStart
+from gateway.demand import Demand
 from gateway.discovery import Discovery, Offer, read_certificate
 from gateway.errors import StartError
 from gateway.leases import Hardware, LeaseTable
@@ -92,6 +93,7 @@ class Gateway:
         self._neighbours = NeighbourTable(self._forget_client)
         self._leases = LeaseTable(self._settings.lease_files, self._forget_client, start.clock.now)
         self._hardware = Hardware(self._neighbours.mac_of, self._leases.mac_of)
+        self._demand = Demand(start.secret[:32])
         around = Surroundings(
             counters=counters,
             activity=activity,
@@ -101,6 +103,7 @@ class Gateway:
             cookies=CookieJar((start.secret[16:32],)),
             loop=self._loop,
             neighbours=self._hardware,
+            demand=self._demand,
         )
         self._pipeline = Pipeline(self._settings, snapshot, self._resolution, around)
 
@@ -173,6 +176,10 @@ class Gateway:
     def mac_of(self, address: bytes) -> str | None:
         """The hardware address behind a packed address now, None when nobody knows."""
         return self._hardware.mac_of(address, self._loop.time())
+
+    def asked(self, names: list[str]) -> Fields:
+        """What is counted for registered names (`demand.told` makes of it what may be told)."""
+        return self._demand.of(names)
 
     def report(self) -> Fields:
         """Health of the upstreams, for the status document; times in milliseconds."""

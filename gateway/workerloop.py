@@ -68,6 +68,9 @@ class DataPlane(Protocol):
     def mac_of(self, address: bytes) -> str | None:
         """The hardware address behind a packed address now, None when nobody knows."""
 
+    def asked(self, names: list[str]) -> Fields:
+        """How often registered names were asked for, as far as this worker counted."""
+
     def report(self) -> Fields:
         """Health of upstreams and the like, for the status document."""
 
@@ -169,6 +172,7 @@ class WorkerLoop:
             "devices": self._devices,
             "recent_blocks": self._recent_blocks,
             "probe": self._probe,
+            "asked": self._asked,
         }
         answer = answers.get(do)
         if answer is None:
@@ -233,6 +237,9 @@ class WorkerLoop:
 
     async def _probe(self, fields: Fields) -> Fields:
         return {"probe": self._activity.probe(str(fields["nonce"]), self._start.clock.now())}
+
+    async def _asked(self, fields: Fields) -> Fields:
+        return self._plane.asked([str(name) for name in fields["names"]])
 
     def _look(self) -> None:
         """Ten times a second: a word that changed while nobody asked, a test clock that moved."""

@@ -16,9 +16,10 @@ from admin.errors import NotFound
 from admin.office import MASKED
 from admin.officebulletins import NewBulletin, add_bulletin, bulletins_of, end_bulletin
 from admin.officecases import ReportPage, read_report
-from admin.officepreview import Touched, broken_by, preview
+from admin.officepreview import Touched, asked_for, broken_by, preview
 from admin.officereads import read_difference, read_entry, read_versions, taken_hosts
 from admin.officeresults import (
+    AskedOut,
     BulletinIn,
     BulletinOut,
     CandidateOut,
@@ -63,15 +64,20 @@ async def show_preview(who: Reader, order_id: str) -> PreviewOut:
         hosts = await taken_hosts(connection, office, order_id)
     if order["category"] == MASKED:
         return PreviewOut(
-            names=len(hosts), services=[], lookalikes=[], listed=[], must_stay_reachable=[], known=False, asked=None
+            names=len(hosts), services=[], lookalikes=[], listed=[], must_stay_reachable=[], known=False, asked=[]
         )
     services = who.services
     reach = await asyncio.to_thread(lambda: preview(hosts, services.office.guard.document(), services.settings.state_dir))
     broken = await asyncio.to_thread(broken_by, services.office.assertions, hosts, order)
+    asked = [
+        AskedOut(name=one.registered, at_least=one.at_least, since=one.since)
+        for one in await asked_for(services.link, hosts)
+        if one.at_least is not None and one.since is not None
+    ]
     return PreviewOut(
         names=reach.names, services=_touched(reach.services), lookalikes=_touched(reach.lookalikes), listed=_touched(reach.listed),
         must_stay_reachable=[TouchedOut(name=one.assertion.name, what=one.assertion.band.value, detail=one.order) for one in broken],
-        known=reach.known, asked=None,
+        known=reach.known, asked=asked,
     )  # fmt: skip
 
 

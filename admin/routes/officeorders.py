@@ -19,7 +19,7 @@ from admin.office import MASKED, open_office
 from admin.officeactions import forward_item, open_item
 from admin.officeform import CATEGORIES, EVERYBODY, first_values, read_order_form, values_of
 from admin.officeintake import Intake, Upload, read_intake, seal, tally, unseal
-from admin.officepreview import Preview, broken_by, preview, require_unbroken
+from admin.officepreview import Preview, asked_for, broken_by, preview, require_unbroken
 from admin.officereads import known_keys, read_order, taken_hosts
 from admin.officescope import schools
 from admin.permissions import Permission
@@ -223,7 +223,8 @@ async def show_order(
     if page.row["category"] != MASKED and page.row["state"] in ("parsed", "verified", "awaiting_second", "urgent"):
         services = visit.services
         reach = await asyncio.to_thread(lambda: preview(hosts, services.office.guard.document(), services.settings.state_dir))
-        reach = replace(reach, broken=await asyncio.to_thread(broken_by, services.office.assertions, hosts, page.row))
+        broken = await asyncio.to_thread(broken_by, services.office.assertions, hosts, page.row)
+        reach = replace(reach, broken=broken, asked=await asked_for(services.link, hosts))
     context = {
         "page": page, "order": page.row, "say": words_of(visit), "reach": reach, "fault": fault, "opened": opened,
         "standing": visit.services.office.duty.standing, "will_block": len(hosts), "mistakes": mistakes, **await signing_of(visit),
