@@ -77,6 +77,11 @@ class Demand:
         self._before: dict[str, int] = {}
         self._sketched: OrderedDict[str, _Sketch] = OrderedDict()
 
+    def sample(self, key: str, record: Record, verdict: Verdict) -> None:
+        """Look at one query, if this second has room."""
+        if len(self.samples) < MOST_SAMPLES:
+            self.samples.append((key, record, verdict))
+
     def count(self, wall: float) -> None:
         """Count what was sampled since the last call; about once a second."""
         day = int(wall + _OFFSET) // DAY

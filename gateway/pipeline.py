@@ -37,7 +37,6 @@ from gateway.answers import AnswerTables, Entry
 from gateway.asks import Ask, canonical_query, target_query
 from gateway.cache import Entry as Cached
 from gateway.clients import Clients, Record, Scope
-from gateway.demand import MOST_SAMPLES
 from gateway.discovery import Discovery
 from gateway.errors import InvalidName
 from gateway.inspection import inspect_failure
@@ -85,7 +84,6 @@ class Pipeline:
         self._counters = counters = around.counters
         self._activity = around.activity
         self._demand = around.demand
-        self._asked = around.demand.samples
         self._clock = around.clock
         self._cells = around.word.cells
         self.epoch = around.word.value
@@ -132,7 +130,7 @@ class Pipeline:
     def _shorten(self) -> None:
         """Open the short way for these settings, cache and upstreams."""
         about = self._cells, self._snapshot, self._resolution, self._names, self._tables, self._tallies, self._ttl_max
-        self._plain = PlainPath(self, *about, self._asked)
+        self._plain = PlainPath(self, *about, self._demand.samples)
         self.ask_plain = self._plain.ask
 
     # What the worker calls
@@ -268,8 +266,7 @@ class Pipeline:
                 return reply
         ask = Ask(self, query, origin, record, raw, is_plain)
         verdict = self._judge(ask)
-        if len(self._asked) < MOST_SAMPLES:
-            self._asked.append((query.key, record, verdict))
+        self._demand.sample(query.key, record, verdict)
         return self._carry_out(ask, verdict)
 
     def _judge(self, ask: Ask) -> Verdict:

@@ -48,7 +48,7 @@ async def test_reach_history_difference_renewal_and_return(
     assert (order["bands"], order["places"], order["basis"]) == (["TH"], ["12"], ["531/KH-UBND", "830/QĐ-TTg"])
     path = f"/orders/{order['id']}"
     reach = (await two.get(f"{path}/preview")).json()
-    assert (reach["names"], reach["asked"], reach["must_stay_reachable"]) == (2, None, [])
+    assert (reach["names"], reach["asked"], reach["must_stay_reachable"]) == (2, [], [])
     asked = next(item for item in order["items"] if item["verdict"] == "needs_decision")
     refused = await one.post(f"{path}/items/{asked['id']}", json={"decision": "leave", "reason": "gọi 0912345678"})
     assert refused.json()["error"]["code"] == "personal_data"
