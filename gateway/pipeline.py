@@ -187,7 +187,6 @@ class Pipeline:
         """Bring counters, gauges and the activity up to date; once a second."""
         self._tallies.harvest()
         self._notebook.hand_over(self._clients, self._clock.now())
-        self._demand.count(self._clock.now())
         self._resolution.measure()
         self._counters.set(TABLE_BYTES, (), self._tables.size)
 

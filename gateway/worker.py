@@ -94,6 +94,7 @@ class Gateway:
         self._leases = LeaseTable(self._settings.lease_files, self._forget_client, start.clock.now)
         self._hardware = Hardware(self._neighbours.mac_of, self._leases.mac_of)
         self._demand = Demand(start.secret[:32])
+        self._clock = start.clock
         around = Surroundings(
             counters=counters,
             activity=activity,
@@ -154,6 +155,7 @@ class Gateway:
     def count(self) -> None:
         """Bring the counters and gauges up to date."""
         self._pipeline.count()
+        self._demand.count(self._clock.now())
         self._counters.forget(UPSTREAM_UP)
         for upstream in self._resolver.status():
             before = self._told.get(upstream.label)

@@ -157,5 +157,3 @@ async def test_questions_of_the_short_and_the_long_way_are_sampled(tmp_path: Pat
         for number in range(demand.MOST_SAMPLES + 20):
             await worker.ask(f"n{number}.open.example")
         assert len(samples) == demand.MOST_SAMPLES
-        worker.pipeline.count()
-        assert not samples
