@@ -4,7 +4,8 @@ Counted in the memory of each worker, by registered name (public suffix list) an
 before five different clients asked on one day. Until then a name keeps a sketch of who asked: at most four salted marks of four bytes, made
 with a secret of this run and of the day, dropped when the fifth client comes. Only queries that leave the path of the finished answers are
 looked at, and of those at most `MOST_SAMPLES` in a second, so a count says "at least". Names of help, of health and of protected categories
-are counted for nobody. The pipeline adds samples, the worker counts and answers, the supervisor sums (`told`). Only the gateway imports this module.
+are counted for nobody. The pipeline adds samples, the worker counts and answers, the supervisor sums (`told`). Only the
+gateway imports this module.
 """
 
 from __future__ import annotations
