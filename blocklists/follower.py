@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, RepositoryError
-from tuf.api.metadata import Metadata, Root
+from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
@@ -146,6 +146,17 @@ def _fetch(updater: Updater, name: str, most: int, *, keep: bool) -> bytes | Non
     finally:
         if not keep:
             path.unlink(missing_ok=True)
+
+
+def good_until(folder: Path) -> int:
+    """Until when (unix seconds) the office signed that what the last good round took is its newest; 0 where nothing says."""
+    ends = []
+    for role in (Timestamp.type, Snapshot.type, Targets.type):
+        try:
+            ends.append(Metadata.from_bytes((folder / "metadata" / f"{role}.json").read_bytes()).signed.expires)
+        except (RepositoryError, OSError, ValueError):
+            return 0
+    return int(min(ends).timestamp())
 
 
 def check_root(path: Path) -> None:

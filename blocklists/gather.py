@@ -96,6 +96,9 @@ def gather(source: Source, harvest: Harvest, guard: Guard, catalogue: Json) -> G
     if not parts:
         parts.append(Part(source.row(source.category)))
     parts[0].addresses = dict(addresses)
+    if source.rpz is not None and "serial" in harvest.facts:
+        for part in parts:
+            part.row = replace(part.row, rpz={**(part.row.rpz or {}), "serial": harvest.facts["serial"]})
     for refusal in refusals:
         rejected[refusal.reason] += 1
     return Gathered(parts, refusals, +rejected)

@@ -16,12 +16,15 @@ from gateway.release import canonical_bytes, replace_file
 FILE: Final = "follow/status.json"
 CODES: Final = ("unreachable", "refused", "rollback", "shape", "root", "apply", "disk")
 """Why a round failed; empty when it went well."""
+LIFE_SECONDS: Final = 3 * 86_400
+"""How long a release counts as new where it is not known until when the office signed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FollowState:
     """The last round: the serial in force from the office, why it failed (`code`, empty when it did not), the sentence for people, and
-    when (unix seconds): the round, the last one that went well, and the first of the failures in a row (0 when there is none)."""
+    when (unix seconds): the round, the last one that went well, the first of the failures in a row (0 when there is none), and until
+    when the office signed that what was found good then is the newest (0: not known)."""
 
     serial: int = 0
     code: str = ""
@@ -29,21 +32,29 @@ class FollowState:
     checked_at: int = 0
     good_at: int = 0
     failing_since: int = 0
+    expires_at: int = 0
 
-    def after(self, serial: int, code: str, problem: str, now: float) -> FollowState:
-        """The state after one more round."""
+    def after(self, serial: int, code: str, problem: str, now: float, expires_at: int = 0) -> FollowState:
+        """The state after one more round; `expires_at` is that of a round that went well."""
         at = int(now)
         if not code:
-            return FollowState(serial, "", "", at, at, 0)
-        return FollowState(serial, code, problem[:500], at, self.good_at, self.failing_since or at)
+            return FollowState(serial, "", "", at, at, 0, expires_at)
+        return FollowState(serial, code, problem[:500], at, self.good_at, self.failing_since or at, self.expires_at)
+
+    def old_days(self, now: float) -> int:
+        """For how many days nobody vouched for the release in force, once what the office signed has run out; 0 while it holds."""
+        if not self.serial or not self.good_at or now < (self.expires_at or self.good_at + LIFE_SECONDS):
+            return 0
+        return max(1, int(now - self.good_at) // 86_400)
 
 
 def read_state(state_dir: Path) -> FollowState | None:
     """What the last round left; None when this gateway follows nobody, or nothing can be read."""
     try:
         document = json.loads((state_dir / FILE).read_bytes())
+        document.setdefault("expires_at", 0)  # written by an older version
         state = FollowState(**{name: kind(document[name]) for name, kind in _KINDS.items()})
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return state if state.code in ("", *CODES) else None
 
@@ -61,11 +72,12 @@ def forget_state(state_dir: Path) -> None:
 
 
 def describe(state: FollowState, now: float) -> dict[str, Any]:  # Any: JSON values
-    """The state for people and programs. `age`: seconds since the office's release was last found good, None before the first time."""
+    """The state for people and programs. `age`: seconds since the office's release was last found good, None before the first time;
+    `old_days`: the same in days once nobody vouches for it any more, else None."""
     age = max(0, int(now) - state.good_at) if state.good_at else None
-    return {"serial": state.serial, "code": state.code or None, "problem": state.problem or None, "age": age} | {
-        name: getattr(state, name) or None for name in ("checked_at", "good_at", "failing_since")
-    }
+    said = {"serial": state.serial, "code": state.code or None, "problem": state.problem or None, "age": age}
+    said["old_days"] = state.old_days(now) or None
+    return said | {name: getattr(state, name) or None for name in ("checked_at", "good_at", "failing_since", "expires_at")}
 
 
-_KINDS = {"serial": int, "code": str, "problem": str, "checked_at": int, "good_at": int, "failing_since": int}
+_KINDS = {"serial": int, "code": str, "problem": str, "checked_at": int, "good_at": int, "failing_since": int, "expires_at": int}

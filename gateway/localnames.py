@@ -97,8 +97,8 @@ class LocalNames:
             return OwnName("health")
         if rest.startswith("check-") and rest.count(".") == 1:
             return OwnName("probe", rest[6:-1])
-        if rest.endswith(".serial.") and rest.count(".") == 2:
-            return OwnName("serial", rest[: -len(".serial.")])
+        if rest.endswith(".serial."):  # zones are called by names of several labels: serial.rpz.example.<own name>
+            return OwnName("serial", text_of(rest[: -len("serial.")]))
         return OwnName("unknown")
 
     def record(self, key: str, qtype: int) -> Local | Rewrite | None:

@@ -48,13 +48,16 @@ class Outcome(NamedTuple):
 
 
 class Outcomes:
-    """Makes outcomes. `name` is the gateway's own name, which stands in the SOA of what it says by itself."""
+    """Makes outcomes. `name` is the gateway's own name, which stands in the SOA of what it says by itself; `old_days` the age of the
+    office's release, once it is old (`gateway.following`)."""
 
-    def __init__(self, name: str, tallies: Tallies, upstreams: str, structured: StructuredSettings) -> None:
+    def __init__(self, name: str, tallies: Tallies, upstreams: str, structured: StructuredSettings, old_days: int = 0) -> None:
         self._mname = wire_from_text(name)
         self._tallies = tallies
         self._upstreams = upstreams
         self._structured = structured
+        self._old_days = old_days
+        self._age = f"danh sách {old_days} ngày chưa cập nhật / list {old_days} days old" if old_days else ""
 
     def block(self, query: Query, transport: Transport, block: Block, policy: EffectivePolicy, expires: int = NEVER) -> Outcome:
         """A block, in the mode of the verdict or else of the policy."""
@@ -65,7 +68,9 @@ class Outcomes:
         text = _order_number(block)
         if is_asked(query.edns, self._structured):
             category = "" if block.category in PROTECTED_CATEGORIES else block.category
-            text = justify(self._structured, block.ede, category, text)
+            text = justify(self._structured, block.ede, category, text, old_days=self._old_days)
+        elif self._age and block.reason is Reason.ORDER:
+            text = f"{text}; {self._age}" if text else self._age
         return Outcome(answer, tally, ((block.ede, text),), note, expires)
 
     def rebinding(self, query: Query, transport: Transport, policy: EffectivePolicy, expires: int) -> Outcome:

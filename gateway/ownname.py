@@ -4,7 +4,8 @@ listeners. Imported by the pipeline.
     <name>                  A, AAAA   the address of the block page, or the one of ours that was asked
     health.<name>           TXT "ok", A, AAAA as above
     check-<nonce>.<name>    the same; that it was asked, by whom and how, is remembered for five minutes (activity.probe)
-    serial.<list>.<name>    TXT       the version of the takedown orders (`orders`) or of a list that is in force here
+    serial.<list>.<name>    TXT       the version in force here: of the takedown orders (`orders`), of a policy zone the serial of its
+                                      SOA, of another list the index it is compiled into. A, AAAA as above: a browser shows the same
     _dns.resolver.arpa      SVCB      where we can be asked encrypted (`discovery`); everything else below resolver.arpa has no data
     resolver.arpa           RESINFO   what kind of resolver this is
 
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from gateway.policy.snapshot import Snapshot
 
 _UNKNOWN: Final = Local((), Reason.OWN_NAME, None, Rcode.NXDOMAIN, OWN_TTL)
-_ORDERS: Final = "orders"
+ORDERS: Final = "orders"
+SERIAL_TTL: Final = 1
+"""Nearly nothing: whoever asks again after a publish must see the new version."""
 _MOST_NONCE: Final = 63
 _DESIGNATED: Final = "_dns."
 
@@ -55,7 +58,7 @@ class OwnAnswers:
                 return _local((*_addresses(ask, 0), _text("seen", 0)), 0)
             case "serial":
                 serial = _serial(own.argument, snapshot)
-                return _UNKNOWN if serial is None else _local((_text(serial, OWN_TTL),))
+                return _UNKNOWN if serial is None else _local((*_addresses(ask, SERIAL_TTL), _text(serial, SERIAL_TTL)), SERIAL_TTL)
             case "resolver":
                 return _local(self._resolver(own.argument, ask))
             case _:
@@ -78,11 +81,13 @@ class OwnAnswers:
 
 
 def _serial(name: str, snapshot: Snapshot) -> str | None:
-    if name == _ORDERS:
+    if name == ORDERS:
         return str(snapshot.order_serial)
-    if any(source.id == name for source in snapshot.sources):
-        return snapshot.manifest.index_dir[:12]
-    return None
+    # lists of the program and zones are called by what stands behind the colon (`rpz:rpz.example`), as people wrote them
+    source = next((source for source in snapshot.sources if name in ((full := source.id.lower()), full.rpartition(":")[2])), None)
+    if source is None:
+        return None
+    return source.zone.serial if source.zone is not None and source.zone.serial else snapshot.manifest.index_dir[:12]
 
 
 def _addresses(ask: Ask, ttl: int) -> tuple[LocalRecord, ...]:

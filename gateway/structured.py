@@ -8,7 +8,7 @@ yet). What is said never names a category or a child: who closed it, whom to tel
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import Any, Final
 
 from gateway.query import Edns
 from gateway.settings import StructuredSettings
@@ -21,6 +21,7 @@ _WORDS: Final = {
     "vi": {
         "order": "Chặn theo yêu cầu của cơ quan có thẩm quyền",
         "number": "Chặn theo văn bản số {number}",
+        "old": " (danh sách {days} ngày chưa cập nhật)",
         "danger": "Trang có dấu hiệu lừa đảo hoặc chứa mã độc",
         "policy": "Chặn theo thiết lập của gia đình hoặc nhà trường",
         "upstream": "Nhà mạng không mở trang này; không phải bộ lọc của gia đình hay nhà trường",
@@ -28,6 +29,7 @@ _WORDS: Final = {
     "en": {
         "order": "Blocked at the request of a competent authority",
         "number": "Blocked by order {number}",
+        "old": " (the list is {days} days old)",
         "danger": "This looks like a scam or carries malware",
         "policy": "Blocked by the settings of the family or school",
         "upstream": "The network provider does not open this page; it is not the filter of the family or school",
@@ -40,16 +42,20 @@ def is_asked(edns: Edns | None, settings: StructuredSettings) -> bool:
     return edns is not None and bool(edns.others) and (Option.EDE in edns.others or settings.option in edns.others)
 
 
-def justify(settings: StructuredSettings, ede: int, category: str = "", number: str = "", upstream: bool = False) -> str:
-    """The text of an extended error. `number` is that of an order; `category` decides about the sub-error only and is not said."""
+def justify(
+    settings: StructuredSettings, ede: int, category: str = "", number: str = "", upstream: bool = False, old_days: int = 0
+) -> str:
+    """The text of an extended error. `number` is that of an order; `category` decides about the sub-error only and is not said.
+    `old_days`: the age of the office's release, once it is old."""
     words = _WORDS[settings.language]
-    said: dict[str, object] = {}
+    said: dict[str, Any] = {}  # Any: JSON values
     if settings.contact:
         said["c"] = list(settings.contact)
     if upstream:
         said["j"] = words["upstream"]
     elif ede == Ede.CENSORED:
         said["j"] = words["number"].format(number=number) if number else words["order"]
+        said["j"] += words["old"].format(days=old_days) if old_days else ""
     elif category in _SUB_ERRORS and ede in (Ede.BLOCKED, Ede.FILTERED):
         said["j"] = words["danger"]
         said["s"] = _SUB_ERRORS[category]

@@ -20,6 +20,7 @@ from gateway.crew import WorkerStart
 from gateway.demand import Demand
 from gateway.discovery import Discovery, Offer, read_certificate
 from gateway.errors import StartError
+from gateway.following import read_state
 from gateway.leases import Hardware, LeaseTable
 from gateway.listeners.batch import BatchListener, is_supported
 from gateway.listeners.doh import DohListener
@@ -57,6 +58,8 @@ QUEUE_SECONDS = 0.05
 LOOK_SECONDS = 0.02
 CERTIFICATE_SECONDS = 10.0
 """How often certificate files are looked at (ACME clients replace them)."""
+AGE_SECONDS = 20.0
+"""How often the age of the office's release is looked at."""
 _WILDCARDS = frozenset({"0.0.0.0", "::"})
 
 
@@ -107,6 +110,8 @@ class Gateway:
             demand=self._demand,
         )
         self._pipeline = Pipeline(self._settings, snapshot, self._resolution, around)
+        self._now = start.clock.now
+        self._tell_age()
 
     def open(self, listening: list[Listening]) -> None:
         """Begin to read from these sockets."""
@@ -114,6 +119,7 @@ class Gateway:
         self._leases.open()
         self._pipeline.start()
         self._loop.call_later(CERTIFICATE_SECONDS, self._look_at_certificates)
+        self._loop.call_later(AGE_SECONDS, self._look_at_age)
         for each in listening:
             listener = self._listener(each)
             if listener is not None:
@@ -135,6 +141,7 @@ class Gateway:
         old, self._settings, self._snapshot = self._settings, settings, snapshot
         if settings == old:
             self._pipeline.put_in_force(snapshot)
+            self._tell_age()
             return
         if settings.upstreams != old.upstreams:
             self._loop.call_later(RETIRE_SECONDS, self._resolver.close)
@@ -143,6 +150,7 @@ class Gateway:
             self._cache = AnswerCache(settings.cache)
         self._resolution = self._know(settings)
         self._pipeline.put_in_force(snapshot, settings, self._resolution)
+        self._tell_age()
 
     def flush(self, key: str | None) -> int:
         """Forget upstream answers of one name (index key) or of all; how many."""
@@ -151,6 +159,7 @@ class Gateway:
     def clock_moved(self) -> None:
         """The test clock moved."""
         self._pipeline.clock_moved()
+        self._tell_age()
 
     def count(self) -> None:
         """Bring the counters and gauges up to date."""
@@ -276,6 +285,15 @@ class Gateway:
         if is_renewed:
             self._designate()
         self._loop.call_later(CERTIFICATE_SECONDS, self._look_at_certificates)
+
+    def _look_at_age(self) -> None:
+        self._tell_age()
+        self._loop.call_later(AGE_SECONDS, self._look_at_age)
+
+    def _tell_age(self) -> None:
+        """Have blocks by order say how old the office's release is, once nobody vouches for it any more."""
+        state = read_state(self._settings.state_dir)
+        self._pipeline.tell_age(state.old_days(self._now()) if state is not None else 0)
 
     def _designate(self) -> None:
         """Tell the pipeline which encrypted listeners the certificate allows to be found."""

@@ -82,7 +82,7 @@ def command(config: Path | None, *, commit: bool, report: bool) -> int:
 def take_round(configuration: Configuration, *, commit: bool) -> tuple[FollowState, Changes]:
     """Follow once; the state that was written, and the changes still to be put in force. Raises LachanError where nobody is followed."""
     from blocklists.copies import alone
-    from blocklists.follower import FollowError, follow
+    from blocklists.follower import FollowError, follow, good_until
     from blocklists.joining import note_head
 
     settings, state_dir = configuration.lists.follow, configuration.gateway.state_dir
@@ -90,6 +90,7 @@ def take_round(configuration: Configuration, *, commit: bool) -> tuple[FollowSta
         raise LachanError("takedown.follow is not set: this gateway follows no office")
     changes: Changes = {}
     code = problem = ""
+    expires_at = 0
     with alone(state_dir, "follow", wait=True):
         enforced = serial_in_force(state_dir)
         try:
@@ -97,6 +98,7 @@ def take_round(configuration: Configuration, *, commit: bool) -> tuple[FollowSta
             folder = state_dir / "follow" / hashlib.sha256(root).hexdigest()[:16]
             now = datetime.fromtimestamp(WallClock.from_environment(os.environ).now(), UTC)
             newest = follow(folder, settings.url, root, enforced, held=holder(state_dir), now=now)
+            expires_at = good_until(folder)
             if newest is not None:
                 note_head(state_dir, newest.serial, newest.journal)
                 for segment in newest.fresh.values():
@@ -113,7 +115,7 @@ def take_round(configuration: Configuration, *, commit: bool) -> tuple[FollowSta
             is_root = error.filename == str(settings.root)
             code, problem = "root" if is_root else "disk", f"{error.filename or state_dir}: {error.strerror}"
         at = WallClock.from_environment(os.environ).now()
-        state = (read_state(state_dir) or FollowState()).after(enforced, code, problem, at)
+        state = (read_state(state_dir) or FollowState()).after(enforced, code, problem, at, expires_at)
         write_state(state_dir, state)
         if commit and not code:
             tell(state_dir, enforced, at)

@@ -191,6 +191,12 @@ def test_passthru_opens_nothing_that_another_rule_closes(gateway: Gateway) -> No
     assert seen(gateway, "blocked.example", source=PUPIL) == "NOERROR 0.0.0.0"
 
 
+def test_test_name_of_a_zone_says_its_serial(gateway: Gateway) -> None:
+    """Any device can see which version of a zone is in force; of another list, into which index it was compiled."""
+    assert gateway.dig("serial.main.rpz.lachan.internal", "TXT", "+short").strip() == '"1"'
+    assert len(gateway.dig("serial.own.lachan.internal", "TXT", "+short").strip('"\n')) == 12
+
+
 def test_help_names_stay_open_whatever_a_zone_says(gateway: Gateway) -> None:
     """The refusal is counted in the lists."""
     assert seen(gateway, "vn-cop.vn", source=PUPIL) == "NOERROR 192.0.2.30"

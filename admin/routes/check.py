@@ -50,8 +50,9 @@ async def look(request: Request, nonce: str, visit: Annotated[Visit, Depends(nee
     try:
         probes = [await visit.services.link.probe(one) for one in names_of(nonce)]
         probe, away = next((one for one in probes if one.seen), probes[0]), False
+        order_serial = int((await visit.services.link.status()).get("order_serial") or 0) if probe.seen else 0
     except GatewayAway:
-        probes, away = [], True
+        probes, away, order_serial = [], True, 0
         probe = Probe(False)
     async with visit.services.database.read() as connection:
         profiles = {profile.id: profile for profile in await list_profiles(connection, visit.tenant_id)}
@@ -69,6 +70,8 @@ async def look(request: Request, nonce: str, visit: Annotated[Visit, Depends(nee
         "check_names": [f"check-{one}.{name}" for one in names_of(nonce)],
         "came": came,
         "asked": len(probes),
+        "order_serial": order_serial,
+        "test_name": f"serial.orders.{name}",
         "is_partly": probe.seen and came < len(probes),
         "profile": profiles.get(ProfileId(probe.profile)) if probe.seen else None,
         "is_named": probe.client in devices,

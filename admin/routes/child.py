@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -36,6 +36,7 @@ from admin.sharing import read_pin
 from admin.values import RequestReason
 from blocklists.normalize import Host, normalize_host
 from gateway.notebook import UPSTREAM
+from gateway.ownname import ORDERS
 
 router = APIRouter()
 
@@ -234,9 +235,30 @@ async def show_blocked(request: Request) -> Response:
     own = here.services.settings.gateway.dns.name
     if host.startswith("check-") and host.endswith(f".{own}"):
         return here.page("child/reached.html")
+    if host.startswith("serial.") and host.endswith(f".{own}"):
+        return await _version_page(here, host[len("serial.") : -len(own) - 1])
     if host == own or host.endswith(f".{own}") or read_host(host) is None:
         return RedirectResponse("/why", 303) if request.url.path == "/" else here.page("child/why.html", _EMPTY, 404)
     return await blocked_page(here, await _explain(here, host))
+
+
+async def _version_page(here: Here, name: str) -> Response:
+    """Which version of a list is in force on the gateway that led this device here: the test name in a browser."""
+    try:
+        status = await here.services.link.status()
+    except GatewayAway:
+        status = {}
+    rows = [row for row in status.get("lists") or () if name in (str(row["id"]).lower(), str(row["id"]).lower().rpartition(":")[2])]
+    serial = status.get("order_serial") if name == ORDERS else None
+    if status and serial is None and not rows:
+        return here.page("child/why.html", _EMPTY, 404)
+    updated = rows[0].get("updated") if rows else None
+    context = {"list": name, "serial": serial, "entries": sum(int(row["entries"]) for row in rows), "is_away": not status}
+    context |= {
+        "updated": datetime.fromtimestamp(updated, UTC) if updated else None,
+        "old_days": (status.get("follow") or {}).get("old_days"),
+    }
+    return here.page("child/version.html", context)
 
 
 _EMPTY: Mapping[str, Any] = {"rows": (), "clock": None}

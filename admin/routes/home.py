@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import asyncio
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
@@ -21,6 +22,7 @@ from admin.recovery import find_renewal, uses_pin
 from admin.requests import count_waiting
 from admin.tenants import is_alone
 from blocklists.tables import OrganisationKind
+from gateway.following import describe, read_state
 
 router = APIRouter()
 
@@ -48,8 +50,10 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
         news = await bulletins_for(connection, visit.tenant_id, visit.now)
         sites = await list_sites(connection, visit.tenant_id)
         renewal = await find_renewal(connection, visit.tenant_id, visit.now)
+        alone = await is_alone(connection)
     networks = [network for site in sites for network in site.networks]
-    context: dict[str, object] = {"figures": figures, "networks": networks, "news": news, "renewal": renewal}
+    context: dict[str, object] = {"figures": figures, "networks": networks, "news": news, "renewal": renewal, "alone": alone}
+    context["follow"] = await read_following(visit)
     context |= {"cards": cards, "waiting": waiting, "away": away, "enforcement": enforcement, "shelf": visit.services.shelves.current()}
     return visit.page("home/home.html", context)
 
@@ -78,6 +82,12 @@ async def look_around(visit: Visit) -> tuple[list[SeenDevice], bool]:
         return await visit.services.link.devices(), False
     except GatewayAway:
         return [], True
+
+
+async def read_following(visit: Visit) -> dict[str, Any] | None:  # Any: JSON values
+    """How the list office is followed; None where none is."""
+    state = await asyncio.to_thread(read_state, visit.services.settings.state_dir)
+    return describe(state, visit.now.timestamp()) if state is not None else None
 
 
 async def waiting_of(visit: Visit) -> int:

@@ -15,11 +15,10 @@ from admin.errors import FieldMistake
 from admin.link import GatewayAway
 from admin.permissions import Permission
 from admin.routes.backups import check_alone
-from admin.routes.home import waiting_of
+from admin.routes.home import read_following, waiting_of
 from blocklists import joined
 from blocklists.pairing import CodeError, fingerprint_of, parse_code, words_of
 from gateway.errors import ControlError
-from gateway.following import describe, read_state
 
 router = APIRouter()
 
@@ -69,12 +68,13 @@ async def _reload(visit: Visit) -> None:
 async def _page(visit: Visit, *mistakes: FieldMistake, fault: str = "") -> Response:
     settings = visit.services.settings
     office = await asyncio.to_thread(joined.read_joined, settings.state_dir)
-    state = await asyncio.to_thread(read_state, settings.state_dir)
+    follow = await read_following(visit)
     context = {
         "joined": office, "words": words_of(office.fingerprint) if office else "",
         "own": words_of(fingerprint_of(bytes.fromhex(office.public))) if office and office.public else "",
-        "follow": describe(state, visit.now.timestamp()) if state else None, "by_file": settings.orders_from if office is None else "",
-        "good_at": datetime.fromtimestamp(state.good_at, UTC) if state else None,
+        "follow": follow, "test_name": f"serial.orders.{settings.gateway.dns.name}",
+        "by_file": settings.orders_from if office is None else "",
+        "good_at": datetime.fromtimestamp(follow["good_at"], UTC) if follow and follow["good_at"] else None,
         "mistakes": mistakes, "fault": fault, "waiting": await waiting_of(visit),
     }  # fmt: skip
     return visit.page("more/listoffice.html", context, 422 if fault or mistakes else 200)

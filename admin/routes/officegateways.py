@@ -121,6 +121,7 @@ async def _page(visit: Visit, code: str = "", label: str = "") -> Response:
     context = {
         "rows": rows, "spread": spread, "signing": standing, "code": code, "label": label, "say": words_of(visit),
         "words": spoken(standing.fingerprint) if standing.is_begun else "",
-        "standing": visit.services.office.duty.standing, "alarm": visit.services.office.alarm.since, **await signing_of(visit),
+        "standing": visit.services.office.duty.standing, "alarm": visit.services.office.alarm.since,
+        "own_name": visit.services.settings.gateway.dns.name, **await signing_of(visit),
     }  # fmt: skip
     return visit.page("office/gateways.html", context)

@@ -37,12 +37,14 @@ _ACTION_KINDS: Final = ("nxdomain", "nodata", "passthru", "drop", "tcp-only", "c
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """What an RPZ source says about itself: its name, the override of its actions, and the client groups it is for (none: all)."""
+    """What an RPZ source says about itself: its name, the override of its actions, the client groups it is for (none: all), and the
+    serial of its SOA (empty in an index that was compiled before it was kept)."""
 
     name: str
     policy: str
     groups: frozenset[str]
     target: str = ""
+    serial: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +338,11 @@ def _read_source(number: int, row: Mapping[str, Any]) -> Source:
         zone=None
         if zone is None
         else Zone(
-            str(zone["zone"]), str(zone.get("policy") or "given"), frozenset(zone.get("groups") or ()), str(zone.get("target") or "")
+            str(zone["zone"]),
+            str(zone.get("policy") or "given"),
+            frozenset(zone.get("groups") or ()),
+            str(zone.get("target") or ""),
+            str(zone.get("serial") or ""),
         ),
         row=row,
         when=_read_when(row["when"]) if "when" in row else None,

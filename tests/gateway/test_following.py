@@ -28,9 +28,23 @@ def test_age_counts_from_the_last_good_round() -> None:
         "checked_at": 50,
         "good_at": None,
         "failing_since": 50,
+        "expires_at": None,
+        "old_days": None,
     }
     good = state.after(1, "", "", 90.0)
     assert (describe(good, 100.0)["age"], describe(good, 10.0)["age"]) == (10, 0)
+
+
+def test_release_is_old_once_what_the_office_signed_has_run_out() -> None:
+    """Failures alone make nothing old; after the signed end the days since it was last found good count. No end known: three days."""
+    day = 86_400
+    good = FollowState().after(3, "", "", 10 * day, expires_at=12 * day)
+    failing = good.after(3, "unreachable", "nobody there", 11 * day)
+    assert failing.expires_at == 12 * day
+    assert [failing.old_days(moment * day) for moment in (5, 11, 12, 15.5)] == [0, 0, 2, 5]
+    assert FollowState(3, good_at=10 * day).old_days(12.9 * day) == 0
+    assert FollowState(3, good_at=10 * day).old_days(14 * day) == 4
+    assert FollowState().after(0, "unreachable", "", 50.0).old_days(1e9) == 0
 
 
 def test_state_is_written_read_and_forgotten(tmp_path: Path) -> None:
@@ -39,6 +53,8 @@ def test_state_is_written_read_and_forgotten(tmp_path: Path) -> None:
     state = FollowState(2, "shape", "…", 7, 5, 6)
     write_state(tmp_path, state)
     assert read_state(tmp_path) == state
+    (tmp_path / FILE).write_text('{"serial":2,"code":"","problem":"","checked_at":7,"good_at":5,"failing_since":0}')
+    assert read_state(tmp_path) == FollowState(2, "", "", 7, 5, 0)  # written by an older version
     for text in ("", "[]", "{}", '{"serial": "x"}', "[" * 100_000):
         (tmp_path / FILE).write_text(text)
         assert read_state(tmp_path) is None

@@ -26,7 +26,7 @@ NAMES = LocalNames("dns.school.example")
         ("check-.dns.school.example", OwnName("probe", "")),
         ("a.check-k3j9.dns.school.example", OwnName("unknown")),
         ("serial.orders.dns.school.example", OwnName("serial", "orders")),
-        ("serial.a.b.dns.school.example", OwnName("unknown")),
+        ("serial.a.b.dns.school.example", OwnName("serial", "a.b")),
         ("x.dns.school.example", OwnName("unknown")),
         ("resolver.arpa", OwnName("resolver")),
         ("_dns.resolver.arpa", OwnName("resolver", "_dns.")),

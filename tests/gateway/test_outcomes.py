@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import dns.edns
 import dns.message
 import dns.rcode
 import dns.rdatatype
@@ -188,3 +190,19 @@ def test_fallback_uses_the_known_addresses() -> None:
     assert known is not None
     assert "192.0.2.9" in read(ask(), known).answer[1].to_text()
     assert outcomes.fallback(ask(), Transport.UDP, Rewrite("safe.example", "google")) is None
+
+
+def test_block_by_an_order_of_an_old_release_says_its_age() -> None:
+    """The number, and for how many days nothing new came; structured for clients that show it; other blocks say nothing of it."""
+    outcomes = Outcomes("lachan.internal", Tallies(Counters()), "several", StructuredSettings(), old_days=5)
+    policy: Any = Policy()
+    order = Block(Reason.ORDER, "order", Rule(RuleOrigin.SYSTEM, Reason.ORDER, "order 12/QĐ-STTTT"), 16, 60)
+    assert outcomes.block(ask(), Transport.UDP, order, policy).errors == (
+        (16, "12/QĐ-STTTT; danh sách 5 ngày chưa cập nhật / list 5 days old"),
+    )
+    assert outcomes.block(ask(), Transport.UDP, Block(Reason.MATRIX, "gamb", RULE, 17, 10), policy).errors == ((17, ""),)
+    shows = dns.message.make_query("www.example.com", "A", use_edns=0, options=[dns.edns.GenericOption(15, b"")])
+    query = parse_query(shows.to_wire())
+    assert isinstance(query, Query)
+    ((code, text),) = outcomes.block(query, Transport.UDP, order, policy).errors
+    assert (code, json.loads(text)["j"]) == (16, "Chặn theo văn bản số 12/QĐ-STTTT (danh sách 5 ngày chưa cập nhật)")

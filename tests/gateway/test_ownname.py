@@ -25,7 +25,12 @@ class Thing:
         self.__dict__.update(members)
 
 
-SNAPSHOT: Any = Thing(number=7, order_serial=42, sources=[Thing(id="bets")], manifest=Thing(index_dir="0123456789abcdef"))
+SNAPSHOT: Any = Thing(
+    number=7,
+    order_serial=42,
+    sources=[Thing(id="bets", zone=None), Thing(id="rpz:RPZ.example", zone=Thing(serial="2026112601"))],
+    manifest=Thing(index_dir="0123456789abcdef"),
+)
 
 
 def ask(name: str, page: tuple[str, ...] = (), local: bytes | None = HERE) -> Any:
@@ -62,8 +67,9 @@ def test_page_name_leads_to_the_page_or_to_the_address_that_was_asked(
 def test_health_and_serials() -> None:
     """Health is a text, serials are the version of the orders and of each list; unknown lists do not exist."""
     assert answer(f"health.{NAME}").records[-1].rdata == b"\x02ok"
-    assert answer(f"serial.orders.{NAME}").records[0].rdata == b"\x0242"
-    assert answer(f"serial.bets.{NAME}").records[0].rdata == b"\x0c0123456789ab"
+    assert [row.rdata for row in answer(f"serial.orders.{NAME}").records] == [HERE, b"\x0242"]
+    assert answer(f"serial.bets.{NAME}").records[-1].rdata == b"\x0c0123456789ab"
+    assert answer(f"serial.rpz.example.{NAME}").records[-1].rdata == b"\x0a2026112601"
     assert answer(f"serial.none.{NAME}").rcode == 3
     assert answer(f"else.{NAME}").rcode == 3
 

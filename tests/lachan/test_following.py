@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,11 @@ def is_blocked(gateway: Gateway, name: str) -> bool:
     return 16 in ede_codes(gateway.ask(name))
 
 
+def canary(gateway: Gateway) -> str:
+    """What dig says of the test name of the orders."""
+    return gateway.dig("serial.orders.lachan.internal", "TXT", "+short").strip()
+
+
 def back(folder: Path, kept: Path) -> None:
     """Put the office's folder back as it was."""
     shutil.rmtree(folder)
@@ -61,12 +67,14 @@ def test_gateway_enforces_what_the_office_publishes_and_keeps_the_last_good_rele
         assert not is_blocked(gateway, "worse.example")
         assert "EDE: 16 (Censored)" in gateway.dig("bad.example", "A")
         assert [option.text for option in gateway.ask("bad.example").options if isinstance(option, EDEOption)] == ["12/QĐ-STTTT"]
+        assert canary(gateway) == '"1"'
         assert "12/QĐ-STTTT" in gateway.command("explain", "bad.example").stdout
         assert "follow" in {row["name"] for row in gateway.status()["processes"]}
 
         office.publish(2, "bad.example", "worse.example")
         assert gateway.command("follow").returncode == 0
         assert is_blocked(gateway, "worse.example")
+        assert canary(gateway) == '"2"'
         second = tmp_path / "second"
         shutil.copytree(office.folder, second)
 
@@ -110,7 +118,7 @@ def test_start_without_the_office_answers_from_the_last_good_release(office: Pub
 
 
 def test_wrong_clock_at_boot_never_stops_answers(office: Publisher, tmp_path: Path) -> None:
-    """Forty years ahead every release looks expired: the last good one answers, other names resolve, and status and metric say its age."""
+    """Forty years ahead every release looks expired: the last good one answers, other names resolve; status, metric, EDE tell its age."""
     clock = tmp_path / "clock"
     clock.write_text("+0")
     test_clock = {"LACHAN_TEST_CLOCK": str(clock), "LACHAN_TEST_CLOCK_AS_ROOT": "1"}
@@ -127,6 +135,13 @@ def test_wrong_clock_at_boot_never_stops_answers(office: Publisher, tmp_path: Pa
             follow = gateway.status()["follow"]
             assert (follow["serial"], follow["code"], follow["good_at"]) == (1, "refused", good_at)
             assert follow["age"] > 30 * 365 * 86_400
+            text = f"danh sách {follow['old_days']} ngày chưa cập nhật / list {follow['old_days']} days old"
+            assert text in gateway.dig("bad.example", "A")
+            clock.write_text("+0")
+            end = time.monotonic() + 10
+            while "days old" in gateway.dig("bad.example", "A") and time.monotonic() < end:
+                time.sleep(0.1)
+            assert "days old" not in gateway.dig("bad.example", "A")
             assert gateway.metric("lachan_release_checked_timestamp_seconds") == good_at
 
 

@@ -31,6 +31,7 @@ class ScriptedGateway:
         self.policies: dict[str, str | None] = {}
         self.batches: list[Fields] = []
         self.refuse: ControlError | None = None
+        self.status: Fields = {}
         requests = {
             "status": self._status,
             "apply": self._apply,
@@ -72,7 +73,7 @@ class ScriptedGateway:
 
     async def _status(self, fields: Fields) -> Fields:
         self.asked.append(fields)
-        return {"state": "ready", "ready": True, "generation": self.generation}
+        return {"state": "ready", "ready": True, "generation": self.generation, **self.status}
 
     async def _apply(self, fields: Fields) -> Fields:
         self.asked.append(fields)

@@ -312,6 +312,16 @@ async def test_check_name_and_own_name_are_not_blocked_names(bi: Visitor) -> Non
     assert bi.response.url.path == "/why"
 
 
+async def test_test_name_shows_which_version_is_in_force(bi: Visitor, gateway: ScriptedGateway) -> None:
+    """In a browser the test name of the orders, or of a list, says what is in force on the gateway that led there."""
+    gateway.status = {"order_serial": 42, "follow": {"old_days": 5}, "lists": [{"id": "rpz:rpz.example", "entries": 1200, "updated": None}]}
+    assert await at(bi, "serial.orders.lachan.internal") == 200
+    assert "bản 42" in bi.text and "đã 5 ngày" in bi.text
+    assert await at(bi, "serial.rpz.example.lachan.internal") == 200
+    assert "rpz.example" in bi.text and "1.200" in bi.text
+    assert await at(bi, "serial.none.lachan.internal") == 404
+
+
 async def test_hostile_host_is_text(bi: Visitor, services: Services, family: Family) -> None:
     """A Host header made to be markup, or no name at all, gets a page that runs nothing."""
     for host in ('"><script>alert(1)</script>', "a" * 300 + ".example", "xn--.example", "..", "-"):

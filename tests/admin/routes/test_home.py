@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 
 from admin.dependencies import Services
 from blocklists.tables import OrganisationKind, Role
+from gateway.following import FollowState, write_state
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.family import Family
 from tests.support.people import PASSWORD, make_person
@@ -33,6 +34,19 @@ async def test_home_says_honestly_that_the_gateway_is_away(visitor: Visitor, fam
     await visitor.sign_in("me", PASSWORD)
     assert "Đã lưu nhưng chưa có hiệu lực" in visitor.text
     assert "được bảo vệ" not in visitor.text
+
+
+async def test_old_list_of_the_office_is_told(visitor: Visitor, family: Family, services: Services, now: datetime) -> None:
+    """Nothing for a day without news; once what the office signed has run out, a calm banner with the days, that what was good holds."""
+    state_dir, at = services.settings.state_dir, int(now.timestamp())
+    write_state(state_dir, FollowState(4, "unreachable", "nobody there", at, at - 90_000, at - 80_000, at + 90_000))
+    await visitor.sign_in("me", PASSWORD)
+    assert "chưa gửi gì mới" not in visitor.text
+    write_state(state_dir, FollowState(4, "unreachable", "nobody there", at, at - 6 * 86_400, at, at - 90_000))
+    await visitor.get("/")
+    assert "Đơn vị lập danh sách chưa gửi gì mới đã 6 ngày. Bản tốt gần nhất vẫn có hiệu lực." in visitor.text
+    await visitor.get("/list-office")
+    assert "đã 6 ngày" in visitor.text
 
 
 async def test_strangers_are_led_to_the_door_and_back(visitor: Visitor, family: Family, gateway: ScriptedGateway) -> None:
