@@ -48,16 +48,22 @@ class Outcome(NamedTuple):
 
 
 class Outcomes:
-    """Makes outcomes. `name` is the gateway's own name, which stands in the SOA of what it says by itself; `old_days` the age of the
-    office's release, once it is old (`gateway.following`)."""
+    """Makes outcomes. `name` is the gateway's own name, which stands in the SOA of what it says by itself."""
 
-    def __init__(self, name: str, tallies: Tallies, upstreams: str, structured: StructuredSettings, old_days: int = 0) -> None:
+    def __init__(self, name: str, tallies: Tallies, upstreams: str, structured: StructuredSettings) -> None:
         self._mname = wire_from_text(name)
         self._tallies = tallies
         self._upstreams = upstreams
         self._structured = structured
-        self._old_days = old_days
-        self._age = f"danh sách {old_days} ngày chưa cập nhật / list {old_days} days old" if old_days else ""
+        self._old_days = 0
+        self._age = ""
+
+    def tell_age(self, days: int) -> bool:
+        """For how many days the office's release is old (`gateway.following`); whether that is news, so that finished replies must go."""
+        is_news = days != self._old_days
+        self._old_days = days
+        self._age = f"danh sách {days} ngày chưa cập nhật / list {days} days old" if days else ""
+        return is_news
 
     def block(self, query: Query, transport: Transport, block: Block, policy: EffectivePolicy, expires: int = NEVER) -> Outcome:
         """A block, in the mode of the verdict or else of the policy."""

@@ -101,7 +101,6 @@ class Pipeline:
         trusted = settings.proxy_protocol.sources if settings.proxy_protocol is not None else ()
         self._admission = Admission(self._clients, limiter, around.cookies, self._tallies, counters, trusted, around.real_time)
         self._discovery: Discovery | None = None
-        self._old_days = 0
         self._adopt(settings)
         self._silent = counters.cell(MALFORMED, "dropped")
         self._exhausted_stale = counters.cell(UNANSWERED, "stale")
@@ -121,7 +120,7 @@ class Pipeline:
         self._own = OwnAnswers(self._names, self._activity, self._discovery)
         servers = settings.upstreams.servers
         asked = str(servers[0]) if len(servers) == 1 else "several"
-        self._outcomes = Outcomes(settings.dns.name, self._tallies, asked, settings.structured_errors, self._old_days)
+        self._outcomes = Outcomes(settings.dns.name, self._tallies, asked, settings.structured_errors)
         self._ttl_max = settings.cache.client_ttl_max
         self._shorten()
         keepalive = keepalive_option(settings.limits.tcp_idle)
@@ -166,11 +165,8 @@ class Pipeline:
         self._clients.swap(snapshot)
 
     def tell_age(self, days: int) -> None:
-        """The office's release is that many days old (0: not old): blocks by order say so from now on. Costs a hit nothing: what was
-        composed before is dropped once a day at most."""
-        if days != self._old_days:
-            self._old_days = days
-            self._adopt(self._settings)
+        """Blocks by order say from now on that the office's release is that many days old (0: not old)."""
+        if self._outcomes.tell_age(days):
             self._tables.flush(None)
 
     def designate(self, discovery: Discovery) -> None:

@@ -122,6 +122,6 @@ async def _page(visit: Visit, code: str = "", label: str = "") -> Response:
         "rows": rows, "spread": spread, "signing": standing, "code": code, "label": label, "say": words_of(visit),
         "words": spoken(standing.fingerprint) if standing.is_begun else "",
         "standing": visit.services.office.duty.standing, "alarm": visit.services.office.alarm.since,
-        "own_name": visit.services.settings.gateway.dns.name, **await signing_of(visit),
+        "test_name": f"serial.orders.{visit.services.settings.gateway.dns.name}", **await signing_of(visit),
     }  # fmt: skip
     return visit.page("office/gateways.html", context)

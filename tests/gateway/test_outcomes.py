@@ -194,7 +194,8 @@ def test_fallback_uses_the_known_addresses() -> None:
 
 def test_block_by_an_order_of_an_old_release_says_its_age() -> None:
     """The number, and for how many days nothing new came; structured for clients that show it; other blocks say nothing of it."""
-    outcomes = Outcomes("lachan.internal", Tallies(Counters()), "several", StructuredSettings(), old_days=5)
+    outcomes = Outcomes("lachan.internal", Tallies(Counters()), "several", StructuredSettings())
+    assert outcomes.tell_age(5) and not outcomes.tell_age(5)
     policy: Any = Policy()
     order = Block(Reason.ORDER, "order", Rule(RuleOrigin.SYSTEM, Reason.ORDER, "order 12/QĐ-STTTT"), 16, 60)
     assert outcomes.block(ask(), Transport.UDP, order, policy).errors == (
