@@ -1,8 +1,7 @@
 """From a message to a reply: accept, read, admit, identify, own names, judge, cache, upstream, inspect, judge again, compose, keep.
 
-`answer_now` is synchronous and raises for no input; what has to wait for an upstream continues in an `Ask`. Listeners call it, the worker
-composes it (README.md shows how); nothing else imports it. A finished reply that may be given to others is entered into the answer table of
-the client's policy, from where the listeners answer the next such query by themselves.
+`answer_now` is synchronous and raises for no input; what waits for an upstream continues in an `Ask`. Listeners call it, the worker composes
+it (README.md shows how). A finished reply goes into the answer table of the client's policy, from where listeners answer the next one.
 
 What fails                              what is answered                                        open or closed     decided in
 --------------------------------------  ------------------------------------------------------  -----------------  ---------------------
@@ -213,10 +212,9 @@ class Pipeline:
         if second >= entry.expires:
             self._tables.remove(record.view, raw, entry)
             return None
-        note = entry.note
+        note, cached = entry.note, entry.cached
         if note is not None:
             self._write(record, note)
-        cached = entry.cached
         if cached is None:
             if note is None:
                 entry.second = second
