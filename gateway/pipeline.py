@@ -1,6 +1,6 @@
 """From a message to a reply: accept, read, admit, identify, own names, judge, cache, upstream, inspect, judge again, compose, keep.
 
-`answer_now` is synchronous and raises for no input; what waits for an upstream continues in an `Ask`. Listeners call it, the worker composes
+`answer_now` is synchronous and raises for no input; what waits for an upstream goes on in an `Ask`. Listeners call it, the worker composes
 it (README.md shows how). A finished reply goes into the answer table of the client's policy, from where listeners answer the next one.
 
 What fails                              what is answered                                        open or closed     decided in
@@ -110,8 +110,7 @@ class Pipeline:
         self._timer: asyncio.TimerHandle | None = None
 
     def _use(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-        self._judges_addresses = snapshot.has_address_triggers
+        self._snapshot, self._judges_addresses = snapshot, snapshot.has_address_triggers
 
     def _adopt(self, settings: GatewaySettings) -> None:
         """Take over what is made from settings and may change while the worker runs."""
@@ -273,8 +272,7 @@ class Pipeline:
 
     def _judge(self, ask: Ask) -> Verdict:
         """Line 1 of the judgement (own names, records, special-use names), then the policy."""
-        query = ask.query
-        key = query.key
+        query, key = ask.query, ask.query.key
         if self._names.may_hold(key):
             own = self._own.answer(ask, self._snapshot, self.wall)
             if own is not None:
@@ -497,7 +495,6 @@ class Pipeline:
             if is_busy:
                 self._tables.work()
             if self._is_sweeping or now - self._swept_at >= SWEEP_SECONDS:
-                self._is_sweeping = self._clients.sweep(now)
-                self._swept_at = now
+                self._is_sweeping, self._swept_at = self._clients.sweep(now), now
         finally:
             self._timer = self._loop.call_later(_CHORE_SECONDS if is_busy or self._is_sweeping else _IDLE_SECONDS, self._work)
