@@ -57,6 +57,16 @@ class StartingHours:
 
 
 @dataclass(frozen=True, slots=True)
+class DaysOff:
+    """Days off that people know by a name; both names are empty in a catalogue that tells none."""
+
+    first: date
+    last: date
+    vi: str = ""
+    en: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Shelf:
     """One catalogue with everything the pages need from it."""
 
@@ -66,6 +76,8 @@ class Shelf:
     summers: tuple[tuple[date, date], ...]
     #: Public holidays and the days off around the lunar new year; exam days are each school's own.
     holidays: tuple[tuple[date, date], ...] = ()
+    #: The same with the names of the calendar.
+    days_off: tuple[DaysOff, ...] = ()
     exams: tuple[tuple[date, date], ...] = ()
     #: The last days of terms that the calendar knows.
     terms: tuple[date, ...] = ()
@@ -173,18 +185,31 @@ def read_shelf(document: Mapping[str, Any], version: str) -> Shelf:
     summers = tuple((date.fromisoformat(row["from"]), date.fromisoformat(row["to"])) for row in calendar.get("summers", ()))
     years = calendar.get("school_years", ())
     terms = sorted(date.fromisoformat(year[key]) - timedelta(days=1) for year in years for key in _TERM_ENDS if year.get(key))
-    return Shelf(catalogue, groups, _starting(document.get("windows") or {}), summers, read_holidays(calendar), terms=tuple(terms))
+    days = read_days_off(calendar)
+    spans = tuple((one.first, one.last) for one in days)
+    return Shelf(catalogue, groups, _starting(document.get("windows") or {}), summers, spans, days, terms=tuple(terms))
 
 
-def read_holidays(calendar: Mapping[str, Any]) -> tuple[tuple[date, date], ...]:
-    """The spans of days off for as many years as the calendar knows the lunar new year of, earliest first."""
+def read_days_off(calendar: Mapping[str, Any]) -> tuple[DaysOff, ...]:
+    """Days off for as many years as the calendar knows the lunar new year of, earliest first."""
     tet = {int(row["year"]): date.fromisoformat(row["date"]) for row in calendar.get("tet", ())}
     around = calendar.get("tet_break") or {}
     before, after = (timedelta(days=int(around.get(key, 0))) for key in ("days_before", "days_after"))
-    single = [date.fromisoformat(row["date"]) for row in calendar.get("hung_kings", ()) if int(row["year"]) in tet]
-    fixed = [str(row["month_day"]) for row in calendar.get("holidays", ()) if row.get("verified")]
-    single += [date.fromisoformat(f"{year}-{month_day}") for year in tet for month_day in fixed]
-    return tuple(sorted([*((day - before, day + after) for day in tet.values()), *((day, day) for day in single)]))
+    names = calendar.get("lunar_names") or {}
+    found = [_days_off(day - before, day + after, names.get("tet")) for day in tet.values()]
+    for row in calendar.get("hung_kings", ()):
+        if int(row["year"]) in tet:
+            day = date.fromisoformat(row["date"])
+            found.append(_days_off(day, day, names.get("hung_kings")))
+    for row in calendar.get("holidays", ()):
+        for year in tet if row.get("verified") else ():
+            day = date.fromisoformat(f"{year}-{row['month_day']}")
+            found.append(_days_off(day, day, row))
+    return tuple(sorted(found, key=lambda one: (one.first, one.last)))
+
+
+def _days_off(first: date, last: date, named: Mapping[str, str] | None) -> DaysOff:
+    return DaysOff(first, last, (named or {}).get("vi", ""), (named or {}).get("en", ""))
 
 
 def _word(named: Mapping[str, Mapping[str, str]], group: str, language: str) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, record
-from admin.catalogue import Shelf
+from admin.catalogue import DaysOff, Shelf
 from admin.errors import FieldMistake, InvalidInput
 from admin.familytables import own_dates
 from admin.tenants import mark_changed
@@ -77,8 +77,10 @@ def with_dates(shelf: Shelf, own: Sequence[Dates]) -> Shelf:
     summers = spans(DatesKind.SUMMER)
     years = {first.year for first, _ in summers}
     kept = [span for span in shelf.summers if span[0].year not in years]
+    days_off = [*shelf.days_off, *(DaysOff(one.first, one.last, one.label, one.label) for one in own if one.kind is DatesKind.HOLIDAY)]
     return replace(
         shelf,
+        days_off=tuple(sorted(days_off, key=lambda one: (one.first, one.last))),
         summers=tuple(sorted([*kept, *summers])),
         holidays=tuple(sorted([*shelf.holidays, *spans(DatesKind.HOLIDAY)])),
         exams=tuple(sorted(spans(DatesKind.EXAM))),

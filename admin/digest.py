@@ -80,9 +80,7 @@ async def make_digest(connection: AsyncConnection, tenant: OrganisationId, now: 
 
 def write_digest(digest: Digest, words: Words, formats: Formats, address: str) -> Message:
     """The message in a reader's language."""
-    subject = words.gettext(mark("Lá Chắn: the week from {first} to {last}")).format(
-        first=formats.day(digest.first), last=formats.day(digest.last)
-    )
+    subject = words.gettext(mark("Lá Chắn: the week {days}")).format(days=formats.days(digest.first, digest.last))
     lines = []
     for one in digest.children:
         if one.blocked is None:

@@ -37,6 +37,11 @@ class StaffInvitation:
     profile: ProfileId
     ends_at: datetime
 
+    @property
+    def last_moment(self) -> datetime:
+        """A moment of its last day: people are told the day, not the midnight after it."""
+        return self.ends_at - timedelta(seconds=1)
+
 
 async def invite_staff(connection: AsyncConnection, act: Act, profile: ProfileId, last: date, zone: str) -> str:
     """A new picture that works through the day `last`; the one before is withdrawn. Returns its id."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
@@ -74,10 +75,11 @@ async def _page(visit: Visit, stored: bool, mistakes: tuple[FieldMistake, ...] =
         own = await list_dates(connection, visit.tenant_id)
         enforcement = await read_enforcement(connection, visit.tenant_id)
     shelf = visit.services.shelves.current()
+    today = visit.now.astimezone(ZoneInfo(visit.tenant.time_zone)).date()
     context = {
         "own": own,
-        "holidays": [span for span in shelf.holidays if span[1] >= visit.now.date()][:8],
-        "summers": [span for span in shelf.summers if span[1] >= visit.now.date()],
+        "days_off": [one for one in shelf.days_off if one.last >= today][:8],
+        "summers": [span for span in shelf.summers if span[1] >= today],
         "kinds": list(DatesKind),
         "enforcement": enforcement,
         "stored": stored,

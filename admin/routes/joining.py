@@ -55,7 +55,8 @@ Owner_ = Annotated[Visit, Depends(need(Permission.ACCOUNT_CHANGE))]
 @router.get("/family/{code}")
 async def show_name(code: str, request: Request) -> Response:
     """Who runs this gateway and what they never see; a sign-in name and a PIN."""
-    if await session_of(request, services_of(request)) is not None:
+    found = await session_of(request, services_of(request))
+    if found is not None and await _signs_in_with_pin(request, found.actor.account_id):
         return RedirectResponse("/welcome", 303)
     return await _name_page(request, await _find(request, code), "")
 
@@ -234,6 +235,11 @@ async def _let_in(request: Request, account: AccountId) -> None:
     give_cookie(request, SESSION, opened.session_secret, seconds=int(KEPT.total_seconds()))
     if opened.browser_secret:
         give_cookie(request, BROWSER, opened.browser_secret, seconds=BROWSER_SECONDS)
+
+
+async def _signs_in_with_pin(request: Request, account: AccountId) -> bool:
+    async with services_of(request).database.read() as connection:
+        return await uses_pin(connection, account)
 
 
 async def _require_pin(visit: Visit) -> AccountId:

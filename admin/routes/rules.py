@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from admin.apply import read_enforcement
+from admin.asking import fold
 from admin.dates import list_dates, with_dates
 from admin.dependencies import Visit, need
 from admin.errors import AdminError, Conflict, FieldMistake, InvalidInput
@@ -69,8 +70,8 @@ async def change_hours(profile: str, visit: Writer) -> Response:
 
 
 @router.get("/profiles/{profile}/apps")
-async def show_apps(profile: str, visit: Reader, stored: bool = False) -> Response:
-    """Every service in its group, open or closed, with what is locked."""
+async def show_apps(profile: str, visit: Reader, stored: bool = False, q: str = "") -> Response:
+    """Every service in its group, open or closed, with what is locked; or those whose name has the letters of `q`, marks or not."""
     shelf = visit.services.shelves.current()
     found, strictest, own = await _switches_of(visit, profile)
     groups: list[tuple[Any, list[tuple[Any, bool, bool]]]] = []
@@ -85,8 +86,13 @@ async def show_apps(profile: str, visit: Reader, stored: bool = False) -> Respon
             for service in group.services
         ]
         groups.append((group, rows))
+    sought = fold(q[:60])
+    if sought:
+        names = {row[0].id: fold(f"{row[0].name_vi} {row[0].name_en}") for _, rows in groups for row in rows}
+        groups = [(group, hits) for group, rows in groups if (hits := [row for row in rows if sought in names[row[0].id]])]
     bases = bases_of("H", visit.now.date())
-    context = {"bases": bases, "groups": groups, "own": {code for kind, code in own if kind is SwitchKind.SERVICE}}
+    mine = {code for kind, code in own if kind is SwitchKind.SERVICE}
+    context = {"bases": bases, "groups": groups, "sought": q.strip()[:60], "own": mine}
     return await _page(visit, "profile/apps.html", found, stored, context)
 
 
@@ -215,10 +221,11 @@ async def _hours_page(visit: Visit, profile: Profile, rows: list[Hours], stored:
     whole = [row for row in rows if read_clock(row.starts) and read_clock(row.ends) and row.starts != row.ends]
     week = draw_week(paint_week([*whole, *lessons], shelf, monday_of(here.date())), visit.services.pages.words[visit.language], here)
     days = [one for one in Days if one not in WEEKDAYS]
-    context = {"rows": rows, "week": week, "days": days, "effects": list(HoursEffect), "summers": shelf.summers, "own": own}
+    context = {"rows": rows, "week": week, "days": days, "effects": list(HoursEffect), "own": own}
     context["lessons"] = write_timetable(lessons, day_names(visit.language))
     today = here.date()
-    context["holidays"] = [span for span in shelf.holidays if span[1] >= today][:3]
+    context["summers"] = [span for span in shelf.summers if span[1] >= today][:1]
+    context["days_off"] = [one for one in shelf.days_off if one.last >= today][:3]
     context["coming"] = [span for span in shelf.exams if span[1] >= today]
     return await _page(visit, "profile/hours.html", profile, stored, context, mistakes)
 

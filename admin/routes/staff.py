@@ -126,7 +126,7 @@ def _join_page(
     words = services_of(request).pages.words[language_of(request)]
     context = {
         "code": invitation.code,
-        "ends_at": invitation.ends_at,
+        "last_moment": invitation.last_moment,
         "seen": seen,
         "private": seen is not None and has_private_mac(seen.mac),
         "suggested": words.gettext(_("A teacher's phone")),

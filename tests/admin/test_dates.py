@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from admin.audit import Act
-from admin.catalogue import read_shipped
+from admin.catalogue import read_days_off, read_shipped
 from admin.dates import Dates, add_dates, list_dates, remove_dates, with_dates
 from admin.dependencies import Services
 from admin.errors import InvalidInput
@@ -29,6 +29,23 @@ def test_calendar_knows_tet_until_2030(year: int, tet: str) -> None:
         day = date.fromisoformat(f"{year}-{month_day}")
         assert any(first <= day <= last for first, last in holidays), day
     assert not any(first <= date(year, 3, 10) <= last for first, last in holidays)
+
+
+def test_every_day_off_has_a_name_in_both_languages() -> None:
+    """Nobody reads "public holiday" where the day has a name; a catalogue of an older release that tells none still opens."""
+    days = read_shipped().days_off
+    assert [(one.first, one.last) for one in days] == list(read_shipped().holidays)
+    assert all(one.vi and one.en for one in days)
+    by_day = {one.first.isoformat(): one.vi for one in days}
+    assert by_day["2027-04-16"] == "Giỗ Tổ Hùng Vương"
+    assert by_day["2027-02-01"] == "Tết Nguyên đán"
+    assert {one.vi for one in read_days_off({"tet": [{"year": "2027", "date": "2027-02-06"}]})} == {""}
+
+
+def test_own_days_off_keep_their_own_name() -> None:
+    """What a school calls its day off stands among the others."""
+    own = Dates("1", DatesKind.HOLIDAY, "Kỷ niệm trường", date(2027, 3, 26), date(2027, 3, 26))
+    assert "Kỷ niệm trường" in [one.vi for one in with_dates(read_shipped(), [own]).days_off]
 
 
 def test_school_rows_pause_on_days_off_that_have_rows_of_their_own() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 from datetime import UTC, date, datetime, timedelta
 
 from admin.audit import Act
@@ -48,4 +50,6 @@ async def test_one_letter_a_week_without_a_name(
     assert [await send(monday - timedelta(minutes=1)), await send(monday), await send(monday + timedelta(days=2))] == [0, 1, 0]
     (letter,) = box.letters  # type: ignore[attr-defined]
     assert "secret.example" not in letter and "game" not in letter
+    read = email.message_from_string(letter, policy=email.policy.default)
+    assert read["subject"] == "Lá Chắn: tuần 05/10/2026 – 11/10/2026"  # read on another day, "yesterday" would be another one
     assert await send(monday + timedelta(days=7)) == 1

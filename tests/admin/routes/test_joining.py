@@ -80,6 +80,14 @@ async def test_family_joins_by_the_printed_sheet(visitor: Visitor, sheet: str, s
     assert visitor.response.status_code == 200
 
 
+async def test_host_may_try_its_own_sheet(visitor: Visitor, sheet: str, services: Services) -> None:
+    """Somebody signed in with a password opens the sheet and sees what families see; a family that has joined goes on to its own pages."""
+    await visitor.sign_in("truong", PASSWORD)
+    await visitor.get(f"/family/{sheet}")
+    assert visitor.response.status_code == 200
+    assert "Trường Kim Đồng" in visitor.text
+
+
 async def test_wrong_sheets_and_easy_pins_are_refused(visitor: Visitor, sheet: str) -> None:
     """A sheet nobody printed opens nothing; the first PIN somebody would guess is none; a name is there once."""
     assert (await visitor.get("/family/aaaaa-bbbbb")).status_code == 404

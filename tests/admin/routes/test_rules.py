@@ -64,7 +64,7 @@ async def test_group_switch_follows_the_band_and_its_locks(
     path = f"/profiles/{family.bi.id}/groups"
     await parent.get(path)
     assert not parent.has_form(path, ("set", "gamb allow"))
-    assert "theo pháp luật" in parent.text
+    assert "Theo pháp luật" in parent.text
     await parent.submit(path, button=("set", "game allow"))
     assert in_force(services, gateway, family, family.bi.id)["categories"] == {"game": "allow"}
     await parent.submit(path, button=("set", "game block"))
@@ -84,8 +84,20 @@ async def test_locked_group_cannot_be_opened_by_hand(parent: Visitor, services: 
 async def test_empty_lists_say_so(parent: Visitor, family: Family) -> None:
     """A group that no list fills is not shown as if it were filtered."""
     await parent.get(f"/profiles/{family.bi.id}/groups")
-    assert "Chưa có danh sách nào cho nhóm này." in parent.text
-    assert "Chỉ chặn được một phần" in parent.text
+    assert "chưa có danh sách" in parent.text
+    assert "chỉ một phần" in parent.text
+    assert "lọc theo tên không tới được" in parent.text
+
+
+@pytest.mark.parametrize(("typed", "found", "absent"), [("lien quan", "Liên Quân", "TikTok"), ("TIKTÔK", "TikTok", "Liên Quân")])
+async def test_app_is_found_whatever_its_marks(parent: Visitor, family: Family, typed: str, found: str, absent: str) -> None:
+    """People type without diacritics, or with a wrong one, in capitals; other apps are out of the way, and one press brings all back."""
+    path = f"/profiles/{family.bi.id}/apps"
+    await parent.get(f"{path}?q={typed}")
+    assert found in parent.text and absent not in parent.text
+    assert path in parent.links
+    await parent.get(f"{path}?q=khong-co-ung-dung-nay")
+    assert "0 ứng dụng có" in parent.text
 
 
 async def test_app_switch_needs_the_password_only_to_open(

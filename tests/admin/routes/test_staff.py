@@ -46,6 +46,7 @@ async def test_teacher_scans_and_has_the_rules_of_staff(
     await administrator.get("/staff")
     await administrator.submit("/staff")
     code = administrator.text.partition("/staff-join/")[2][:11]
+    assert "Đến hết Chủ Nhật, 17/01/2027".casefold() in administrator.text.casefold()  # the day, not the midnight after it
     await laptop.get(f"/staff-join/{code}")
     assert "Hãy vào Wi-Fi của trường trước" in laptop.text
     (tenant,) = gateway.policies
