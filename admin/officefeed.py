@@ -22,6 +22,7 @@ from blocklists.takedown.store import Office
 from blocklists.xfr import Feed, Secondary, TransferServer
 from gateway.errors import StartError
 from gateway.policy.overlay import Scope
+from gateway.tls import DOT_PROTOCOLS, ServerContext
 
 log = logging.getLogger(__name__)
 _MATCH = {Match.BOTH: 0, Match.EXACT: 1, Match.BELOW: 2}
@@ -30,17 +31,26 @@ _MATCH = {Match.BOTH: 0, Match.EXACT: 1, Match.BELOW: 2}
 class ListFeed:
     """Keeps a policy zone at the newest version that is in force here."""
 
-    def __init__(self, server: TransferServer, zone: PolicyZone, place: str = "") -> None:
+    def __init__(self, server: TransferServer, zone: PolicyZone, place: str = "", certificate: ServerContext | None = None) -> None:
         self.server = server
         self.zone = zone
         self.place = place
+        self.certificate = certificate
 
     async def stop(self) -> None:
         """Stop serving."""
         await self.server.stop()
 
+    def _look_at_certificate(self) -> None:
+        try:
+            if self.certificate is not None and self.certificate.reload_if_changed():
+                log.info("certificate renewed", extra={"event": "rpz_out.renewed"})
+        except StartError as error:
+            log.error("certificate not usable, the old one stays", extra={"event": "rpz_out.broken", "reason": str(error)})
+
     async def follow(self, database: Database, office: Office) -> None:
-        """Take the zone to the newest version, if it is not there yet."""
+        """Take the zone to the newest version, if it is not there yet; a renewed certificate serves new connections."""
+        self._look_at_certificate()
         versions, entries = tables.versions, tables.entries
         async with database.read() as connection:
             newest = select(func.max(versions.c.serial)).where(versions.c.tenant_id == office.tenant, versions.c.applied_at.isnot(None))
@@ -85,8 +95,17 @@ async def open_feed(settings: RpzOutSettings) -> ListFeed:
         secondaries=[Secondary(one.address, one.port, one.key) for one in settings.secondaries],
     )
     server = TransferServer(feed)
+    key, where = "listen", settings.listen
+    certificate = None
     try:
-        await server.start(settings.listen.host, settings.listen.port)
-    except OSError as error:
-        raise StartError(f"rpz_out.listen: cannot listen on {settings.listen} ({error.strerror}): choose another address") from error
-    return ListFeed(server, zone, settings.place)
+        await server.start(where.host, where.port)
+        if settings.tls is not None and settings.secure_listen is not None:
+            key, where = "tls.listen", settings.secure_listen
+            certificate = ServerContext(settings.tls, DOT_PROTOCOLS)
+            await server.start_tls(where.host, where.port, certificate.context)
+    except (OSError, StartError) as error:
+        await server.stop()
+        if isinstance(error, StartError):
+            raise
+        raise StartError(f"rpz_out.{key}: cannot listen on {where} ({error.strerror}): choose another address") from error
+    return ListFeed(server, zone, settings.place, certificate)

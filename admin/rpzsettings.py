@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from gateway.errors import Mistake
+from blocklists.transferkeys import TransferKey, TransferKeyFile, read_transfer_key
+from gateway.errors import Mistake, StartError
 from gateway.sections import EndpointText, NameText, NetworkText, Section, Text, key
-from gateway.settings import Endpoint, Network
+from gateway.settings import Endpoint, Network, TlsSettings
+from gateway.tls import try_files
 from gateway.yamlfile import Document
-
-Algorithm = Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"]
-SHORTEST_SECRET = 16
-
-
-@dataclass(frozen=True, slots=True)
-class TransferKey:
-    """A TSIG key (RFC 8945): its name, algorithm and secret, and the file the secret was read from."""
-
-    name: str
-    algorithm: str
-    secret: bytes
-    secret_file: Path | None = None
-
-    def __repr__(self) -> str:
-        return f"TransferKey({self.name!r}, {self.algorithm!r}, ***)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +32,16 @@ class RpzOutSettings:
     open_to: tuple[Network, ...] = ()
     secondaries: tuple[Follower, ...] = ()
     place: str = ""
+    secure_listen: Endpoint | None = None
+    tls: TlsSettings | None = None
 
 
-class TransferKeyFile(Section):
-    """rpz_out.keys[]"""
+class RpzOutTlsFile(Section):
+    """rpz_out.tls:"""
 
-    name: NameText = key(..., "Tên khóa TSIG.", "Name of the TSIG key.", "isp-a")
-    algorithm: Algorithm = key("hmac-sha256", "Thuật toán của khóa.", "Algorithm of the key.", "hmac-sha256")
-    secret_file: Text = key(..., "Tệp chứa khóa bí mật (base64).", "File that holds the secret (base64).", "/etc/lachan/isp-a.key")
+    listen: EndpointText = key(..., "Địa chỉ phục vụ qua TLS.", "Address that serves over TLS.", '"192.0.2.1:8853"')
+    certificate: Text = key(..., "Tệp chuỗi chứng chỉ (PEM).", "File of the certificate chain (PEM).", "cert.pem")
+    key_file: Text = key(..., "Tệp khóa riêng (PEM).", "File of the private key (PEM).", "key.pem", alias="key")
 
 
 class SecondaryFile(Section):
@@ -84,6 +69,12 @@ class RpzOutFile(Section):
         "Resolvers that are told of every version (NOTIFY).",
         "[{address: 192.0.2.53, key: isp-a}]",
     )
+    tls: RpzOutTlsFile | None = key(
+        None,
+        "Chuyển vùng qua TLS (RFC 9103), thêm vào listen.",
+        "Transfers over TLS (RFC 9103) besides listen.",
+        '{listen: "192.0.2.1:8853", certificate: cert.pem, key: key.pem}',
+    )
     place: Text | None = key(
         None,
         "Vùng này phục vụ nơi nào (mã tỉnh): khi đó có cả quyết định chỉ dành cho nơi đó.",
@@ -97,25 +88,27 @@ def resolve(written: RpzOutFile, document: Document, folder: Path) -> tuple[RpzO
     mistakes: list[Mistake] = []
     keys: list[TransferKey] = []
     for index, row in enumerate(written.keys):
-        place = document.place(("rpz_out", "keys", index, "secret_file"))
-        try:
-            secret = base64.b64decode((folder / row.secret_file).read_text(encoding="ascii").strip(), validate=True)
-        except OSError as error:
-            mistakes.append(Mistake(place, f"cannot be read: {error.strerror}", "put the secret into this file, as base64"))
-            continue
-        except (ValueError, binascii.Error):
-            mistakes.append(Mistake(place, "does not hold base64", "make one with: openssl rand -base64 32"))
-            continue
-        if len(secret) < SHORTEST_SECRET:
-            mistakes.append(Mistake(place, f"has fewer than {SHORTEST_SECRET} bytes", "make one with: openssl rand -base64 32"))
-        keys.append(TransferKey(row.name, row.algorithm, secret, folder / row.secret_file))
+        transfer_key, found = read_transfer_key(row, folder, document.place(("rpz_out", "keys", index, "secret_file")))
+        mistakes += found
+        if transfer_key is not None:
+            keys.append(transfer_key)
     known = {row.name for row in written.keys}
     for index, follower in enumerate(written.secondaries):
         if follower.key_name is not None and follower.key_name not in known:
             mistakes.append(Mistake(document.place(("rpz_out", "secondaries", index, "key")), "there is no key of this name"))
+    tls = None
+    if written.tls is not None:
+        tls = TlsSettings(folder / written.tls.certificate, folder / written.tls.key_file)
+        try:
+            try_files(tls)
+        except StartError as error:
+            mistakes.append(Mistake(document.place(("rpz_out", "tls")), str(error).removeprefix("tls: ")))
     if not written.keys and not written.open_to:
         mistakes.append(Mistake(document.place(("rpz_out",)), "nobody could have the zone", "add keys or open_to"))
     if mistakes:
         return None, mistakes
     followers = tuple(Follower(row.address, row.port, row.key_name) for row in written.secondaries)
-    return RpzOutSettings(written.listen, written.zone, tuple(keys), tuple(written.open_to), followers, written.place or ""), []
+    secure = written.tls.listen if written.tls is not None else None
+    return RpzOutSettings(
+        written.listen, written.zone, tuple(keys), tuple(written.open_to), followers, written.place or "", secure, tls
+    ), []

@@ -2,11 +2,13 @@
 
 A subscription is judged as a whole before it replaces anything: too many mistakes refuse it, a sudden change holds it for a person. A
 file of the operator's own is used as it is, unless it cannot be read, is mostly mistakes, or was cut to nothing; then the copy kept from
-the last time stays in force. A policy zone is held to the share of mistakes of a subscription and must have its SOA record.
+the last time stays in force. A policy zone is held to the share of mistakes of a subscription and must have its SOA record;
+one that is taken from a primary may not change suddenly either.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -66,6 +68,8 @@ class _Read:
     gathered: Gathered
 
 
+_NEVER_TAKEN: Final = Problem("chưa nhận được lần nào từ máy chủ chính", "was never received from its primary")
+_LOST: Final = Problem("bản nhận từ máy chủ chính đã mất, giữ bản trước", "the copy from its primary is gone; the copy before it stays")
 _MISSING: Final = Problem("chưa tải được lần nào", "was never fetched")
 
 
@@ -140,17 +144,37 @@ class Intake:
         except OSError as error:
             reason = error.strerror or type(error).__name__
             problem = Problem(f"không đọc được tệp {path}: {reason}", f"the file {path} cannot be read: {reason}")
+            if source.is_transferred and isinstance(error, FileNotFoundError):
+                problem = _LOST if kept else _NEVER_TAKEN
             return self._from_good(source, copies, about, "kept", problem) if kept else self._nothing(source, "missing", problem, about)
         share = self.errors.fetched if source.kind == "rpz" else self.errors.own
         refusal = self._too_many_errors(read, share) or _cut_to_nothing(path, about) or _no_zone(source, read)
         if refusal is not None and kept and digest != about.digest:
             return self._from_good(source, copies, about, "kept", Problem(refusal.vi, refusal.en))
         odd = Problem(refusal.vi, refusal.en) if refusal else _skipped(source, read)
+        if source.is_transferred and kept and refusal is None and (taken := self._hold_sudden(source, copies, read, digest)):
+            return taken
         if digest == about.digest and kept:
+            if about.held is not None:
+                copies.held.unlink(missing_ok=True)
+                copies.note(replace(about, held=None, accepted=""))
             return self._taken(source, read, "fresh", odd, about)
         taken = self._accept(source, copies, path, read, replace(about, origin=str(path)), digest)
         taken.report = replace(taken.report, problem=odd or taken.report.problem)
         return taken
+
+    def _hold_sudden(self, source: Source, copies: Copies, read: _Read, digest: str) -> Taken | None:
+        """Let a zone that changed at a stroke wait for a person; the copy before it stays."""
+        about = copies.about()
+        if digest in (about.digest, about.accepted):
+            return None
+        hold = judge_change(about.entries, read.gathered.entries, self.changes)
+        if hold is None or source.path is None:
+            return None
+        shutil.copyfile(source.path, copies.candidate)
+        copies.hold(replace(about, checked_at=self.now), HeldCopy(digest, hold.after, hold.vi, hold.en))
+        about = copies.about()
+        return self._from_good(source, copies, about, *_standing(about, None))
 
     def _accept(self, source: Source, copies: Copies, path: Path, read: _Read, about: About, digest: str = "") -> Taken:
         about = replace(about, digest=digest or digest_of(path), entries=read.gathered.entries, fetched_at=self.now, checked_at=self.now)

@@ -15,16 +15,14 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator
 
-from gateway.errors import InvalidName, Mistake
-from gateway.sections import Identifier, NameText, Seconds, Section, Size, Text, check, key, nearest
-from gateway.wire.name import key_from_text, text_of
+from blocklists.zonesettings import RpzFile, RpzSettings, copy_of_zone, read_primary
+from gateway.errors import Mistake
+from gateway.sections import Identifier, Seconds, Section, Size, Text, check, key, nearest
 from gateway.yamlfile import Document, Keys
 
 Level = Literal["province", "school", "parent"]
 Action = Literal["block", "allow"]
 ListFormat = Literal["auto", "hosts", "domains", "adblock", "rpz", "csv"]
-RPZ_POLICIES = ("given", "disabled", "passthru", "drop", "tcp-only", "nxdomain", "nodata")
-"""What a policy zone's actions may be overridden with, besides `cname:NAME`; `given` keeps them."""
 
 ORDER_ONLY = frozenset({"order", "dist"})
 """Categories that only numbered orders fill (never a list)."""
@@ -46,21 +44,6 @@ class ListSettings:
     refresh: float = 86_400.0
     allow_rewrites: bool = False
     title: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RpzSettings:
-    """One response policy zone; the order of the zones is their precedence.
-
-    `policy` is one of `RPZ_POLICIES` or `cname`, which leads every name of the zone to `target`. `groups` are those of the clients it is
-    for (none: all).
-    """
-
-    name: str
-    file: Path
-    policy: str = "given"
-    groups: tuple[str, ...] = ()
-    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +81,6 @@ def _url(text: str) -> str:
     return text
 
 
-def _rpz_policy(text: str) -> str:
-    word, colon, target = text.partition(":")
-    if word == "cname" and colon:
-        try:
-            key = key_from_text(target.strip().removeprefix("*."))
-        except InvalidName as error:
-            raise ValueError(f"'{target[:60]}' is not a name to lead to: {error}") from None
-        if key:
-            return f"cname:{'*.' if target.strip().startswith('*.') else ''}{text_of(key)}"
-    if text in RPZ_POLICIES:
-        return text
-    raise ValueError(f"'{text[:60]}' is not one of {', '.join(RPZ_POLICIES)}, cname:NAME")
-
-
 class ListFile(Section):
     """lists[]"""
 
@@ -136,25 +105,6 @@ class ListFile(Section):
         False, "Cho phép danh sách chuyển tên sang địa chỉ khác.", "Whether the list may lead names to foreign addresses.", "false"
     )
     title: Text = key("", "Tên gọi của danh sách.", "Title of the list.", "Cờ bạc Việt Nam")
-
-
-class RpzFile(Section):
-    """rpz[]"""
-
-    name: NameText = key(..., "Tên vùng.", "Name of the zone.", "rpz.example")
-    file: Text | None = key(None, "Tệp vùng.", "Zone file.", "rpz.zone")
-    primary: dict[str, Any] | None = key(  # Any: refused before it is read
-        None, "Máy chủ chính để nhận vùng (AXFR/IXFR).", "Primary to transfer it from (AXFR/IXFR).", '{address: "127.0.0.1:5399"}'
-    )
-    policy: Annotated[Text, AfterValidator(_rpz_policy)] = key(
-        "given",
-        "Dùng hành động của vùng (given) hoặc thay tất cả: disabled, passthru, drop, tcp-only, nxdomain, nodata, cname:TÊN.",
-        "The zone's own actions (given), or one for all: disabled, passthru, drop, tcp-only, nxdomain, nodata, cname:NAME.",
-        "cname:walled.example",
-    )
-    groups: list[Text] = key(
-        [], "Chỉ cho các nhóm thiết bị này; bỏ trống là mọi nhóm.", "Only for these groups of clients; left out, all.", "[school]"
-    )
 
 
 class FetchFile(Section):
@@ -215,7 +165,7 @@ def check_lists(
     """
     value = document.value if isinstance(document.value, dict) else {}
     folder = document.path.resolve().parent if document.path else Path.cwd()
-    judge = _Judge(document, folder, set(categories), set(good), require_files)
+    judge = _Judge(document, folder, state_dir, set(categories), set(good), require_files)
     lists = tuple(judge.read_list(item, keys) for item, keys in judge.items(value, "lists", ListFile))
     zones = tuple(judge.read_zone(item, keys) for item, keys in judge.items(value, "rpz", RpzFile))
     judge.distinct("lists", [item.id for item in lists], "id")
@@ -233,9 +183,12 @@ def check_lists(
 class _Judge:
     """What only shows when the keys of an item meet each other, the catalogue and the disk."""
 
-    def __init__(self, document: Document, folder: Path, categories: set[str], good: set[str], require_files: bool) -> None:
+    def __init__(
+        self, document: Document, folder: Path, state_dir: Path, categories: set[str], good: set[str], require_files: bool
+    ) -> None:
         self.document = document
         self.folder = folder
+        self.state_dir = state_dir
         self.categories = categories
         self.good = good
         self.require_files = require_files
@@ -280,17 +233,17 @@ class _Judge:
             self._mistake(keys, f"category '{code}' is never filled from a url", "keep the names in a file of your own (path)")
 
     def read_zone(self, item: RpzFile, keys: Keys) -> RpzSettings:
-        path = self.folder
-        if item.primary is not None:
-            self._mistake(
-                (*keys, "primary"), "receiving a zone from a primary is not part of this version yet", "use file: with a zone file"
-            )
-        elif item.file is None:
-            self._mistake(keys, "a zone needs its file", "write file: rpz.zone")
-        else:
+        path, primary = self.folder, None
+        if (item.file is None) == (item.primary is None):
+            self._mistake(keys, "a zone has either its file or a primary", "write one of file: and primary:")
+        elif item.primary is not None:
+            primary, found = read_primary(item.primary, self.document, self.folder, (*keys, "primary"))
+            self.mistakes += found
+            path = copy_of_zone(self.state_dir, item.name)
+        elif item.file is not None:
             path = self.file(item.file, (*keys, "file"))
         policy, _, target = item.policy.partition(":")
-        return RpzSettings(item.name, path, policy, tuple(item.groups), target)
+        return RpzSettings(item.name, path, policy, tuple(item.groups), target, primary)
 
     def takedown(self, written: TakedownFile) -> tuple[Path | None, FollowSettings | None]:
         if (written.file is None) == (written.follow is None):

@@ -16,7 +16,8 @@ from blocklists.compile import Kind, SourceRow
 from blocklists.guard import ALLOW, CATALOGUE, RPZ, Origin, listed
 from blocklists.normalize import key_of_name
 from blocklists.parsers import Match, Options
-from blocklists.settings import BlocklistSettings, ListSettings, RpzSettings
+from blocklists.settings import BlocklistSettings, ListSettings
+from blocklists.zonesettings import RpzSettings
 from gateway.errors import Mistake, SettingsError
 from gateway.yamlfile import read
 
@@ -41,6 +42,8 @@ class Source:
     format: str = "auto"
     path: Path | None = None
     url: str | None = None
+    is_transferred: bool = False
+    """Whether `path` is the copy of a zone that is taken from a primary."""
     refresh: float = 86_400.0
     options: Options = field(default_factory=Options)
     rpz: Mapping[str, Any] | None = None  # Any: text and a list of texts
@@ -116,6 +119,7 @@ def _from_zone(item: RpzSettings) -> Source:
         title=item.name,
         format="rpz",
         path=item.file,
+        is_transferred=item.primary is not None,
         options=Options(zone=item.name),
         rpz={
             "zone": item.name,

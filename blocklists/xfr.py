@@ -1,8 +1,8 @@
 """Zone transfer out: AXFR, IXFR, SOA and NOTIFY with TSIG, so that other people's resolvers follow the list.
 
-RFC 5936 (AXFR), RFC 1995 (IXFR), RFC 1996 (NOTIFY), RFC 8945 (TSIG). Messages, signatures and names are dnspython's; here is only who may
-have what. A transfer needs a listed key or a listed address; strangers are refused before anything is counted or built, so the quota of
-transfers is spent by secondaries alone. Imported by `admin.process` and the tests.
+RFC 5936 (AXFR), RFC 1995 (IXFR), RFC 1996 (NOTIFY), RFC 8945 (TSIG), RFC 9103 (over TLS). Messages, signatures and names are dnspython's;
+here is only who may have what. A transfer needs a listed key or a listed address; strangers are refused before anything is counted or
+built, so the quota of transfers is spent by secondaries alone. Imported by `admin.process` and the tests.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -64,16 +65,32 @@ class TransferServer:
         self.feed = feed
         self._transfers = asyncio.Semaphore(TRANSFERS_AT_ONCE)
         self._server: asyncio.Server | None = None
+        self._secure: asyncio.Server | None = None
         self._datagrams: asyncio.DatagramTransport | None = None
         self._notices: set[asyncio.Task[None]] = set()
 
     async def start(self, host: str, port: int) -> int:
         """Listen on TCP and UDP; returns the port. Raises OSError when it is taken."""
-        self._server = await asyncio.start_server(self._serve, host, port, limit=MAX_REQUEST)
-        bound: int = self._server.sockets[0].getsockname()[1]
         loop = asyncio.get_running_loop()
-        self._datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=(host, bound))
+        for left in reversed(range(8 if port == 0 else 1)):  # a port that is free for TCP may be taken for UDP
+            self._server = await asyncio.start_server(self._serve, host, port, limit=MAX_REQUEST)
+            bound: int = self._server.sockets[0].getsockname()[1]
+            try:
+                self._datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=(host, bound))
+                break
+            except OSError:
+                self._server.close()
+                if not left:
+                    raise
         return bound
+
+    async def start_tls(self, host: str, port: int, context: ssl.SSLContext) -> int:
+        """Listen for transfers over TLS (RFC 9103) as well; returns the port. Raises OSError when it is taken."""
+        context.minimum_version = ssl.TLSVersion.TLSv1_3  # §5: nothing older
+        self._secure = await asyncio.start_server(
+            self._serve, host, port, limit=MAX_REQUEST, ssl=context, ssl_handshake_timeout=IDLE_SECONDS
+        )
+        return int(self._secure.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Stop listening and give up what is under way."""
@@ -81,9 +98,9 @@ class TransferServer:
             task.cancel()
         if self._datagrams is not None:
             self._datagrams.close()
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
+        for server in filter(None, (self._server, self._secure)):
+            server.close()
+            await server.wait_closed()
 
     def announce(self, origin: dns.name.Name) -> None:
         """Tell every secondary of the zone's new serial (RFC 1996), with a few tries each."""
@@ -111,6 +128,9 @@ class TransferServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")[0]
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
+            if (tls := writer.get_extra_info("ssl_object")) is not None and tls.selected_alpn_protocol() != "dot":
+                writer.close()  # RFC 9103 §7.1: the protocol is named
+                return
             while True:
                 async with asyncio.timeout(IDLE_SECONDS):
                     size = int.from_bytes(await reader.readexactly(2))

@@ -169,6 +169,20 @@ RELOADS = Metric(
 RELOAD_OK = Metric("lachan_last_reload_successful", "gauge", "1 when the last attempt to change the generation succeeded.")
 LIST_ENTRIES = Metric("lachan_list_entries", "gauge", "Names a list brings into the index.", (_SOURCE, _CATEGORY))
 LIST_UPDATED = Metric("lachan_list_updated_timestamp_seconds", "gauge", "When a list was last fetched or read.", (_SOURCE, _CATEGORY))
+_ZONE = Label("zone", at_most=64)
+ZONE_SERIAL = Metric("lachan_zone_serial", "gauge", "Serial of a policy zone taken from a primary.", (_ZONE,))
+ZONE_CHECKED = Metric(
+    "lachan_zone_checked_timestamp_seconds", "gauge", "When a policy zone was last found good at its primary; 0 before that.", (_ZONE,)
+)
+ZONE_EXPIRED = Metric(
+    "lachan_zone_expired", "gauge", "1 when a policy zone was not found good for longer than its SOA allows; its rules stay.", (_ZONE,)
+)
+ZONE_FAILURE = Metric(
+    "lachan_zone_failure",
+    "gauge",
+    "1 for the reason why a policy zone is not taken from its primary; the last copy stays in force.",
+    (_ZONE, _closed("code", "unreachable", "refused", "key", "tls", "cut", "shape", "size", "backwards", "apply", "disk")),
+)
 ORDER_SERIAL = Metric("lachan_order_serial", "gauge", "Serial of the takedown orders in force.")
 ORDER_UPDATED = Metric(
     "lachan_order_updated_timestamp_seconds", "gauge", "When this gateway put the serial of the takedown orders in force."

@@ -87,6 +87,7 @@ class Pipeline:
         self._cells = around.word.cells
         self.epoch = around.word.value
         self._follow = around.follow
+        self._notices = around.notices
         self._loop = around.loop
         self.now = around.loop.time()
         self.wall = around.clock.now()
@@ -239,6 +240,8 @@ class Pipeline:
             if query is None:
                 self._silent.n += 1
                 return None
+            if query.__class__ is Reject and self._notices is not None and self._notices.hears(data, origin):
+                return self._notices.take(data, origin)
             record = origin.record
             if record is None:
                 admitted = self._admission.admit(query, len(data), origin, self.now, self.wall)

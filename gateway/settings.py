@@ -193,5 +193,7 @@ class GatewaySettings:
     metrics: Endpoint | None = None
     lease_files: tuple[Path, ...] = ()
     limits: Limits = Limits()
+    notify_from: tuple[str, ...] = ()
+    """Addresses of the primaries of zones, whose NOTIFY is heard; the composition fills it in."""
     source: Path | None = None
     other_sections: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # Any: sections of other packages, unread here

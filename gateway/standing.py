@@ -31,12 +31,19 @@ from gateway.metrics import (
     RELEASE_FAILURE,
     WALL_TIME,
     WORKER_UP,
+    ZONE_CHECKED,
+    ZONE_EXPIRED,
+    ZONE_FAILURE,
+    ZONE_SERIAL,
 )
 from gateway.officestatus import STATES, read_office
 from gateway.sockets import ListeningSockets
 from gateway.switch import Generations
 from gateway.totals import Totals
 from gateway.vitals import weigh
+from gateway.zones import CODES as ZONE_CODES
+from gateway.zones import describe as describe_zone
+from gateway.zones import read_zones
 
 State = Literal["starting", "ready", "degraded", "stopping"]
 Document = dict[str, Any]  # Any: JSON values
@@ -87,6 +94,7 @@ class Standing:
             "generation_in_force_since": _iso(self.generations.switched_at) if target else None,
             "order_serial": target.snapshot.order_serial if target else None,
             "follow": self.follow(),
+            "zones": self.zones(),
             "pid": self.supervisor_pid,
             "uptime": round(time.monotonic() - self.started, 1),
             "clock": {"now": _iso(self.clock.now()), "test": self.clock.is_test},
@@ -118,12 +126,22 @@ class Standing:
         state = read_state(target.settings.state_dir) if target is not None else None
         return describe(state, self.clock.now()) if state is not None else None
 
+    def zones(self) -> list[Document]:
+        """How each zone that is taken from a primary stands."""
+        target = self.generations.target
+        now = self.clock.now()
+        return [describe_zone(state, now) for state in read_zones(target.settings.state_dir)] if target is not None else []
+
     def lists(self) -> list[Document]:
         """One row per list of the index, with what its preparation wrote about it."""
         target = self.generations.target
         if target is None:
             return []
         known = list_states(target.settings.state_dir)
+        for zone in read_zones(target.settings.state_dir):
+            if (row := known.get(f"rpz:{zone.name}")) is not None:  # what its primary says is newer than its preparation
+                row["checked_at"] = zone.good_at
+                row["problem"] = {"vi": zone.problem, "en": zone.problem} if zone.code else row.get("problem")
         return [list_row(source, known.get(str(source.id), {}), self.clock.now()) for source in target.snapshot.sources]
 
     def refresh_gauges(self) -> None:
@@ -146,11 +164,19 @@ class Standing:
             state = read_state(target.settings.state_dir)
             self.totals.replace(RELEASE_CHECKED, {(): float(state.good_at)} if state is not None else {})
             self._refresh_office(target.settings.state_dir)
+            self._refresh_zones(target.settings.state_dir)
             self.totals.replace(RELEASE_FAILURE, {(code,): float(code == state.code) for code in CODES} if state is not None else {})
         processes = {"supervisor": self.supervisor_pid}
         processes |= {f"worker {each.index}": each.pid for each in workers if each.pid}
         processes |= {each.process.name: each.pid for each in self.extras.extras if each.pid}
         weigh(self.totals, processes)
+
+    def _refresh_zones(self, state_dir: Path) -> None:
+        zones, now = read_zones(state_dir), self.clock.now()
+        self.totals.replace(ZONE_SERIAL, {(zone.name,): float(zone.serial) for zone in zones if zone.good_at})
+        self.totals.replace(ZONE_CHECKED, {(zone.name,): float(zone.good_at) for zone in zones})
+        self.totals.replace(ZONE_EXPIRED, {(zone.name,): float(zone.is_expired(now)) for zone in zones})
+        self.totals.replace(ZONE_FAILURE, {(zone.name, code): float(code == zone.code) for zone in zones for code in ZONE_CODES})
 
     def _refresh_office(self, state_dir: Path) -> None:
         """The numbers of a list office on this machine; none where there is no office."""

@@ -13,6 +13,7 @@ from gateway.clients import Neighbours
 from gateway.clock import WallClock
 from gateway.demand import Demand
 from gateway.metrics import Counters
+from gateway.notices import NoticeLine
 from gateway.sharedword import SharedWord
 from gateway.wire.cookie import CookieJar
 
@@ -34,5 +35,6 @@ class Surroundings:
     cookies: CookieJar
     loop: asyncio.AbstractEventLoop
     neighbours: Neighbours | None = None
+    notices: NoticeLine | None = None
     real_time: Callable[[], float] = time.time
     demand: Demand = field(default_factory=lambda: Demand(os.urandom(16)))

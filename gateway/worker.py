@@ -30,6 +30,7 @@ from gateway.listeners.stream import StreamListener
 from gateway.listeners.udp import DatagramListener
 from gateway.metrics import UPSTREAM_BLOCKS, UPSTREAM_FAILURES, UPSTREAM_SECONDS, UPSTREAM_UP, Counters
 from gateway.neighbours import NeighbourTable
+from gateway.notices import NoticeLine
 from gateway.pauses import collection_put_off
 from gateway.pipeline import Pipeline
 from gateway.policy.snapshot import Snapshot
@@ -98,6 +99,8 @@ class Gateway:
         self._hardware = Hardware(self._neighbours.mac_of, self._leases.mac_of)
         self._demand = Demand(start.secret[:32])
         self._clock = start.clock
+        self._notices = NoticeLine(self._settings.state_dir, self._loop)
+        self._notices.know(self._settings.notify_from)
         around = Surroundings(
             counters=counters,
             activity=activity,
@@ -108,6 +111,7 @@ class Gateway:
             loop=self._loop,
             neighbours=self._hardware,
             demand=self._demand,
+            notices=self._notices,
         )
         self._pipeline = Pipeline(self._settings, snapshot, self._resolution, around)
         self._now = start.clock.now
@@ -143,6 +147,7 @@ class Gateway:
             self._pipeline.put_in_force(snapshot)
             self._tell_age()
             return
+        self._notices.know(settings.notify_from)
         if settings.upstreams != old.upstreams:
             self._loop.call_later(RETIRE_SECONDS, self._resolver.close)
             self._resolver = self._open_resolver(settings)
@@ -220,6 +225,7 @@ class Gateway:
         self._neighbours.close()
         self._leases.close()
         self._pipeline.close()
+        self._notices.close()
         self._resolver.close()
 
     def _listener(self, each: Listening) -> Listener | None:

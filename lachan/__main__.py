@@ -130,6 +130,20 @@ def zone_pull(
     zones.pull_zone(source, zone, key, target)
 
 
+@zone_app.command("refresh")
+def zone_refresh(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[ZONE]...", help="tên vùng; bỏ trống là tất cả / zones; all of them")
+    ] = None,
+    config: ConfigFile = None,
+    quiet: Annotated[bool, typer.Option("--quiet", hidden=True)] = False,
+) -> None:
+    """Nhận ngay các vùng từ máy chủ chính và áp dụng / take the zones from their primaries now and put them in force."""
+    from lachan import transfers
+
+    transfers.refresh(config, names or [], quiet=quiet)
+
+
 @exits_app.callback()
 def exits_group() -> None:
     """A group, although it has one command."""

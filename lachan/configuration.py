@@ -62,6 +62,8 @@ def load(path: Path, *, require_files: bool = True) -> Configuration:
     mistakes += found
     if gateway is not None and lists is not None and lists.follow is None and lists.orders_file is None:
         lists = replace(lists, follow=_joined(state_dir))
+    if gateway is not None and lists is not None:
+        gateway = replace(gateway, notify_from=tuple(sorted({zone.primary.address.host for zone in lists.rpz if zone.primary})))
     admin = None
     if gateway is not None:
         admin, found = check_admin(document, gateway)

@@ -2,7 +2,8 @@
 
     supervisor (this process) ── workers            answer names; forked from here
                               ├─ admin              the control plane, when the file has an `admin` section
-                              ├─ lists, follow      fetch subscriptions and the list office's releases, when the file names any
+                              ├─ lists, zones,      fetch subscriptions, take zones from their primaries, follow the list office's
+                              │  follow             releases; each when the file names any
                               └─ lachan prepare     once at the start and for each reload: lists and local policy, then it ends
 
 The supervisor never parses a list: the child process hands it the names of finished files.
@@ -110,8 +111,13 @@ def _supervise(configuration: Configuration, overrides: Overrides, *, with_admin
 
     set_up_logs()
     give_state_dir(configuration.gateway)
-    extra = [*_refresh_process(configuration), *_follow_process(configuration), *(_admin_process(configuration) if with_admin else [])]
+    extra = [*_listening_to_others(configuration), *(_admin_process(configuration) if with_admin else [])]
     return supervisor.run(configuration.gateway, Preparer(configuration, overrides), extra)
+
+
+def _listening_to_others(configuration: Configuration) -> list[ExtraProcess]:
+    """The processes that bring what others publish: subscriptions, zones, the list office's releases."""
+    return [*_refresh_process(configuration), *_zone_process(configuration), *_follow_process(configuration)]
 
 
 def _refresh_process(configuration: Configuration) -> list[ExtraProcess]:
@@ -127,6 +133,21 @@ def _refresh_process(configuration: Configuration) -> list[ExtraProcess]:
         return refresh_for_ever(configuration.path)
 
     return [ExtraProcess("lists", refresh)]
+
+
+def _zone_process(configuration: Configuration) -> list[ExtraProcess]:
+    """The process that takes zones from their primaries; only where there are any."""
+    from gateway.supervisor import ExtraProcess
+
+    if not any(zone.primary for zone in configuration.lists.rpz):
+        return []
+
+    def follow(_: Sequence[socket.socket]) -> int:
+        from lachan.transfers import follow_zones_for_ever
+
+        return follow_zones_for_ever(configuration.path)
+
+    return [ExtraProcess("zones", follow)]
 
 
 def _follow_process(configuration: Configuration) -> list[ExtraProcess]:
@@ -224,7 +245,7 @@ class Preparer:
         changes = {**(report.get("changes") or {}), **orders} or None
         if occasion == "start":
             return Prepared(changes, settings, notes)
-        return Prepared(changes, settings, notes, (*_refresh_process(now), *_follow_process(now)))
+        return Prepared(changes, settings, notes, tuple(_listening_to_others(now)))
 
     async def _catch_up(self) -> Mapping[str, Any]:  # Any: JSON written by our own child
         """The office's newest release, if it can be had soon; else the last good one answers, and the job goes on trying."""

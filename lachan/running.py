@@ -86,6 +86,7 @@ def describe(reply: Reply) -> list[str]:
     lines.append(f"  danh sách / lists: {len(reply.get('lists', ()))}, {entries} tên / names")
     if reply.get("follow"):
         lines.append(_describe_follow(reply["follow"]))
+    lines += [_describe_zone(zone) for zone in reply.get("zones") or ()]
     if (reply.get("clock") or {}).get("test"):
         lines.append("  CHÚ Ý: đồng hồ thử nghiệm đang bật. / NOTE: the test clock is on.")
     last = reply.get("last_change") or {}
@@ -103,3 +104,17 @@ def _describe_follow(follow: Reply) -> str:
         return line
     age = "chưa bao giờ / never" if follow.get("age") is None else f"{follow['age']} s"
     return f"{line}, không nhận được bản mới / nothing newer is taken ({follow['code']}); lần tốt gần nhất / last good: {age}"
+
+
+def _describe_zone(zone: Reply) -> str:
+    """A zone taken from a primary in one line: its serial, and whether and why nothing newer is taken."""
+    serial = "chưa có / none yet" if zone.get("serial") is None else str(zone["serial"])
+    line = f"  vùng / zone {zone['name']} ({zone['primary']}): {serial}"
+    if zone.get("code"):
+        age = "chưa bao giờ / never" if zone.get("age") is None else f"{zone['age']} s"
+        line += (
+            f", không nhận được bản mới / nothing newer is taken ({zone['code']}: {zone['problem']}); lần tốt gần nhất / last good: {age}"
+        )
+    if zone.get("expired"):
+        line += "; quá hạn trong SOA, các quy tắc vẫn giữ / past its SOA's expiry, its rules stay"
+    return line

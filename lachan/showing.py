@@ -7,6 +7,7 @@ are named; who chose the upstreams stands in a comment.
 from __future__ import annotations
 
 import dataclasses
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from admin.rpzsettings import RpzOutSettings
     from admin.settings import AdminSettings
     from blocklists.settings import BlocklistSettings
+    from blocklists.zonesettings import Primary
 
 MASK: Final = "***"
 ORIGINS: Final = {
@@ -104,7 +106,7 @@ def _lists(lists: BlocklistSettings) -> dict[str, Any]:
         "rpz": [
             {
                 "name": zone.name,
-                "file": str(zone.file),
+                **({"primary": _primary(zone.primary)} if zone.primary else {"file": str(zone.file)}),
                 "policy": ":".join(filter(None, (zone.policy, zone.target))),
                 "groups": list(zone.groups),
             }
@@ -153,8 +155,25 @@ def _rpz_out(out: RpzOutSettings) -> dict[str, Any]:
         **_without_empty({"place": out.place}),
         "keys": [{"name": one.name, "algorithm": one.algorithm, "secret_file": str(one.secret_file)} for one in out.keys],
         "open_to": _plain(out.open_to),
+        **({"tls": {"listen": str(out.secure_listen), **_tls(out.tls)}} if out.tls else {}),
         "secondaries": _plain(out.secondaries),
     }
+
+
+def _primary(primary: Primary) -> dict[str, Any]:
+    key, tls = primary.key, primary.tls
+    shown: dict[str, Any] = _without_empty(
+        {
+            "address": str(primary.address),
+            "tsig": {"name": key.name, "algorithm": key.algorithm, "secret_file": str(key.secret_file)} if key else None,
+            "tls": _without_empty(
+                {"name": tls.name, "authorities": _plain(tls.authorities), "pin": b64encode(tls.pin).decode() if tls.pin else ""}
+            )
+            if tls
+            else None,
+        }
+    )
+    return shown
 
 
 def _masked(row: Any) -> Any:

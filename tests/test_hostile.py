@@ -145,6 +145,21 @@ def anonymous(pid: int) -> int:
     return sum(int(row.split()[1]) * 1024 for row in rows if row.startswith("Private_Dirty:"))
 
 
+async def fill_bounded_memory(gateway: Gateway) -> None:
+    """More names than a worker remembers the form of (16,384 parents, about 5 MiB when full), so that what grows afterwards grows for
+    another reason. They are asked for as transfers, which are refused once they are read."""
+    loop = asyncio.get_running_loop()
+    end = dns.message.make_query("x.example", "AXFR").to_wire()[-4:]
+    for port in range(40):  # each source port belongs to one worker
+        sender, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=("127.0.0.1", gateway.port))
+        for number in range(1000):
+            name = f"form-of-a-name-{port:02}-{number:04}".encode()
+            sender.sendto(b"\0\1\1\0\0\1\0\0\0\0\0\0\1x" + bytes((len(name),)) + name + b"\7example\0" + end)
+            if number % 50 == 49:
+                await asyncio.sleep(0.01)
+        sender.close()
+
+
 async def besiege(gateway: Gateway, seconds: float, per_burst: int) -> Besieged:
     """Everything at once, for this long."""
     until = asyncio.get_running_loop().time() + seconds
@@ -207,6 +222,7 @@ async def test_ten_minutes_of_broken_packets(tmp_path: Path, capsys: pytest.Capt
     minutes = float(os.environ.get("LACHAN_SOAK_MINUTES", "10"))
     with fortress(tmp_path) as (gateway, liar):
         before = workers_of(gateway)
+        await fill_bounded_memory(gateway)
         seen = await besiege(gateway, minutes * 60, 40)
         quarter = len(seen.memory) // 4
         halves = (seen.memory[quarter : 2 * quarter], seen.memory[3 * quarter :])
@@ -220,5 +236,5 @@ async def test_ten_minutes_of_broken_packets(tmp_path: Path, capsys: pytest.Capt
                 f"files {files[0]} -> {files[1]}"
             )
         check(gateway, liar, seen, before)
-        assert sum(late) < sum(early) + 12, seen.memory[:: max(1, quarter // 5)]
+        assert sum(late) < sum(early) + 6, seen.memory[:: max(1, quarter // 5)]
         assert files[1] < files[0] + 100, seen.files

@@ -49,7 +49,7 @@ def make_context(address: UpstreamAddress, authorities: str | None = None) -> ss
     return context
 
 
-def is_pinned(connection: ssl.SSLObject | None, pin: bytes) -> bool:
+def is_pinned(connection: ssl.SSLObject | ssl.SSLSocket | None, pin: bytes) -> bool:
     """Whether the server's public key (SubjectPublicKeyInfo) has this SHA-256 digest."""
     certificate = connection.getpeercert(binary_form=True) if connection is not None else None
     if not certificate:

@@ -13,7 +13,8 @@ from blocklists.fetch import Fetcher, FetchLimits
 from blocklists.jobs import Inputs, Prepared, accept_held, next_due, prepare
 from blocklists.progress import Progress, silent
 from blocklists.rejections import Reason
-from blocklists.settings import BlocklistSettings, FetchSettings, FollowSettings, ListSettings, RpzSettings
+from blocklists.settings import BlocklistSettings, FetchSettings, FollowSettings, ListSettings
+from blocklists.zonesettings import RpzSettings
 from gateway import release
 from gateway.policy.index import ListIndex, Listing
 from tests.support.listserver import ListServer, Page

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
+import dns.message
 import dns.name
+import dns.rcode
+import dns.rdatatype
 import dns.tsig
 import dns.zone
 import pytest
 
 from blocklists.policyzone import PolicyZone
-from blocklists.secondary import PullError, pull, read_key
+from blocklists.secondary import Bounds, PullError, pull, read_key, soa_of_copy
 from blocklists.xfr import Feed, TransferServer
 from gateway.settings import Endpoint
 
@@ -82,6 +86,60 @@ async def test_older_serial_is_refused(primary: tuple[PolicyZone, Endpoint], tmp
     assert target.read_bytes() == before
 
 
+async def test_zone_beyond_its_bound_is_refused(primary: tuple[PolicyZone, Endpoint], tmp_path: Path) -> None:
+    """However large it is, no more than the bound is ever read."""
+    _, source = primary
+    target = tmp_path / "rpz.zone"
+    with pytest.raises(PullError, match="larger than 20000 octets") as refused:
+        await asyncio.to_thread(pull, source, ZONE, target, KEY, Bounds(max_bytes=20_000))
+    assert refused.value.code == "size" and not target.exists()
+    with pytest.raises(PullError, match="more than 500 records"):
+        await asyncio.to_thread(pull, source, ZONE, target, KEY, Bounds(max_records=500))
+
+
+async def test_differences_that_do_not_fit_bring_the_whole_zone(primary: tuple[PolicyZone, Endpoint], tmp_path: Path) -> None:
+    """A copy of the same serial that holds something else is not what the primary takes away from."""
+    zone, source = primary
+    target = tmp_path / "rpz.zone"
+    await asyncio.to_thread(pull, source, ZONE, target, KEY)
+    lines = [line for line in target.read_text().splitlines(keepends=True) if not line.startswith(f"n5.example.{ZONE}")]
+    target.write_text("".join(lines))
+    zone.advance(11, [("example.n5.", 0)], [])
+    copy = await asyncio.to_thread(pull, source, ZONE, target, KEY)
+    assert (copy.serial, copy.records, copy.changed) == (11, 3998, True)
+    assert soa_of_copy(target) == replace(copy, records=-1, changed=False)
+
+
+async def test_primary_without_differences_gives_the_whole_zone(tmp_path: Path) -> None:
+    """A primary that does not know IXFR is asked again for AXFR (RFC 1995 §4)."""
+    zone = PolicyZone(ZONE, 1, [("example.bad.", 0)])
+
+    class Old(TransferServer):
+        """Answers IXFR with NOTIMP."""
+
+        async def _replies(self, wire: bytes, peer: str, *, stream: bool) -> AsyncIterator[bytes]:
+            query = dns.message.from_wire(wire)
+            if query.question[0].rdtype == dns.rdatatype.IXFR:
+                refusal = dns.message.make_response(query)
+                refusal.set_rcode(dns.rcode.NOTIMP)
+                yield refusal.to_wire()
+                return
+            async for reply in super()._replies(wire, peer, stream=stream):
+                yield reply
+
+    server = Old(Feed({ORIGIN: zone}, open_to=[ipaddress.ip_network("127.0.0.1/32")]))
+    source = Endpoint("127.0.0.1", await server.start("127.0.0.1", 0))
+    target = tmp_path / "rpz.zone"
+    assert (await asyncio.to_thread(pull, source, ZONE, target)).changed
+    assert not (await asyncio.to_thread(pull, source, ZONE, target)).changed
+    zone.advance(2, [], [("example.new.", 0)])
+    assert (await asyncio.to_thread(pull, source, ZONE, target)).serial == 2
+    server.feed.zones[ORIGIN] = PolicyZone(ZONE, 1, [])
+    with pytest.raises(PullError, match="older serial than 2"):
+        await asyncio.to_thread(pull, source, ZONE, target)
+    await server.stop()
+
+
 async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Close in the middle of a message."""
     await reader.read(512)
@@ -96,11 +154,11 @@ async def test_cut_transfer_and_nobody_there_leave_the_file(tmp_path: Path) -> N
     server = await asyncio.start_server(cut, "127.0.0.1", 0)
     source = Endpoint("127.0.0.1", server.sockets[0].getsockname()[1])
     with pytest.raises(PullError, match="failed"):
-        await asyncio.to_thread(pull, source, ZONE, target, KEY, 5)
+        await asyncio.to_thread(pull, source, ZONE, target, KEY, Bounds(5))
     server.close()
     await server.wait_closed()
     with pytest.raises(PullError, match="failed"):
-        await asyncio.to_thread(pull, source, ZONE, target, KEY, 5)
+        await asyncio.to_thread(pull, source, ZONE, target, KEY, Bounds(5))
     assert target.read_text() == "old"
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from blocklists.settings import RPZ_POLICIES, BlocklistSettings, BlocklistsFile, FollowSettings, check_lists
+from blocklists.settings import BlocklistSettings, BlocklistsFile, FollowSettings, check_lists
+from blocklists.zonesettings import RPZ_POLICIES
 from gateway.sections import KeyHelp, check, model_at, reference
 from gateway.yamlfile import parse
 
@@ -100,9 +101,8 @@ def test_no_sections_mean_no_lists(tmp_path: Path) -> None:
         ("rpz: [{name: a.example, policy: nxdomian}]", "rpz[0].policy: 'nxdomian' is not one of given, disabled, passthru"),
         ("rpz: [{name: a.example, policy: cname}]", "rpz[0].policy: 'cname' is not one of"),
         ("rpz: [{name: a.example, policy: 'cname:a..b'}]", "rpz[0].policy: 'a..b' is not a name to lead to"),
-        ("rpz: [{name: a.example}, {name: A.example.}]", "rpz[0]: a zone needs its file"),
-        ("rpz: [{name: a.example}]", "rpz[0]: a zone needs its file"),
-        ("rpz: [{name: a.example, primary: {}}]", "rpz[0].primary: receiving a zone from a primary is not part of this version yet"),
+        ("rpz: [{name: a.example}, {name: A.example.}]", "rpz[0]: a zone has either its file or a primary"),
+        ("rpz: [{name: a.example, file: z, primary: {address: 192.0.2.1}}]", "rpz[0]: a zone has either its file or a primary"),
         ("takedown: {}", "takedown: orders come from a file or from an office"),
         (
             "takedown: {file: o.yaml, follow: {url: 'https://o.example/', root: r.json}}",

@@ -8,8 +8,9 @@ import pytest
 
 from blocklists import catalogue
 from blocklists.guard import ALLOW, CATALOGUE, RPZ
-from blocklists.settings import BlocklistSettings, ListSettings, RpzSettings
+from blocklists.settings import BlocklistSettings, ListSettings
 from blocklists.sources import check_fill, from_catalogue, from_seeds, from_settings, origin_of
+from blocklists.zonesettings import RpzSettings
 from gateway.errors import SettingsError
 
 SHIPPED = catalogue.load()

@@ -24,6 +24,7 @@ import pytest
 
 from blocklists.policyzone import PolicyZone
 from blocklists.xfr import Feed, Secondary, TransferServer
+from tests.support.certificates import Authority
 
 ORIGIN = dns.name.from_text("rpz.lachan.test")
 KEY = dns.tsig.Key("follower", "c2VjcmV0IG9mIHR3ZW50eS1mb3VyIQ==", "hmac-sha256")
@@ -136,14 +137,20 @@ def start_named(folder: Path) -> subprocess.Popen[bytes]:
 
 @pytest.mark.full
 @pytest.mark.skipif(shutil.which("named") is None, reason="BIND is not installed")
-async def test_bind_follows_a_publish_and_a_lift(tmp_path: Path) -> None:
-    """A real BIND takes the zone with TSIG, follows a publish by NOTIFY and IXFR, blocks the same names, and frees a lifted one."""
+@pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
+async def test_bind_follows_a_publish_and_a_lift(tmp_path: Path, tls: bool) -> None:
+    """A real BIND takes the zone with TSIG, follows a publish by NOTIFY and IXFR, blocks the same names, and frees a lifted one; over TLS,
+    too, where it checks our name."""
     port = free_port()
     zone = PolicyZone("rpz.lachan.test", 1, [("example.bad.", 0)])
     feed = Feed({ORIGIN: zone}, {KEY.name: KEY}, secondaries=[Secondary("127.0.0.1", port, "follower")])
     server = TransferServer(feed)
     primary = await server.start("127.0.0.1", 0)
+    authority = Authority(tmp_path)
+    if tls:
+        primary = await server.start_tls("127.0.0.1", 0, authority.vouch("dns.example").context("dot"))
     (tmp_path / "named.conf").write_text(f"""
+tls strict {{ ca-file "{authority.file}"; remote-hostname "dns.example"; }};
 key "follower" {{ algorithm hmac-sha256; secret "c2VjcmV0IG9mIHR3ZW50eS1mb3VyIQ=="; }};
 options {{
   directory "{tmp_path}"; pid-file none; session-keyfile "{tmp_path}/session.key";
@@ -155,7 +162,7 @@ controls {{ }};
 zone "open.example" {{ type primary; file "open.zone"; }};
 zone "rpz.lachan.test" {{
   type secondary; file "rpz.copy"; masterfile-format text;
-  primaries {{ 127.0.0.1 port {primary} key "follower"; }};
+  primaries {{ 127.0.0.1 port {primary} key "follower" {"tls strict" if tls else ""}; }};
   allow-notify {{ key "follower"; }};
 }};
 """)

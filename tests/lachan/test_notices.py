@@ -1,0 +1,108 @@
+"""Which notices are believed, and what a primary is told about the others."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import dns.flags
+import dns.message
+import dns.opcode
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.tsig
+import pytest
+
+from blocklists.transferkeys import TransferKey
+from blocklists.zonesettings import Primary, RpzSettings
+from gateway.notices import SOCKET, pack_notice
+from gateway.settings import Endpoint
+from lachan.notices import Notices, NoticeServer, key_of
+
+SECRET = b"secret of twenty-four!!!"
+PEER, OTHER = bytes((192, 0, 2, 53)), bytes((192, 0, 2, 54))
+SIGNED = RpzSettings("signed.rpz", Path("a"), primary=Primary(Endpoint("192.0.2.53", 53), TransferKey("k", "hmac-sha256", SECRET)))
+PLAIN = RpzSettings("plain.rpz", Path("b"), primary=Primary(Endpoint("192.0.2.53", 53)))
+KEY = dns.tsig.Key("k", SECRET, "hmac-sha256")
+
+
+def notice(zone: str, key: dns.tsig.Key | None = None, opcode: int = dns.opcode.NOTIFY, qtype: str = "SOA") -> bytes:
+    """What a primary sends."""
+    message = dns.message.make_query(zone, qtype)
+    message.set_opcode(dns.opcode.Opcode(opcode))
+    if key is not None:
+        message.use_tsig(key)
+    return message.to_wire()
+
+
+def heard() -> tuple[Notices, list[str]]:
+    """Both zones known, and the names that were heard."""
+    names: list[str] = []
+    notices = Notices(names.append)
+    notices.know([SIGNED, PLAIN, RpzSettings("file.rpz", Path("c"))])
+    return notices, names
+
+
+@pytest.mark.parametrize(
+    ("wire", "peer", "rcode", "news"),
+    [
+        (notice("signed.rpz", KEY), PEER, dns.rcode.NOERROR, ["signed.rpz"]),
+        (notice("PLAIN.rpz"), PEER, dns.rcode.NOERROR, ["plain.rpz"]),
+        (notice("signed.rpz"), PEER, dns.rcode.NOTAUTH, []),
+        (notice("signed.rpz", KEY), OTHER, dns.rcode.REFUSED, []),
+        (notice("other.rpz"), PEER, dns.rcode.REFUSED, []),
+        (notice("file.rpz"), PEER, dns.rcode.REFUSED, []),
+        (notice("plain.rpz", qtype="A"), PEER, dns.rcode.FORMERR, []),
+        (notice("plain.rpz")[:-3], PEER, dns.rcode.FORMERR, []),
+        (notice("signed.rpz", dns.tsig.Key("k", b"another secret altogether", "hmac-sha256")), PEER, dns.rcode.NOTAUTH, []),
+        (notice("signed.rpz", dns.tsig.Key("unknown", SECRET, "hmac-sha256")), PEER, dns.rcode.NOTAUTH, []),
+    ],
+)
+def test_notice_is_believed_only_from_its_primary_and_signed(wire: bytes, peer: bytes, rcode: int, news: list[str]) -> None:
+    """The reply has the notice's id, operation and AA; nothing else makes a zone be asked for."""
+    notices, names = heard()
+    reply = notices.hear(wire, peer)
+    assert (reply[:2], reply[2] & 0xF8, reply[3] & 0x0F, names) == (wire[:2], 0xA0, rcode, news)
+
+
+def test_wrong_signature_is_answered_with_its_error_and_no_signature() -> None:
+    """RFC 8945 §5.2: the TSIG record of the reply names the key and the error, its MAC is empty."""
+    notices, _ = heard()
+    for key, error in (
+        (dns.tsig.Key("k", b"another secret altogether", "hmac-sha256"), dns.rcode.BADSIG),
+        (dns.tsig.Key("unknown", SECRET, "hmac-sha256"), dns.rcode.BADKEY),
+    ):
+        reply = dns.message.from_wire(notices.hear(notice("signed.rpz", key), PEER), keyring=False)  # type: ignore[arg-type]
+        assert reply.tsig is not None
+        assert (reply.tsig.name, reply.tsig[0].error, reply.tsig[0].mac) == (key.name, error, b"")
+
+
+def test_response_and_other_operation_meet_silence() -> None:
+    """No loop of answers to answers."""
+    notices, names = heard()
+    wire = bytearray(notice("plain.rpz"))
+    wire[2] |= 0x80
+    assert notices.hear(bytes(wire), PEER) == notices.hear(notice("plain.rpz", opcode=dns.opcode.STATUS), PEER) == b""
+    assert names == [] and key_of(Primary(Endpoint("192.0.2.53", 53))) is None
+
+
+async def test_worker_hands_over_and_gets_the_reply(tmp_path: Path) -> None:
+    """Over the socket, which only the gateway's own account may open; a broken packet ends only its own line."""
+    notices, names = heard()
+    server = NoticeServer(tmp_path, notices, asyncio.get_running_loop())
+    server.open()
+    assert (tmp_path / SOCKET).stat().st_mode & 0o777 == 0o600
+    broken, worker = (socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2))
+    with broken, worker:
+        for line in (broken, worker):
+            line.connect(str(tmp_path / SOCKET))
+            line.setblocking(False)
+        broken.send(b"nonsense")
+        worker.send(pack_notice(7, PEER, notice("plain.rpz")))
+        reply = await asyncio.get_running_loop().sock_recv(worker, 4096)
+        assert (int.from_bytes(reply[:4]), reply[7] & 0x0F, names) == (7, 0, ["plain.rpz"])
+        assert await asyncio.get_running_loop().sock_recv(broken, 10) == b""
+    server.close()
+    assert not (tmp_path / SOCKET).exists()
