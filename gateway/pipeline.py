@@ -82,15 +82,13 @@ class Pipeline:
         self._resolution = resolution
         self._counters = counters = around.counters
         self._activity = around.activity
-        self._demand = around.demand
+        self._demand, self._notices = around.demand, around.notices
         self._clock = around.clock
         self._cells = around.word.cells
         self.epoch = around.word.value
         self._follow = around.follow
-        self._notices = around.notices
         self._loop = around.loop
-        self.now = around.loop.time()
-        self.wall = around.clock.now()
+        self.now, self.wall = around.loop.time(), around.clock.now()
         self._tables = AnswerTables(settings.limits.answer_table_bytes)
         self._tallies = Tallies(counters)
         self._notebook = Notebook(around.activity, counters)
@@ -106,8 +104,7 @@ class Pipeline:
         self._exhausted_stale = counters.cell(UNANSWERED, "stale")
         self._exhausted = counters.cell(UNANSWERED, "servfail")
         self._faulted_at = float("-inf")
-        self._swept_at = self.now
-        self._is_sweeping = False
+        self._swept_at, self._is_sweeping = self.now, False
         self._timer: asyncio.TimerHandle | None = None
 
     def _use(self, snapshot: Snapshot) -> None:
