@@ -27,6 +27,7 @@ from admin.tenants import mark_changed
 from blocklists.database import Database, open_database
 from blocklists.journal import read_checkpoint
 from blocklists.tables import EVERY_TENANT, OrganisationId
+from blocklists.takedown.masking import mask_older
 from gateway.errors import StartError
 
 FORMAT = 1
@@ -128,6 +129,7 @@ async def _settle(staged: Database, state_dir: Path, now: datetime) -> None:
     lost = read_checkpoint(state_dir / CHECKPOINT)
     async with staged.write() as connection:
         await connection.execute(delete(sessions))
+        await mask_older(connection, state_dir)
         for tenant, profile in read_erased(state_dir):
             await wipe(connection, tenant, profile)
         listed = select(policies.c.tenant_id).execution_options(**EVERY_TENANT)

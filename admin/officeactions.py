@@ -11,6 +11,7 @@ from admin.office import MASKED
 from blocklists.tables import journal
 from blocklists.takedown import store, tables
 from blocklists.takedown.freetext import require_clean
+from blocklists.takedown.masking import reveal
 from blocklists.takedown.model import Actor, Enforceability, Kind
 from blocklists.takedown.store import NotFound, Office
 from blocklists.takedown.workflow import TransitionRefused
@@ -39,22 +40,23 @@ async def forward_item(
     await store.record(connection, office, actor, "forwarded", Kind.ORDER, order_id, now, after=f"{item_id}:{sorted(values)}")
 
 
-async def open_item(connection: AsyncConnection, office: Office, order_id: str, item_id: str, actor: Actor, now: datetime) -> str:
+async def open_item(
+    connection: AsyncConnection, office: Office, order_id: str, item_id: str, actor: Actor, now: datetime, key: bytes
+) -> str:
     """One masked name for one officer who must decide about it; written down before it is shown.
 
     The first verifier and the first approver who open a name of a document are its assigned ones: no third person ever sees it.
-    Raises NotFound, TransitionRefused.
+    `key` is this server's (`masking.names_key`). Raises NotFound, TransitionRefused.
     """
     table = tables.items
     found = await connection.execute(
-        select(table.c.host, table.c.as_written).where(
-            table.c.id == item_id, table.c.order_id == order_id, table.c.tenant_id == office.tenant
-        )
+        select(table.c.as_written).where(table.c.id == item_id, table.c.order_id == order_id, table.c.tenant_id == office.tenant)
     )
     row = found.first()
     order = await store.order_row(connection, office, order_id)
     if row is None or order["category"] != MASKED:
         raise NotFound("no such row")
+    name = reveal(row.as_written, key)
     before = await connection.execute(
         select(journal.c.actor_id).where(
             journal.c.tenant_id == office.tenant,
@@ -68,4 +70,4 @@ async def open_item(connection: AsyncConnection, office: Office, order_id: str, 
             "assigned_to_another", "Văn bản này đã có người được giao xem.", "Somebody else is assigned to look at this document."
         )
     await store.record(connection, office, actor, "opened", Kind.ORDER, order_id, now, after=item_id)
-    return str(row.host or row.as_written)
+    return name

@@ -26,6 +26,7 @@ from blocklists.database import Database
 from blocklists.tables import OrganisationId
 from blocklists.takedown import cases, publishing, returns, store, tables
 from blocklists.takedown.assertions import AssertionCheck, Broken, ReleaseStopped
+from blocklists.takedown.masking import mask_older
 from blocklists.takedown.model import SYSTEM, State
 from blocklists.takedown.store import Office
 from blocklists.takedown.workflow import URGENT_LIFE, TransitionRefused
@@ -78,6 +79,7 @@ class OfficeDuty:
         self.elsewhere = _ELSEWHERE.get(elsewhere, "")
         self.assertions = assertions
         self.standing = Standing()
+        self._is_masked = False
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
 
@@ -100,6 +102,13 @@ class OfficeDuty:
                     await self._wake.wait()
             self._wake.clear()
 
+    async def _mask(self, office: Office) -> None:
+        """Once in a process: names that an older version stored in clear are masked, in the database and in what gateways read."""
+        async with self.database.write() as connection:
+            if await mask_older(connection, self.state_dir):
+                await publishing.publish(connection, office, self.state_dir, self.now(), whole=True)
+        self._is_masked = True
+
     async def _once(self) -> None:
         now = self.now()
         async with self.database.read() as connection:
@@ -108,6 +117,8 @@ class OfficeDuty:
                 return
             office = await open_office(connection, tenant)
             has_work = await _has_work(connection, office, now)
+        if not self._is_masked:
+            await self._mask(office)
         in_force = await asyncio.to_thread(self._in_force)
         broken: tuple[Broken, ...] = ()
         if has_work:

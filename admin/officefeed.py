@@ -1,7 +1,8 @@
 """The list for other people's resolvers: one policy zone kept at the newest version, announced to the secondaries.
 
-The zone lives in memory and is made from the database: whole at the start, then one difference for each version, so that secondaries take
-IXFR. Only a version that the local gateway enforces goes out.
+A zone is read in clear by whoever may transfer it, so names of the masked category are not in it: those go to gateways that follow the
+office, whose releases hold masks. The zone lives in memory and is made from the database: whole at the start, then one difference for each
+version, so that secondaries take IXFR. Only a version that the local gateway enforces goes out.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from blocklists.database import Database
 from blocklists.normalize import key_of_name
 from blocklists.policyzone import Entry, PolicyZone
 from blocklists.takedown import tables
-from blocklists.takedown.model import IN_FORCE, Match
+from blocklists.takedown.model import IN_FORCE, MASKED, Match
 from blocklists.takedown.store import Office
 from blocklists.xfr import Feed, Secondary, TransferServer
 from gateway.errors import StartError
@@ -65,6 +66,7 @@ class ListFeed:
                     entries.c.tenant_id == office.tenant,
                     orders.c.tenant_id.is_(None) | (orders.c.tenant_id == office.tenant),
                     entries.c.state.in_([state.value for state in IN_FORCE]),
+                    entries.c.category != MASKED,
                     entries.c.serial_in <= serial,
                 )
             )

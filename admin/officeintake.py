@@ -7,6 +7,7 @@ the guard did not judge.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import csv
 import hashlib
@@ -15,7 +16,8 @@ import io
 import json
 import zlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from admin.errors import FieldMistake as Mistake
 from admin.errors import InvalidInput
@@ -23,9 +25,10 @@ from blocklists.guard import Guard
 from blocklists.takedown.filereader import read_apart
 from blocklists.takedown.importer import Import, Row, judge_rows, known_endings
 from blocklists.takedown.letters import Letter, read_letter
-from blocklists.takedown.model import Enforceability, Match
+from blocklists.takedown.masking import hide, names_key
+from blocklists.takedown.model import MASKED, Enforceability, Match
 from blocklists.takedown.reading import Found, find_addresses, find_in_cells
-from blocklists.takedown.store import NewItem, Office
+from blocklists.takedown.store import NewItem, NewOrder, Office
 
 MOST_SEALED = 16 * 1024 * 1024
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -118,6 +121,14 @@ def unseal(office: Office, text: str) -> Unsealed:
     content = json.loads(unpacker.decompress(base64.urlsafe_b64decode(packed), MOST_SEALED))
     items = tuple(NewItem(**{**row, "match": Match(row["match"]), "verdict": Enforceability(row["verdict"])}) for row in content["items"])
     return Unsealed(items, bool(content["held"]), content["digest"], content["bytes"])
+
+
+async def hidden(order: NewOrder, state_dir: Path) -> NewOrder:
+    """The document as it is stored: names of the masked category stand in it masked and sealed."""
+    if order.category != MASKED:
+        return order
+    key = await asyncio.to_thread(names_key, state_dir)
+    return replace(order, items=[hide(item, key) for item in order.items])
 
 
 def tally(items: Iterable[NewItem]) -> list[tuple[str, int]]:

@@ -16,11 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.office import MASKED, masked
 from admin.officescope import say_places
-from blocklists.normalize import Host, key_of_name, normalize_host
+from blocklists.normalize import Host, normalize_host
 from blocklists.tables import accounts, journal, organisations
 from blocklists.takedown import deadlines, store, tables
 from blocklists.takedown.clocks import Levels, read_levels
 from blocklists.takedown.deadlines import Countdown, countdown
+from blocklists.takedown.masking import key_of_host
 from blocklists.takedown.model import IN_FORCE, Actor, Enforceability, Match, State
 from blocklists.takedown.renewing import is_state_host, owners_to_tell, platforms_waiting
 from blocklists.takedown.store import Office
@@ -389,7 +390,7 @@ async def known_keys(connection: AsyncConnection, office: Office) -> frozenset[s
     """Index keys of the names in force, for telling how many names of a document are new."""
     table = tables.entries
     statement = select(table.c.host).where(table.c.tenant_id == office.tenant, _is(table.c.state, tuple(IN_FORCE)))
-    return frozenset(key_of_name(host) for host in (await connection.execute(statement)).scalars())
+    return frozenset(key_of_host(host) for host in (await connection.execute(statement)).scalars())
 
 
 async def taken_hosts(connection: AsyncConnection, office: Office, order_id: str) -> list[tuple[str, Match]]:

@@ -152,7 +152,7 @@ class AdminFile(Section):
     rpz_out: RpzOutFile | None = key(
         None,
         "Danh sách của đơn vị dưới dạng vùng RPZ cho máy phân giải khác.",
-        "The office's list as a policy zone for other resolvers.",
+        "The office's list as a policy zone for other resolvers; without names of the category csam, which a zone would tell in clear.",
         '{listen: "192.0.2.1:5399", zone: rpz.lachan.example.vn}',
     )
 

@@ -16,7 +16,7 @@ from admin.audit import by_account
 from admin.errors import AdminError, FieldMistake, InvalidInput, NotFound
 from admin.office import actor_of, masked, open_office
 from admin.officeform import CATEGORIES, EVERYBODY, read_chain, with_laws
-from admin.officeintake import read_intake
+from admin.officeintake import hidden, read_intake
 from admin.officepreview import require_unbroken
 from admin.officereads import find_entries, known_keys, order_clock, read_inbox, read_order, read_versions, taken_hosts
 from admin.officeschemas import (
@@ -119,6 +119,7 @@ async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> 
         held=intake.found.held,
         items=[row.item for row in intake.found.rows],
     )
+    order = await hidden(order, who.services.settings.state_dir)
     async with changing(who) as (connection, office):
         made = await made_before(connection, who, key, "takedown_order")
         if made is None:

@@ -18,13 +18,14 @@ from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
 from admin.office import MASKED, open_office
 from admin.officeactions import forward_item, open_item
 from admin.officeform import CATEGORIES, EVERYBODY, first_values, read_order_form, values_of
-from admin.officeintake import Intake, Upload, read_intake, seal, tally, unseal
+from admin.officeintake import Intake, Upload, hidden, read_intake, seal, tally, unseal
 from admin.officepreview import Preview, asked_for, broken_by, preview, require_unbroken
 from admin.officereads import known_keys, read_order, taken_hosts
 from admin.officescope import schools
 from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, actors_of, sign, signing_of, unlock, words_of
 from blocklists.takedown import store
+from blocklists.takedown.masking import names_key
 from blocklists.takedown.model import Enforceability
 from blocklists.takedown.officefiles import UnreadableFile
 from blocklists.takedown.workflow import TransitionRefused
@@ -88,6 +89,7 @@ async def register(visit: Register) -> Response:
         order = read_order_form(visit.form, sealed, visit.now, frozenset(school["id"] for school in there))
     except InvalidInput as error:
         return again(error.mistakes)
+    order = await hidden(order, visit.services.settings.state_dir)
     try:
         async with visit.services.database.write() as connection:
             order_id = await store.register(connection, office, order, actor_for(visit), visit.now)
@@ -158,7 +160,8 @@ async def open_name(visit: Annotated[Visit, Depends(need(Permission.NAME_OPEN))]
     async with visit.services.database.write() as connection:
         office = await open_office(connection, visit.tenant_id)
         try:
-            name = await open_item(connection, office, order_id, item_id, actor_for(visit), visit.now)
+            key = await asyncio.to_thread(names_key, visit.services.settings.state_dir)
+            name = await open_item(connection, office, order_id, item_id, actor_for(visit), visit.now, key)
         except TransitionRefused as refused:
             return await show_order(visit, order_id, fault=words_of(visit).refusal(refused), status=409)
     return await show_order(visit, order_id, opened=(item_id, name))

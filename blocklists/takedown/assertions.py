@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from blocklists.normalize import key_of_name
+from blocklists.takedown.masking import key_of_host
 from blocklists.takedown.model import Match
 from gateway.errors import GenerationError, LachanError
 from gateway.policy.catalogue import read_catalogue
@@ -124,7 +125,7 @@ class AssertionCheck:
 def candidate(hosts: Iterable[tuple[str, Match]], number: str, bands: Iterable[str]) -> dict[str, Any]:
     """The segment that a document would bring, for judging it before its approval."""
     order = {"id": "candidate", "number": number, "issuer": "", "issued_on": None, "basis": [], "bands": list(bands) or None} | _EVER
-    return {"format": 1, "orders": [order], "entries": [[key_of_name(host), _MATCH[match], 0] for host, match in hosts], "lifted": []}
+    return {"format": 1, "orders": [order], "entries": [[key_of_host(host), _MATCH[match], 0] for host, match in hosts], "lifted": []}
 
 
 _NOW = 1_000_000.0

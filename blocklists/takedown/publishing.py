@@ -20,8 +20,8 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from blocklists import journal
-from blocklists.normalize import key_of_name
 from blocklists.takedown import tables
+from blocklists.takedown.masking import key_of_host
 from blocklists.takedown.model import IN_FORCE, Match, State
 from blocklists.takedown.store import Office
 from gateway import release
@@ -183,8 +183,8 @@ async def _segment(connection: AsyncConnection, office: Office, enforced: list[R
         if identity not in wanted:
             wanted[identity] = len(orders)
             orders.append(await _order(connection, office, row))
-        entries.append([key_of_name(row["host"]), _MATCH[Match(row["match"])], wanted[identity]])
-    lifted = [[key_of_name(row["host"]), row["published_as"] or overlay_id(row)] for row in gone]
+        entries.append([key_of_host(row["host"]), _MATCH[Match(row["match"])], wanted[identity]])
+    lifted = [[key_of_host(row["host"]), row["published_as"] or overlay_id(row)] for row in gone]
     return {"format": 1, "orders": orders, "entries": sorted(entries), "lifted": sorted(lifted)}
 
 

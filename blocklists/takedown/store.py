@@ -23,7 +23,8 @@ from blocklists.takedown.agencies import require_there
 from blocklists.takedown.deadlines import VIET_NAM
 from blocklists.takedown.documents import PartialDate, Symbol
 from blocklists.takedown.freetext import Mark, require_clean, require_unnamed
-from blocklists.takedown.model import Actor, Case, Enforceability, Event, Kind, Match, State
+from blocklists.takedown.masking import is_hidden
+from blocklists.takedown.model import MASKED, Actor, Case, Enforceability, Event, Kind, Match, State
 from blocklists.takedown.model import NotFound as NotFound
 from blocklists.takedown.model import Office as Office
 from blocklists.takedown.workflow import PROVISIONAL_DEFAULT, URGENT_LIFE, TransitionRefused, decide
@@ -78,8 +79,11 @@ class NewOrder:
 async def register(connection: AsyncConnection, office: Office, order: NewOrder, actor: Actor, now: datetime) -> str:
     """Store a document and its rows; it stands `parsed` and waits for verification. Returns the order's id.
 
-    Raises TransitionRefused for an issuer that was not there on the day of the document.
+    Names of the masked category come hidden (`masking.hide`). Raises TransitionRefused for an issuer that was not there on the day of the
+    document.
     """
+    if order.category == MASKED and not all(map(is_hidden, order.items)):
+        raise ValueError("a name of the masked category is not hidden")
     require_clean(order.capacity, "Ký với tư cách", "Signed as")
     require_clean(order.subject, "Trích yếu", "Subject")
     require_unnamed(order.subject, order.category, "Trích yếu", "Subject")
@@ -300,7 +304,7 @@ async def entry_case(connection: AsyncConnection, office: Office, row: RowMappin
         verified_by=row["verified_by"],
         approved_by=row["approved_by"],
         second_by=row["second_by"],
-        is_state_host=row["host"].endswith((".gov.vn", ".edu.vn")),
+        is_state_host=await _is_state_host(connection, office, row),
         valid_from=row["valid_from"],
         valid_until=row["valid_until"],
         no_end=bool(row["no_end"]),
@@ -308,6 +312,16 @@ async def entry_case(connection: AsyncConnection, office: Office, row: RowMappin
         withdrawn=row["return_id"] is not None,
         reason=reason,
     )
+
+
+async def _is_state_host(connection: AsyncConnection, office: Office, entry: RowMapping) -> bool:
+    """Whether an entry is a host under gov.vn or edu.vn; of a masked name its row says so."""
+    if entry["category"] != MASKED:
+        return str(entry["host"]).endswith((".gov.vn", ".edu.vn"))
+    table = tables.items
+    own = (table.c.tenant_id == office.tenant, table.c.order_id == entry["order_id"], table.c.host == entry["host"])
+    found = await connection.execute(select(func.max(table.c.is_state_host)).where(*own))
+    return bool(found.scalar())
 
 
 async def entry_row(connection: AsyncConnection, office: Office, entry_id: str) -> RowMapping:

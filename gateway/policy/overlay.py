@@ -7,7 +7,8 @@ An order may be for some places or organisations only (`"scope": {"places": [], 
 that are there, and clients of whom nobody said where they are, since a gap in what is known never opens a name.
 
 A segment: `{"format": 1, "orders": [...], "entries": [[key, match, order]], "lifted": [[key, order id]]}`; a lifted row with an empty key
-lifts the whole order. Moments are ISO 8601 with an offset or Z, or a date: from its first minute, until its last (in Viet Nam's time).
+lifts the whole order. In the place of a key may stand its mask (`policy.masked`). Moments are ISO 8601 with an offset or Z, or a date: from
+its first minute, until its last (in Viet Nam's time).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 
 from gateway.errors import GenerationError
+from gateway.policy.masked import MaskedTable, is_masked, mask
 from gateway.policy.model import CHILD_BANDS, NEVER, Band
 from gateway.policy.names import Coverage
 from gateway.policy.schedule import DEFAULT_ZONE, zone_of
@@ -128,7 +130,8 @@ class Overlay:
         table: dict[str, list[tuple[Coverage, Order]]] = {}
         for (key, identity), coverage in entries.items():
             table.setdefault(key, []).append((coverage, orders[identity]))
-        self._entries: Entries = {key: tuple(rows) for key, rows in table.items()}
+        complete = {key: tuple(rows) for key, rows in table.items()}
+        self._entries: Entries = MaskedTable(complete) if any(map(is_masked, complete)) else complete
         self._orders = tuple({order.id: order for rows in self._entries.values() for _, order in rows}.values())
         self._view: OrderView | None = None
 
@@ -158,6 +161,9 @@ def _apply(document: object, orders: dict[str, Order], entries: dict[tuple[str, 
     for key, identity in _lifted(document.get("lifted") or ()):
         if key:
             entries.pop((key, identity), None)
+            if is_masked(key):  # listed in clear by a version from before names were masked
+                for entry in [entry for entry in entries if entry[1] == identity and mask(entry[0]) == key]:
+                    del entries[entry]
         else:
             for entry in [entry for entry in entries if entry[1] == identity]:
                 del entries[entry]

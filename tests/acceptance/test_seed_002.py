@@ -86,4 +86,3 @@ async def test_a_warning_about_a_site_blocks_nothing(
         await add_bulletin(connection, office, Actor(officers.approver, Capacity.APPROVER), fresh, now)
     assert (await services.office.duty.settle()).serial == 0
     assert office_gateway.orders is None
-

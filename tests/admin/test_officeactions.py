@@ -11,12 +11,14 @@ from admin.officeactions import forward_item, open_item
 from blocklists.database import Database
 from blocklists.takedown import store
 from blocklists.takedown.documents import parse_symbol
+from blocklists.takedown.masking import hide
 from blocklists.takedown.model import Actor, Capacity, Enforceability, Match
 from blocklists.takedown.store import NewItem, NewOrder, NotFound
 from blocklists.takedown.workflow import TransitionRefused
 from tests.support.office import Officers, make_officers
 
 ON_PLATFORM = NewItem("facebook.com", None, Match.BOTH, Enforceability.SHARED_PLATFORM, platform="facebook.com", platform_kind="group")
+KEY = bytes(32)
 PLAIN = NewItem("bad.example", "bad.example", Match.BOTH, Enforceability.YES)
 
 
@@ -47,16 +49,16 @@ async def test_a_platform_is_followed_up_in_order(database: Database, now: datet
 async def test_only_masked_documents_are_opened_and_only_by_their_two(database: Database, now: datetime) -> None:
     """One verifier, one approver; a second approver never; an open document needs no opening."""
     people = await make_officers(database, now)
-    order, item = await register(database, people, PLAIN, "csam", now)
+    order, item = await register(database, people, hide(PLAIN, KEY), "csam", now)
     plain_order, plain_item = await register(database, people, PLAIN, "order", now)
     one, two, three = (
         Actor(people.verifier, Capacity.VERIFIER), Actor(people.approver, Capacity.APPROVER), Actor(people.second, Capacity.APPROVER)
     )  # fmt: skip
     async with database.write() as connection:
         office = await open_office(connection, people.tenant)
-        assert await open_item(connection, office, order, item, one, now) == "bad.example"
-        assert await open_item(connection, office, order, item, two, now) == "bad.example"
+        assert await open_item(connection, office, order, item, one, now, KEY) == "bad.example"
+        assert await open_item(connection, office, order, item, two, now, KEY) == "bad.example"
         with pytest.raises(TransitionRefused):
-            await open_item(connection, office, order, item, three, now)
+            await open_item(connection, office, order, item, three, now, KEY)
         with pytest.raises(NotFound):
-            await open_item(connection, office, plain_order, plain_item, one, now)
+            await open_item(connection, office, plain_order, plain_item, one, now, KEY)
