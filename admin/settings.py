@@ -151,8 +151,8 @@ class AdminFile(Section):
     block_page: BlockPageFile | None = key(None, "Trang giải thích.", "The explaining page.", '{listen: "192.168.1.2:80"}')
     rpz_out: RpzOutFile | None = key(
         None,
-        "Danh sách của đơn vị dưới dạng vùng RPZ cho máy phân giải khác.",
-        "The office's list as a policy zone for other resolvers; without names of the category csam, which a zone would tell in clear.",
+        "Danh sách của đơn vị dưới dạng vùng RPZ cho máy phân giải khác; không có tên thuộc nhóm csam, vì vùng để lộ tên.",
+        "The office's list as a policy zone for other resolvers; without names of the category csam, which a zone tells in clear.",
         '{listen: "192.0.2.1:5399", zone: rpz.lachan.example.vn}',
     )
 
