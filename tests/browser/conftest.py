@@ -1,11 +1,13 @@
 """A real Chromium at real pages: the control plane served over a socket, a scripted gateway behind it.
 
-Marked `full`: needs Debian's Chromium. Screenshots go to tests/browser/screenshots (not kept by git); somebody opens them.
+Marked `full`: needs Debian's Chromium. With LACHAN_PICTURES=1 screenshots go to tests/browser/screenshots (not kept by git), for somebody
+to open; without it the tests are quicker by as much.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 import threading
@@ -24,6 +26,7 @@ from admin.dependencies import Services
 from admin.settings import AdminSettings
 from gateway.settings import DnsSettings, Endpoint, GatewaySettings, UpstreamSettings
 from tests.support.controlsocket import ScriptedGateway
+from tests.support.people import PASSWORD
 
 CHROMIUM = "/usr/bin/chromium"
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -130,5 +133,16 @@ def page(chromium: Browser, size: str) -> Iterator[Page]:
 
 
 def keep(page: Page, name: str) -> None:
-    """A screenshot of the whole page for somebody to look at."""
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+    """A screenshot of the whole page for somebody to look at, when somebody wants to (LACHAN_PICTURES=1)."""
+    if os.environ.get("LACHAN_PICTURES"):
+        page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+def sign_in(page: Page, place: Place, name: str = "me", *, kept: bool = False) -> None:
+    """Sign in at the door with the password of the tests."""
+    page.goto(f"{place.address}/sign-in")
+    if kept:
+        page.check("input[name=kept]")
+    page.fill("#sign_in", name)
+    page.fill("#password", PASSWORD)
+    page.click("main form button")

@@ -1,34 +1,23 @@
-"""Chromium at the family's pages: set up, go offline, open, ask and answer, at 360 and 1280 pixels, without a script; axe finds nothing."""
+"""Chromium at the family's pages: set up, go offline, open, ask and answer, at 360 and 1280 pixels, without a script.
+
+`test_every_page.py` opens every page there is."""
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from admin.requests import Asked, ask
 from admin.setup import ensure_token
 from admin.values import RequestReason
-from tests.browser.conftest import DESK, PHONE, Place, keep
+from tests.browser.conftest import DESK, Place, keep, sign_in
 from tests.support.family import Family, make_family
 from tests.support.people import PASSWORD
 
 pytestmark = pytest.mark.full
-
-
-def sign_in(page: Page, place: Place, *, kept: bool = False) -> None:
-    page.goto(f"{place.address}/sign-in")
-    if kept:
-        page.check("input[name=kept]")
-    page.fill("#sign_in", "me")
-    page.fill("#password", PASSWORD)
-    page.click("main form button")
 
 
 @pytest.fixture
@@ -160,73 +149,3 @@ def test_countdown_stays_true_while_the_page_is_open(chromium: Browser, place: P
     page.clock.run_for(20 * 60_000)
     expect(page.get_by_text("Đang mở").first).to_be_visible()
     context.close()
-
-
-PAGES = ("/", "/profiles/{bi}", "/profiles/{bi}/hours", "/profiles/{bi}/apps", "/profiles/{bi}/groups", "/profiles/{bi}/names",
-         "/profiles/{bi}/settings", "/profiles/{bi}/history", "/profiles/{bi}/timetable", "/dates", "/choices", "/digest",
-         "/account", "/account/factor", "/pin", "/adult", "/backup",
-         "/profiles/new", "/devices", "/requests", "/more", "/journal", "/tokens", "/sign-in",
-         "/cards/way-in", "/cards/go-back", "/guide", "/guide/phu-huynh", "/new-pin", "/transfer", "/place", "/list-office")  # fmt: skip
-CHILD_PAGES = ("/why", "/add", "/ask?host=scratch.mit.edu", "/answer", "/help", "/history", "/lesson/scam", "/lesson/grooming")
-
-
-@pytest.fixture
-def watched(chromium: Browser, size: str) -> Iterator[tuple[Page, list[str]]]:
-    """A tab that may run scripts, and everything the browser complains about."""
-    viewport = PHONE if size == "phone" else DESK
-    context = chromium.new_context(viewport=viewport, locale="vi-VN", bypass_csp=False)  # type: ignore[arg-type]
-    tab = context.new_page()
-    complaints: list[str] = []
-    tab.on("console", lambda one: complaints.append(f"{one.text} {one.location['url']}") if one.type in ("error", "warning") else None)
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    yield tab, complaints
-    context.close()
-
-
-def look(page: Page, address: str, path: str, name: str, size: str) -> None:
-    """Open a page, see that nothing is wider than the screen, keep a picture of it."""
-    page.goto(address + path)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
-    keep(page, f"{name.replace('/', '-').rstrip('-')}-{size}")
-
-
-def test_no_page_overflows_or_breaks_the_content_policy(watched: tuple[Page, list[str]], place: Place, family: Family, size: str) -> None:
-    """Every page in both schemes and both languages: no sideways scrolling, no complaint of the browser."""
-    page, complaints = watched
-    sign_in(page, place)
-    for path in PAGES:
-        look(page, place.address, path.format(bi=family.bi.id), f"light{path.format(bi='bi')}", size)
-    for path in CHILD_PAGES:
-        look(page, place.page_address, path, f"light-child{path.partition('?')[0]}", size)
-    page.emulate_media(color_scheme="dark")
-    for path in PAGES:
-        look(page, place.address, path.format(bi=family.bi.id), f"dark{path.format(bi='bi')}", size)
-    for path in CHILD_PAGES:
-        look(page, place.page_address, path, f"dark-child{path.partition('?')[0]}", size)
-    page.emulate_media(color_scheme="light")
-    page.goto(f"{place.address}/more")
-    page.click("footer button[value=en]")
-    for path in PAGES:
-        look(page, place.address, path.format(bi=family.bi.id), f"english{path.format(bi='bi')}", size)
-    assert complaints == []
-
-
-def test_axe_finds_nothing(chromium: Browser, place: Place, family: Family, size: str) -> None:
-    """Names, roles, contrast, order: nothing serious and nothing small, in light and dark."""
-    viewport = PHONE if size == "phone" else DESK
-    context = chromium.new_context(viewport=viewport, locale="vi-VN", bypass_csp=True)  # type: ignore[arg-type]
-    page = context.new_page()
-    sign_in(page, place)
-    found: dict[str, list[str]] = {}
-    axe = Axe()
-    addresses = [place.address + path for path in PAGES] + [place.page_address + path for path in CHILD_PAGES]
-    for scheme, address in itertools.product(("light", "dark"), addresses):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        page.goto(address.format(bi=family.bi.id))
-        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
-        result: dict[str, Any] = axe.run(page)
-        for violation in result["violations"]:
-            targets = [str(node["target"][0]) for node in violation["nodes"]][:3]
-            found.setdefault(f"{violation['impact']} {violation['id']}", []).append(f"{address} {scheme} {targets}")
-    context.close()
-    assert found == {}
