@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from admin.audit import Act, Action, by_account, record
-from admin.errors import AdminError, TooManyTries
+from admin.errors import AdminError, Busy
 from admin.factors import Factors
 from admin.passwords import Passwords
 from admin.recovery import uses_pin
@@ -134,7 +134,7 @@ class Door:
             self._pending.pop(ticket, None)
             raise TicketOver
         await self._check_code(pending.account, code, now, monotonic)
-        del self._pending[ticket]
+        self._pending.pop(ticket, None)
         return await self._open(pending, now)
 
     async def open(self, account: AccountId, *, user_agent: str, now: datetime) -> Opened:
@@ -184,21 +184,20 @@ class Door:
     async def _check(
         self, name: str, stored: str | None, password: str, address: str, browser: str | None, monotonic: float, short: bool
     ) -> None:
-        wait = self.throttle.wait(monotonic, name, address, browser, short=short)
-        if wait > 0:
-            raise TooManyTries(wait)
-        if not await self.passwords.verify(stored, password[:1000], known=browser is not None):
-            self.throttle.failed(monotonic, name, address, browser, short=short)
+        self.throttle.enter(monotonic, name, address, browser, short=short)
+        try:
+            is_right = await self.passwords.verify(stored, password[:1000], known=browser is not None)
+        except Busy:
+            self.throttle.withdrawn(name, address, browser, short=short)
+            raise
+        if not is_right:
             raise WrongPassword
         self.throttle.succeeded(name, address, browser)
 
     async def _check_code(self, account: AccountId, code: str, now: datetime, monotonic: float) -> None:
-        wait = self._codes.wait(monotonic, "", "127.0.0.1", account)
-        if wait > 0:
-            raise TooManyTries(wait)
+        self._codes.enter(monotonic, "", "127.0.0.1", account)
         async with self.database.write() as connection:
             is_right = await self.factors.check(connection, account, code, now)
         if not is_right:
-            self._codes.failed(monotonic, "", "127.0.0.1", account)
             raise WrongCode
         self._codes.succeeded("", "127.0.0.1", account)

@@ -16,7 +16,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, By, record
-from admin.errors import AdminError, FieldMistake, TooManyTries
+from admin.errors import AdminError, FieldMistake
 from admin.passwords import Passwords
 from admin.profiles import Profile
 from admin.tables import family_pins, loans
@@ -58,11 +58,8 @@ class PinDoor:
 
     async def check(self, tenant: OrganisationId, stored: str | None, pin: str, monotonic: float) -> None:
         """Raises TooManyTries or WrongPin."""
-        wait = self._throttle.wait(monotonic, "", "127.0.0.1", tenant)
-        if wait > 0:
-            raise TooManyTries(wait)
+        self._throttle.enter(monotonic, "", "127.0.0.1", tenant)
         if not await self._passwords.verify(stored, pin[:LONGEST], known=True):
-            self._throttle.failed(monotonic, "", "127.0.0.1", tenant)
             raise WrongPin
         self._throttle.succeeded("", "127.0.0.1", tenant)
 

@@ -5,8 +5,9 @@ from one network (/24, /48), and the account as tried from everywhere by unknown
 seconds: it limits a crowd, it cannot keep the owner out). A browser that signed in before (a secret cookie, kept hashed) has a budget
 of its own and none of the others; so does the machine's owner, whatever strangers do. An account whose secret is short (a PIN) has a
 third budget that waits as long as the others: its family's phones are known browsers, and its recovery sheet opens from anywhere, so
-guessing from many networks wins nothing and still locks nobody out. Kept in memory and bounded: a restart forgets
-waits, and the two lanes of `admin.passwords` still bound the guesses.
+guessing from many networks wins nothing and still locks nobody out. A try counts as a failure from the
+moment it is let in (`enter`) until it turns out to be right, so that guesses sent side by side win nothing. Kept in memory and bounded: a
+restart forgets waits, and the two lanes of `admin.passwords` still bound the guesses.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+
+from admin.errors import TooManyTries
 
 FREE_TRIES = 5
 LONGEST_WAIT = 900.0
@@ -42,6 +45,18 @@ class Throttle:
         that the account's secret is a PIN."""
         return max(0.0, max((self._open_at(key) for key in _keys(account, address, browser, short)), default=0.0) - now)
 
+    def enter(self, now: float, account: str, address: str, browser: str | None, *, short: bool = False) -> None:
+        """Let one try in, counted as wrong until `succeeded` or `withdrawn` says otherwise. Raises TooManyTries."""
+        wait = self.wait(now, account, address, browser, short=short)
+        if wait > 0:
+            raise TooManyTries(wait)
+        self.failed(now, account, address, browser, short=short)
+
+    def withdrawn(self, account: str, address: str, browser: str | None, *, short: bool = False) -> None:
+        """A try that was let in and never made: nobody waits for it."""
+        for key in _keys(account, address, browser, short):
+            self._give_back(key)
+
     def failed(self, now: float, account: str, address: str, browser: str | None, *, short: bool = False) -> None:
         """A wrong password: the next try waits longer."""
         for key in _keys(account, address, browser, short):
@@ -56,9 +71,19 @@ class Throttle:
             self._budgets.popitem(last=False)
 
     def succeeded(self, account: str, address: str, browser: str | None) -> None:
-        """A right password clears the budgets of this person; the crowd's budget stays."""
+        """A right password clears the budgets of this person; of the crowd's budget only this try is taken back."""
         for key in _keys(account, address, browser, short=True):
             self._budgets.pop(key, None)
+        if browser is None:
+            self._give_back(f"crowd {account}")
+
+    def _give_back(self, key: str) -> None:
+        budget = self._budgets.get(key)
+        if budget is not None:
+            budget.failures -= 1
+            budget.open_at = min(budget.open_at, budget.last + _wait_after(key, budget.failures))
+            if budget.failures <= 0:
+                del self._budgets[key]
 
     def _open_at(self, key: str) -> float:
         budget = self._budgets.get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import datetime, timedelta
 
@@ -14,7 +15,7 @@ from admin.errors import TooManyTries
 from admin.factors import Factors
 from admin.passwords import Passwords
 from admin.sessions import load_session
-from admin.throttle import Throttle
+from admin.throttle import FREE_TRIES, Throttle
 from blocklists.database import Database
 from tests.support.people import PASSWORD, make_person
 
@@ -72,6 +73,15 @@ async def test_guesses_are_slowed_but_the_owner_gets_in(door: Door, database: Da
         await knock(door, now, address="198.51.100.9")
     assert await knock(door, now, address="198.51.100.9", browser=own.browser_secret)
     assert await knock(door, now, address="203.0.113.77")
+
+
+async def test_guesses_side_by_side_win_nothing(door: Door, database: Database, now: datetime) -> None:
+    """Of many guesses sent at once only the first few are looked at."""
+    await make_person(database, now)
+    knocks = [knock(door, now, f"guess number {number}", address="198.51.100.9") for number in range(15)]
+    outcomes = await asyncio.gather(*knocks, return_exceptions=True)
+    assert sum(isinstance(one, WrongPassword) for one in outcomes) == FREE_TRIES
+    assert sum(isinstance(one, TooManyTries) for one in outcomes) == 15 - FREE_TRIES
 
 
 async def test_confirm_opens_loosening_for_a_while(door: Door, database: Database, now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -35,6 +36,15 @@ async def test_each_family_slows_down_by_itself(services: Services, family: Fami
         await door.check(family.tenant, stored, "4071", 4.5)
     await door.check(type(family.tenant)("another"), stored, "4071", 4.5)
     await door.check(family.tenant, stored, "4071", 60.0)
+
+
+async def test_guesses_side_by_side_win_nothing(services: Services, family: Family) -> None:
+    """A child that sends many guesses at once has no more of them looked at than one who types them."""
+    passwords = Passwords()
+    stored, door = await passwords.hash("4071"), PinDoor(passwords)
+    guesses = [door.check(family.tenant, stored, f"{number}", 0.0) for number in range(2000, 2015)]
+    outcomes = await asyncio.gather(*guesses, return_exceptions=True)
+    assert [type(one) for one in outcomes] == [WrongPin] * 5 + [TooManyTries] * 10
 
 
 async def test_one_loan_for_each_device_and_no_longer_than_an_hour(services: Services, family: Family, act: Act) -> None:
