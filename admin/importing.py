@@ -33,12 +33,15 @@ from admin.switches import set_switch
 from admin.tables import device_matches, site_networks, sites
 from admin.tenantfile import NEW_TOKEN, write_tenant
 from admin.tenantreading import Wanted, WantedDevice, WantedProfile, WantedSite
-from admin.tenants import create_account, create_organisation, grant_role, mark_changed
+from admin.tenants import create_account, create_organisation, grant_role, is_hosted, mark_changed
 from admin.values import DeviceMatch, ProfileId, ProfileKind, SiteId, SwitchKind
 from blocklists.database import Database
 from blocklists.tables import OrganisationKind, Role
 from gateway.errors import Mistake, PolicyFileError, SettingsError
 from gateway.policy.tenant import parse_policy_file
+
+#: In the words of a file.
+HOSTED = "a family on somebody else's gateway has no network and no addresses there: only phones"
 
 
 class What(StrEnum):
@@ -105,6 +108,8 @@ async def bring_in(connection: AsyncConnection, act: Act, wanted: Wanted, shelf:
     rows = await read_rows(connection, act.tenant, act.now)
     if rows.kind is not wanted.kind:
         raise SettingsError([Mistake("kind", f"this file is of a {wanted.kind.value}, here is a {rows.kind.value}")])
+    if await is_hosted(connection, act.tenant):
+        _refuse_addresses(wanted)
     work = _Import(connection, act, rows, shelf)
     await work.choices(wanted)
     await work.dates(wanted)
@@ -328,6 +333,15 @@ def _has_same_matches(device: Device, want: WantedDevice) -> bool:
     token = token_of(device)
     same = token is not None if want.token == NEW_TOKEN else token == want.token
     return same and {one for one in device.matches if one.kind is not DeviceMatch.TOKEN} == set(want.matches)
+
+
+def _refuse_addresses(wanted: Wanted) -> None:
+    """A family on somebody else's gateway has phones only: whatever address it named would be one at the host's place. Raises SettingsError
+    for every place where it does."""
+    sites = [Mistake(f"sites[{number}].networks", HOSTED) for number, site in enumerate(wanted.sites) if site.networks]
+    devices = [Mistake(device.place, HOSTED) for profile in wanted.profiles for device in profile.devices if device.matches]
+    if sites or devices:
+        raise SettingsError([*sites, *devices])
 
 
 def _chosen(choices: Choices) -> tuple[object, ...]:

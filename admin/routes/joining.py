@@ -77,8 +77,11 @@ async def make_family(code: str, request: Request) -> Response:
     words = words_for_labels(services.pages.words[language], is_school=False)
     try:
         async with services.database.write() as connection:
+            found = await find_join_code(connection, found.code, now)  # withdrawn or filled while the PIN was being hashed
             made = await join(connection, found, owner, words, services.shelves.current(), now)
     except Conflict as error:
+        if error.field != "sign_in":
+            raise
         return await _name_page(request, found, sign_in, (FieldMistake("sign_in", error.code),))
     await services.applier.settle(made.tenant)
     await _let_in(request, made.account)

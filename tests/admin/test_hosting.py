@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
+import yaml
 
 from admin.audit import Act, by_account
+from admin.choices import NOTHING_CHOSEN
 from admin.dependencies import Services
 from admin.devices import Match, assign_device
 from admin.errors import Conflict, InvalidInput, NotFound
@@ -21,12 +23,16 @@ from admin.hosting import (
     make_join_code,
     withdraw_join_code,
 )
+from admin.importing import HOSTED, import_tenant
 from admin.policyfile import cut, read_rows
 from admin.profiles import list_profiles, list_sites
 from admin.setup import Made, Owner
+from admin.tenantfile import write_tenant
+from admin.tenantreading import read_tenant
 from admin.tenants import is_hosted
 from admin.values import DeviceMatch
 from blocklists.tables import OrganisationKind, Role
+from gateway.errors import SettingsError
 from tests.support.family import WORDS
 from tests.support.people import Person, make_person
 
@@ -102,3 +108,24 @@ async def test_family_is_a_tenant_of_its_own_without_a_network(services: Service
         assert [client["match"] for client in file["clients"]] == [["token:aaaaa-bbbbb-ccccc"]]
         other = cut(await read_rows(connection, hoa.tenant, host.now), services.shelves.current(), ())
         assert not {one["id"] for one in file["profiles"]} & {one["id"] for one in other["profiles"]}
+
+
+async def test_family_claims_no_address_by_a_file_either(services: Services, host: Act) -> None:
+    """Neither a network of its place nor a device's address, new or changed: the whole file is refused, with every place that is wrong."""
+    made = await join_as(services, await print_sheet(services, host), "melan")
+    act, shelf = Act(made.tenant, made.by, host.now), services.shelves.current()
+    async with services.database.write() as connection:
+        (adults, *_rest) = await list_profiles(connection, made.tenant)
+        await assign_device(connection, act, adults.id, "máy", [Match(DeviceMatch.TOKEN, "aaaaa-bbbbb-ccccc")])
+        rows = await read_rows(connection, made.tenant, host.now)
+    text = write_tenant(rows, "Nhà", NOTHING_CHOSEN, shelf, host.now, secrets=True)
+    assert not await import_tenant(services.database, act, read_tenant(text.encode(), shelf), shelf)
+    document = yaml.safe_load(text)
+    document["sites"][0]["networks"] = ["10.1.0.0/24"]
+    next(one for one in document["profiles"] if one["kind"] == "adult")["devices"][0]["match"] = ["10.1.0.5", "02:00:00:00:00:01"]
+    with pytest.raises(SettingsError) as caught:
+        await import_tenant(services.database, act, read_tenant(yaml.safe_dump(document).encode(), shelf), shelf)
+    assert {mistake.message for mistake in caught.value.mistakes} == {HOSTED}
+    assert len(caught.value.mistakes) == 2
+    async with services.database.read() as connection:
+        assert await read_rows(connection, made.tenant, host.now) == rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +13,7 @@ from starlette.types import ASGIApp
 
 from admin.audit import Act, by_account
 from admin.dependencies import Services
-from admin.hosting import load_join_code, make_join_code
+from admin.hosting import count_families, load_join_code, make_join_code
 from blocklists.tables import OrganisationKind, Role
 from tests.admin.conftest import Clock
 from tests.support.controlsocket import ScriptedGateway
@@ -232,3 +233,22 @@ async def test_pages_of_joining_are_for_pin_families_only(
     await visitor.sign_in("me", PASSWORD)
     for path in ("/welcome", "/welcome/phone", "/recovery"):
         assert (await visitor.get(path)).status_code == 404
+
+
+async def test_sheet_never_takes_more_than_it_says(
+    services: Services, gateway: ScriptedGateway, open_browser: Callable[[str], Visitor], now: datetime
+) -> None:
+    """Families that join in the same moment are counted one after the other."""
+    school = await make_person(services.database, now, "truong", OrganisationKind.SCHOOL, Role.SCHOOL_ADMIN)
+    act = Act(school.tenant, by_account(school.account, Role.SCHOOL_ADMIN), now)
+    async with services.database.write() as connection:
+        made = await make_join_code(connection, act, "Trường Kim Đồng", 1)
+        code = (await load_join_code(connection, school.tenant, made, now)).code
+    browsers = [open_browser(f"192.168.1.{place}") for place in (90, 91, 92)]
+    for browser in browsers:
+        await browser.get(f"/family/{code}")
+    tries = [browser.submit(f"/family/{code}", {"sign_in": f"nha{n}", "pin": PIN, "again": PIN}) for n, browser in enumerate(browsers)]
+    await asyncio.gather(*tries)
+    async with services.database.read() as connection:
+        assert await count_families(connection, school.tenant) == 1
+    assert sum("Tờ này đã đủ" in browser.text or browser.response.status_code == 409 for browser in browsers) == 2
