@@ -108,6 +108,12 @@ async def start_override(
     return override
 
 
+async def shortens_off(connection: AsyncConnection, tenant: OrganisationId, profile: ProfileId, ends_at: datetime, now: datetime) -> bool:
+    """Whether going offline until `ends_at` would give the internet back earlier than an act that runs: that loosens."""
+    running = await list_overrides(connection, tenant, now)
+    return any(one.profile_id == profile and one.kind is OverrideKind.OFF and one.ends_at > ends_at for one in running)
+
+
 async def load_override(connection: AsyncConnection, tenant: OrganisationId, override: str, now: datetime) -> Override:
     """One act that has not ended. Raises NotFound."""
     for found in await list_overrides(connection, tenant, now):

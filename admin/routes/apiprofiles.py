@@ -16,7 +16,7 @@ from admin.hours import Hours, set_hours
 from admin.hours import is_looser as are_hours_looser
 from admin.moment import moment_of
 from admin.names import add_name, list_names, read_pattern, remove_name
-from admin.overrides import LONGEST, Override, end_override, list_overrides, load_override, start_override
+from admin.overrides import LONGEST, Override, end_override, list_overrides, load_override, shortens_off, start_override
 from admin.pages.weekgrid import monday_of
 from admin.permissions import Permission
 from admin.policyfile import TenantRows, read_rows
@@ -193,6 +193,8 @@ async def start(who: Writer, profile: str, new: OverrideIn, key: IdempotencyKey 
     async with who.services.database.write() as connection:
         made = await made_before(connection, who, key, "override")
         if made is None:
+            if kind is OverrideKind.OFF and await shortens_off(connection, who.tenant_id, found.id, new.until, who.now):
+                who.require(Permission.PROFILE_LOOSEN)
             made = await start_override(connection, who.act, found.id, kind, new.until, targets)
             await note_made(connection, who, key, "override", made)
         act = await load_override(connection, who.tenant_id, made, who.now)

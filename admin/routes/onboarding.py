@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from admin.dependencies import Services, Visit, address_of, need, open_page, services_of
-from admin.devices import retire_device
+from admin.devices import is_looser_owner, retire_device
 from admin.edge.headers import CONTENT_POLICY
 from admin.errors import NotFound
 from admin.link import GatewayAway, Probe
@@ -52,6 +52,8 @@ async def create(profile: str, visit: Assigner) -> Response:
         reach = reach_of(visit.services.settings.gateway)
         context = {"profile": found, "reach": reach, "waiting": await waiting_of(visit), "mistakes": tuple(visit.form.mistakes)}
         return visit.page("onboarding/new.html", context, 422)
+    if is_looser_owner(None, found):  # the sheet frees whichever phone it is read by
+        visit.require(Permission.PROFILE_LOOSEN)
     async with visit.services.database.write() as connection:
         device = await add_phone(connection, visit.act, found.id, label)
     await visit.services.applier.settle(visit.tenant_id)

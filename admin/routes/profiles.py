@@ -21,7 +21,7 @@ from admin.forms import Form, read_clock
 from admin.history import stop_history
 from admin.home import make_card
 from admin.hours import paint_week
-from admin.overrides import end_override, list_overrides, load_override, read_end, start_override
+from admin.overrides import end_override, list_overrides, load_override, read_end, shortens_off, start_override
 from admin.pages.weekgrid import draw_week, monday_of
 from admin.permissions import Permission
 from admin.policyfile import read_rows
@@ -249,6 +249,8 @@ async def _start(visit: Visit, profile: str, kind: OverrideKind) -> Response:
         return await _overview(visit, profile, False, error.mistakes, error.status)
     async with visit.services.database.write() as connection:
         found = await load_profile(connection, visit.tenant_id, profile)
+        if kind is OverrideKind.OFF and await shortens_off(connection, visit.tenant_id, found.id, ends_at, visit.now):
+            visit.require(Permission.PROFILE_LOOSEN)
         await start_override(connection, visit.act, found.id, kind, ends_at, targets)
     await visit.services.applier.settle(visit.tenant_id)
     return visit.go(f"/profiles/{profile}?stored=1")

@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 import pytest
+from sqlalchemy import select
 from starlette.types import ASGIApp
 
 from admin.dependencies import Services
+from admin.profiles import list_profiles
 from admin.setup import ensure_token
+from admin.values import ProfileKind
+from blocklists.tables import organisations
+from tests.admin.conftest import Clock
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.visitor import Visitor
 
@@ -100,3 +106,21 @@ async def test_other_family_cannot_open_the_sheet(parent: Visitor, stranger: Vis
     page = await make_phone(parent)
     assert (await stranger.get(str(parent.response.url.path))).status_code == 401
     assert page not in stranger.response.text
+
+
+async def test_phone_of_an_adult_asks_for_the_password(
+    parent: Visitor, services: Services, gateway: ScriptedGateway, clock: Clock, now: datetime
+) -> None:
+    """A page left open makes no sheet by which any phone would have the rules of adults; one for a child it makes."""
+    async with services.database.read() as connection:
+        tenant = (await connection.execute(select(organisations.c.id))).scalar_one()
+        profiles = await list_profiles(connection, tenant)
+    adults = next(one for one in profiles if one.kind is ProfileKind.ADULT)
+    clock.forward(minutes=11)
+    await parent.get(f"/profiles/{adults.id}/phones/new")
+    response = await parent.submit(f"/profiles/{adults.id}/phones", {"label": "máy mẹ"})
+    assert response.status_code == 401
+    assert enforced_tokens(services, gateway) == set()
+    await parent.get("/")
+    await make_phone(parent)
+    assert len(enforced_tokens(services, gateway)) == 1

@@ -101,6 +101,24 @@ async def test_ending_an_offline_loosens_and_ending_an_opening_does_not(
     assert in_force(services, gateway, family, family.bi.id)["overrides"] == []
 
 
+async def test_a_shorter_rest_gives_the_internet_back_earlier_and_loosens(
+    parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway, clock: Clock
+) -> None:
+    """Pressing "no internet for half an hour" while it rests until tomorrow asks for the password; a longer rest does not."""
+    action = f"/profiles/{family.bi.id}/off"
+    await parent.get(f"/profiles/{family.bi.id}")
+    await parent.submit(action, button=("until", "2h"))
+    clock.forward(minutes=11)
+    (before,) = in_force(services, gateway, family, family.bi.id)["overrides"]
+    await parent.get(f"/profiles/{family.bi.id}")
+    assert (await parent.submit(action, button=("until", "30m"))).status_code == 401
+    assert in_force(services, gateway, family, family.bi.id)["overrides"] == [before]
+    await parent.get(f"/profiles/{family.bi.id}")
+    await parent.submit(action, button=("until", "morning"))
+    (after,) = in_force(services, gateway, family, family.bi.id)["overrides"]
+    assert after["until"] > before["until"]
+
+
 async def test_open_more_without_a_choice_says_so(parent: Visitor, family: Family) -> None:
     """Nothing chosen, nothing opened."""
     await parent.get(f"/profiles/{family.bi.id}")
