@@ -134,9 +134,10 @@ async def open_places(connection: AsyncConnection, tenant: OrganisationId) -> li
 
 
 async def renew(connection: AsyncConnection, tenant: OrganisationId, by: By, now: datetime) -> list[tuple[Role, str]]:
-    """A new link for every place that is still open; the old ones are worth nothing from here on."""
+    """A new link for every place of the set-up that is still open; the old ones are worth nothing from here on. A place that an officer
+    proposed waits for another officer, whoever asks here."""
     fresh: list[tuple[Role, str]] = []
-    for row in await open_places(connection, tenant):
+    for row in [place for place in await open_places(connection, tenant) if place["created_by"] is None]:
         await connection.execute(
             update(invitations).where(invitations.c.id == row["id"], invitations.c.tenant_id == tenant).values(withdrawn_at=now)
         )

@@ -87,8 +87,10 @@ async def join(request: Request) -> Response:
         mistakes.append(FieldMistake("again", "password_differs"))
     if mistakes:
         return await _join(request, sign_in, name, tuple(mistakes))
-    hashed = await services.door.passwords.hash(password)
     now = services.now()
+    async with services.database.read() as connection:
+        await find_invitation(connection, secret, now)  # before the work of hashing: strangers cannot keep the lanes of sign-ins busy
+    hashed = await services.door.passwords.hash(password)
     try:
         async with services.database.write() as connection:
             await accept(connection, secret, sign_in, name, hashed, language_of(request), now)

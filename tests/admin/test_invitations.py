@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from admin.audit import Act, by_account
+from admin.audit import MACHINE, Act, by_account
 from admin.errors import Conflict, NotFound
-from admin.invitations import accept, find_invitation, invite, propose, second
+from admin.invitations import accept, find_invitation, invite, propose, renew, second
 from blocklists.database import Database
 from blocklists.tables import Role
 from tests.support.office import make_officers
@@ -51,3 +51,16 @@ async def test_a_link_ends(database: Database, now: datetime) -> None:
         assert (await find_invitation(connection, secret, now)).basis == "20/QĐ"
         with pytest.raises(NotFound):
             await find_invitation(connection, secret, now + timedelta(days=7, seconds=1))
+
+
+async def test_set_up_link_renews_its_own_places_only(database: Database, now: datetime) -> None:
+    """Whoever sets the machine up gets no link for a place that an officer proposed and nobody has agreed to."""
+    people = await make_officers(database, now)
+    async with database.write() as connection:
+        old = await invite(connection, Act(people.tenant, MACHINE, now), Role.APPROVER, "1/QĐ")
+        await propose(connection, Act(people.tenant, by_account(people.approver, Role.APPROVER), now), Role.VERIFIER, "20/QĐ")
+        ((role, fresh),) = await renew(connection, people.tenant, MACHINE, now)
+        assert role is Role.APPROVER
+        assert (await find_invitation(connection, fresh, now)).basis == "1/QĐ"
+        with pytest.raises(NotFound):
+            await find_invitation(connection, old, now)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+import pytest
 from starlette.types import ASGIApp
 
+from admin.dependencies import Services
 from admin.settings import AdminSettings
 from admin.setup import ensure_token, read_token
 from blocklists.database import Database
@@ -69,6 +71,20 @@ async def test_links_end_after_seven_days(app: ASGIApp, visitor: Visitor, settin
     links = await make_office(visitor, settings)
     clock.forward(days=8)
     assert (await visitor.get(links[0])).status_code == 404
+
+
+async def test_no_password_is_worked_on_without_a_link(visitor: Visitor, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has no link cannot keep the machine busy with hashing."""
+    worked: list[str] = []
+
+    async def work(password: str) -> str:
+        worked.append(password)
+        return "-"
+
+    monkeypatch.setattr(services.door.passwords, "hash", work)
+    fields = {"name": "Ai đó", "sign_in": "aido", "password": PASSWORD, "again": PASSWORD}
+    assert (await visitor.post("/join", fields)).status_code == 404
+    assert worked == []
 
 
 async def test_set_up_needs_the_one_time_link(visitor: Visitor) -> None:
