@@ -137,6 +137,7 @@ class SqliteDialect:
             pool_size=readers,
             max_overflow=0,
             pool_timeout=30,
+            hide_parameters=True,  # an error in the log names no word that people wrote, no address and no hash
             # None: the driver opens no transaction by itself; the BEGIN below is the only one.
             connect_args={"isolation_level": None, "timeout": BUSY_SECONDS},
         )
@@ -180,10 +181,10 @@ class PostgresqlDialect:
 
     def reader(self, url: URL) -> AsyncEngine:
         options = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
-        return create_async_engine(url, pool_size=READERS * 2, execution_options=options)
+        return create_async_engine(url, pool_size=READERS * 2, execution_options=options, hide_parameters=True)
 
     def writer(self, url: URL) -> AsyncEngine:
-        return create_async_engine(url, pool_size=2, max_overflow=0)
+        return create_async_engine(url, pool_size=2, max_overflow=0, hide_parameters=True)
 
     async def begin_write(self, connection: AsyncConnection) -> None:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITE_LOCK})

@@ -46,6 +46,20 @@ async def test_sqlite_files_are_readable_by_their_owner_only(tmp_path: Path) -> 
     assert {0o600} == set(modes.values())
 
 
+async def test_errors_do_not_repeat_what_was_to_be_stored(tmp_path: Path) -> None:
+    """A statement that fails lands in the log: without the words, hosts and hashes that came with it."""
+    database = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'x.db'}")
+    for open_connection in (database.read, database.write):
+        with pytest.raises(DBAPIError) as caught:
+            async with open_connection() as connection:
+                await connection.execute(text("INSERT INTO nowhere VALUES (:word)"), {"word": "what a child wrote"})
+        assert "what a child wrote" not in str(caught.value)
+    await database.close()
+    postgresql = PostgresqlDialect()
+    url = make_url("postgresql+asyncpg://localhost/none")
+    assert postgresql.reader(url).sync_engine.hide_parameters and postgresql.writer(url).sync_engine.hide_parameters
+
+
 async def test_append_only_table_refuses_changes(tmp_path: Path) -> None:
     """The database itself keeps rows of an append-only table, whatever the code tries."""
     database = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'x.db'}")
