@@ -12,6 +12,7 @@ import contextlib
 import ipaddress
 import logging
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -33,6 +34,8 @@ MAX_REQUEST = 4096
 MESSAGE_BYTES = 16_000
 IDLE_SECONDS = 20.0
 TRANSFERS_AT_ONCE = 10
+MOST_CONNECTIONS, MOST_OF_ONE = 200, 10
+"""Connections in all, and of one address (one /64 for IPv6)."""
 NOTIFY_TRIES = (0.0, 1.0, 3.0, 10.0, 30.0)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -68,6 +71,7 @@ class TransferServer:
         self._secure: asyncio.Server | None = None
         self._datagrams: asyncio.DatagramTransport | None = None
         self._notices: set[asyncio.Task[None]] = set()
+        self._open: Counter[str] = Counter()
 
     async def start(self, host: str, port: int) -> int:
         """Listen on TCP and UDP; returns the port. Raises OSError when it is taken."""
@@ -127,6 +131,20 @@ class TransferServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")[0]
+        house = str(ipaddress.ip_network((peer.partition("%")[0], 64), strict=False)) if ":" in peer else peer
+        if self._open.total() >= MOST_CONNECTIONS or self._open[house] >= MOST_OF_ONE:
+            writer.close()
+            return
+        self._open[house] += 1
+        try:
+            await self._converse(reader, writer, peer)
+        finally:
+            writer.close()
+            self._open[house] -= 1
+            if not self._open[house]:
+                del self._open[house]
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: str) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
             if (tls := writer.get_extra_info("ssl_object")) is not None and tls.selected_alpn_protocol() != "dot":
                 writer.close()  # RFC 9103 §7.1: the protocol is named
@@ -141,15 +159,14 @@ class TransferServer:
                     writer.write(len(reply).to_bytes(2) + reply)
                     async with asyncio.timeout(IDLE_SECONDS):
                         await writer.drain()
-        writer.close()
 
     async def _replies(self, wire: bytes, peer: str, *, stream: bool) -> AsyncIterator[bytes]:
+        if wire[2] & 0x80:
+            return  # a reply to nothing we asked
         try:
             query = dns.message.from_wire(wire, keyring=dict(self.feed.keys))
         except dns.exception.DNSException:
-            refusal = _refuse_unread(wire)
-            if refusal:
-                yield refusal
+            yield _refuse_unread(wire)
             return
         zone = self.feed.zones.get(query.question[0].name) if len(query.question) == 1 else None
         if zone is None or query.opcode() != dns.opcode.QUERY or not self._may(query, peer):
@@ -215,8 +232,6 @@ def _plain(query: dns.message.Message, rcode: dns.rcode.Rcode, answer: Iterable[
 
 def _refuse_unread(wire: bytes) -> bytes:
     """A reply to a message that dnspython would not take (a bad signature, a broken body): NOTAUTH for TSIG is left to it, so REFUSED."""
-    if len(wire) < 12 or wire[2] & 0x80:
-        return b""
     return wire[:2] + bytes([0x80 | (wire[2] & 0x79), dns.rcode.REFUSED]) + bytes(8)
 
 

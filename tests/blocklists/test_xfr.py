@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import shutil
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import dns.asyncquery
 import dns.exception
+import dns.flags
 import dns.message
 import dns.name
 import dns.query
@@ -23,7 +25,7 @@ import dns.zone
 import pytest
 
 from blocklists.policyzone import PolicyZone
-from blocklists.xfr import Feed, Secondary, TransferServer
+from blocklists.xfr import IDLE_SECONDS, MOST_OF_ONE, Feed, Secondary, TransferServer
 from tests.support.certificates import Authority
 
 ORIGIN = dns.name.from_text("rpz.lachan.test")
@@ -100,6 +102,53 @@ async def test_noise_closes_its_own_connection_only(server: tuple[TransferServer
     writer.close()
     copy = dns.zone.Zone(ORIGIN, relativize=False)
     assert await asyncio.to_thread(pull, port, KEY, copy) == 6001
+
+
+async def test_replies_to_nothing_are_passed_over(server: tuple[TransferServer, PolicyZone, int]) -> None:
+    """A message that says it is a reply gets no answer and leaves no line in the log, over either transport."""
+    _, _, port = server
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    stray = dns.message.make_query(ORIGIN, dns.rdatatype.SOA)
+    stray.flags |= dns.flags.QR
+    wire = stray.to_wire()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(wire, ("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(len(wire).to_bytes(2) + wire)
+    writer.write_eof()
+    assert await reader.read() == b""
+    writer.close()
+    copy = dns.zone.Zone(ORIGIN, relativize=False)
+    assert await asyncio.to_thread(pull, port, KEY, copy) == 6001
+    gc.collect()
+    await asyncio.sleep(0)
+    assert faults == []
+
+
+async def test_one_address_cannot_keep_every_place() -> None:
+    """Connections that ask nothing are bounded for each address; a place is free again when one of them goes."""
+    zone = PolicyZone("rpz.lachan.test", 1, [("example.bad.", 0)])
+    server = TransferServer(Feed({ORIGIN: zone}, {KEY.name: KEY}))
+    port = await server.start("127.0.0.1", 0)
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_OF_ONE)]
+    await asyncio.sleep(0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(IDLE_SECONDS / 2):
+        assert await reader.read() == b""
+    writer.close()
+    held.pop()[1].close()
+    copy = dns.zone.Zone(ORIGIN, relativize=False)
+    for _ in range(50):
+        try:
+            assert await asyncio.to_thread(pull, port, KEY, copy) == 3
+            break
+        except (EOFError, OSError, dns.exception.DNSException):
+            await asyncio.sleep(0.05)
+    assert copy.get_soa().serial == 1
+    for _, one in held:
+        one.close()
+    await server.stop()
 
 
 def free_port() -> int:
