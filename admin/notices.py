@@ -70,11 +70,15 @@ class Post:
         self._told: dict[OrganisationId, datetime] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
-    def announce(self, tenant: OrganisationId, choices: Choices, message: Message, now: datetime) -> bool:
-        """Say, beside the work, that something waits; False when nobody is to be told, or was told a moment ago."""
-        if not (choices.hook or (choices.mail and self.server)) or now - self._told.get(tenant, now - QUIET) < QUIET:
+    def announce(self, tenant: OrganisationId, choices: Choices, message: Message, now: datetime, *, is_urgent: bool = False) -> bool:
+        """Say, beside the work, that something waits; False when nobody is to be told, or was told a moment ago. What is urgent is said
+        whatever else was said before, and keeps nothing else quiet."""
+        if not (choices.hook or (choices.mail and self.server)):
             return False
-        self._told[tenant] = now
+        if not is_urgent:
+            if now - self._told.get(tenant, now - QUIET) < QUIET:
+                return False
+            self._told[tenant] = now
         task = asyncio.create_task(self.send(choices, message), name="notice")
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)

@@ -97,7 +97,8 @@ async def _tell(visit: Visit, family: OrganisationId) -> None:
     words = services.pages.words[next(iter(services.pages.words))]
     text = words.gettext(_("Somebody asked for a new PIN in person. If it was not you, open {address} and stop it within a day."))
     subject = words.gettext(_("Lá Chắn: a new PIN was asked for"))
-    services.post.announce(family, choices, Message(subject, text.format(address=public_url(services.settings))), visit.now)
+    message = Message(subject, text.format(address=public_url(services.settings)))
+    services.post.announce(family, choices, message, visit.now, is_urgent=True)
 
 
 async def _page(visit: Visit, mistakes: tuple[FieldMistake, ...] = ()) -> Response:

@@ -72,6 +72,9 @@ async def test_letter_arrives_once_for_many_requests(mailbox: tuple[MailBox, Mai
     assert post.announce(HOME, choices, WORDS, now + QUIET)
     await post.finish()
     assert len(box.letters) == 2
+    assert post.announce(HOME, choices, WORDS, now + QUIET, is_urgent=True), "what concerns the account itself is never kept quiet"
+    await post.finish()
+    assert len(box.letters) == 3
 
 
 async def test_nothing_is_raised_when_it_cannot_be_sent(now: datetime, caplog: pytest.LogCaptureFixture) -> None:
