@@ -2,7 +2,7 @@
 
 A backup holds people's words and password hashes: only its owner can read it, and the keys that lie beside the database are not in it.
 Putting one back first keeps a copy of what was there, checks the file's digest and its tables, brings an older schema up to date, ends
-every session, erases again what was erased since, and tells the gateway; a file that is not whole changes nothing. PostgreSQL has its own
+every session, erases again what was erased since, leaves revoked keys revoked, and tells the gateway; a file that is not whole changes nothing. PostgreSQL has its own
 tools, which are named instead.
 """
 
@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from admin.audit import CHECKPOINT, MACHINE, Act, Action, keep_checkpoint, record
 from admin.erasing import read_erased, wipe
 from admin.migrate import migrate, read_number
-from admin.tables import policies, sessions
+from admin.tables import api_tokens, policies, sessions
 from admin.tenants import mark_changed
 from blocklists.database import Database, open_database
 from blocklists.journal import read_checkpoint
@@ -35,6 +35,7 @@ _DATA, _MANIFEST = "lachan.db", "manifest.json"
 MOST_OCTETS = 8 * 1024**3
 """Of the unpacked database; a file that claims more is refused."""
 _PIECE = 1024 * 1024
+_MOST_MANIFEST = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ async def restore(database: Database, state_dir: Path, path: Path, now: datetime
         try:
             await migrate(staged, Path(place), now)
             await _settle(staged, state_dir, now)
+            await _keep_revoked(database, staged, now)
         finally:
             await staged.close()
         kept = state_dir / f"lachan-before-restore-{now:%Y%m%dT%H%M%S}.db"
@@ -91,6 +93,8 @@ def read_info(path: Path) -> Backup:
     """What a file says about itself. Raises StartError when it is no backup."""
     try:
         with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(_MANIFEST).file_size > _MOST_MANIFEST:
+                raise ValueError("a manifest of that size is none")
             manifest = json.loads(archive.read(_MANIFEST))
             data = archive.getinfo(_DATA)
         info = Backup(datetime.fromisoformat(manifest["made_at"]), int(manifest["schema"]), int(manifest["octets"]))
@@ -139,6 +143,16 @@ async def _settle(staged: Database, state_dir: Path, now: datetime) -> None:
             after = {"replaces": f"{lost.seq} {lost.digest.hex()}" if lost is not None else ""}
             await record(connection, act, Action.DATABASE_RESTORED, act.tenant, after=after)
             await mark_changed(connection, act)
+
+
+async def _keep_revoked(database: Database, staged: Database, now: datetime) -> None:
+    """A key for programs that was taken back since stays worthless."""
+    async with database.read() as connection:
+        revoked = select(api_tokens.c.id).where(api_tokens.c.revoked_at.isnot(None)).execution_options(**EVERY_TENANT)
+        gone = list((await connection.execute(revoked)).scalars())
+    async with staged.write() as connection:
+        again = update(api_tokens).where(api_tokens.c.revoked_at.is_(None), api_tokens.c.id.in_(gone)).values(revoked_at=now)
+        await connection.execute(again.execution_options(**EVERY_TENANT))
 
 
 def _digest(path: Path) -> str:

@@ -15,9 +15,11 @@ from admin.audit import Act, verify_database
 from admin.backup import back_up, read_info, restore
 from admin.dependencies import Services
 from admin.erasing import erase_profile, note_erased
+from admin.permissions import Scope
 from admin.profiles import change_profile, list_profiles
-from admin.sessions import open_session
+from admin.sessions import create_token, load_token, open_session, revoke_token
 from admin.tables import policies, sessions
+from blocklists.tables import AccountId, accounts
 from gateway.errors import StartError
 from tests.support.family import Family
 
@@ -75,6 +77,22 @@ async def test_erased_child_stays_erased(services: Services, family: Family, act
     assert "Bé Bông Xinh".encode() not in again.read_bytes() and b"192.168.1.31" not in again.read_bytes()
 
 
+async def test_a_key_that_was_taken_back_stays_worthless(services: Services, family: Family, act: Act, tmp_path: Path) -> None:
+    """A backup from before brings no revoked key back; one that still works goes on."""
+    ends = act.now + timedelta(days=30)
+    async with services.database.write() as connection:
+        account = AccountId((await connection.execute(select(accounts.c.id))).scalars().first() or "")
+        made = [await create_token(connection, family.tenant, account, label, frozenset({Scope.READ}), act.now, ends) for label in "ab"]
+    path = tmp_path / "before.backup"
+    await back_up(services.database, path, act.now)
+    async with services.database.write() as connection:
+        assert await revoke_token(connection, family.tenant, made[0][0], act.now)
+    await restore(services.database, services.settings.state_dir, path, act.now)
+    async with services.database.read() as connection:
+        found = [await load_token(connection, secret, act.now) for _, secret in made]
+    assert [one is not None for one in found] == [False, True]
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
 
@@ -91,6 +109,10 @@ def another_size(path: Path) -> None:
     rewrite(path, octets=5)
 
 
+def endless_manifest(path: Path) -> None:
+    rewrite(path, more=" " * 5000)
+
+
 def another_content(path: Path) -> None:
     rewrite(path, sha256="0" * 64)
 
@@ -104,7 +126,7 @@ def rewrite(path: Path, **changes: object) -> None:
         archive.writestr("lachan.db", data)
 
 
-@pytest.mark.parametrize("damage", [cut, junk, another_format, another_size, another_content])
+@pytest.mark.parametrize("damage", [cut, junk, another_format, another_size, another_content, endless_manifest])
 async def test_broken_backup_changes_nothing(services: Services, family: Family, act: Act, tmp_path: Path, damage: object) -> None:
     """One sentence with the remedy; the family is as it was."""
     path = tmp_path / "one.backup"
