@@ -2,8 +2,8 @@
 
 A backup holds people's words and password hashes: only its owner can read it, and the keys that lie beside the database are not in it.
 Putting one back first keeps a copy of what was there, checks the file's digest and its tables, brings an older schema up to date, ends
-every session, erases again what was erased since, leaves revoked keys revoked, and tells the gateway; a file that is not whole changes nothing. PostgreSQL has its own
-tools, which are named instead.
+every session, erases again what was erased since, leaves revoked keys revoked, and tells the gateway; a file that is not whole changes
+nothing. PostgreSQL has its own tools, which are named instead.
 """
 
 from __future__ import annotations
