@@ -153,8 +153,10 @@ class Activity:
         return list(self._devices.values())
 
     def addresses_of(self, mac: str) -> set[bytes]:
-        """Every address by which the device with this hardware address asked: a phone has several over IPv6, and one over IPv4."""
-        return {device.address for device in self._devices.values() if device.mac == mac and not device.is_behind}
+        """Every address by which the device with this hardware address asked: a phone has several over IPv6, and one over IPv4. None where
+        those addresses are of different clients: then it is a repeater with several devices behind it, and each stands for itself."""
+        found = [device for device in self._devices.values() if device.mac == mac and not device.is_behind]
+        return {device.address for device in found} if len({device.client for device in found}) <= 1 else set()
 
     def recent_blocks(self, address: bytes, now: float) -> list[JsonRow]:
         """The blocks of one address in the last ten minutes, newest first."""

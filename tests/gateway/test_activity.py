@@ -34,6 +34,17 @@ def test_devices_remember_first_and_last_sight() -> None:
     assert (device.profile, device.client, device.mac) == ("be-ti", "tablet", "02:00:00:00:00:01")
 
 
+def test_devices_behind_a_repeater_are_not_one_device() -> None:
+    """A repeater lends its hardware address to everybody behind it: nobody is told what another one asked for."""
+    memory = Activity(b"k")
+    mac, phone, sister = "02:00:00:00:00:01", b"\x0a\x00\x00\x08", b"\x0a\x00\x00\x09"
+    memory.seen(ADDRESS, Policy(), 100.0, client="tablet", mac=mac)
+    memory.seen(phone, Policy(), 100.0, client="tablet", mac=mac)
+    assert memory.addresses_of(mac) == {ADDRESS, phone}
+    memory.seen(sister, Policy(), 100.0, client="laptop", mac=mac)
+    assert memory.addresses_of(mac) == set()
+
+
 def test_harvest_without_consent_has_no_profile_no_name_no_address() -> None:
     """By default only site, band, category and minute leave the worker; addresses leave as keyed digests."""
     memory = Activity(b"k")
