@@ -38,18 +38,25 @@ def _reverse_zones() -> Iterable[str]:
     yield from (f"{digit}.e.f.ip6.arpa" for digit in "89ab")
 
 
-_EMPTY_ZONES: Final = frozenset(
-    key_from_text(zone)
+def _apex(zone: str) -> Local:
+    """What an empty zone says at its own name: a SOA and a name server of no consequence (RFC 6303 §3), nothing else."""
+    name, times = wire_from_text(zone), (1, SPECIAL_TTL, 1200, 604_800, SPECIAL_TTL)
+    soa = name + wire_from_text("nobody.invalid") + b"".join(number.to_bytes(4) for number in times)
+    records = (Record(Qtype.SOA, SPECIAL_TTL, soa), Record(Qtype.NS, SPECIAL_TTL, name))
+    return Local(records, Reason.SPECIAL_USE, None, Rcode.NOERROR, SPECIAL_TTL)
+
+
+_EMPTY_ZONES: Final = {
+    key_from_text(zone): _apex(zone)
     for zone in (
         "invalid", "test", "onion", "local", "internal", "home.arpa", "service.arpa", "6tisch.arpa", "eap-noob.arpa", *_reverse_zones(),
     )
-)  # fmt: skip
+}  # fmt: skip
 _LOCALHOST: Final = "localhost."
 _RESOLVER: Final = "arpa.resolver."
 _LOOPBACK_NAMES: Final = frozenset({key_from_text("1.0.0.127.in-addr.arpa"), key_from_text(str(ip_address("::1").reverse_pointer))})
 
 _NXDOMAIN: Final = Local((), Reason.SPECIAL_USE, None, Rcode.NXDOMAIN, SPECIAL_TTL)
-_NODATA: Final = Local((), Reason.SPECIAL_USE, None, Rcode.NOERROR, SPECIAL_TTL)
 _LOCALHOST_RECORDS: Final = Local(
     (Record(Qtype.A, SPECIAL_TTL, ip_address("127.0.0.1").packed), Record(Qtype.AAAA, SPECIAL_TTL, ip_address("::1").packed)),
     Reason.SPECIAL_USE,
@@ -117,11 +124,11 @@ class LocalNames:
             return _LOCALHOST_RECORDS
         end = key.find(".") + 1
         while end:
-            part = key[:end]
-            if part in _EMPTY_ZONES:
+            apex = _EMPTY_ZONES.get(key[:end])
+            if apex is not None:
                 if key in _LOOPBACK_NAMES:
                     return _LOCALHOST_POINTER
-                return _NODATA if end == len(key) else _NXDOMAIN
+                return apex if end == len(key) else _NXDOMAIN
             end = key.find(".", end) + 1
         return None
 

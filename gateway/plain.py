@@ -28,7 +28,7 @@ from gateway.resolution import Resolution
 from gateway.tallies import Tallies
 from gateway.upstreams.exchange import HEADERS, OPTS, Exchange
 from gateway.wire.answer import MAX_TTL, is_plain_opt, parse_addresses
-from gateway.wire.constants import MIN_UDP_SIZE, UDP_SIZE, Flag, Qtype
+from gateway.wire.constants import MAX_NAME, MIN_UDP_SIZE, UDP_SIZE, Flag, Qtype
 from gateway.wire.edns import opt_record
 from gateway.wire.message import parent_key, parse_query
 from gateway.wire.name import SAFE_OCTETS
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 RECENT_SECONDS: Final = 0.02
 """Answers of upstreams that come in together look at the wall clock once."""
 _OVERRIDE: Final = Reason.OVERRIDE
+_NAME_END: Final = 10 + MAX_NAME
 _RD: Final = Flag.RD
 _CD: Final = Flag.CD
 _NO_OPT: Final = b"\0\1\0\0\0\0\0\0"
@@ -212,7 +213,7 @@ class PlainPath:
             tails = self._heads.get(raw[:10])
             if tails is None:
                 return None
-            end = raw.find(0, 10) + 1
+            end = raw.find(0, 10, _NAME_END) + 1
             shape = tails.get(raw[end:])
             if shape is None:
                 return None

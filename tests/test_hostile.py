@@ -59,7 +59,7 @@ class Liar(ScriptedUpstream):
         """One question."""
         self.asked.clear()
         self.answered += 1
-        if asked.raw[2] & 0xF8 or asked.raw[4:10] != b"\0\1\0\0\0\0" or asked.raw[11] > 1:
+        if len(asked.question) > 259 or asked.raw[2] & 0xF8 or asked.raw[4:10] != b"\0\1\0\0\0\0" or asked.raw[11] > 1:
             self.wrong.append(asked.raw)
         question = asked.question
         record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + bytes((198, 51, 100, 20))

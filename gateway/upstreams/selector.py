@@ -435,6 +435,7 @@ class Resolver:
 
     def _tick(self) -> None:
         now = self._loop.time()
+        self._timer = self._loop.call_later(TICK, self._tick)  # first: whatever fails below must not stop the clock
         upstreams = [*self._upstreams.values(), *self._streams.values()]
         for upstream in upstreams:
             upstream.expire(now)
@@ -456,12 +457,10 @@ class Resolver:
         if now - self._last_ask < DEMAND:
             self._probe(upstreams, now)
         self._is_awake = bool(self._flying) or now - self._last_ask < 1.0
-        if self._is_awake:
-            self._timer = self._loop.call_later(TICK, self._tick)
-        elif all(upstream.is_idle for upstream in upstreams) and not any(upstream.health.is_down for upstream in upstreams):
-            self._timer = None
-        else:
-            self._timer = self._loop.call_later(IDLE_TICK, self._tick)
+        if not self._is_awake:
+            self._timer.cancel()
+            is_idle = all(upstream.is_idle and not upstream.health.is_down for upstream in upstreams)
+            self._timer = None if is_idle else self._loop.call_later(IDLE_TICK, self._tick)
 
     def _end_forgotten(self, now: float) -> None:
         """Whatever an upstream does or fails to report, a question ends: those under way stand in the order of their beginning."""

@@ -46,7 +46,7 @@ def test_own_names(name: str, own: OwnName | None) -> None:
     [
         ("localhost", 0, 2),
         ("a.b.localhost", 0, 2),
-        ("invalid", 0, 0),
+        ("invalid", 0, 2),
         ("x.invalid", 3, 0),
         ("x.test", 3, 0),
         ("x.onion", 3, 0),
@@ -59,7 +59,7 @@ def test_own_names(name: str, own: OwnName | None) -> None:
         ("1.0.0.127.in-addr.arpa", 0, 1),
         ("2.0.0.127.in-addr.arpa", 3, 0),
         ("1.2.3.10.in-addr.arpa", 3, 0),
-        ("10.in-addr.arpa", 0, 0),
+        ("10.in-addr.arpa", 0, 2),
         ("1.1.16.172.in-addr.arpa", 3, 0),
         ("1.1.31.172.in-addr.arpa", 3, 0),
         ("1.1.168.192.in-addr.arpa", 3, 0),
@@ -136,3 +136,16 @@ def test_every_record_that_cannot_be_written_is_named() -> None:
             [LocalRecord("a.example", "A", "no address"), LocalRecord("b.example", "A", "10.0.0.1"), LocalRecord("c..d", "A", "10.0.0.1")],
         )
     assert [mistake.path for mistake in caught.value.mistakes] == ["records[0]", "records[2]"]
+
+
+def test_empty_zone_has_a_soa_record_and_a_name_server_of_no_consequence() -> None:
+    """RFC 6303 §3: a tool that asks who answers for the zone is told, instead of being told that nobody does."""
+    found = NAMES.special(key_from_text("168.192.in-addr.arpa"))
+    assert isinstance(found, Local)
+    shown = {
+        dns.rdatatype.to_text(record.rtype): dns.rdata.from_wire(
+            dns.rdataclass.IN, record.rtype, record.rdata, 0, len(record.rdata)
+        ).to_text()
+        for record in found.records
+    }
+    assert shown == {"SOA": "168.192.in-addr.arpa. nobody.invalid. 1 3600 1200 604800 3600", "NS": "168.192.in-addr.arpa."}

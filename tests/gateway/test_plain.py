@@ -28,6 +28,10 @@ EVENING = datetime.fromisoformat("2026-03-04T20:59:58+07:00").timestamp()
 DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
+OVERLONG = b"\0\1\1\0\0\1\0\0\0\0\0\0" + (b"\x3f" + b"a" * 63) * 3 + b"\x3e" + b"a" * 62 + b"\0\0\1\0\1"
+"""A name of 256 octets: each of its parts is a name, the whole is none (RFC 1035 §2.3.4)."""
+
+
 class Scripted(ScriptedUpstream):
     """An upstream that answers by a function, and greets."""
 
@@ -146,6 +150,7 @@ async def test_both_ways_echo_what_was_asked(flags: int, edns: dict[str, Any], t
         question(name="odd\\000label.example"),
         question()[:-2],
         question() + b"\0",
+        OVERLONG,
         question()[:12] + b"\x05a\0\0\x01\0\x01\0\0\x01\0\x01",
     ],
 )
@@ -216,6 +221,18 @@ async def test_silence_and_truncation_go_on_the_long_way(tmp_path: Path) -> None
         assert gone.rcode() == dns.rcode.SERVFAIL and errors(gone) in ([22], [23])
         record = next(iter(worker.datagrams._scope.records.values()))
         assert record.waiting == 0
+
+
+async def test_name_that_is_too_long_reaches_no_upstream(tmp_path: Path) -> None:
+    """Its parts are in order, the whole is one octet too long: FORMERR for a client that is known, and nothing is asked."""
+    async with Scripted(lambda _: None) as upstream, OneWorker(tmp_path, upstream) as worker:
+        await worker.ask(HELLO)
+        upstream.asked.clear()
+        assert (await exchange(worker.server, OVERLONG))[3] & 15 == dns.rcode.FORMERR
+        longest = OVERLONG.replace(b"\x3e" + b"a" * 62, b"\x3d" + b"a" * 61)
+        with pytest.raises(TimeoutError):
+            await exchange(worker.server, longest, seconds=0.3)
+        assert {len(one.question) for one in upstream.questions} == {len(longest) - 12}, "the longest name that is one is asked for"
 
 
 async def test_share_and_room_are_bounded(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import dns.message
 import pytest
 
 from lachan.query import EDE_WORDS, QueryError, Server, compose, describe, parse_server, run, split_words
-from tests.support.gateway import RunningUpstream
+from tests.support.gateway import RunningUpstream, run_command
 from tests.support.scripts import Asked, reply_to, truncated, wire
 from tests.support.upstream import ScriptedUpstream
 
@@ -143,6 +143,13 @@ def test_tls_checks_the_certificate_unless_told_otherwise(server: RunningUpstrea
     with pytest.raises(QueryError, match="--insecure"):
         run(["a.example", where], None, False, 5, False)
     assert "192.0.2.7" in run(["a.example", where], None, False, 5, True)[1]
+
+
+def test_quic_that_ends_is_one_sentence(server: RunningUpstream) -> None:
+    """Nobody there, or somebody whose certificate is refused: no traceback, no lines of a library, and the way on."""
+    done = run_command("query", "open.example", f"@quic://127.0.0.1:{server.port}", "--timeout", "1")
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert done.stderr.startswith("lỗi / error: quic://127.0.0.1:") and len(done.stderr.splitlines()) == 1, done.stderr
 
 
 def test_silence_and_refusal_are_one_sentence(server: RunningUpstream) -> None:

@@ -94,6 +94,9 @@ PACKETS: dict[str, Maker] = {
     "names that point at themselves": lambda random: _question(random, random.choice(_LOOPS)),
     "reserved labels": lambda random: _question(random, bytes([random.randrange(0x40, 0xC0)]) + random.randbytes(30) + b"\0"),
     "the longest names": lambda random: _question(random, random.choice(_LONGEST)),
+    "names that are too long": lambda random: _question(
+        random, (b"\x3f" + b"a" * 63) * 3 + bytes((end := random.randint(62, 63),)) + b"a" * end + b"\0"
+    ),
     "names without an end": lambda random: _header(random) + b"\x01a" * random.randint(100, 20000),
     "broken options": _options,
     "another operation": lambda random: _header(random, flags=random.randrange(1, 16) << 11) + QUESTION,

@@ -12,6 +12,7 @@ from gateway.query import Answer
 from gateway.settings import UpstreamAddress
 from gateway.upstreams import Fault, NetworkError, Overload, Refused, ServerFailure, Timeout, selector
 from gateway.upstreams.groups import EXPLORE_EVERY
+from gateway.upstreams.udp import UdpUpstream
 from gateway.wire.name import key_from_text
 from tests.gateway.upstreams.conftest import OpenResolver, server
 from tests.support.scripts import Asked, Say, Script, addresses, failure
@@ -291,6 +292,18 @@ async def test_late_answer_after_giving_up_is_handed_on(open_resolver: OpenResol
         assert isinstance(await asker.ask(), Timeout)
         await asyncio.sleep(0.6)
         assert [given(answer) for answer in asker.late] == ["192.0.2.1"]
+
+
+async def test_fault_of_ours_does_not_stop_the_clock(open_resolver: OpenResolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever fails while time-outs are looked at costs that look only: the next question is still given up in time."""
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
+    async with Giver(delay=9) as upstream:
+        asker = open_resolver(upstream)
+        expire = UdpUpstream.expire
+        monkeypatch.setattr(UdpUpstream, "expire", lambda self, now: expire(self, now) if faults else 1 / 0)
+        assert given(await asker.begin("www.example")) == "Timeout"
+        assert len(faults) == 1 and isinstance(faults[0], ZeroDivisionError)
 
 
 async def test_blackout_is_cheap_and_recovery_quick(open_resolver: OpenResolver) -> None:
