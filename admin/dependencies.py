@@ -136,8 +136,7 @@ async def session_of(request: Request, services: Services) -> SignedIn | None:
     now = services.now()
     async with services.database.read() as connection:
         live = await load_session(connection, secret, now)
-        due = live is not None and await is_seen_due(connection, secret, now)
-    if due:
+    if live is not None and is_seen_due(live, now):
         async with services.database.write() as connection:
             await touch_session(connection, secret, now)
     return live

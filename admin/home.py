@@ -42,6 +42,8 @@ class Cards:
     people: tuple[Card, ...]
     others: tuple[Card, ...]
     unnamed: tuple[SeenDevice, ...]
+    #: The networks that belong to it, of all its places.
+    networks: tuple[str, ...] = ()
 
 
 async def read_cards(connection: AsyncConnection, tenant: OrganisationId, seen: Sequence[SeenDevice], shelf: Shelf, now: datetime) -> Cards:
@@ -55,6 +57,7 @@ async def read_cards(connection: AsyncConnection, tenant: OrganisationId, seen: 
         people=tuple(card for card in cards if card.profile.kind in people),
         others=tuple(card for card in cards if card.profile.kind not in people),
         unnamed=unnamed_devices(rows, seen),
+        networks=tuple(network for site in rows.sites for network in site.networks),
     )
 
 

@@ -103,9 +103,9 @@ class GatewayLink:
         """Have the gateway read its configuration again. Raises GatewayAway or ControlError; then everything stays."""
         await self._ask({"do": "reload"}, APPLY)
 
-    async def devices(self) -> list[SeenDevice]:
-        """Every address that asked lately, last seen first."""
-        reply = await self._ask({"do": "devices"})
+    async def devices(self, tenant: str | None = None) -> list[SeenDevice]:
+        """The addresses of one tenant that asked lately, last seen first; without a tenant (before there is any) every address."""
+        reply = await self._ask({"do": "devices", "tenant": tenant} if tenant else {"do": "devices"})
         return [device_from(row) for row in reply.get("devices", [])]
 
     async def find_device(self, address: str) -> SeenDevice | None:

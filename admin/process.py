@@ -46,6 +46,8 @@ from gateway.settings import Endpoint
 log = logging.getLogger(__name__)
 
 COLLECT_SECONDS = 60.0
+#: How long after the start the templates are compiled, so that the first reader of a page does not wait for that.
+WARM_AFTER_SECONDS = 3.0
 STOP_SECONDS = 5
 # malloc.h of the GNU C library
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
@@ -97,6 +99,7 @@ async def services_running(services: Services, clock: WallClock) -> AsyncIterato
         asyncio.create_task(services.applier.run(), name="apply"),
         asyncio.create_task(_collect(services), name="collect"),
         asyncio.create_task(services.office.duty.run(), name="office"),
+        asyncio.create_task(_warm(services), name="warm"),
     ]
     if clock.is_test:
         loops.append(asyncio.create_task(_poll(clock), name="clock"))
@@ -188,6 +191,14 @@ async def _announce(services: Services) -> None:
         f"First set-up: open this link in a browser (it works once).\n  {link}\n\n"
     )
     sys.stdout.flush()
+
+
+async def _warm(services: Services) -> None:
+    """Compile every template, one after the other, beside the pages that are asked for meanwhile."""
+    await asyncio.sleep(WARM_AFTER_SECONDS)
+    for template in services.pages.templates():
+        await asyncio.to_thread(services.pages.warm, template)
+        await asyncio.sleep(0.02)
 
 
 async def _collect(services: Services) -> None:

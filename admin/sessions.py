@@ -59,6 +59,7 @@ class SignedIn:
     locale: str
     session_id: SessionId | None = None
     form_key: bytes = b""
+    seen_at: datetime | None = None
 
 
 def new_secret() -> str:
@@ -114,13 +115,13 @@ async def load_session(connection: AsyncConnection, secret: str, now: datetime) 
         locale=row.locale,
         session_id=SessionId(row.id),
         form_key=bytes(row.form_key),
+        seen_at=row.seen_at,
     )
 
 
-async def is_seen_due(connection: AsyncConnection, secret: str, now: datetime) -> bool:
+def is_seen_due(live: SignedIn, now: datetime) -> bool:
     """Whether the last-seen time of a session is old enough to be written again."""
-    seen = (await connection.execute(select(sessions.c.seen_at).where(sessions.c.token_hash == hash_secret(secret)))).scalar_one_or_none()
-    return seen is not None and now - seen >= SEEN_STEP
+    return live.seen_at is not None and now - live.seen_at >= SEEN_STEP
 
 
 async def touch_session(connection: AsyncConnection, secret: str, now: datetime) -> None:

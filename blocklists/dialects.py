@@ -19,11 +19,14 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from blocklists.sqlitelink import LinkConnection, connect_link
 from gateway.errors import StartError
 
 #: Seconds a writer waits for another process (a command beside the running program) before it gives up.
 BUSY_SECONDS = 10
 READERS = 3
+#: Statements whose text is kept once it was made; there are some six hundred different ones.
+STATEMENTS = 1500
 #: The one key of the advisory lock that orders writers on PostgreSQL; any constant number serves.
 WRITE_LOCK = 0x1AC4A
 
@@ -139,7 +142,8 @@ class SqliteDialect:
             pool_timeout=30,
             hide_parameters=True,  # an error in the log names no word that people wrote, no address and no hash
             # None: the driver opens no transaction by itself; the BEGIN below is the only one.
-            connect_args={"isolation_level": None, "timeout": BUSY_SECONDS},
+            connect_args={"isolation_level": None, "timeout": BUSY_SECONDS, "async_creator_fn": connect_link},
+            query_cache_size=STATEMENTS,
         )
 
         def on_connect(dbapi_connection: Any, record: object) -> None:  # the driver's own connection type
@@ -159,7 +163,11 @@ class SqliteDialect:
             cursor.close()
 
         def on_begin(connection: Connection) -> None:
-            connection.exec_driver_sql(begin)
+            link = connection.connection.driver_connection
+            if query_only and isinstance(link, LinkConnection):
+                link.begin_with = begin
+            else:
+                connection.exec_driver_sql(begin)
 
         event.listen(engine.sync_engine, "connect", on_connect)
         event.listen(engine.sync_engine, "begin", on_begin)

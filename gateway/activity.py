@@ -148,9 +148,9 @@ class Activity:
         row = self._probes.get(nonce)
         return row if row is not None and now - float(str(row["at"])) <= PROBE_SECONDS else None
 
-    def devices(self) -> list[Device]:
-        """Every device remembered, least recently seen first."""
-        return list(self._devices.values())
+    def devices(self, tenant: str | None = None) -> list[Device]:
+        """Every device remembered, least recently seen first; of one tenant only."""
+        return [device for device in self._devices.values() if tenant in (None, device.tenant)]
 
     def addresses_of(self, mac: str) -> set[bytes]:
         """Every address by which the device with this hardware address asked: a phone has several over IPv6, and one over IPv4. None where

@@ -7,7 +7,8 @@ anyone who wants something of a running gateway (the command, the pages), so any
     {"do": "apply", "changes": {index?, catalogue?, orders?, policies?: {tenant: file | null}}}
                                                         → {"ok": true, "generation": n} after every worker switched
     {"do": "forget", "tenant": "k3…"}   → {"ok": true, "files": n} older policy files of a tenant that are gone from the disk
-    {"do": "devices"}                   → {"ok": true, "devices": [{address, mac, name, client, tenant, profile, first_seen, last_seen}]}
+    {"do": "devices", "tenant"?: "k3…", "address"?: "10.0.0.7"}      those of one tenant, or one address; without, every one
+                                        → {"ok": true, "devices": [{address, mac, name, client, tenant, profile, first_seen, last_seen}]}
     {"do": "recent_blocks", "address": "10.0.0.7"}      → {"ok": true, "blocks": [{at, name, category, rule}]}
     {"do": "probe", "nonce": "k3…"}     → {"ok": true, "seen": bool, address, profile, client, transport, generation}
     {"do": "asked", "names": ["www.example.com"]}       → {"ok": true, "names": {name: {registered, asked: {at_least, since} | null}}}

@@ -56,8 +56,11 @@ def control_requests(standing: Standing, generations: Generations, crew: Crew, h
         return {"files": await generations.forget(tenant)}
 
     async def devices(fields: Fields) -> Fields:
-        address = _address(fields) if "address" in fields else None
-        return {"devices": merge_devices(reply.get("devices", ()) for reply in await crew.ask("devices", 10.0, address=address))}
+        tenant, address = fields.get("tenant"), _address(fields) if "address" in fields else None
+        if tenant is not None and not isinstance(tenant, str):
+            raise ControlError("bad_request", "tenant is the id of a tenant", "tenant")
+        told = await crew.ask("devices", 10.0, tenant=tenant, address=address)
+        return {"devices": merge_devices(reply.get("devices", ()) for reply in told)}
 
     async def recent_blocks(fields: Fields) -> Fields:
         replies = await crew.ask("recent_blocks", 5.0, address=_address(fields))

@@ -203,8 +203,8 @@ class WorkerLoop:
         return {"entries": self._plane.flush(None if key is None else str(key))}
 
     async def _devices(self, fields: Fields) -> Fields:
-        """Everybody, or what is known of the device at one address, also under its other addresses."""
-        devices = self._activity.devices()[-MOST_DEVICES_TOLD:]
+        """Everybody, those of one tenant, or what is known of the device at one address, also under its other addresses."""
+        devices = self._activity.devices(fields.get("tenant"))
         if fields.get("address"):
             ours = self._addresses_of(str(fields["address"]))
             devices = [device for device in devices if device.address in ours and not device.is_behind]
@@ -220,7 +220,7 @@ class WorkerLoop:
                 "first_seen": device.first_seen,
                 "last_seen": device.last_seen,
             }
-            for device in devices
+            for device in devices[-MOST_DEVICES_TOLD:]
         ]
         return {"devices": rows}
 

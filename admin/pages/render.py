@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
@@ -29,6 +31,7 @@ class Pages:
     def __init__(self, assets: Assets, words: Mapping[str, Words] | None = None) -> None:
         self.assets = assets
         self.words = words or load_words()
+        self._compiled = _Compiled()
         self._environments = {language: self._environment(catalogue) for language, catalogue in self.words.items()}
 
     def render(self, template: str, formats: Formats, context: Mapping[str, Any], status: int = 200) -> HTMLResponse:
@@ -36,6 +39,15 @@ class Pages:
         environment = self._environments[formats.words.language]
         text = environment.get_template(template).render({"f": formats, **context})
         return HTMLResponse(text, status, headers={"Content-Language": formats.words.language, "Vary": "Accept-Language, Cookie"})
+
+    def templates(self) -> list[str]:
+        """The names of all templates."""
+        return sorted(path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.html"))
+
+    def warm(self, template: str) -> None:
+        """Compile a template before somebody waits for it."""
+        for environment in self._environments.values():
+            environment.get_template(template)
 
     def _environment(self, words: Words) -> Environment:
         environment = Environment(
@@ -47,6 +59,7 @@ class Pages:
             extensions=["jinja2.ext.i18n"],
             auto_reload=False,
             cache_size=-1,
+            bytecode_cache=self._compiled,
         )
         environment.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension
             words.gettext, words.ngettext, newstyle=True, pgettext=words.pgettext, npgettext=words.npgettext
@@ -68,6 +81,22 @@ class Pages:
         classes = f"icon icon-{size}" if size else "icon"
         markup = '<svg class="{}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>'
         return Markup(markup).format(classes, self.assets.address("icons.svg"), name)
+
+
+class _Compiled(BytecodeCache):
+    """A template is compiled once for all languages: its words are looked up when it is rendered. In memory only."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Called by the environment before it compiles."""
+        bucket.code = self._kept.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Called by the environment after it compiled."""
+        if bucket.code is not None:
+            self._kept[(bucket.key, bucket.checksum)] = bucket.code
 
 
 def _mistake_reader(words: Words) -> Any:  # Any: a function for templates

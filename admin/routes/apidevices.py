@@ -125,7 +125,7 @@ async def decide(who: Annotated[Caller, Depends(caller(Permission.REQUEST_ANSWER
 
 async def _seen(who: Caller) -> list[SeenDevice]:
     try:
-        return await who.services.link.devices()
+        return await who.services.link.devices(who.tenant_id)
     except GatewayAway:
         return []
 

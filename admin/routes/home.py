@@ -17,7 +17,6 @@ from admin.link import GatewayAway, SeenDevice
 from admin.officebulletins import bulletins_for
 from admin.permissions import Permission
 from admin.policyfile import has_policy
-from admin.profiles import list_sites
 from admin.recovery import find_renewal, uses_pin
 from admin.requests import count_waiting
 from admin.tenants import is_alone
@@ -48,11 +47,9 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
         if visit.tenant.kind is OrganisationKind.SCHOOL:
             figures = await read_figures(connection, visit.tenant_id, visit.now, visit.tenant.time_zone)
         news = await bulletins_for(connection, visit.tenant_id, visit.now)
-        sites = await list_sites(connection, visit.tenant_id)
         renewal = await find_renewal(connection, visit.tenant_id, visit.now)
         alone = await is_alone(connection)
-    networks = [network for site in sites for network in site.networks]
-    context: dict[str, object] = {"figures": figures, "networks": networks, "news": news, "renewal": renewal, "alone": alone}
+    context: dict[str, object] = {"figures": figures, "networks": cards.networks, "news": news, "renewal": renewal, "alone": alone}
     context["follow"] = await read_following(visit)
     context |= {"cards": cards, "waiting": waiting, "away": away, "enforcement": enforcement, "shelf": visit.services.shelves.current()}
     return visit.page("home/home.html", context)
@@ -77,9 +74,9 @@ async def show_journal(visit: Annotated[Visit, Depends(need(Permission.JOURNAL_R
 
 
 async def look_around(visit: Visit) -> tuple[list[SeenDevice], bool]:
-    """The devices the gateway has seen, and whether it is away."""
+    """The devices the gateway has seen at this family or school, and whether it is away."""
     try:
-        return await visit.services.link.devices(), False
+        return await visit.services.link.devices(visit.tenant_id), False
     except GatewayAway:
         return [], True
 

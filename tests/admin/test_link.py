@@ -24,6 +24,9 @@ async def test_answers_are_typed(services: Services, gateway: ScriptedGateway, n
     assert await services.link.probe("abc") == Probe(True, "192.168.1.31", "p", "c", "udp", 7)
     assert await services.link.probe("other") == Probe(False)
     assert await services.link.find_device("192.168.1.99") is None
+    assert await services.link.find_device("192.168.1.31") == device
+    assert await services.link.devices("t") == [device]
+    assert await services.link.devices("other") == []
     assert (await services.link.status())["state"] == "ready"
 
 

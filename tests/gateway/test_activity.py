@@ -32,6 +32,8 @@ def test_devices_remember_first_and_last_sight() -> None:
     [device] = memory.devices()
     assert (device.address, device.first_seen, device.last_seen) == (ADDRESS, 100.0, 160.0)
     assert (device.profile, device.client, device.mac) == ("be-ti", "tablet", "02:00:00:00:00:01")
+    memory.seen(b"\x0a\x00\x00\x08", Policy(tenant="other"), 170.0)
+    assert [len(memory.devices(tenant)) for tenant in (None, "other", "nobody")] == [2, 1, 0]
 
 
 def test_devices_behind_a_repeater_are_not_one_device() -> None:

@@ -288,11 +288,16 @@ def test_flush_devices_probe_activity(gateway: EchoGateway) -> None:
     assert gateway.ask("flush", name="example.com")["entries"] == 2
     rows = gateway.ask("devices")["devices"]
     assert [row["address"] for row in rows] == ["127.0.0.1"]
+    assert gateway.ask("devices", address="127.0.0.1")["devices"] == rows
+    assert gateway.ask("devices", address="127.0.0.2")["devices"] == []
+    assert gateway.ask("devices", tenant="nobody")["devices"] == []
     assert gateway.ask("recent_blocks", address="127.0.0.1")["blocks"] == []
     assert gateway.ask("probe", nonce="abc")["seen"] is False
     assert gateway.ask("activity", after=0)["batches"] == []
     with pytest.raises(ControlError, match="IPv4 or IPv6"):
         gateway.ask("recent_blocks", address="example.com")
+    with pytest.raises(ControlError, match="IPv4 or IPv6"):
+        gateway.ask("devices", address="example.com")
 
 
 def test_counts_add_up_over_workers_and_restarts(gateway: EchoGateway) -> None:

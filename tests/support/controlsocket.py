@@ -92,8 +92,8 @@ class ScriptedGateway:
 
     async def _devices(self, fields: Fields) -> Fields:
         self.asked.append(fields)
-        wanted = fields.get("address")
-        return {"devices": [row for row in self.devices if wanted in (None, row["address"])]}
+        wanted = {key: fields[key] for key in ("tenant", "address") if key in fields}
+        return {"devices": [row for row in self.devices if wanted.items() <= row.items()]}
 
     async def _blocks(self, fields: Fields) -> Fields:
         self.asked.append(fields)

@@ -24,6 +24,19 @@ async def test_file_without_its_version_is_asked_again(visitor: Visitor) -> None
     assert again.status_code == 304
 
 
+async def test_text_files_go_compressed_and_pages_never(visitor: Visitor) -> None:
+    """An old phone gets a quarter of the letters; a page carries a secret beside other people's words, so it is sent as it is."""
+    plain = await visitor.http.get("/static/lachan.css", headers={"Accept-Encoding": "gzip;q=0, br"})
+    packed = await visitor.http.get("/static/lachan.css", headers={"Accept-Encoding": "br, gzip"})
+    assert (plain.headers.get("content-encoding"), packed.headers["content-encoding"]) == (None, "gzip")
+    assert packed.content == plain.content
+    assert int(packed.headers["content-length"]) * 3 < int(plain.headers["content-length"])
+    assert plain.headers["etag"] != packed.headers["etag"]
+    assert plain.headers["vary"] == packed.headers["vary"] == "Accept-Encoding"
+    assert "content-encoding" not in (await visitor.http.get("/static/icon-192.png", headers={"Accept-Encoding": "gzip"})).headers
+    assert "content-encoding" not in (await visitor.http.get("/sign-in", headers={"Accept-Encoding": "gzip"})).headers
+
+
 @pytest.mark.parametrize("path", ["/static/nothing.css", "/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2fapp.py", "/static/"])
 async def test_nothing_else_is_served(visitor: Visitor, path: str) -> None:
     """No path of the disk is built from a request."""

@@ -58,3 +58,15 @@ def test_mistake_stands_beside_its_field(pages: Pages) -> None:
     page = pages.render("setup/password.html", formats(pages), {**context, "answers": Answers()})
     assert b'aria-describedby="password-mistake"' in page.body
     assert b'id="password-mistake"' in page.body
+
+
+def test_templates_are_compiled_once_for_all_languages(pages: Pages) -> None:
+    """Every template compiles, before somebody waits for it; a second language costs no second time and has its own words."""
+    names = pages.templates()
+    assert "home/home.html" in names
+    for name in names:
+        pages.warm(name)
+    assert len(pages._compiled._kept) == len(names)
+    context = {**CONTEXT, "headline": "", "remedy": "", "wait": ""}
+    shown = [pages.render("layout/fault.html", formats(pages, language), context) for language in ("vi", "en")]
+    assert shown[0].body != shown[1].body
