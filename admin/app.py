@@ -61,6 +61,7 @@ from admin.routes import (
     officeshared,
     officesigning,
     onboarding,
+    passkeys,
     place,
     profiles,
     requests,
@@ -134,6 +135,7 @@ def create_app(services: Services) -> ASGIApp:
         app.include_router(room.router, include_in_schema=False)
     for room in (officeorders, officesetup, officeshared, officesigning):
         app.include_router(room.router, include_in_schema=False)
+    app.include_router(passkeys.router, include_in_schema=False)
     app.include_router(transfer.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])
     app.mount("/api/v1", create_api(services))

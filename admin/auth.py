@@ -2,22 +2,34 @@
 
 The answer and its time are the same for a wrong password and an unknown account. What slows down guessing is in `admin.throttle`;
 what bounds its cost in `admin.passwords`. Whoever reaches the second factor knew the password, so wrong codes slow down the account itself.
+A passkey is both steps at once (`admin.passkeys`); nobody can guess one, so nothing about it is slowed down.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, by_account, record
 from admin.errors import AdminError, Busy
 from admin.factors import Factors
+from admin.passkeys import Ceremony, Passkeys, WrongPasskey
 from admin.passwords import Passwords
 from admin.recovery import uses_pin
-from admin.sessions import SignedIn, confirm_session, find_browser, new_secret, open_session, read_assignments, remember_browser
+from admin.sessions import (
+    SignedIn,
+    confirm_session,
+    find_browser,
+    new_secret,
+    note_second,
+    open_session,
+    read_assignments,
+    remember_browser,
+)
 from admin.tenants import fold_sign_in
 from admin.throttle import Throttle
 from blocklists.database import Database
@@ -69,6 +81,7 @@ class _Pending:
     has_browser: bool
     user_agent: str
     ends: float
+    second: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,7 @@ class Door:
         self.passwords = passwords
         self.throttle = throttle
         self.factors = factors
+        self.passkeys = Passkeys()
         self._codes = Throttle()
         self._pending: OrderedDict[str, _Pending] = OrderedDict()
 
@@ -135,7 +149,16 @@ class Door:
             raise TicketOver
         await self._check_code(pending.account, code, now, monotonic)
         self._pending.pop(ticket, None)
-        return await self._open(pending, now)
+        return await self._open(replace(pending, second=True), now)
+
+    async def sign_in_by_passkey(
+        self, answer: str, ceremony: Ceremony, *, browser_secret: str | None, user_agent: str, kept: bool
+    ) -> Opened:
+        """Check the answer of a passkey and start a session. Raises WrongPasskey."""
+        async with self.database.write() as connection:
+            account = await self.passkeys.recognise(connection, answer, ceremony)
+            browser = await find_browser(connection, browser_secret, account)
+        return await self._open(_Pending(account, kept, browser is not None, user_agent, 0.0, second=True), ceremony.now)
 
     async def open(self, account: AccountId, *, user_agent: str, now: datetime) -> Opened:
         """A session for somebody who has just shown otherwise who they are: by making the account, or by the paper that renews its PIN."""
@@ -144,7 +167,7 @@ class Door:
     async def _open(self, pending: _Pending, now: datetime) -> Opened:
         account = pending.account
         async with self.database.write() as connection:
-            secret = await open_session(connection, account, now, kept=pending.kept, browser=pending.user_agent)
+            secret = await open_session(connection, account, now, kept=pending.kept, browser=pending.user_agent, second=pending.second)
             fresh = None if pending.has_browser else await remember_browser(connection, account, now)
             assignments, _ = await read_assignments(connection, account, now)
             for assignment in assignments:
@@ -173,13 +196,26 @@ class Door:
         await self._check(stored.sign_in, stored.password_hash, password, address, browser, monotonic, short)
         if signed_in.actor.has_factor:
             await self._check_code(account, code, now, monotonic)
-        assert signed_in.session_id is not None  # only sessions have a page that confirms
         async with self.database.write() as connection:
-            secret = await confirm_session(connection, signed_in.session_id, now)
-            if signed_in.tenant is not None:
-                act = Act(signed_in.tenant.id, by_account(account, signed_in.actor.assignments[0].role), now)
-                await record(connection, act, Action.PASSWORD_CONFIRMED, account)
-        return secret
+            return await _confirmed(connection, signed_in, Action.PASSWORD_CONFIRMED, now, second=signed_in.actor.has_factor)
+
+    async def confirm_by_passkey(self, signed_in: SignedIn, answer: str, ceremony: Ceremony) -> str:
+        """Check the answer of a passkey of this very account in place of its password; returns the new secret of its cookie. Raises
+        WrongPasskey."""
+        async with self.database.write() as connection:
+            account = await self.passkeys.recognise(connection, answer, ceremony)
+            if account != signed_in.actor.account_id:
+                raise WrongPasskey
+            return await _confirmed(connection, signed_in, Action.PASSKEY_CONFIRMED, ceremony.now, second=True)
+
+    async def show_code(self, signed_in: SignedIn, code: str, now: datetime, monotonic: float) -> str:
+        """Check a code from paper in a session that has seen the password only; returns the new secret of its cookie. Raises TooManyTries,
+        WrongCode."""
+        await self._check_code(signed_in.actor.account_id, code, now, monotonic)
+        assert signed_in.session_id is not None
+        async with self.database.write() as connection:
+            await _note(connection, signed_in, Action.RECOVERY_USED, now)
+            return await note_second(connection, signed_in.session_id, now)
 
     async def _check(
         self, name: str, stored: str | None, password: str, address: str, browser: str | None, monotonic: float, short: bool
@@ -201,3 +237,17 @@ class Door:
         if not is_right:
             raise WrongCode
         self._codes.succeeded("", "127.0.0.1", account)
+
+
+async def _confirmed(connection: AsyncConnection, signed_in: SignedIn, action: Action, now: datetime, *, second: bool) -> str:
+    """The session may loosen for a while; its journal row; the new secret of its cookie."""
+    assert signed_in.session_id is not None  # only sessions have a page that confirms
+    await _note(connection, signed_in, action, now)
+    return await confirm_session(connection, signed_in.session_id, now, second=second)
+
+
+async def _note(connection: AsyncConnection, signed_in: SignedIn, action: Action, now: datetime) -> None:
+    if signed_in.tenant is not None:
+        account = signed_in.actor.account_id
+        act = Act(signed_in.tenant.id, by_account(account, signed_in.actor.assignments[0].role), now)
+        await record(connection, act, action, account)

@@ -28,7 +28,7 @@ from admin.edge.cookies import BROWSER, LANGUAGE, SESSION, give_cookie, read_coo
 from admin.edge.origin import SAFE
 from admin.errors import AdminError, ForeignRequest, NotFound, NotSignedIn
 from admin.foresight import Foresight
-from admin.forms import CODE_FIELD, PASSWORD_FIELD, TOKEN_FIELD, Form, read_form
+from admin.forms import CODE_FIELD, PASSKEY_FIELD, PASSWORD_FIELD, TOKEN_FIELD, Form, read_form
 from admin.helplines import Helplines
 from admin.link import GatewayLink
 from admin.notices import Post
@@ -36,6 +36,7 @@ from admin.officedesk import OfficeDesk
 from admin.pages.formats import Formats
 from admin.pages.render import Pages
 from admin.pages.words import negotiate
+from admin.passkeys import Ceremony, Purpose, WrongPasskey, list_passkeys, place_of
 from admin.permissions import Permission, authorise
 from admin.requests import Quota
 from admin.sessions import SignedIn, Tenant, is_seen_due, load_session, touch_session
@@ -156,7 +157,7 @@ def need(permission: Permission, *, files: int = 0) -> Callable[[Request], Await
         if request.method not in SAFE:
             form = await read_form(request, files=files)
             check_token(form, live)
-            if form.has(PASSWORD_FIELD):
+            if form.has(PASSWORD_FIELD) or form.raw(PASSKEY_FIELD):
                 live = await confirm(request, services, live, form)
         assert live.tenant is not None
         now = services.now()
@@ -177,17 +178,24 @@ def need(permission: Permission, *, files: int = 0) -> Callable[[Request], Await
 
 
 async def confirm(request: Request, services: Services, live: SignedIn, form: Form) -> SignedIn:
-    """The password typed into the page that asked for it: the same change goes on, confirmed, with a new cookie."""
+    """The password typed into the page that asked for it, or the passkey used there: the same change goes on, confirmed, with a new
+    cookie."""
     now = services.now()
-    secret = await services.door.confirm(
-        live,
-        form.raw(PASSWORD_FIELD),
-        form.raw(CODE_FIELD),
-        address=address_of(request),
-        browser_secret=read_cookie(request, BROWSER),
-        now=now,
-        monotonic=time.monotonic(),
-    )
+    if form.raw(PASSKEY_FIELD):
+        ceremony = ceremony_of(request, Purpose.CONFIRM, live)
+        if ceremony is None:
+            raise WrongPasskey
+        secret = await services.door.confirm_by_passkey(live, form.raw(PASSKEY_FIELD), ceremony)
+    else:
+        secret = await services.door.confirm(
+            live,
+            form.raw(PASSWORD_FIELD),
+            form.raw(CODE_FIELD),
+            address=address_of(request),
+            browser_secret=read_cookie(request, BROWSER),
+            now=now,
+            monotonic=time.monotonic(),
+        )
     give_cookie(request, SESSION, secret)
     async with services.database.read() as connection:
         again = await load_session(connection, secret, now)
@@ -205,6 +213,27 @@ def check_token(form: Form, live: SignedIn) -> None:
     """Refuse a form that was not made for this session."""
     if not hmac.compare_digest(form.raw(TOKEN_FIELD).encode(), form_token(live).encode()):
         raise ForeignRequest
+
+
+def ceremony_of(request: Request, purpose: Purpose, live: SignedIn | None = None) -> Ceremony | None:
+    """A use of passkeys on this page, under its own name; None at a bare address or without TLS."""
+    place = place_of(request.scope["scheme"], request.headers.get("host", ""))
+    if place is None:
+        return None
+    return Ceremony(place, purpose, str(live.session_id) if live else "", services_of(request).now(), time.monotonic())
+
+
+async def passkey_options(request: Request, live: SignedIn) -> str:
+    """What a page hands to the browser so that a passkey of this account is used in place of its password; empty where there is none."""
+    ceremony = ceremony_of(request, Purpose.CONFIRM, live)
+    if ceremony is None or not live.actor.has_passkey:
+        return ""
+    services = services_of(request)
+    async with services.database.read() as connection:
+        own = await list_passkeys(connection, live.actor.account_id)
+    if all(one.name != ceremony.place.name for one in own):
+        return ""
+    return services.door.passkeys.options_to_use(ceremony, own)
 
 
 def address_of(request: Request) -> str:

@@ -99,10 +99,8 @@ class Factors:
                 )
             )
         ).one_or_none()
-        if row is None:
-            return False
-        secret = self._open(row.secret)
-        step = self._step_of(secret, code, row.last_step) if secret is not None else None
+        secret = self._open(row.secret) if row is not None else None
+        step = self._step_of(secret, code, row.last_step) if row is not None and secret is not None else None
         if step is not None:
             # The condition makes two requests with the same code at once into one that is right.
             used = await connection.execute(

@@ -24,6 +24,7 @@ MOST_FIELD_BYTES = 8 * 1024 * 1024
 TOKEN_FIELD = "_form"
 PASSWORD_FIELD = "_password"
 CODE_FIELD = "_code"
+PASSKEY_FIELD = "_passkey"
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u0085\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-4])[:hg.]?([0-5][0-9])?")

@@ -216,7 +216,8 @@ class Actor:
     """Who acts: an account through a session, or through an API token (`scopes` then limits it).
 
     `confirmed_at` is when the password was last typed; a token was handed out by a confirmed person and counts as confirmed. `has_factor`
-    says whether the account signs in with a second factor.
+    says whether the account signs in with a second factor, `has_passkey` whether it has a passkey, `second_at` when this session last saw a
+    second factor.
     """
 
     account_id: AccountId
@@ -225,6 +226,8 @@ class Actor:
     confirmed_at: datetime | None = None
     scopes: frozenset[Scope] | None = None
     has_factor: bool = False
+    has_passkey: bool = False
+    second_at: datetime | None = None
 
     def role_on(self, tenant: OrganisationId, permission: Permission) -> Role | None:
         """The role that allows an act on a tenant; None when no role does."""
@@ -250,11 +253,29 @@ def authorise(actor: Actor | None, permission: Permission, tenant: OrganisationI
         if not any(permission in SCOPES[scope] for scope in actor.scopes):
             raise Forbidden("scope")
         return role
-    if permission in SECONDED and not actor.has_factor:
+    if needs_second(actor, permission) and not has_second(actor):
         raise FactorNeeded
     if permission in CONFIRMED and not is_confirmed(actor, now):
         raise ConfirmationNeeded
     return role
+
+
+def needs_second(actor: Actor, permission: Permission) -> bool:
+    """Whether an act needs two factors: what officers decide, and how an officer signs in, once there is a second one (otherwise whoever
+    learned the password would make a factor of his own)."""
+    if permission is Permission.ACCOUNT_CHANGE:
+        return actor.has_passkey and is_officer(actor)
+    return permission in SECONDED
+
+
+def is_officer(actor: Actor) -> bool:
+    """Whether a role of this account decides about what others see blocked."""
+    return any(ROLES[assignment.role] & SECONDED for assignment in actor.assignments)
+
+
+def has_second(actor: Actor) -> bool:
+    """Whether a second factor stands behind this session: the account never signs in without one, or it was shown here."""
+    return actor.has_factor or actor.second_at is not None
 
 
 def is_confirmed(actor: Actor, now: datetime) -> bool:

@@ -11,11 +11,11 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.permissions import Actor, Assignment, Scope
-from admin.tables import api_token_scopes, api_tokens, known_browsers, second_factors, sessions
+from admin.tables import api_token_scopes, api_tokens, known_browsers, passkeys, second_factors, sessions
 from admin.values import SessionId
 from blocklists.tables import (
     EVERY_TENANT,
@@ -72,8 +72,11 @@ def hash_secret(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
-async def open_session(connection: AsyncConnection, account: AccountId, now: datetime, *, kept: bool, browser: str) -> str:
-    """Start a session after the password was right; returns the cookie's secret, which is stored nowhere."""
+async def open_session(
+    connection: AsyncConnection, account: AccountId, now: datetime, *, kept: bool, browser: str, second: bool = False
+) -> str:
+    """Start a session after the password was right, or a passkey; `second`: a second factor was shown, too. Returns the cookie's secret,
+    which is stored nowhere."""
     secret = new_secret()
     await connection.execute(
         insert(sessions).values(
@@ -86,6 +89,7 @@ async def open_session(connection: AsyncConnection, account: AccountId, now: dat
             idle_seconds=int((KEPT if kept else IDLE).total_seconds()),
             ends_at=now + (KEPT if kept else ABSOLUTE),
             confirmed_at=now,
+            second_at=now if second else None,
         )
     )
     await connection.execute(delete(sessions).where(sessions.c.ends_at < now))
@@ -96,7 +100,13 @@ async def load_session(connection: AsyncConnection, secret: str, now: datetime) 
     """The live session of a cookie; None when there is none, it has ended, or the account was closed."""
     row = (
         await connection.execute(
-            select(sessions, accounts.c.name, accounts.c.locale, second_factors.c.confirmed_at.label("factor_since"))
+            select(
+                sessions,
+                accounts.c.name,
+                accounts.c.locale,
+                second_factors.c.confirmed_at.label("factor_since"),
+                exists().where(passkeys.c.account_id == accounts.c.id).label("has_passkey"),
+            )
             .join(accounts, accounts.c.id == sessions.c.account_id)
             .outerjoin(second_factors, (second_factors.c.account_id == accounts.c.id) & second_factors.c.confirmed_at.is_not(None))
             .where(sessions.c.token_hash == hash_secret(secret), accounts.c.disabled_at.is_(None))
@@ -108,7 +118,13 @@ async def load_session(connection: AsyncConnection, secret: str, now: datetime) 
     chosen = next((tenant for tenant in tenants if tenant.id == row.organisation_id), tenants[0] if tenants else None)
     return SignedIn(
         actor=Actor(
-            AccountId(row.account_id), row.name, assignments, confirmed_at=row.confirmed_at, has_factor=row.factor_since is not None
+            AccountId(row.account_id),
+            row.name,
+            assignments,
+            confirmed_at=row.confirmed_at,
+            has_factor=row.factor_since is not None,
+            has_passkey=bool(row.has_passkey),
+            second_at=row.second_at,
         ),
         tenant=chosen,
         tenants=tenants,
@@ -129,13 +145,19 @@ async def touch_session(connection: AsyncConnection, secret: str, now: datetime)
     await connection.execute(update(sessions).where(sessions.c.token_hash == hash_secret(secret)).values(seen_at=now))
 
 
-async def confirm_session(connection: AsyncConnection, session: SessionId, now: datetime) -> str:
-    """The password was typed again: loosening is open for a while. The cookie is replaced, as after every sign-in; returns its new
-    secret."""
+async def confirm_session(connection: AsyncConnection, session: SessionId, now: datetime, *, second: bool = False) -> str:
+    """The password was typed again, or a passkey used: loosening is open for a while. The cookie is replaced, as after every sign-in;
+    returns its new secret."""
     secret = new_secret()
-    await connection.execute(
-        update(sessions).where(sessions.c.id == session).values(token_hash=hash_secret(secret), confirmed_at=now, seen_at=now)
-    )
+    values = {"token_hash": hash_secret(secret), "confirmed_at": now, "seen_at": now} | ({"second_at": now} if second else {})
+    await connection.execute(update(sessions).where(sessions.c.id == session).values(values))
+    return secret
+
+
+async def note_second(connection: AsyncConnection, session: SessionId, now: datetime) -> str:
+    """A second factor was shown in this session; the cookie is replaced, its new secret returned."""
+    secret = new_secret()
+    await connection.execute(update(sessions).where(sessions.c.id == session).values(token_hash=hash_secret(secret), second_at=now))
     return secret
 
 

@@ -46,6 +46,8 @@ sessions = Table(
     Column("ends_at", Instant, nullable=False),
     # When the password was last typed in this session: loosening asks for it again after a while.
     Column("confirmed_at", Instant, nullable=False),
+    # When a second factor was shown in this session: a code, or a passkey.
+    Column("second_at", Instant),
     Index("ix_sessions_account_id", "account_id"),
 )
 
@@ -82,6 +84,23 @@ recovery_codes = Table(
     Column("code_hash", LargeBinary(32), primary_key=True),
     Column("created_at", Instant, nullable=False),
     Column("used_at", Instant),
+)
+
+passkeys = Table(
+    "passkeys",
+    metadata,
+    id_column(),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("credential", LargeBinary, nullable=False, unique=True),
+    # COSE (RFC 8152); what belongs to it never leaves the person's device.
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    # The host name of the page it was made on: it works there only.
+    Column("name", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    Index("ix_passkeys_account_id", "account_id"),
 )
 
 api_tokens = Table(

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from admin.auth import WrongCode, WrongPassword
-from admin.dependencies import VIET_NAM, language_of, open_page, services_of, session_of
+from admin.dependencies import VIET_NAM, language_of, open_page, passkey_options, services_of, session_of
 from admin.errors import (
     AdminError,
     ConfirmationNeeded,
@@ -32,10 +32,11 @@ from admin.errors import (
     NotSignedIn,
     TooManyTries,
 )
-from admin.forms import CODE_FIELD, PASSWORD_FIELD, Form, read_form
+from admin.forms import CODE_FIELD, PASSKEY_FIELD, PASSWORD_FIELD, Form, read_form
 from admin.pages.formats import Formats
 from admin.pages.phrases import FAULTS
 from admin.pages.words import mark as _
+from admin.passkeys import WrongPasskey
 
 log = logging.getLogger(__name__)
 API = "/api/"
@@ -82,7 +83,7 @@ async def answer(request: Request, error: Exception) -> Response:
         return RedirectResponse("/choices?why=1", 303)
     if isinstance(known, FactorNeeded):
         return RedirectResponse("/account/factor?why=1", 303)
-    if isinstance(known, ConfirmationNeeded | WrongPassword | WrongCode | TooManyTries) and request.method == "POST":
+    if isinstance(known, ConfirmationNeeded | WrongPassword | WrongCode | WrongPasskey | TooManyTries) and request.method == "POST":
         page = await _ask_password(request, known)
         if page is not None:
             return page
@@ -110,18 +111,22 @@ async def _ask_password(request: Request, error: AdminError) -> Response | None:
     if live is None:
         return None
     form: Form = await read_form(request)
-    fields = [(name, value) for name, values in form.fields.items() if name not in (PASSWORD_FIELD, CODE_FIELD) for value in values]
+    answered = (PASSWORD_FIELD, CODE_FIELD, PASSKEY_FIELD)
+    fields = [(name, value) for name, values in form.fields.items() if name not in answered for value in values]
     words = services.pages.words[language_of(request, live)]
     fault = ""
     if isinstance(error, WrongPassword):
         fault = words.gettext(_("That was not the password."))
     elif isinstance(error, WrongCode):
         fault = words.gettext(_("This code does not fit, or it was used before. Wait for the next one."))
+    elif isinstance(error, WrongPasskey):
+        fault = words.gettext(_("This passkey was not taken. Please try once more, or use your password."))
     elif isinstance(error, TooManyTries):
         fault = words.gettext(_("Too many tries. Please wait {time}.")).format(time=wait_text(request, error))
     referer = urlsplit(request.headers.get("referer", ""))
     back = referer.path if referer.path.startswith("/") and referer.path != request.url.path else "/"
     context = {"fields": fields, "fault": fault, "back": back, "has_factor": live.actor.has_factor}
+    context["options"] = await passkey_options(request, live)
     return open_page(request, "sign/confirm.html", context, error.status)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import segno
 from fastapi import APIRouter, Depends
@@ -10,21 +11,24 @@ from sqlalchemy import delete, select, update
 from starlette.responses import Response
 
 from admin.audit import Action, record
-from admin.dependencies import Visit, need
+from admin.dependencies import Visit, need, passkey_options
 from admin.errors import Conflict, FieldMistake, NotFound
 from admin.factors import app_address
+from admin.passkeys import list_passkeys, place_of
 from admin.passwords import judge_new
 from admin.permissions import Permission
 from admin.recovery import change_pin, judge_account_pin, uses_pin
 from admin.routes.home import waiting_of
 from admin.sessions import end_other_sessions
+from admin.settings import AdminSettings
+from admin.setup import public_url
 from admin.tables import known_browsers
 from blocklists.tables import accounts
 
 router = APIRouter()
 
 ISSUER = "Lá Chắn DNS"
-DONE = frozenset({"password", "pin", "factor", "others"})
+DONE = frozenset({"password", "pin", "factor", "others", "passkey", "passkey-removed"})
 
 Looker = Annotated[Visit, Depends(need(Permission.STATUS_READ))]
 Owner = Annotated[Visit, Depends(need(Permission.ACCOUNT_CHANGE))]
@@ -96,7 +100,7 @@ async def show_factor(visit: Looker, why: str = "") -> Response:
     """Setting up the second factor: the picture for the app, and the field for its first code."""
     async with visit.services.database.read() as connection:
         secret = await visit.services.door.factors.pending(connection, visit.signed_in.actor.account_id)
-    return await _factor_page(visit, secret, bool(why))
+    return await show_factor_page(visit, secret, bool(why))
 
 
 @router.post("/account/factor/begin")
@@ -132,7 +136,7 @@ async def turn_on(visit: Owner) -> Response:
     if codes is None:
         async with visit.services.database.read() as connection:
             secret = await visit.services.door.factors.pending(connection, account)
-        return await _factor_page(visit, secret, False, (FieldMistake("code", "wrong_code"),))
+        return await show_factor_page(visit, secret, False, (FieldMistake("code", "wrong_code"),))
     return visit.page("account/recovery.html", {"codes": codes, "waiting": await waiting_of(visit)})
 
 
@@ -162,7 +166,12 @@ async def _page(visit: Visit, done: str = "", mistakes: tuple[FieldMistake, ...]
     async with visit.services.database.read() as connection:
         left = await visit.services.door.factors.left(connection, visit.signed_in.actor.account_id)
         has_pin = await uses_pin(connection, visit.signed_in.actor.account_id)
+        own = await list_passkeys(connection, visit.signed_in.actor.account_id)
+    place = place_of(visit.request.scope["scheme"], visit.request.headers.get("host", ""))
     context = {
+        "passkeys": own,
+        "place": place.name if place else "",
+        "named": _named_address(visit.services.settings),
         "has_pin": has_pin,
         "has_factor": visit.signed_in.actor.has_factor,
         "left": left,
@@ -173,6 +182,15 @@ async def _page(visit: Visit, done: str = "", mistakes: tuple[FieldMistake, ...]
     return visit.page("account/account.html", context, 422 if mistakes else 200)
 
 
-async def _factor_page(visit: Visit, secret: str | None, why: bool, mistakes: tuple[FieldMistake, ...] = ()) -> Response:
-    context = {"secret": secret, "why": why, "mistakes": mistakes, "waiting": await waiting_of(visit)}
+def _named_address(settings: AdminSettings) -> str:
+    """The configured address of these pages, when it is one at which passkeys work."""
+    parts = urlsplit(public_url(settings))
+    return public_url(settings) if place_of(parts.scheme, parts.netloc) else ""
+
+
+async def show_factor_page(visit: Visit, secret: str | None, why: bool, mistakes: tuple[FieldMistake, ...] = ()) -> Response:
+    """Setting up the second step; `why` says that an act asked for it, and offers what this account has to show."""
+    context: dict[str, object] = {"secret": secret, "why": why, "mistakes": mistakes, "waiting": await waiting_of(visit)}
+    context["options"] = await passkey_options(visit.request, visit.signed_in) if why else ""
+    context["has_passkey"] = visit.signed_in.actor.has_passkey
     return visit.page("account/factor.html", context, 422 if mistakes else 200)

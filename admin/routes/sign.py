@@ -11,12 +11,13 @@ from starlette.responses import RedirectResponse, Response
 
 from admin.audit import Action, record
 from admin.auth import CodeNeeded, Opened, TicketOver, WrongCode, WrongPassword
-from admin.dependencies import Visit, address_of, language_of, need, open_page, services_of, session_of
+from admin.dependencies import Visit, address_of, ceremony_of, language_of, need, open_page, services_of, session_of
 from admin.edge.cookies import BROWSER, BROWSER_SECONDS, LANGUAGE, SESSION, drop_cookie, give_cookie, read_cookie
 from admin.edge.faults import wait_text
 from admin.errors import NotFound, TooManyTries
 from admin.forms import read_form
 from admin.pages.words import mark as _
+from admin.passkeys import Purpose
 from admin.permissions import Permission
 from admin.sessions import KEPT, choose_organisation, end_session
 from admin.tenants import is_empty
@@ -37,7 +38,7 @@ async def show_sign_in(request: Request, next: str = "/") -> Response:
     async with services.database.read() as connection:
         if await is_empty(connection):
             return RedirectResponse("/setup", 303)
-    return _page(request, own_path(next))
+    return show_page(request, own_path(next))
 
 
 @router.post("/sign-in")
@@ -62,11 +63,11 @@ async def sign_in(request: Request) -> Response:
         return _ask_code(request, error.ticket, target)
     except WrongPassword as error:
         fault = words.gettext(_("The sign-in name and the password do not belong together."))
-        return _page(request, target, form.raw("sign_in"), kept, fault, error.status)
+        return show_page(request, target, form.raw("sign_in"), kept, fault, error.status)
     except TooManyTries as error:
         fault = words.gettext(_("Too many tries. Please wait {time}.")).format(time=wait_text(request, error))
-        return _page(request, target, form.raw("sign_in"), kept, fault, error.status)
-    return _let_in(request, opened, target)
+        return show_page(request, target, form.raw("sign_in"), kept, fault, error.status)
+    return let_in(request, opened, target)
 
 
 @router.post("/sign-in/code")
@@ -85,8 +86,8 @@ async def sign_in_with_code(request: Request) -> Response:
         fault = words.gettext(_("Too many tries. Please wait {time}.")).format(time=wait_text(request, error))
         return _ask_code(request, ticket, target, fault, error.status)
     except TicketOver as error:
-        return _page(request, target, fault=words.gettext(_("That took too long. Please begin again.")), status=error.status)
-    return _let_in(request, opened, target)
+        return show_page(request, target, fault=words.gettext(_("That took too long. Please begin again.")), status=error.status)
+    return let_in(request, opened, target)
 
 
 @router.post("/sign-out")
@@ -121,7 +122,7 @@ async def choose_language(request: Request) -> Response:
     return RedirectResponse(own_path(form.raw("back")), 303)
 
 
-def _let_in(request: Request, opened: Opened, target: str) -> Response:
+def let_in(request: Request, opened: Opened, target: str) -> Response:
     """Give the cookies of a new session, and go on."""
     give_cookie(request, SESSION, opened.session_secret, seconds=int(KEPT.total_seconds()) if opened.kept else None)
     if opened.browser_secret:
@@ -130,7 +131,7 @@ def _let_in(request: Request, opened: Opened, target: str) -> Response:
 
 
 def _ask_code(request: Request, ticket: str, target: str, fault: str = "", status: int = 200) -> Response:
-    return open_page(request, "sign/code.html", {"ticket": ticket, "next": target, "fault": fault}, status)
+    return open_page(request, "sign/code.html", {"ticket": ticket, "next": target, "fault": fault, "options": _options(request)}, status)
 
 
 def own_path(text: str) -> str:
@@ -138,5 +139,13 @@ def own_path(text: str) -> str:
     return text if _OWN_PATH.fullmatch(text) else "/"
 
 
-def _page(request: Request, target: str, name: str = "", kept: bool = False, fault: str = "", status: int = 200) -> Response:
-    return open_page(request, "sign/in.html", {"next": target, "sign_in": name, "kept": kept, "fault": fault}, status)
+def show_page(request: Request, target: str, name: str = "", kept: bool = False, fault: str = "", status: int = 200) -> Response:
+    """The sign-in page; `fault` is what went wrong before, in the reader's language."""
+    context = {"next": target, "sign_in": name, "kept": kept, "fault": fault, "options": _options(request)}
+    return open_page(request, "sign/in.html", context, status)
+
+
+def _options(request: Request) -> str:
+    """What the browser needs to offer its passkeys of this page; empty where there are none to be had."""
+    ceremony = ceremony_of(request, Purpose.SIGN_IN)
+    return services_of(request).door.passkeys.options_to_use(ceremony, []) if ceremony else ""

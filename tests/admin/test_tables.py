@@ -14,6 +14,7 @@ WITHOUT_TENANT = {
     "known_browsers",
     "second_factors",
     "recovery_codes",
+    "passkeys",
     "recovery_sheets",
     "schema_marks",
     "handovers",
