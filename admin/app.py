@@ -62,6 +62,7 @@ from admin.routes import (
     officesigning,
     onboarding,
     passkeys,
+    people,
     place,
     profiles,
     requests,
@@ -135,7 +136,8 @@ def create_app(services: Services) -> ASGIApp:
         app.include_router(room.router, include_in_schema=False)
     for room in (officeorders, officesetup, officeshared, officesigning):
         app.include_router(room.router, include_in_schema=False)
-    app.include_router(passkeys.router, include_in_schema=False)
+    for room in (passkeys, people):
+        app.include_router(room.router, include_in_schema=False)
     app.include_router(transfer.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])
     app.mount("/api/v1", create_api(services))

@@ -40,6 +40,8 @@ class Action(StrEnum):
     ACCOUNT_CREATED = "account.created"
     ROLE_GRANTED = "role.granted"
     ROLE_OFFERED = "role.offered"
+    ROLE_ENDED = "role.ended"
+    INVITATION_WITHDRAWN = "invitation.withdrawn"
     NAME_OPENED = "name.opened"
     SESSION_OPENED = "session.opened"
     SESSION_ENDED = "session.ended"

@@ -1,6 +1,7 @@
 """Invitations: a one-time link by which an appointed person makes their own account. Nobody else ever knows the password.
 
-The first officers of an office are invited at its set-up; every later one is proposed by an officer and agreed to by another. The link
+The first officers of an office are invited at its set-up; every later one is proposed by an officer and agreed to by another. Families and
+schools invite their own people (`admin.people`). The link
 carries 256 random bits and ends after seven days; the database holds its hash. Whoever invites names the role and the document that
 appoints the person. A new link for the same place withdraws the old one.
 """
@@ -17,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.audit import Act, Action, By, by_account, record
 from admin.errors import Conflict, NotFound
 from admin.officetables import invitations
-from admin.sessions import hash_secret, new_secret
+from admin.sessions import hash_secret, new_secret, read_assignments
 from admin.tenants import create_account, grant_role
 from blocklists.tables import AccountId, OrganisationId, Role, new_id, organisations
 
@@ -38,13 +39,17 @@ class Invitation:
     role_until: datetime | None = None
 
 
-async def invite(connection: AsyncConnection, act: Act, role: Role, basis: str) -> str:
-    """Open a place; returns the secret of its link, which is stored nowhere."""
+#: Roles that one person gives alone; to an officer's two agree.
+ALONE = (Role.PARENT, Role.TEACHER, Role.SCHOOL_ADMIN)
+
+
+async def invite(connection: AsyncConnection, act: Act, role: Role, basis: str, *, until: datetime | None = None) -> str:
+    """Open a place; returns the secret of its link, which is stored nowhere. The role ends by itself at `until`."""
     invitation, secret = new_id(), new_secret()
     await connection.execute(
         insert(invitations).values(
             id=invitation, tenant_id=act.tenant, secret_hash=hash_secret(secret), role=role.value, basis=basis,
-            created_by=act.by.account_id, created_at=act.now, ends_at=act.now + HOLDS,
+            created_by=act.by.account_id, created_at=act.now, ends_at=act.now + HOLDS, role_until=until,
         )
     )  # fmt: skip
     await record(connection, act, Action.ROLE_OFFERED, invitation, after={"role": role.value}, basis=basis)
@@ -95,7 +100,7 @@ async def find_invitation(connection: AsyncConnection, secret: str, now: datetim
             invitations.c.accepted_at.is_(None),
             invitations.c.withdrawn_at.is_(None),
             invitations.c.ends_at > now,
-            invitations.c.created_by.is_(None) | invitations.c.seconded_by.isnot(None),
+            invitations.c.created_by.is_(None) | invitations.c.seconded_by.isnot(None) | invitations.c.role.in_(ALONE),
         )
         .execution_options(every_tenant=True)  # the secret itself says whose it is
     )
@@ -113,14 +118,29 @@ async def accept(
     account = await create_account(connection, sign_in, name, password_hash, locale, now)
     act = Act(invitation.tenant, by_account(account, invitation.role), now)
     await record(connection, act, Action.ACCOUNT_CREATED, account, basis=invitation.basis)
+    await _take(connection, act, invitation, account)
+    return account
+
+
+async def accept_as(connection: AsyncConnection, secret: str, account: AccountId, now: datetime) -> OrganisationId:
+    """Somebody who has an account takes the place with it (one person, one account). Raises NotFound for a dead link, Conflict when the
+    account has this role already."""
+    invitation = await find_invitation(connection, secret, now)
+    assignments, _ = await read_assignments(connection, account, now)
+    if any(one.organisation_id == invitation.tenant and one.role is invitation.role for one in assignments):
+        raise Conflict
+    await _take(connection, Act(invitation.tenant, by_account(account, invitation.role), now), invitation, account)
+    return invitation.tenant
+
+
+async def _take(connection: AsyncConnection, act: Act, invitation: Invitation, account: AccountId) -> None:
     ends, agency = invitation.role_until, invitation.agency
     await grant_role(connection, act, account, invitation.role, until=ends, basis=invitation.basis, agency=agency)
     await connection.execute(
         update(invitations)
         .where(invitations.c.id == invitation.id, invitations.c.tenant_id == invitation.tenant)
-        .values(accepted_at=now, account_id=account)
+        .values(accepted_at=act.now, account_id=account)
     )
-    return account
 
 
 async def open_places(connection: AsyncConnection, tenant: OrganisationId) -> list[RowMapping]:

@@ -1,8 +1,9 @@
 """Who may do what: permissions as an enum, one table of roles, one function that decides.
 
 Every route names the permission it needs; nothing else in the control plane looks at roles. Pure: no I/O, time is an argument.
-Roles are those of the workflow research (first parent, teacher, school administrator, verifier, approver, operator); an account has them
-on organisations, for a period. An account without any role on a tenant gets "not found", so that existence is not told.
+An account has roles on organisations, for a period: first and further parents, teachers and administrators of a school, the people of a
+list office and the bodies beside it, operators. Whoever has no account (a child, the public) may ask, report and read what is public. An
+account without any role on a tenant gets "not found", so that existence is not told.
 To add one: a member of `Permission`, its place in `ROLES` (and in `CONFIRMED` if it loosens, exports or hands out access), a route.
 """
 
@@ -53,6 +54,7 @@ class Permission(StrEnum):
     CASE_READ = "case.read"
     NOTE_WRITE = "note.write"
     FIGURES_READ = "figures.read"
+    PEOPLE_MANAGE = "people.manage"
 
 
 class Scope(StrEnum):
@@ -110,8 +112,17 @@ _OWN = frozenset({Permission.ACCOUNT_CHANGE})
 
 ROLES: Mapping[Role, frozenset[Permission]] = {
     # A history is a family's matter: no school role has it.
-    Role.FIRST_PARENT: _RUN | _OWN | {Permission.HISTORY_MANAGE},
-    Role.SCHOOL_ADMIN: _RUN | _OWN | _HOST | {Permission.CLASS_OPEN},
+    Role.FIRST_PARENT: _RUN | _OWN | {Permission.HISTORY_MANAGE, Permission.PEOPLE_MANAGE},
+    # A further parent does everything of every day, and nothing that would take it away from the first.
+    Role.PARENT: (_RUN | _OWN)
+    - {
+        Permission.PROFILE_ERASE,
+        Permission.TENANT_EXPORT,
+        Permission.TENANT_IMPORT,
+        Permission.SYSTEM_BACKUP,
+        Permission.TOKEN_MANAGE,
+    },
+    Role.SCHOOL_ADMIN: _RUN | _OWN | _HOST | {Permission.CLASS_OPEN, Permission.PEOPLE_MANAGE},
     # A teacher sees the classes and opens one group for a class, for a lesson.
     Role.TEACHER: _OWN | {Permission.CLASS_OPEN, Permission.STATUS_READ, Permission.PROFILE_READ, Permission.REQUEST_READ},
     # Who may verify may not approve: two roles, and the workflow refuses the same person in both.
@@ -148,6 +159,7 @@ CONFIRMED = frozenset(
         Permission.SYSTEM_BACKUP,
         Permission.HISTORY_MANAGE,
         Permission.PIN_RENEW,
+        Permission.PEOPLE_MANAGE,
         Permission.ORDER_APPROVE,
         Permission.ENTRY_LIFT,
         Permission.REVIEW_DECIDE,

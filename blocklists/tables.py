@@ -111,6 +111,7 @@ class Role(StrEnum):
     """What a person may be to an organisation, for a period. What each role may do stands in `admin.permissions`."""
 
     FIRST_PARENT = "first_parent"
+    PARENT = "parent"
     TEACHER = "teacher"
     SCHOOL_ADMIN = "school_admin"
     VERIFIER = "verifier"

@@ -70,6 +70,7 @@ MISTAKES: Mapping[str, str] = {
     "no_end_number": _("Only a document with a number may have no end."),
     "no_address": _("No address of a site was found in it."),
     "file_unreadable": _("This file cannot be read."),
+    "last_person": _("This is the last person who looks after this place. Invite somebody first."),
     "personal_data": _("Please leave out names, classes, phone numbers and mail addresses."),
 }
 
@@ -100,6 +101,8 @@ ACTS: Mapping[str, str] = {
     "account.created": _("Account made"),
     "role.granted": _("Role given"),
     "role.offered": _("Somebody invited to a role"),
+    "role.ended": _("Role ended"),
+    "invitation.withdrawn": _("Invitation withdrawn"),
     "name.opened": _("Masked name opened once"),
     "session.opened": _("Signed in"),
     "session.ended": _("Signed out"),
@@ -220,6 +223,7 @@ FILE_MISTAKES = (
 #: Roles in the journal.
 ROLES: Mapping[str, str] = {
     "first_parent": _("parent"),
+    "parent": _("second parent"),
     "school_admin": _("school administrator"),
     "teacher": _("teacher"),
     "operator": _("operator"),

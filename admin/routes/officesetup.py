@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
-from admin.dependencies import language_of, open_page, services_of
+from admin.dependencies import Visit, form_token, language_of, need, open_page, services_of, session_of
 from admin.edge.cookies import SETUP, drop_cookie, give_cookie, read_cookie
 from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
 from admin.forms import read_form
-from admin.invitations import accept, find_invitation
+from admin.invitations import accept, accept_as, find_invitation
 from admin.office import find_office
 from admin.officesetup import Link, create_office, is_staffed, renew_links
 from admin.passwords import judge_new
+from admin.permissions import Permission
+from admin.sessions import choose_organisation
 from admin.setup import drop_token, is_token, public_url
 from admin.tenants import SIGN_IN, fold_sign_in
 
@@ -103,11 +107,25 @@ async def join(request: Request) -> Response:
     return RedirectResponse("/sign-in", 303)
 
 
+@router.post("/join/mine")
+async def join_as_myself(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ))]) -> Response:
+    """Take the place with the account that is signed in here, and show its pages."""
+    account, session = visit.signed_in.actor.account_id, visit.signed_in.session_id
+    assert session is not None
+    async with visit.services.database.write() as connection:
+        tenant = await accept_as(connection, read_cookie(visit.request, JOIN) or "", account, visit.now)
+        await choose_organisation(connection, session, tenant)
+    drop_cookie(visit.request, JOIN)
+    return visit.go("/")
+
+
 async def _join(request: Request, sign_in: str = "", name: str = "", mistakes: tuple[FieldMistake, ...] = ()) -> Response:
     services = services_of(request)
     async with services.database.read() as connection:
         place = await find_invitation(connection, read_cookie(request, JOIN) or "", services.now())
-    context = {"place": place, "sign_in": sign_in, "name": name, "mistakes": mistakes}
+    live = await session_of(request, services)
+    context: dict[str, object] = {"place": place, "sign_in": sign_in, "name": name, "mistakes": mistakes}
+    context |= {"own": live.actor.name if live and live.tenant else "", "form_token": form_token(live) if live else ""}
     return open_page(request, "office/join.html", context, 422 if mistakes else 200)
 
 

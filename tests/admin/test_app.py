@@ -23,6 +23,7 @@ from gateway.settings import BlockSettings, Endpoint, TlsSettings
 OPEN = {
     "/sign-in",
     "/sign-in/code",
+    "/sign-in/passkey",
     "/language",
     "/setup",
     "/setup/{token}",

@@ -32,8 +32,8 @@ def device_of(tab: Page) -> tuple[object, str]:
 
 @pytest.mark.full
 def test_a_parent_makes_and_uses_a_passkey(place: Place, tab: Page, size: str) -> None:
-    """Added on the account page, used to sign in, used in place of the password; a finger that is not the owner's changes nothing; taken away
-    it is worth nothing. Nothing on any page breaks its own content policy."""
+    """Added on the account page, used to sign in, used in place of the password; another's finger changes nothing; taken away it is worth
+    nothing. Nothing on any page breaks its own content policy."""
     broken: list[str] = []
     tab.on("console", lambda message: broken.append(message.text) if "Content Security Policy" in message.text else None)
     here = place.address.replace("127.0.0.1", "localhost")

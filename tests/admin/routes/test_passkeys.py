@@ -85,7 +85,9 @@ async def test_a_passkey_answers_in_place_of_the_password(named: Visitor, clock:
     assert named.response.url.path == "/account/factor", "the password goes on working beside it"
 
 
-async def test_another_tenants_passkey_confirms_nothing(named: Visitor, app: ASGIApp, database: Database, clock: Clock, now: datetime) -> None:
+async def test_another_tenants_passkey_confirms_nothing(
+    named: Visitor, app: ASGIApp, database: Database, clock: Clock, now: datetime
+) -> None:
     """Somebody at another family cannot answer for this one, nor take its passkey away."""
     await make_person(database, now, "ba")
     other, device, theirs = Visitor(app, "192.168.1.90", origin=NAMED), SoftKey(NAMED), SoftKey(NAMED)
@@ -111,7 +113,8 @@ async def test_taking_it_away_ends_what_it_opened(named: Visitor, app: ASGIApp) 
     await named.get("/account")
     (action,) = [form.action for form in named.forms if form.action.endswith("/remove") and "passkeys" in form.action]
     await named.submit(action)
-    assert "Đã bỏ khóa truy cập" in named.text and not [form for form in named.forms if "passkeys" in form.action and "remove" in form.action]
+    assert "Đã bỏ khóa truy cập" in named.text
+    assert not [form for form in named.forms if "passkeys" in form.action and "remove" in form.action]
     await phone.get("/account")
     assert phone.response.status_code == 401 or phone.has_form("/sign-in")
     refused = await phone.post("/sign-in/passkey", {"_passkey": device.use(device_options(app, phone)), "next": "/"})
@@ -139,7 +142,7 @@ async def test_at_a_bare_address_the_page_says_what_passkeys_need(visitor: Visit
 
 
 async def test_an_officers_passkey_is_the_second_step(app: ASGIApp, database: Database, now: datetime) -> None:
-    """With it an officer appoints; a session of the password alone may not, nor make a passkey of its own, until a second step was shown."""
+    """With it an officer appoints; a session of the password alone may not, nor make a passkey, until a second step was shown."""
     await make_officers(database, now)
     officer, device = Visitor(app, origin=NAMED), SoftKey(NAMED)
     await officer.sign_in("approver", PASSWORD)

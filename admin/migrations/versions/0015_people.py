@@ -1,4 +1,4 @@
-"""Passkeys of accounts, and the moment a session saw a second factor."""
+"""Passkeys of accounts, the moment a session saw a second factor, and the role of a further parent."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from blocklists.tables import Instant
 
 revision = "0015"
 down_revision = "0014"
+
+ROLES = (
+    "first_parent", "parent", "teacher", "school_admin", "verifier", "approver", "police_liaison", "child_liaison", "auditor", "observer",
+    "operator",
+)  # fmt: skip
+ROLE_CHECK = f"role IN ({', '.join(repr(role) for role in ROLES)})"
 
 
 def upgrade() -> None:
@@ -29,4 +35,9 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_passkeys_account_id"), "passkeys", ["account_id"], unique=False)
     op.add_column("sessions", sa.Column("second_at", Instant(), nullable=True))
-    op.execute("UPDATE schema_marks SET number = 15, oldest_code = 1")
+    for table in ("role_assignments", "invitations"):
+        name = op.f(f"ck_{table}_role")
+        with op.batch_alter_table(table) as batch:  # SQLite makes the table anew
+            batch.drop_constraint(name, type_="check")
+            batch.create_check_constraint(name, ROLE_CHECK)
+    op.execute("UPDATE schema_marks SET number = 15, oldest_code = 15")
