@@ -101,6 +101,7 @@ def test_every_permission_belongs_to_a_role_and_a_scope_can_reach_it() -> None:
         Permission.CLASS_OPEN,
         Permission.FAMILY_HOST,
         Permission.PIN_RENEW,
+        Permission.PEOPLE_MANAGE,
     }
     assert set(Permission) - people_only == frozenset().union(*SCOPES.values())
 
