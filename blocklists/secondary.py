@@ -189,6 +189,7 @@ class _Transfer:
 
     def _receive(self, connection: socket.socket, query: dns.message.Message, known: Copy | None, before: Copy | None) -> Copy:
         reply = self._message(connection, query, None)
+        self._check_signed(query, reply)
         if known is not None and (only := _only_soa(reply, self.origin)) is not None and only == known.serial:
             return known
         zone = dns.zone.Zone(self.origin, relativize=False) if known is None else self._read_copy()
@@ -201,6 +202,7 @@ class _Transfer:
                 if known is not None:
                     raise _TryWholeError from None
                 raise
+        self._check_signed(query, reply)
         copy = _described(zone)
         if copy is None:
             raise PullError(f"{self.source} sent no zone for {self.origin}")
@@ -210,6 +212,14 @@ class _Transfer:
             return before
         _write(self.target, zone)
         return copy
+
+    def _check_signed(self, query: dns.message.Message, reply: dns.message.Message) -> None:
+        """The first and the last message must be signed (RFC 8945 §5.3.1); dnspython checks it itself only since 2.9.2.
+
+        A refusal may come without: it changes nothing.
+        """
+        if query.mac and not reply.had_tsig and reply.rcode() == dns.rcode.NOERROR:
+            raise PullError(f"{self.source} sent {self.origin} not signed, though a key is set for it", "key")
 
     def _connect(self) -> socket.socket:
         plain = socket.create_connection((self.source.host, self.source.port), self._wait())
@@ -292,11 +302,7 @@ def _only_soa(reply: dns.message.Message, origin: dns.name.Name) -> int | None:
     if reply.rcode() != dns.rcode.NOERROR or len(reply.answer) != 1:
         return None
     only = reply.answer[0]
-    return (
-        int(only[0].serial)
-        if only.rdtype == dns.rdatatype.SOA and only.name == origin and (not reply.request_mac or reply.had_tsig)
-        else None
-    )
+    return int(only[0].serial) if only.rdtype == dns.rdatatype.SOA and only.name == origin else None
 
 
 def _described(zone: dns.zone.Zone) -> Copy | None:

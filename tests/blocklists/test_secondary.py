@@ -13,6 +13,7 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 import dns.tsig
+import dns.xfr
 import dns.zone
 import pytest
 
@@ -73,6 +74,48 @@ async def test_refusal_leaves_the_file(primary: tuple[PolicyZone, Endpoint], tmp
     with pytest.raises(PullError):
         await asyncio.to_thread(pull, source, ZONE, target, key)
     assert target.read_text() == "old"
+
+
+@pytest.mark.parametrize("signs_first", [False, True])
+@pytest.mark.parametrize("knows", [False, True])
+async def test_unsigned_zone_is_refused_where_a_key_is_set(
+    tmp_path: Path, knows: bool, signs_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sits in between leaves the signature away, of all messages or of all but the first (RFC 8945 §5.3.1).
+
+    The check is ours: dnspython has its own only in recent versions.
+    """
+    monkeypatch.setattr(dns.xfr.Inbound, "_check_tsig", lambda self, message: None, raising=False)
+
+    class Forger(TransferServer):
+        """Answers a signed question as if it had not been signed."""
+
+        async def _replies(self, wire: bytes, peer: str, *, stream: bool) -> AsyncIterator[bytes]:
+            asked = dns.message.from_wire(wire, keyring={KEY.name: KEY})
+            plain = dns.message.from_wire(wire, keyring=False)
+            plain.tsig = None
+            is_first = True
+            async for reply in super()._replies(plain.to_wire(), peer, stream=stream):
+                if is_first and signs_first:
+                    signed = dns.message.from_wire(reply, xfr=True, one_rr_per_rrset=True)
+                    signed.use_tsig(KEY)
+                    signed.request_mac = asked.mac
+                    reply = signed.to_wire(max_size=65535) or b""
+                is_first = False
+                yield reply
+
+    zone = PolicyZone(ZONE, 10, [(f"example.n{n}.", 0) for n in range(4000)])
+    server = Forger(Feed({ORIGIN: zone}, open_to=[ipaddress.ip_network("127.0.0.1/32")]))
+    source = Endpoint("127.0.0.1", await server.start("127.0.0.1", 0))
+    target = tmp_path / "rpz.zone"
+    if knows:
+        target.write_text(f"{ZONE}. 60 IN SOA a. b. 9 1 1 1 1\n{ZONE}. 60 IN NS localhost.\nbad.{ZONE}. 60 IN CNAME .\n")
+    unchanged = target.read_bytes() if knows else None
+    with pytest.raises(PullError, match="not signed") as refused:
+        await asyncio.to_thread(pull, source, ZONE, target, KEY)
+    assert refused.value.code == "key"
+    assert (target.read_bytes() if target.exists() else None) == unchanged
+    await server.stop()
 
 
 async def test_older_serial_is_refused(primary: tuple[PolicyZone, Endpoint], tmp_path: Path) -> None:
