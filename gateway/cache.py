@@ -55,15 +55,28 @@ class Entry:
 
     __slots__ = ("answer", "expires", "hits", "is_refreshing", "is_used", "prefetch_at", "size", "stored")
 
-    def __init__(self, answer: Answer, stored: float, ttl: float, size: int) -> None:
-        self.answer = answer
-        self.stored = stored
-        self.expires = stored + ttl
-        self.prefetch_at = stored + ttl * 0.9 if ttl >= PREFETCH_TTL else float("inf")
-        self.size = size
-        self.hits = 0
-        self.is_used = False
-        self.is_refreshing = False
+    answer: Answer
+    expires: float
+    hits: int
+    is_refreshing: bool
+    is_used: bool
+    prefetch_at: float
+    size: int
+    stored: float
+
+    @classmethod
+    def of(cls, answer: Answer, stored: float, ttl: float, size: int) -> Entry:
+        """An answer that may be anything."""
+        entry = cls()
+        entry.answer = answer
+        entry.stored = stored
+        entry.expires = stored + ttl
+        entry.prefetch_at = stored + ttl * 0.9 if ttl >= PREFETCH_TTL else float("inf")
+        entry.size = size
+        entry.hits = 0
+        entry.is_used = False
+        entry.is_refreshing = False
+        return entry
 
     def age(self, now: float) -> int:
         """Whole seconds since it was stored: what is taken off every TTL."""
@@ -84,12 +97,8 @@ class AddressEntry(Entry):
 
     __slots__ = ("body", "ttl")
 
-    def __init__(self, body: bytes, ttl: int, stored: float) -> None:
-        self.body = body
-        self.ttl = ttl
-        self.stored = stored
-        self.expires = stored + ttl
-        self.is_used = False
+    body: bytes
+    ttl: int
 
     def __getattr__(self, name: str) -> object:
         """The value of what was not set yet, which is set with it."""
@@ -189,7 +198,14 @@ class AnswerCache:
         entries = self._entries
         if self._failures or self._flushed or absent in entries:
             return self.put(key, address_answer(body, ttl), now)
-        entry = AddressEntry(body, ttl if ttl < MAX_TTL else MAX_TTL, now)
+        if ttl > MAX_TTL:
+            ttl = MAX_TTL
+        entry = AddressEntry()  # filled in here: a call with arguments would cost more than all of this
+        entry.body = body
+        entry.ttl = ttl
+        entry.stored = now
+        entry.expires = now + ttl
+        entry.is_used = False
         entry.size = size = ADDRESS_OVERHEAD + len(key) + len(body)
         if entries.setdefault(key, entry) is not entry:
             return self.put(key, address_answer(body, ttl), now)
@@ -213,7 +229,7 @@ class AnswerCache:
         if answer.negative and ttl <= 0 and not answer.ns:
             ttl = BARE_NEGATIVE_TTL
         size = len(answer.body) + len(key) + ENTRY_OVERHEAD + RECORD_OVERHEAD * len(answer.ttls)
-        entry = Entry(answer, now, ttl, size)
+        entry = Entry.of(answer, now, ttl, size)
         if ttl <= 0 or size > self._largest or self._most_entries <= 0:
             self._remove(key)
             return entry

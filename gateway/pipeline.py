@@ -125,7 +125,7 @@ class Pipeline:
 
     def _shorten(self) -> None:
         """Open the short way for these settings, cache and upstreams."""
-        about = self._cells, self._snapshot, self._resolution, self._names, self._tables, self._tallies, self._ttl_max
+        about = self._cells, self._snapshot, self._resolution, self._names, self._tallies, self._ttl_max
         self._plain = PlainPath(self, *about, self._demand.samples)
         self.ask_plain = self._plain.ask
 

@@ -12,12 +12,11 @@ RFC 1035, 2181 §5.2, 5452, 6891.
 
 from __future__ import annotations
 
+from itertools import combinations
 from struct import Struct
 from typing import TYPE_CHECKING, Final, Protocol
 
-from gateway.answers import AnswerTables, Entry
 from gateway.asks import TABLED_SIZES, Ask, Continuation
-from gateway.cache import Entry as Cached
 from gateway.demand import MOST_SAMPLES, Sample
 from gateway.inspection import SUSPECT_IPV4, is_private
 from gateway.localnames import LocalNames
@@ -28,26 +27,45 @@ from gateway.resolution import Resolution
 from gateway.tallies import Tallies
 from gateway.upstreams.exchange import HEADERS, OPTS, Exchange
 from gateway.wire.answer import MAX_TTL, is_plain_opt, parse_addresses
-from gateway.wire.constants import MAX_NAME, MIN_UDP_SIZE, UDP_SIZE, Flag, Qtype
+from gateway.wire.constants import MAX_LABEL, MAX_NAME, MIN_UDP_SIZE, UDP_SIZE, Flag, Qtype
 from gateway.wire.edns import opt_record
 from gateway.wire.message import parent_key, parse_query
 from gateway.wire.name import SAFE_OCTETS
 
 if TYPE_CHECKING:
+    from gateway.answers import AnswerTable
     from gateway.clients import Record
+    from gateway.policy.model import EffectivePolicy
     from gateway.upstreams import Upstream
 
 RECENT_SECONDS: Final = 0.02
 """Answers of upstreams that come in together look at the wall clock once."""
+MOST_PARENTS: Final = 16_384
+"""Names whose children are known to be open alike, all policies together."""
+MOST_POLICIES: Final = 4096
 _OVERRIDE: Final = Reason.OVERRIDE
-_NAME_END: Final = 10 + MAX_NAME
 _RD: Final = Flag.RD
 _CD: Final = Flag.CD
 _NO_OPT: Final = b"\0\1\0\0\0\0\0\0"
 _ONE_OPT: Final = b"\0\1\0\0\0\0\0\1"
-_ONE_ANSWER: Final = b"\0\1\0\0\0\0"
-_ONE_ANSWER_AND_OPT: Final = b"\0\1\0\0\0\1"
+_QNAME_END: Final = 10 + MAX_NAME
+_LABEL_END: Final = 11 + MAX_LABEL
 _LONG: Final = Struct(">I")
+_RECORD: Final = Struct(">6sIH")
+"""The owner (two octets: the name that was asked for), type and class of a record; its TTL, the length of its data."""
+_BITS: Final = (Flag.AA, Flag.RD, Flag.RA, Flag.Z, Flag.AD, Flag.CD)
+_FLAGS: Final = [Flag.QR | sum(chosen) for count in range(len(_BITS) + 1) for chosen in combinations(_BITS, count)]
+_ORDINARY: Final = {flags.to_bytes(2, "big") + b"\0\1\0\1\0\0\0" + bytes((with_opt,)): with_opt for flags in _FLAGS for with_opt in (0, 1)}
+"""Headers, behind the id, of whole and good responses with one answer and nothing else but perhaps an OPT."""
+
+
+def _opt(size: int, do: bool) -> bytes:
+    """The OPT record of somebody with this payload size."""
+    return b"\0\0\x29" + size.to_bytes(2, "big") + b"\0\0" + (b"\x80\0" if do else b"\0\0") + b"\0\0"
+
+
+_OPTS: Final = frozenset(_opt(size, do) for size in (*TABLED_SIZES, 1410, 1452, 65494) for do in (False, True))
+"""OPT records of upstreams that need no second look."""
 
 
 class Moment(Continuation, Protocol):
@@ -71,7 +89,7 @@ class Late(Protocol):
 class _Shape:
     """What all questions of one type with the same flags and the same OPT record have in common."""
 
-    __slots__ = ("absent", "counts", "head", "kind", "limit", "opt", "qtype", "reply", "size", "suffix", "tail", "tally", "width")
+    __slots__ = ("absent", "counts", "head", "kind", "limit", "one", "opt", "qtype", "reply", "size", "suffix", "tail", "tally", "width")
 
     def __init__(self, qtype: int, flags: int, size: int, do: bool, tallies: Tallies) -> None:
         self.qtype = qtype
@@ -86,76 +104,45 @@ class _Shape:
         self.reply = (Flag.QR | Flag.RA | flags & (_RD | _CD)).to_bytes(2, "big")
         self.opt = opt_record(do) if size else b""
         self.counts = b"\0\0\0\1" if size else b"\0\0\0\0"
+        self.one = self.reply + b"\0\1\0\1" + self.counts
         self.limit = max(MIN_UDP_SIZE, min(size, UDP_SIZE))
         self.tally = tallies.plain(Transport.UDP, qtype, 0)
 
 
 class PlainAsk:
     """One query on the short way. `raw` is the query behind its id; `handle` belongs to the listener. As an upstream sees it, a question
-    like any `Exchange`."""
+    like any `Exchange`.
+
+    `PlainPath.ask` fills it in: a call with a dozen arguments would cost as much as all the rest of it.
+    """
 
     __slots__ = ("absent", "epoch", "exchange", "handle", "ident", "key", "listener", "path", "question", "raw", "record", "shape",
                  "started", "tail", "upstream", "verdict", "view")  # fmt: skip
 
-    is_plain = True
     is_finished = False
-    ident: bytes
+    absent: bytes
+    epoch: int
+    exchange: Exchange | None
     handle: bytes
+    ident: bytes
+    key: bytes
+    listener: Late
+    path: PlainPath
+    question: bytes
+    raw: bytes
+    record: Record
+    shape: _Shape
+    started: float
+    tail: bytes
     upstream: Upstream
-
-    def __init__(
-        self, path: PlainPath, record: Record, raw: bytes, key: bytes, absent: bytes, question: bytes, shape: _Shape, verdict: Pass,
-        epoch: int, started: float, listener: Late,
-    ) -> None:  # fmt: skip
-        self.path = path
-        self.record = record
-        self.view = record.view
-        self.raw = raw
-        self.key = key
-        self.absent = absent
-        self.question = question
-        self.tail = shape.head + question + shape.tail
-        self.shape = shape
-        self.verdict = verdict
-        self.epoch = epoch
-        self.started = started
-        self.listener = listener
-        self.exchange: Exchange | None = None
+    verdict: Pass
+    view: AnswerTable
 
     def whole(self) -> Exchange:
         """The same question as an exchange with an ask that waits for it; this object has then done its work."""
         if self.exchange is None:
             self.exchange = self.path.unfold(self)
         return self.exchange
-
-    def take(self, data: bytes, upstream: Upstream, now: float) -> bool:
-        """Reply with the upstream's message, if it is as ordinary as the question; it matches id, socket and question already."""
-        if self.exchange is not None:
-            return False
-        shape = self.shape
-        question = self.question
-        width = shape.width
-        end = 12 + len(question) + shape.size
-        counts = data[6:12]
-        if ((counts == _ONE_ANSWER_AND_OPT and is_plain_opt(data[end:])) or (counts == _ONE_ANSWER and len(data) >= end)) and not data[
-            3
-        ] & 15:
-            body = data[12 + len(question) : end]
-            if not body.startswith(shape.kind) or body[11] != width or body[10]:
-                return False
-            ttl = (body[6] << 24) + (body[7] << 16) + (body[8] << 8) + body[9]
-            if width == 4:
-                if body[12] in SUSPECT_IPV4 and is_private(body[12:]):
-                    return False
-            elif (body[12] & 0xE0 != 0x20 or body[12:14] == b"\x20\x02") and is_private(body[12:]):
-                return False
-            count = b"\0\1"
-        else:
-            several = parse_addresses(data, question)
-            if several is None or data[3] & 15 or any(is_private(address) for address in several.facts.addresses):
-                return False
-            body, ttl, count = several.body, several.ttl, several.an.to_bytes(2, "big")
-        return bool(ttl) and self.path.finish(self, upstream, body, ttl, count, now)
 
 
 class PlainPath:
@@ -169,7 +156,6 @@ class PlainPath:
         snapshot: Snapshot,
         resolution: Resolution,
         names: LocalNames,
-        tables: AnswerTables,
         tallies: Tallies,
         ttl_max: int,
         asked: list[Sample],
@@ -179,10 +165,9 @@ class PlainPath:
         self._resolution = resolution
         self._cache = resolution.cache
         self._resolver = resolution.resolver
+        self._misses = resolution.misses
         self._most_waiting = resolution.most_waiting
         self._tops = names.tops
-        self._tables = tables
-        self._tallies = tallies
         self._ttl_max = ttl_max
         self._asked = asked
         self._heads: dict[bytes, dict[bytes, _Shape]] = {}
@@ -202,7 +187,17 @@ class PlainPath:
     def use(self, snapshot: Snapshot) -> None:
         """Judge by another generation."""
         self._judge = snapshot.judge
+        self._is_uniform_below = snapshot.is_uniform_below
+        self._canaries = frozenset(label.encode() for label in snapshot.catalogue.canary_labels)
         self._is_open = not snapshot.has_address_triggers and self._cache.keeps_small and self._resolver.strips_ad
+        self._forget()
+
+    def _forget(self) -> None:
+        self._opened: dict[EffectivePolicy, dict[bytes, tuple[str, Pass]]] = {}
+        self._by_rules: dict[object, dict[bytes, tuple[str, Pass]]] = {}
+        self._parents = 0
+
+    # Asking
 
     def ask(self, raw: bytes, record: Record, listener: Late) -> PlainAsk | None:
         """Ask the upstreams for a query (behind its id) of a client that has paid for it; the listener adds `ident` and `handle`.
@@ -213,48 +208,152 @@ class PlainPath:
             tails = self._heads.get(raw[:10])
             if tails is None:
                 return None
-            end = raw.find(0, 10, _NAME_END) + 1
+            end = raw.find(0, 10, _QNAME_END) + 1
             shape = tails.get(raw[end:])
             if shape is None:
                 return None
-            qname = raw[10:end]
-            first = qname[0] + 1
-            label = qname[1:first]
-            if first > 64 or qname != qname.lower() or not (label.isalnum() or (label and not label.translate(None, SAFE_OCTETS))):
+            first = raw[10] + 11
+            label = raw[11:first]
+            if first > _LABEL_END or not label or label.translate(None, SAFE_OCTETS):
                 return None
-            parent = parent_key(qname[first:])
-            if not parent or parent[: parent.find(".") + 1] in self._tops or not self._is_open:
-                return None
-            name = f"{parent}{label.decode('ascii')}."
             moment = self._moment
             policy = record.policy
             view = record.view
             base = view.base
-            if not view.is_current or policy.valid_until <= moment.wall or policy.activity == "history":
+            if not view.is_current or policy.valid_until <= moment.wall:
                 return None
             if base is not None and (not base.is_current or raw in base.answers):
                 return None
-            verdict = self._judge(name, shape.qtype, policy)
-            if verdict.__class__ is not Pass or verdict.reason is _OVERRIDE:
-                return None
+            opened = self._opened.get(policy)
+            found = opened.get(raw[first:end]) if opened is not None else None
+            if found is None or label in self._canaries or (policy.own_names and policy.touches(f"{found[0]}{label.decode('ascii')}.")):
+                verdict = self._consider(raw[first:end], label, shape.qtype, policy)
+                if verdict is None:
+                    return None
+            else:
+                verdict = found[1]
             key = raw[10 : end + 2] + shape.suffix
-            absent = qname + shape.absent
+            absent = raw[10:end] + shape.absent
             if self._cache.knows(key, absent) or record.waiting >= self._most_waiting:
                 return None
-            ask = PlainAsk(self, record, raw, key, absent, raw[10 : end + 4], shape, verdict, moment.epoch, moment.now, listener)
-            if not self._resolver.ask_plain(ask, name, moment.now):
+            question = raw[10 : end + 4]
+            ask = PlainAsk()
+            ask.path = self
+            ask.record = record
+            ask.view = view
+            ask.raw = raw
+            ask.key = key
+            ask.absent = absent
+            ask.question = question
+            ask.tail = shape.head + question + shape.tail
+            ask.shape = shape
+            ask.verdict = verdict
+            ask.epoch = moment.epoch
+            ask.started = moment.now
+            ask.listener = listener
+            ask.exchange = None
+            if not self._resolver.ask_plain(ask, moment.now):
                 return None
             record.waiting += 1
             if len(self._asked) < MOST_SAMPLES:
-                self._asked.append((name, record, verdict))
-            self._resolution.missed()
+                self._asked.append((f"{parent_key(raw[first:end])}{label.decode('ascii')}.", record, verdict))
+            self._misses.n += 1
             return ask
         except Exception as error:  # a fault of ours: the long way answers
             self._moment.guard(error, None)
             return None
 
-    def finish(self, ask: PlainAsk, upstream: Upstream, body: bytes, ttl: int, count: bytes, now: float) -> bool:
-        """Keep the addresses in `body` and reply with them, if the policy that let the query through still holds."""
+    def _consider(self, wire: bytes, label: bytes, qtype: int, policy: EffectivePolicy) -> Pass | None:
+        """Judge the name that `label` is below `wire`, and remember what holds for everything below `wire`. None for the long way."""
+        parent = parent_key(wire) if wire == wire.lower() else None
+        if not parent or parent[: parent.find(".") + 1] in self._tops or not self._is_open or policy.activity == "history":
+            return None
+        name = f"{parent}{label.decode('ascii')}."
+        if self._resolver.group_of(name):
+            return None
+        verdict = self._judge(name, qtype, policy)
+        if verdict.__class__ is not Pass or verdict.reason is _OVERRIDE:
+            return None
+        if label not in self._canaries and not policy.touches(name) and not self._resolver.routes_below(parent):
+            rules = self._is_uniform_below(parent, policy)
+            if rules is not None:
+                self._remember(wire, parent, verdict, policy, rules)
+        return verdict
+
+    def _remember(self, wire: bytes, parent: str, verdict: Pass, policy: EffectivePolicy, rules: object) -> None:
+        """Policies with the same `rules` remember together."""
+        if self._parents >= MOST_PARENTS or len(self._opened) >= MOST_POLICIES:
+            self._forget()
+        opened = self._opened[policy] = self._by_rules.setdefault(rules, {})
+        opened[wire] = parent, verdict
+        self._parents += 1
+
+    # Answering
+
+    def take(self, ask: PlainAsk, data: bytes, upstream: Upstream, now: float) -> bool:
+        """Reply with an upstream's message that has the id and the socket of the question; False when it takes an exchange to understand
+        it, or whether it matches.
+        """
+        question = ask.question
+        if ask.exchange is not None or not data.startswith(question, 12):
+            return False
+        shape = ask.shape
+        at = 12 + len(question)
+        with_opt = _ORDINARY.get(data[2:12])
+        if with_opt is None:
+            return self._take_several(ask, data, upstream, now)
+        end = at + shape.size
+        if with_opt:
+            opt = data[end:]
+            if opt not in _OPTS and not is_plain_opt(opt):
+                return False
+        elif len(data) < end:
+            return False
+        kind, ttl, width = _RECORD.unpack_from(data, at)
+        if kind != shape.kind or width != shape.width or not ttl:
+            return False
+        if ttl > MAX_TTL:
+            ttl = MAX_TTL
+        first = data[at + 12]
+        if width == 4:
+            if first in SUSPECT_IPV4 and is_private(data[at + 12 : end]):
+                return False
+        elif (first & 0xE0 != 0x20 or data.startswith(b"\x20\x02", at + 12)) and is_private(data[at + 12 : end]):
+            return False
+        ttl_max = self._still_open(ask, now)
+        if not ttl_max:
+            return False
+        reply = ask.ident + shape.one + data[12:end] + shape.opt
+        if len(reply) > shape.limit or not self._resolver.settle_plain(ask, upstream, now):
+            return False
+        if ttl > ttl_max:
+            reply = reply[: at + 6] + _LONG.pack(ttl_max) + reply[at + 10 :]
+        self._finish(ask, reply, data[at:end], ttl, now)
+        return True
+
+    def _take_several(self, ask: PlainAsk, data: bytes, upstream: Upstream, now: float) -> bool:
+        """The same for a message that does not hold just one address."""
+        question = ask.question
+        if data[4:6] != b"\0\1" or data[2] & 0xFA != 0x80 or data[3] & 15:
+            return False
+        several = parse_addresses(data, question)
+        if several is None or not several.ttl or any(is_private(address) for address in several.facts.addresses):
+            return False
+        ttl_max = self._still_open(ask, now)
+        if not ttl_max:
+            return False
+        shape = ask.shape
+        body = several.body
+        reply = ask.ident + shape.reply + b"\0\1" + several.an.to_bytes(2, "big") + shape.counts + question + body + shape.opt
+        if len(reply) > shape.limit or not self._resolver.settle_plain(ask, upstream, now):
+            return False
+        if several.ttl > ttl_max:
+            reply = _lower(reply, 12 + len(question), len(body), shape.size, ttl_max)
+        self._finish(ask, reply, body, several.ttl, now)
+        return True
+
+    def _still_open(self, ask: PlainAsk, now: float) -> int:
+        """The longest TTL that the client may be told, 0 when the policy that let the query through does not hold any more."""
         moment = self._moment
         if self._cells[0] != ask.epoch or now - moment.now > RECENT_SECONDS:
             moment.begin()
@@ -263,35 +362,25 @@ class PlainPath:
         record = ask.record
         policy = record.policy
         view = ask.view
-        shape = ask.shape
         if moment.epoch != ask.epoch or record.view is not view or not view.is_current or policy.valid_until <= moment.wall:
-            return False
-        question = ask.question
-        reply = ask.ident + shape.reply + b"\0\1" + count + shape.counts + question + body + shape.opt
-        if len(reply) > shape.limit or not self._resolver.settle_plain(ask, upstream, now):
-            return False
-        record.waiting -= 1
+            return 0
+        most = ask.verdict.ttl_max
+        if self._ttl_max < most:
+            most = self._ttl_max
+        return policy.client_ttl_max if policy.client_ttl_max < most else most
+
+    def _finish(self, ask: PlainAsk, reply: bytes, body: bytes, ttl: int, now: float) -> None:
+        """Keep the addresses in `body` and send the reply; the question itself is settled."""
+        ask.record.waiting -= 1
         try:
-            if ttl > MAX_TTL:
-                ttl = MAX_TTL
-            cached = self._cache.put_addresses(ask.key, ask.absent, body, ttl, now)
-            ttl_max = ask.verdict.ttl_max
-            if self._ttl_max < ttl_max:
-                ttl_max = self._ttl_max
-            if policy.client_ttl_max < ttl_max:
-                ttl_max = policy.client_ttl_max
-            if ttl > ttl_max:
-                reply = _lower(reply, 12 + len(question), len(body), shape.size, ttl_max)
-            shape.tally.n += 1
-            if self._tables.is_second_sight(ask.raw):
-                self._table(ask, reply, cached, ttl_max, now)
-        except Exception as error:  # as in `ask`; the question itself is settled
-            guarded = moment.guard(error, self._query(ask))
+            self._cache.put_addresses(ask.key, ask.absent, body, ttl, now)
+            ask.shape.tally.n += 1
+        except Exception as error:  # as in `ask`
+            guarded = self._moment.guard(error, self._query(ask))
             if guarded is None:
-                return True
+                return
             reply = guarded
         ask.listener.send_later(ask.handle, reply)
-        return True
 
     def unfold(self, ask: PlainAsk) -> Exchange:
         """The ask and the exchange that this question would have been otherwise."""
@@ -309,21 +398,6 @@ class PlainPath:
         query = parse_query(ask.ident + ask.raw)
         assert isinstance(query, Query)
         return query
-
-    def _table(self, ask: PlainAsk, reply: bytes, cached: Cached, ttl_max: int, now: float) -> None:
-        """Keep the reply for the next who asks: the name was asked for before."""
-        second = int(now)
-        expires = int(cached.expires)
-        if expires > second:
-            tally = self._tallies.known(Transport.UDP, ask.shape.qtype, 0, False)
-            entry = Entry(reply[2:], tally, self._query(ask).key, None, expires, cached, 10 + len(ask.question), ttl_max)
-            entry.second = second
-            self._tables.enter(ask.view, ask.raw, entry)
-
-
-def _opt(size: int, do: bool) -> bytes:
-    """The OPT record of a client with this payload size."""
-    return b"\0\0\x29" + size.to_bytes(2, "big") + b"\0\0" + (b"\x80\0" if do else b"\0\0") + b"\0\0"
 
 
 def _lower(reply: bytes, start: int, length: int, size: int, ttl: int) -> bytes:

@@ -99,7 +99,8 @@ class Replies:
             self._notebook.write(ask.record, note)
         if ask.is_plain and not reply[2] & _TC and expires > second:
             raw = ask.raw
-            if raw is not None and self._tables.is_second_sight(raw):
+            is_known = cached is not None and cached.hits > 0  # somebody asked for the name before
+            if raw is not None and (is_known or self._tables.is_second_sight(raw)):
                 if cached is not None:
                     tally = self._tallies.known(transport, qtype, answer.rcode, answer.negative)
                 entry = Entry(reply[2:], tally, key, note, expires, cached, 10 + len(question), ttl_max)

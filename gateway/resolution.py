@@ -57,7 +57,7 @@ class Resolution:
         self._last_answer: Answer | None = None
         self._last_entry: Cached | None = None
         outcomes = ("hit", "miss", "stale", "negative", "failure", "prefetch")
-        self._hits, self._misses, self._stales, self._negatives, self._failures, self._prefetches = (
+        self._hits, self.misses, self._stales, self._negatives, self._failures, self._prefetches = (
             counters.cell(CACHE, outcome) for outcome in outcomes
         )
 
@@ -88,14 +88,10 @@ class Resolution:
         record = ask.record
         if record.waiting >= self.most_waiting:
             return _TOO_MANY
-        self._misses.n += 1
+        self.misses.n += 1
         record.waiting += 1
         self.resolver.ask(query, group, ask.done, ask.slow if self.cache.stale(cache_key, now) is not None else None)
         return PENDING
-
-    def missed(self) -> None:
-        """Count a question that is asked of the upstreams the short way."""
-        self._misses.n += 1
 
     def take(self, cache_key: Key, key: str, outcome: Answer | UpstreamFailure, now: float) -> Cached | UpstreamFailure:
         """Inspect and keep what came for a question; `key` is the index key of its name."""

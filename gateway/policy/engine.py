@@ -35,7 +35,7 @@ from gateway.policy.model import (
     TcpOnly,
     Verdict,
 )
-from gateway.policy.names import Coverage
+from gateway.policy.names import Coverage, above
 from gateway.policy.rewrite import REWRITTEN_TYPES
 from gateway.policy.rules import PolicyBase, PolicyTables
 
@@ -57,6 +57,7 @@ class Engine:
         for engine in catalogue.safe_search:
             special |= engine.keys
         self._special = frozenset(special)
+        self._above_special = above(special)
         self._canary_tails = tuple(f".{label}." for label in sorted(catalogue.canary_labels))
         rule = Rule(RuleOrigin.SYSTEM, Reason.CANARY, "canary", source="catalogue", version=catalogue.version)
         self._canary = Local((), Reason.CANARY, rule, NXDOMAIN)
@@ -90,6 +91,15 @@ class Engine:
                     self._verdicts = {}
                 self._verdicts[state] = verdict
         return self._finish(key, qtype, verdict, tables) if met or key.endswith(self._canary_tails) else verdict
+
+    def is_uniform_below(self, key: str, policy: EffectivePolicy) -> object:
+        """A value when all names below `key` that no personal rule touches are judged alike (see `Snapshot`), else None."""
+        tables = policy.tables
+        assert isinstance(tables, PolicyTables)
+        orders = tables.orders
+        if key in self._above_special or key in orders.above or orders.covers(key) or self.index.lists_below(key):
+            return None
+        return tables.base, orders
 
     def explain(self, key: str, qtype: int, policy: EffectivePolicy) -> Decision:
         """The same verdict with the rules that lost."""

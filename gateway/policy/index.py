@@ -15,6 +15,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -208,6 +209,10 @@ class ListIndex:
         if len(found[-1][0]) == len(key):
             codes[-1] += 1
         return tuple(codes)
+
+    def lists_below(self, key: str) -> bool:
+        """Whether anything may be said about a name below `key` that is not said about all of them, or about some types only."""
+        return bool(self._conditional) or any(len(listed) > len(key) for listed in islice(self._trie.iterkeys(key), 2))
 
     def lengths(self, key: str) -> tuple[int, ...]:
         """The lengths of the listed keys that cover `key`, in the order of `lookup`."""

@@ -7,6 +7,7 @@ without its final dot. Specificity ranks the rules of one owner only: exact, the
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -80,6 +81,16 @@ def compile_expression(expression: str) -> Any:  # Any: google-re2 ships no type
 def matches(expression: str, key: str) -> bool:
     """Whether the expression is found in the name of `key`."""
     return compile_expression(expression).search(text_of(key)) is not None
+
+
+def above(keys: Iterable[str]) -> frozenset[str]:
+    """The keys of every name that one of these is below."""
+    found: set[str] = set()
+    layer = {key[: key.rfind(".", 0, -1) + 1] for key in keys}
+    while layer := layer - found - {""}:
+        found |= layer
+        layer = {key[: key.rfind(".", 0, -1) + 1] for key in layer}
+    return frozenset(found)
 
 
 def _words(error: Exception) -> str:

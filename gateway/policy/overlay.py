@@ -21,8 +21,9 @@ from typing import Any, Final
 from gateway.errors import GenerationError
 from gateway.policy.masked import MaskedTable, is_masked, mask
 from gateway.policy.model import CHILD_BANDS, NEVER, Band
-from gateway.policy.names import Coverage
+from gateway.policy.names import Coverage, above
 from gateway.policy.schedule import DEFAULT_ZONE, zone_of
+from gateway.wire.name import covering_keys
 
 _FORMAT: Final = 1
 
@@ -87,6 +88,13 @@ class OrderView:
     valid_until: float
     #: Scopes of orders in force that are not for everybody.
     scopes: frozenset[Scope] = frozenset()
+    #: Names that have an entry below them.
+    above: frozenset[str] = frozenset()
+
+    def covers(self, key: str) -> bool:
+        """Whether the name or one above it has an entry."""
+        entries = self.entries
+        return bool(entries) and any(part in entries for part in covering_keys(key))
 
     def scopes_at(self, place: str, organisation: str) -> frozenset[Scope]:
         """The narrowed scopes that bind a client there."""
@@ -102,7 +110,9 @@ class OrderView:
                 bound = [
                     order
                     for coverage, order in rows
-                    if order.id in self.active and coverage.covers(end == len(key)) and not bands.isdisjoint(order.bands)
+                    if order.id in self.active
+                    and coverage.covers(end == len(key))
+                    and not bands.isdisjoint(order.bands)
                     and (order.scope is EVERYWHERE or order.scope in scopes)
                 ]
                 bound.sort(key=lambda order: order.issued_on)
@@ -133,6 +143,7 @@ class Overlay:
         complete = {key: tuple(rows) for key, rows in table.items()}
         self._entries: Entries = MaskedTable(complete) if any(map(is_masked, complete)) else complete
         self._orders = tuple({order.id: order for rows in self._entries.values() for _, order in rows}.values())
+        self._above = above(self._entries)
         self._view: OrderView | None = None
 
     def at(self, now: float) -> OrderView:
@@ -148,6 +159,7 @@ class Overlay:
                 since=max((moment for moment in moments if moment <= now), default=-NEVER),
                 valid_until=min((moment for moment in moments if moment > now), default=NEVER),
                 scopes=frozenset(order.scope for order in self._orders if order.id in active and order.scope is not EVERYWHERE),
+                above=self._above if active else frozenset(),
             )
         return view
 

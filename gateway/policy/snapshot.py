@@ -115,6 +115,11 @@ class Snapshot:
         """What becomes of a query: `key` is the index key of its name, `qtype` its type number."""
         return self._engine.judge(key, qtype, policy)
 
+    def is_uniform_below(self, key: str, policy: EffectivePolicy) -> object:
+        """A value when all names below this one that no personal rule touches are judged alike, whatever their type: equal for policies
+        that judge them alike, too. None when some may be judged apart. Names that end in a canary label are not spoken of."""
+        return self._engine.is_uniform_below(key, policy)
+
     def judge_answer(self, facts: AnswerFacts, verdict: Verdict, policy: EffectivePolicy, key: str = "", qtype: int = 1) -> Verdict:
         """`verdict` again, or a Block because of what the answer leads to. `key` and `qtype` are those of the query."""
         return self._engine.judge_answer(facts, verdict, policy, key, qtype)

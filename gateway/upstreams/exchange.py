@@ -6,7 +6,7 @@ RFC 6891 (our own OPT, never the client's), 7830 and 8467 (padding towards encry
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from gateway.query import Answer, Key, Query, name_in
 from gateway.wire.constants import UDP_SIZE
@@ -26,13 +26,21 @@ _PADDING_BLOCK: Final = 128
 """RFC 8467 §4.1: block length of padded queries."""
 
 
+class Taker(Protocol):
+    """Who answers plain questions."""
+
+    def take(self, ask: Any, data: bytes, upstream: Upstream, now: float) -> bool:  # Any: the kind of question that is its own
+        """Answer a question with a message that has its id and came where it was sent; False when it takes an exchange to understand it,
+        or whether it matches."""
+
+
 class Plain(Protocol):
     """A question of one client that is an exchange only when something out of the ordinary happens to it (`gateway.plain`)."""
 
     @property
-    def is_plain(self) -> bool: ...
-    @property
     def is_finished(self) -> bool: ...
+    @property
+    def path(self) -> Taker: ...
 
     key: Key
     question: bytes
@@ -42,9 +50,6 @@ class Plain(Protocol):
 
     def whole(self) -> Exchange:
         """The exchange it is from now on."""
-
-    def take(self, data: bytes, upstream: Upstream, now: float) -> bool:
-        """Be answered by a message that matches; False when it takes an exchange to understand it."""
 
 
 class Exchange:
@@ -80,15 +85,12 @@ class Exchange:
         self.decliners: tuple[Upstream, ...] = ()
         self.evidence: tuple[Evidence, ...] = ()
 
-    is_plain = False
+    path: ClassVar[None] = None
+    """Whole questions are answered by their resolver."""
 
     def whole(self) -> Exchange:
         """Itself."""
         return self
-
-    def take(self, data: bytes, upstream: Upstream, now: float) -> bool:
-        """Whole questions are answered by their resolver."""
-        return False
 
     def fold(self) -> None:
         """Write the next attempt in lower case."""

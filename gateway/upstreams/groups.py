@@ -16,14 +16,15 @@ it."""
 class Group:
     """The default upstreams, or those of one route. `best` is who is asked first: None while all are down."""
 
-    __slots__ = ("_asked", "_is_ordered", "_is_single", "_strategy", "best", "upstreams")
+    __slots__ = ("_asked", "_is_ordered", "_strategy", "best", "is_steady", "upstreams")
 
     def __init__(self, upstreams: Sequence[Upstream], strategy: Strategy) -> None:
         self.upstreams = tuple(upstreams)
         self.best: Upstream | None = None
         self._strategy = strategy
         self._is_ordered = strategy == "ordered"
-        self._is_single = len(upstreams) <= 1
+        self.is_steady = len(upstreams) <= 1 or self._is_ordered
+        """Whether every question is for the best one alone."""
         self._asked = 0
         self.rank()
 
@@ -44,7 +45,7 @@ class Group:
 
     def is_alone(self) -> bool:
         """Whether the next question is for the best one alone; it is counted if so. Else `companion` says who is asked with it."""
-        if self._is_single or self._is_ordered:
+        if self.is_steady:
             return True
         if self._strategy == "parallel" or (self._asked + 1) % EXPLORE_EVERY == 0:
             return False
@@ -54,7 +55,7 @@ class Group:
     def companion(self) -> Upstream | None:
         """Who is asked together with the best one: the next best with `parallel`, now and then another one with `fastest`."""
         best = self.best
-        if self._is_single or self._is_ordered or best is None:
+        if self.is_steady or best is None:
             return None
         if self._strategy == "parallel":
             return self.choose((best,))

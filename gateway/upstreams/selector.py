@@ -141,16 +141,16 @@ class Resolver:
         if on_slow is not None:
             self._watch(exchange, on_slow, now)
 
-    def ask_plain(self, plain: Plain, name: str, now: float) -> bool:
-        """Ask the best upstream of the default group for a plain question; `name` is the index key of its name. False when the question has
-        to be asked the long way: it is under way already, has a route, needs another transport or several upstreams, or there is no room.
+    def ask_plain(self, plain: Plain, now: float) -> bool:
+        """Ask the best upstream of the default group for a plain question whose name has no route. False when the question has to be asked
+        the long way: it is under way already, needs another transport or several upstreams, or there is no room.
         """
         flying = self._flying
         group = self._groups[0]
         best = group.best
-        if plain.key in flying or best is None or not best.takes_plain or len(flying) >= self._in_flight or not group.is_alone():
+        if plain.key in flying or best is None or not best.takes_plain or len(flying) >= self._in_flight:
             return False
-        if self._routes.suffixes and self._routes.group_of(name):
+        if not group.is_steady and not group.is_alone():
             return False
         self._last_ask = now
         flying[plain.key] = plain
@@ -175,6 +175,10 @@ class Resolver:
         exchange.sends = exchange.open = 1
         exchange.tried = (plain.upstream,)
         self._flying[plain.key] = exchange
+
+    def routes_below(self, key: str) -> bool:
+        """Whether any name below this one has a route that it has not itself; both are index keys."""
+        return any(suffix.startswith(key) for suffix in self._routes.suffixes)
 
     @property
     def strips_ad(self) -> bool:

@@ -102,7 +102,6 @@ class UdpUpstream:
         pending = lane.pending
         overdue = lane.overdue
         messages = []
-        added = []
         at = 0
         for exchange in batch:
             if exchange.is_finished:
@@ -113,12 +112,12 @@ class UdpUpstream:
                 number = os.urandom(2)
             pending[number] = (now, exchange, exchange.question)
             messages.append(number + exchange.tail)
-            added.append(number)
+        messages.sort(key=len)
         lane.sent += len(messages)
         self.tally.sent += len(messages)
-        self._transmit(lane, messages, added, now)
+        self._transmit(lane, messages, now)
 
-    def _transmit(self, lane: _Lane, messages: list[bytes], numbers: list[bytes], now: float) -> None:
+    def _transmit(self, lane: _Lane, messages: list[bytes], now: float) -> None:
         # An ICMP error of an earlier question is reported by the next call on the socket: that call is repeated once per message.
         start = 0
         repeated = False
@@ -131,7 +130,7 @@ class UdpUpstream:
                     repeated = True
                     continue
                 repeated = False
-                _, exchange, _ = lane.pending.pop(numbers[start])
+                _, exchange, _ = lane.pending.pop(messages[start][:2])
                 start += 1
                 self._miss(exchange, now, now, Fault.NETWORK, _describe(error))
 
@@ -180,6 +179,15 @@ class UdpUpstream:
         for data in messages:
             number = data[:2]
             entry = pending.get(number)
+            if entry is not None and (path := entry[1].path) is not None and path.take(entry[1], data, self, now):
+                del pending[number]
+                if entry[0] != batch_sent:
+                    if count:
+                        self._took(now - batch_sent, count, now)
+                    batch_sent = entry[0]
+                    count = 0
+                count += 1
+                continue
             is_overdue = entry is None
             if entry is None:
                 entry = lane.overdue.get(number)
@@ -189,15 +197,6 @@ class UdpUpstream:
             sent_at, asked, question = entry
             if data[4:6] != b"\0\1" or data[2] & 0xF8 != 0x80 or not data.startswith(question, 12):
                 failures[Fault.MISMATCH] += 1
-                continue
-            if asked.is_plain and not data[2] & 0x02 and not is_overdue and asked.take(data, self, now):
-                del pending[number]
-                if sent_at != batch_sent:
-                    if count:
-                        self._took(now - batch_sent, count, now)
-                    batch_sent = sent_at
-                    count = 0
-                count += 1
                 continue
             exchange = asked.whole()
             if data[2] & 0x02:

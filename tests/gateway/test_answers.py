@@ -199,7 +199,7 @@ def test_flush_of_a_name_takes_what_is_below_it() -> None:
 
 def test_render_lowers_ttls_and_obeys_the_cap() -> None:
     """Each second's reply shows the TTLs of that second, at least one, at most the cap; zero stays zero."""
-    cached = Cached(answer(300, 100, 0), 1000.5, 100, 0)
+    cached = Cached.of(answer(300, 100, 0), 1000.5, 100, 0)
     reply = bytes(10) + b"question" + cached.answer.body
     made = Entry(reply, Tally(()), "example.", None, 1100, cached, 18, 250)
 

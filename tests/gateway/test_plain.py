@@ -48,15 +48,15 @@ class Scripted(ScriptedUpstream):
 
 @pytest.fixture
 def finished(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether each answer that came the short way was taken there."""
+    """An item for each answer that came the short way and was taken there."""
     seen: list[bool] = []
-    finish = PlainPath.finish
+    finish = PlainPath._finish
 
-    def noted(self: PlainPath, *given: Any) -> bool:
-        seen.append(finish(self, *given))
-        return seen[-1]
+    def noted(self: PlainPath, *given: Any) -> None:
+        finish(self, *given)
+        seen.append(True)
 
-    monkeypatch.setattr(PlainPath, "finish", noted)
+    monkeypatch.setattr(PlainPath, "_finish", noted)
     return seen
 
 
@@ -322,6 +322,31 @@ async def test_personal_names_and_history_stay_with_their_profile(tmp_path: Path
             assert answers(await worker.ask("third.example", source="127.0.0.3")) == ["198.51.100.1"]
         assert upstream.count("third.example") == 1
         assert worker.metric("lachan_queries", "udp", "A") == 14
+
+
+async def test_what_is_known_of_a_parent_holds_for_no_special_child(tmp_path: Path, finished: list[bool]) -> None:
+    """Children of one name are judged together, save those that a list, an order, a parent or a canary speaks of; a new list ends it."""
+    people = {
+        "profiles": [{**CHILD, "id": "a", "canaries": True}, {**CHILD, "id": "b", "deny": ["d.www.example.com"]}],
+        "clients": [{"id": "a", "profile": "a", "match": ["127.0.0.2"]}, {"id": "b", "profile": "b", "match": ["127.0.0.3"]}],
+    }
+    async with Scripted(lambda asked: addresses(asked, "198.51.100.1")) as upstream, OneWorker(tmp_path, upstream, **people) as worker:
+
+        async def is_open(name: str, source: str = "127.0.0.2") -> bool:
+            return answers(await worker.ask(name, source=source)) == ["198.51.100.1"]
+
+        for source in ("127.0.0.2", "127.0.0.3"):
+            await worker.ask(HELLO, source=source)
+        assert [await is_open(f"{label}.www.example.com") for label in "abcd"] == [True] * 4
+        assert [await is_open(f"{label}.www.example.com", "127.0.0.3") for label in "dxy"] == [False, True, True]
+        for label in worker.snapshot.catalogue.canary_labels:
+            assert not await is_open(f"{label}.www.example.com")
+        count = len(finished)
+        assert await is_open("e.www.example.com") and len(finished) == count + 1
+        assert worker.pipeline._plain._opened, "children of one name are remembered"
+        amend(tmp_path, lists={"bets": category("gamb", "f.www.example.com")})
+        worker.switch(2)
+        assert [await is_open(f"{label}.www.example.com") for label in "gfh"] == [True, False, True]
 
 
 async def test_fault_of_ours_costs_one_client_one_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,8 +71,26 @@ def test_engine_agrees_with_the_reference_model(tmp_path: Path, seed: int) -> No
                 assert outcome_of(verdict) in reference.judge(name, qtype, who, now), where
                 if qtype == 28:
                     assert snapshot.explain(key_from_text(name), qtype, policy).verdict.reason == verdict.reason, where
+                compare_sibling(snapshot, policy, key_from_text(name), qtype, verdict)
                 if qtype in (1, 65):
                     compare_target(snapshot, reference, policy, who, now, (name, qtype, verdict), strategies.names(random, 1)[0])
+
+
+def compare_sibling(snapshot: Snapshot, policy: EffectivePolicy, key: str, qtype: int, verdict: Verdict) -> None:
+    """Where names below another are said to be judged alike, one that nobody ever heard of is open when this one is, and the reverse."""
+    label = key[key.rfind(".", 0, -1) + 1 : -1]
+    parent = key[: -len(label) - 1]
+    stranger = f"{parent}zq-{len(label)}."
+    if policy.touches(key) or policy.touches(stranger) or label in snapshot.catalogue.canary_labels:
+        return
+    if parent and snapshot.is_uniform_below(parent, policy) is not None:
+        other = snapshot.judge(stranger, 1 if qtype == 28 else 28, policy)
+        assert isinstance(other, Pass) == isinstance(verdict, Pass), (key, stranger)
+        assert not isinstance(verdict, Pass) or (other.reason, other.ttl_max, other.grants) == (
+            verdict.reason,
+            verdict.ttl_max,
+            verdict.grants,
+        )
 
 
 def compare_target(
@@ -94,6 +112,22 @@ def test_verdict_is_worked_out_once_for_names_that_only_lists_speak_about(tmp_pa
     assert desk.judge("a.bet.example") is desk.judge("b.win.example")
     assert desk.judge("a.nobody.test") is desk.judge("b.nobody.test")
     assert desk.judge("bet.example") is not desk.judge("a.nobody.test")
+
+
+def test_names_below_are_alike_only_while_nothing_is_said_of_one_of_them(tmp_path: Path) -> None:
+    """An entry of a list, an order, a service or a good list below a name ends it; one above does not."""
+    desk = make_desk(
+        tmp_path,
+        lists={"g": category("gamb", "bet.example", "one.open.example")},
+        orders=[segment(order("1", "two.shut.example"), order("2", "all.example"))],
+    )
+    below = {name: desk.snapshot.is_uniform_below(key_from_text(name), desk.policy()) for name in
+             ("bet.example", "a.bet.example", "open.example", "one.open.example", "shut.example", "two.shut.example", "x.all.example",
+              "free.example", "example")}  # fmt: skip
+    alike = {name for name, value in below.items() if value is not None}
+    assert alike >= {"bet.example", "a.bet.example", "one.open.example", "free.example"}
+    assert alike.isdisjoint({"open.example", "shut.example", "two.shut.example", "x.all.example", "example"})
+    assert below["bet.example"] == below["free.example"]
 
 
 def test_name_itself_and_names_below_an_exact_entry_are_told_apart(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -41,6 +44,41 @@ def test_batch_arrives_whole_and_in_order(ring: Ring, pair: Pair, count: int) ->
     messages = [bytes([number]) * (12 + number * 7) for number in range(count)]
     assert ring.send(pair[0], messages) == count
     assert ring.receive(pair[1]) == messages
+
+
+@pytest.mark.parametrize("cuts", [True, False])
+def test_neighbours_of_equal_length_arrive_one_by_one(cuts: bool, pair: Pair) -> None:
+    """Whether or not the kernel cuts them: every message is a datagram of its own, in order, and the count is that of messages."""
+    ring = DatagramRing()
+    ring._cuts = cuts
+    messages = [bytes([number]) * size for number, size in enumerate([30] * 5 + [31] + [32] * 2 + [60] * 3 + [61])]
+    assert ring.send(pair[0], messages) == len(messages)
+    assert ring.receive(pair[1]) == messages
+
+
+def test_kernel_that_cuts_nothing_is_asked_once(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where large messages are refused, the same batch leaves singly, and so does every later one."""
+    ring = DatagramRing()
+    send = ring._sendmmsg
+    lay = ring._out.lay
+    asked: list[bool] = []
+
+    def noted(messages: list[bytes], may_join: bool) -> list[int]:
+        asked.append(may_join)
+        return lay(messages, may_join)
+
+    def unable(*given: Any) -> int:
+        if asked[-1]:
+            ctypes.set_errno(errno.EIO)
+            return -1
+        return int(send(*given))
+
+    monkeypatch.setattr(ring._out, "lay", noted)
+    monkeypatch.setattr(ring, "_sendmmsg", unable)
+    for _ in range(2):
+        assert ring.send(pair[0], [b"x" * 30] * 4) == 4
+        assert ring.receive(pair[1]) == [b"x" * 30] * 4
+    assert asked == [True, False, False]
 
 
 def test_ring_serves_both_directions_in_turn(ring: Ring, pair: Pair) -> None:
