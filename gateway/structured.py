@@ -42,9 +42,7 @@ def is_asked(edns: Edns | None, settings: StructuredSettings) -> bool:
     return edns is not None and bool(edns.others) and (Option.EDE in edns.others or settings.option in edns.others)
 
 
-def justify(
-    settings: StructuredSettings, ede: int, category: str = "", number: str = "", upstream: bool = False, old_days: int = 0
-) -> str:
+def justify(settings: StructuredSettings, ede: int, category: str = "", number: str = "", upstream: bool = False, old_days: int = 0) -> str:
     """The text of an extended error. `number` is that of an order; `category` decides about the sub-error only and is not said.
     `old_days`: the age of the office's release, once it is old."""
     words = _WORDS[settings.language]

@@ -97,7 +97,7 @@ class Engine:
         tables = policy.tables
         assert isinstance(tables, PolicyTables)
         orders = tables.orders
-        if key in self._above_special or key in orders.above or orders.covers(key) or self.index.lists_below(key):
+        if key in self._above_special or orders.may_touch(key) or self.index.lists_below(key):
             return None
         return tables.base, orders
 

@@ -88,13 +88,13 @@ class OrderView:
     valid_until: float
     #: Scopes of orders in force that are not for everybody.
     scopes: frozenset[Scope] = frozenset()
-    #: Names that have an entry below them.
-    above: frozenset[str] = frozenset()
+    #: Names that have an entry below them; None when nobody can tell, because some entries are masked.
+    above: frozenset[str] | None = frozenset()
 
-    def covers(self, key: str) -> bool:
-        """Whether the name or one above it has an entry."""
+    def may_touch(self, key: str) -> bool:
+        """Whether the name, one above it or one below it may have an entry."""
         entries = self.entries
-        return bool(entries) and any(part in entries for part in covering_keys(key))
+        return self.above is None or key in self.above or (bool(entries) and any(part in entries for part in covering_keys(key)))
 
     def scopes_at(self, place: str, organisation: str) -> frozenset[Scope]:
         """The narrowed scopes that bind a client there."""
@@ -143,7 +143,7 @@ class Overlay:
         complete = {key: tuple(rows) for key, rows in table.items()}
         self._entries: Entries = MaskedTable(complete) if any(map(is_masked, complete)) else complete
         self._orders = tuple({order.id: order for rows in self._entries.values() for _, order in rows}.values())
-        self._above = above(self._entries)
+        self._above = above(complete) if self._entries is complete else None
         self._view: OrderView | None = None
 
     def at(self, now: float) -> OrderView:

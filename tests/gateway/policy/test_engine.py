@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from gateway.policy.masked import mask
 from gateway.policy.model import AnswerFacts, Block, Drop, EffectivePolicy, Local, Pass, Rewrite, TcpOnly, Verdict
 from gateway.policy.snapshot import Snapshot
 from gateway.wire.name import key_from_text
@@ -128,6 +129,10 @@ def test_names_below_are_alike_only_while_nothing_is_said_of_one_of_them(tmp_pat
     assert alike >= {"bet.example", "a.bet.example", "one.open.example", "free.example"}
     assert alike.isdisjoint({"open.example", "shut.example", "two.shut.example", "x.all.example", "example"})
     assert below["bet.example"] == below["free.example"]
+    shut = segment(order("1", "shut.example"))
+    shut["entries"][0][0] = mask(shut["entries"][0][0])
+    masked = make_desk(tmp_path / "masked", orders=[shut])
+    assert masked.snapshot.is_uniform_below(key_from_text("free.example"), masked.policy()) is None, "nobody can tell what is below"
 
 
 def test_name_itself_and_names_below_an_exact_entry_are_told_apart(tmp_path: Path) -> None:
