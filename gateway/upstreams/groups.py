@@ -85,6 +85,10 @@ class Routes:
                     return index + 1
         return 0
 
+    def begin_below(self, key: str) -> bool:
+        """Whether a name below this one, or itself, has a route of its own."""
+        return any(suffix.startswith(key) for suffix in self.suffixes)
+
 
 def _rank(upstream: Upstream) -> float:
     return upstream.health.rank

@@ -25,14 +25,7 @@ from typing import Final
 
 from gateway.query import Answer, Key, Query, question_key
 from gateway.settings import UpstreamAddress, UpstreamSettings
-from gateway.upstreams import (
-    Evidence,
-    Fault,
-    Overload,
-    Tally,
-    Upstream,
-    UpstreamFailure,
-)
+from gateway.upstreams import Evidence, Fault, Overload, Tally, Upstream, UpstreamFailure
 from gateway.upstreams.conclusion import conclude
 from gateway.upstreams.datagrams import make_ring
 from gateway.upstreams.exchange import Exchange, OnDone, OnSlow, Plain
@@ -101,6 +94,7 @@ class Resolver:
         routes = sorted(settings.routes.items(), key=lambda route: (-len(route[0]), route[0]))
         self._routes = Routes(suffix for suffix, _ in routes)
         self.group_of: Callable[[str], int] = self._routes.group_of
+        self.routes_below: Callable[[str], bool] = self._routes.begin_below
         self._groups = [Group(self._find(servers), settings.strategy) for servers in (settings.servers, *(found for _, found in routes))]
         plain = [upstream for address, upstream in self._upstreams.items() if address.address and not upstream.is_encrypted]
         self._plain = len(self._groups)
@@ -175,10 +169,6 @@ class Resolver:
         exchange.sends = exchange.open = 1
         exchange.tried = (plain.upstream,)
         self._flying[plain.key] = exchange
-
-    def routes_below(self, key: str) -> bool:
-        """Whether any name below this one has a route that it has not itself; both are index keys."""
-        return any(suffix.startswith(key) for suffix in self._routes.suffixes)
 
     @property
     def strips_ad(self) -> bool:
