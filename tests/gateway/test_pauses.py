@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -43,6 +44,21 @@ def test_small_steps_are_taken_when_enough_gathered_and_measured() -> None:
     assert len(seen) == 1
     assert 0 <= seen[0] < 0.5
     del kept
+
+
+def test_what_lived_for_seconds_is_collected_without_a_full_look() -> None:
+    """A connection that ended after one small step is gone after a few more, however busy the worker is."""
+    collector = Collector(lambda seconds: None, 0.0)
+    collector.start()
+    connection = Cycle()
+    gone = weakref.ref(connection)
+    for step in range(1, 3 * pauses.MIDDLE_STEP):
+        kept = [Cycle() for _ in range(pauses.SMALL_STEP + 10)]
+        collector.step(float(step), queries=1000)
+        if step == 1:
+            del connection
+        del kept
+    assert gone() is None
 
 
 @pytest.mark.parametrize(("now", "queries", "expected"), [(100.0, 0, 0), (601.0, 0, 1), (601.0, 1000, 0), (15_000.0, 1000, 1)])
