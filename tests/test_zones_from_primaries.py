@@ -119,7 +119,7 @@ class Primary:
         return (self.folder / "named.log").read_text(errors="replace")[-4000:]
 
 
-def until(holds: Callable[[], bool], seconds: float = 30) -> bool:
+def until(holds: Callable[[], bool], seconds: float = 60) -> bool:
     """Wait until something holds; whether it does."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
