@@ -11,6 +11,7 @@ from admin.officealarm import JournalAlarm
 from admin.officebudget import Budget
 from admin.officeduty import OfficeDuty
 from admin.officeguard import GuardShelf, own_names
+from admin.officereadings import ReadingRoom
 from admin.officesigning import SigningDesk
 from admin.settings import AdminSettings
 from blocklists.database import Database
@@ -30,6 +31,7 @@ class OfficeDesk:
     signing: SigningDesk
     knocking: Budget
     alarm: JournalAlarm
+    readings: ReadingRoom
 
 
 def make_desk(settings: AdminSettings, database: Database, link: GatewayLink, now: Callable[[], datetime]) -> OfficeDesk:
@@ -44,4 +46,5 @@ def make_desk(settings: AdminSettings, database: Database, link: GatewayLink, no
         signing=SigningDesk(database, settings.state_dir),
         knocking=Budget(most=120, seconds=600.0),
         alarm=JournalAlarm(settings.state_dir),
+        readings=ReadingRoom(),
     )

@@ -15,7 +15,7 @@ import hmac
 import io
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -70,10 +70,12 @@ class Intake:
         return "data:text/csv;charset=utf-8;base64," + base64.b64encode(b"\xef\xbb\xbf" + self.export().encode()).decode()
 
 
-def read_intake(text: str, upload: Upload | None, guard: Guard, office: Office, known: frozenset[str]) -> Intake:
+def read_intake(
+    text: str, upload: Upload | None, guard: Guard, office: Office, known: frozenset[str], tell: Callable[[int, int], None] | None = None
+) -> Intake:
     """Read the letter and judge every address in it. Costs time with the size of the file: call it off the event loop.
 
-    Raises UnreadableFile.
+    `tell` is called now and then with how many of how many addresses are judged. Raises UnreadableFile.
     """
     endings = known_endings()
     found: list[Found] = list(find_addresses(text, endings))
@@ -87,7 +89,14 @@ def read_intake(text: str, upload: Upload | None, guard: Guard, office: Office, 
         is_prose = upload.name.rpartition(".")[2].lower() not in ("csv", "xlsx", "xlsm")
         lines = (" ".join(row) for row in cells)
         found += find_addresses("\n".join(lines), endings) if is_prose else find_in_cells(cells, endings)
-    return Intake(read_letter(spoken), judge_rows(found, guard, office.digest, known), digest, size)
+    return Intake(read_letter(spoken), judge_rows(_counted(found, tell), guard, office.digest, known), digest, size)
+
+
+def _counted(found: list[Found], tell: Callable[[int, int], None] | None) -> Iterator[Found]:
+    for place, one in enumerate(found):
+        if tell is not None and not place % 100:
+            tell(place, len(found))
+        yield one
 
 
 def seal(office: Office, intake: Intake) -> str:

@@ -197,8 +197,10 @@ async def _inbox(visit: Visit, fault: str = "", status: int = 200) -> Response:
         office = await open_office(connection, visit.tenant_id)
         found = await read_inbox(connection, office, visit.now)
         going_back = await returns.waiting_returns(connection, office)
+    me = visit.signed_in.actor.account_id
     context = {
-        "inbox": found, "returns": going_back, "me": visit.signed_in.actor.account_id, "say": words_of(visit), "masked": masked,
+        "inbox": found, "returns": going_back, "me": me, "say": words_of(visit), "masked": masked,
+        "readings": visit.services.office.readings.of(me, visit.now),
         "fault": fault, **await _standing(visit),
     }  # fmt: skip
     return visit.page("office/inbox.html", context, status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -20,6 +21,7 @@ from admin.officeactions import forward_item, open_item
 from admin.officeform import CATEGORIES, EVERYBODY, first_values, read_order_form, values_of
 from admin.officeintake import Intake, Upload, hidden, read_intake, seal, tally, unseal
 from admin.officepreview import Preview, asked_for, broken_by, preview, require_unbroken
+from admin.officereadings import LARGE
 from admin.officereads import known_keys, read_order, taken_hosts
 from admin.officescope import schools
 from admin.permissions import Permission
@@ -62,6 +64,13 @@ async def read(visit: Annotated[Visit, Depends(need(Permission.ORDER_REGISTER, f
         known = await known_keys(connection, office)
         there = await schools(connection)
     guard = await asyncio.to_thread(visit.services.office.guard.current)
+    if len(text) + (len(upload.content) if upload is not None else 0) > LARGE:
+        account = visit.signed_in.actor.account_id
+        work = partial(read_intake, text, upload, guard, office, known)
+        reading = visit.services.office.readings.begin(account, category, work, visit.now)
+        if reading is None:
+            return _new(visit, category=category, mistakes=(FieldMistake("text", "too_many_readings"),), status=429)
+        return visit.go(f"/office/orders/readings/{reading.id}")
     try:
         intake = await asyncio.to_thread(read_intake, text, upload, guard, office, known)
     except UnreadableFile as error:
@@ -70,6 +79,29 @@ async def read(visit: Annotated[Visit, Depends(need(Permission.ORDER_REGISTER, f
     if not intake.found.rows:
         return _new(visit, text=text, category=category, mistakes=(FieldMistake("text", "no_address"),), status=422)
     return _check(visit, first_values(intake.letter, visit.now), category, seal(office, intake), intake=intake, there=there)
+
+
+@router.get("/office/orders/readings/{reading_id}")
+async def watch(visit: Register, reading_id: str) -> Response:
+    """How far a large letter has come; then what it says. Whoever closed the tab finds the way back on the inbox."""
+    readings = visit.services.office.readings
+    reading = readings.find(visit.signed_in.actor.account_id, reading_id, visit.now)
+    if reading is None:
+        raise NotFound
+    if reading.fault is not None:
+        readings.drop(reading.account, reading.id)
+        return _new(visit, category=reading.category, fault=reading.fault[words_of(visit).words.language != "vi"], status=422)
+    if reading.intake is None:
+        return visit.page("office/reading.html", {"reading": reading})
+    if not reading.intake.found.rows:
+        readings.drop(reading.account, reading.id)
+        return _new(visit, category=reading.category, mistakes=(FieldMistake("text", "no_address"),), status=422)
+    async with visit.services.database.read() as connection:
+        office = await open_office(connection, visit.tenant_id)
+        there = await schools(connection)
+    intake = readings.show(reading)
+    sealed = await asyncio.to_thread(seal, office, intake)
+    return _check(visit, first_values(intake.letter, visit.now), reading.category, sealed, intake=intake, there=there, reading=reading.id)
 
 
 @router.post("/office/orders")
@@ -83,7 +115,8 @@ async def register(visit: Register) -> Response:
 
     def again(mistakes: tuple[FieldMistake, ...] = (), fault: str = "") -> Response:
         values, category = values_of(visit.form), visit.form.raw("category")
-        return _check(visit, values, category, sealed_text, counts=tally(sealed.items), mistakes=mistakes, fault=fault, there=there)
+        counts, reading = tally(sealed.items), visit.form.raw("reading")
+        return _check(visit, values, category, sealed_text, counts=counts, mistakes=mistakes, fault=fault, there=there, reading=reading)
 
     try:
         order = read_order_form(visit.form, sealed, visit.now, frozenset(school["id"] for school in there))
@@ -95,6 +128,7 @@ async def register(visit: Register) -> Response:
             order_id = await store.register(connection, office, order, actor_for(visit), visit.now)
     except TransitionRefused as refused:
         return again(fault=words_of(visit).refusal(refused))
+    visit.services.office.readings.drop(visit.signed_in.actor.account_id, visit.form.raw("reading"))
     return visit.go(f"/office/orders/{order_id}")
 
 
@@ -245,7 +279,7 @@ def _new(
 def _check(
     visit: Visit, values: dict[str, str], category: str, sealed: str, *, intake: Intake | None = None,
     counts: list[tuple[str, int]] | None = None, mistakes: tuple[FieldMistake, ...] = (), fault: str = "",
-    there: Sequence[RowMapping] = (),
+    there: Sequence[RowMapping] = (), reading: str = "",
 ) -> Response:  # fmt: skip
     rows = list(intake.found.rows) if intake else []
     asked = sorted(rows, key=lambda row: (row.verdict is not Enforceability.ASK, row.verdict is Enforceability.YES))
@@ -253,6 +287,7 @@ def _check(
         "values": values, "category": category, "categories": CATEGORIES, "sealed": sealed, "say": words_of(visit), "mistakes": mistakes,
         "rows": asked[:SHOWN_ROWS], "more": max(0, len(rows) - SHOWN_ROWS), "counts": counts or tally(row.item for row in rows),
         "intake": intake, "masked": category == MASKED, "fault": fault, "schools": there, "bands": EVERYBODY,
+        "reading": reading,
     }  # fmt: skip
     return visit.page("office/check.html", context, 422 if mistakes or fault else 200)
 

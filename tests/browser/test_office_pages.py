@@ -11,13 +11,14 @@ from pathlib import Path
 import pyotp
 import pytest
 from axe_core_python.sync_playwright import Axe
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import SCREENSHOTS
 from tests.support.echogateway import free_port
-from tests.support.gateway import Gateway, RunningUpstream, ede_codes
+from tests.support.gateway import ROOT, Gateway, RunningUpstream, ede_codes
 from tests.support.office import LETTER
 from tests.support.people import PASSWORD
+from tests.support.walks import Cost, Walk
 from tests.test_office_road import RECORDS, SETTINGS
 
 pytestmark = pytest.mark.full
@@ -55,6 +56,42 @@ class Desk:
         self.page.fill("#password", PASSWORD)
         self.press("Đăng nhập")
         self.page.wait_for_load_state()
+
+
+class Steps:
+    """What each step of the road costs an officer; the README holds the table of a desk."""
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        self.costs: dict[str, Cost] = {}
+
+    def begin(self, page: Page) -> None:
+        """Another person, or another step."""
+        self.walk = Walk(page)
+
+    def open(self, path: str) -> None:
+        self.walk.open(self.origin + path)
+
+    def press(self, words: str) -> None:
+        self.walk.press(f"button:has-text('{words}') >> nth=0")
+
+    def paste(self, selector: str, text: str) -> None:
+        """Touch a field and paste: two presses, no letter."""
+        self.walk.presses += 2
+        self.walk.page.fill(selector, text)
+
+    def end(self, name: str) -> None:
+        """The step is done."""
+        self.costs[name] = self.walk.cost()
+
+    def compare(self) -> None:
+        """Presses and letters are those of the README; seconds are kept, and within five minutes for the whole road."""
+        lines = [f"{name}: {cost} (machine {cost.machine:.1f} s)" for name, cost in self.costs.items()]
+        (SCREENSHOTS / "office-walk.txt").write_text("\n".join(lines), encoding="utf-8")
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        for name, cost in self.costs.items():
+            assert f"| {name} | {cost.presses} | {cost.letters} |" in readme, f"{name}: {cost}"
+        assert sum(cost.person - cost.machine for cost in self.costs.values()) < 600, lines
 
 
 @pytest.fixture
@@ -125,30 +162,38 @@ def test_from_a_letter_to_an_answer_and_back(running: tuple[Gateway, str], chrom
     one.press("Đồng ý và tạo đường dẫn")
     join(three, re.findall(r"http://[^\s<]+/join/[\w-]+", one.page.content())[0], "ba")
 
-    one.open("/office/orders/new")
-    one.page.fill("#text", LETTER)
+    steps = Steps(origin)
+    steps.begin(one.page)
+    steps.open("/office/orders/new")
+    steps.paste("#text", LETTER)
     one.look("new")
-    one.press("Đọc")
+    steps.press("Đọc")
     one.look("check")
     assert one.page.input_value("#symbol") == "412/QĐ-SVHTTDL"
     with one.page.expect_download() as download:
         one.page.get_by_text("Tải các địa chỉ đầy đủ").click()
     assert "nhom-xau" in Path(download.value.path()).read_text(encoding="utf-8-sig")
-    one.page.fill("#appeal", "Thanh tra tỉnh Lai Châu")
-    one.press("Tiếp nhận")
+    steps.walk.fill("#appeal", "Thanh tra tỉnh Lai Châu")
+    steps.press("Tiếp nhận")
+    steps.end("đọc, kiểm, tiếp nhận / read, check, register")
     one.look("order-new")
-    one.press("Không chặn")
-    one.press("Xác minh")
+    steps.begin(one.page)
+    steps.press("Không chặn")
+    steps.press("Xác minh")
+    steps.end("quyết định một dòng, xác minh / decide a row, verify")
     one.look("order-verified")
-    two.open("/office")
+    steps.begin(two.page)
+    steps.open("/office")
     two.look("inbox")
-    two.page.get_by_text("412/QĐ-SVHTTDL").click()
+    steps.walk.press("text=412/QĐ-SVHTTDL")
     two.look("order-approve")
-    two.press("Duyệt và phát hành")
-    two.page.get_by_text("đã duyệt").first.wait_for()
-    two.look("order-approved")
+    steps.press("Duyệt và phát hành")
+    steps.walk.wait("đã duyệt")
     reply = gateway.ask("game-doi-the.example")
     assert ede_codes(reply) == [16]
+    assert "EDE: 16 (Censored)" in gateway.dig("game-doi-the.example", "A")
+    steps.end("duyệt, đến câu trả lời của dig / approve, to the dig answer")
+    two.look("order-approved")
 
     stranger.open("/transparency")
     stranger.look("transparency")
@@ -159,15 +204,20 @@ def test_from_a_letter_to_an_answer_and_back(running: tuple[Gateway, str], chrom
     stranger.press("Đề nghị xem lại")
     stranger.look("code")
     code = stranger.page.locator(".figure").inner_text()
-    three.open("/office")
+    steps.begin(three.page)
+    steps.open("/office")
     three.look("inbox-review")
-    three.page.get_by_text("game-doi-the.example").click()
-    three.press("Nhận việc")
+    steps.walk.press("text=game-doi-the.example")
+    steps.press("Nhận việc")
     three.look("review")
-    three.page.fill("#reason", "Trang đã đổi nội dung.")
-    three.press("Mở lại")
-    three.page.get_by_text("đã mở lại").first.wait_for()
+    steps.walk.fill("#reason", "Trang đã đổi nội dung.")
+    steps.press("Mở lại")
+    steps.walk.wait("đã mở lại")
     assert [str(rdata) for rrset in gateway.ask("game-doi-the.example").answer for rdata in rrset] == ["192.0.2.40"]
+    assert "192.0.2.40" in gateway.dig("game-doi-the.example", "A", "+short")
+    steps.end("xét đề nghị, mở lại, đến dig / decide a review, lift, to dig")
+    if width > 1000:
+        steps.compare()
     stranger.open(f"/transparency/answer?code={code}")
     stranger.look("answer")
     stranger.open("/report")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp
 from admin.dependencies import Services
 from admin.settings import AdminSettings
 from blocklists.database import Database
+from blocklists.takedown import importer
 from blocklists.takedown.assertions import Assertion
 from gateway.policy.model import Band
 from tests.admin.conftest import Clock
@@ -240,3 +242,33 @@ async def test_an_order_that_breaks_an_assertion_is_not_approved(
     assert two.response.status_code == 409
     assert "phải tới được game-doi-the.example" in two.text
     assert gateway.orders is None
+
+
+async def test_a_large_letter_is_read_behind_a_page_and_held_for_a_person(
+    one: Visitor, two: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of new names (16,000 are too slow for a test): a page that says how far it has come, the inbox leads back to it, and nobody approves by habit."""
+    letter = "Số: 9/QĐ-UBND\nUBND tỉnh\n" + "\n".join(f"{n}. nha-cai-{n}.example" for n in range(4_500))
+    monkeypatch.setattr(importer, "JUMP", 4_000)
+    await one.get("/office/orders/new")
+    await one.submit("/office/orders/read", {"text": letter, "category": "gamb"})
+    page = one.response.url.path
+    assert page.startswith("/office/orders/readings/")
+    await one.get("/office")
+    assert page in one.links
+    await two.get(page)
+    assert two.response.status_code == 403
+    for _ in range(600):
+        await one.get(page)
+        if 'http-equiv="refresh"' not in one.response.text:
+            break
+        assert "Trang này tự chạy tiếp" in one.text
+        await asyncio.sleep(0.1)
+    assert "4.500" in one.text
+    await one.submit("/office/orders", {"issuer": "UBND tỉnh"})
+    path = one.response.url.path
+    assert "giữ lại" in one.text.lower()
+    await one.get("/office")
+    assert page not in one.links
+    await one.get(path)
+    assert f"{path}/verify" not in [form.action for form in one.forms], "an approver agrees to the many names first"
