@@ -29,6 +29,7 @@ from tests.support.family import Family, make_family
 from tests.support.gateway import Gateway
 from tests.support.generation import category, make_generation, order, policy, profile, segment
 from tests.support.livegateway import live_gateway
+from tests.support.office import OfficeGateway, Officers, make_officers, officer
 from tests.support.postgres import Server
 from tests.support.tenantwatch import tenants_watched
 from tests.support.visitor import Visitor
@@ -202,3 +203,34 @@ def lists(settings: AdminSettings) -> Path:
         orders=[segment(order("o1", "ordered.example"))],
         catalogue=load(),
     )
+
+
+@pytest.fixture
+async def officers(database: Database, now: datetime) -> Officers:
+    """A list office with one verifier and two approvers."""
+    return await make_officers(database, now)
+
+
+@pytest.fixture
+async def office_gateway(settings: AdminSettings) -> AsyncIterator[OfficeGateway]:
+    """A gateway that keeps the orders it is given."""
+    running = OfficeGateway(settings.state_dir)
+    await running.start()
+    yield running
+    await running.stop()
+
+
+@pytest.fixture
+async def one(app: ASGIApp, officers: Officers) -> AsyncIterator[Visitor]:
+    """The office's verifier at a browser."""
+    browser = await officer(app, "verifier")
+    yield browser
+    await browser.close()
+
+
+@pytest.fixture
+async def two(app: ASGIApp, officers: Officers) -> AsyncIterator[Visitor]:
+    """An approver of the office at another browser."""
+    browser = await officer(app, "approver", "192.168.1.31")
+    yield browser
+    await browser.close()

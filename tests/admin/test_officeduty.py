@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
@@ -12,7 +11,6 @@ from admin.dependencies import Services
 from admin.office import open_office
 from admin.officeduty import OfficeDuty
 from admin.settings import AdminSettings
-from blocklists.database import Database
 from blocklists.takedown import store, tables
 from blocklists.takedown.documents import parse_symbol
 from blocklists.takedown.model import Actor, Capacity, Enforceability, Match
@@ -20,21 +18,13 @@ from blocklists.takedown.store import NewItem, NewOrder
 from gateway import release
 from gateway.errors import ControlError
 from tests.admin.conftest import Clock
-from tests.support.office import OfficeGateway, Officers, make_officers
+from tests.support.office import OfficeGateway, Officers
 
 
 @pytest.fixture
-async def officers(database: Database, now: datetime) -> Officers:
-    return await make_officers(database, now)
-
-
-@pytest.fixture
-async def gateway(settings: AdminSettings) -> AsyncIterator[OfficeGateway]:
+def gateway(office_gateway: OfficeGateway) -> OfficeGateway:
     """A gateway that keeps the orders it is given."""
-    running = OfficeGateway(settings.state_dir)
-    await running.start()
-    yield running
-    await running.stop()
+    return office_gateway
 
 
 async def approve(services: Services, officers: Officers, host: str, days: float = 30) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime
 from ipaddress import ip_network
 
 import dns.asyncquery
@@ -18,30 +17,20 @@ from admin.office import open_office
 from admin.officefeed import ListFeed, open_feed
 from admin.officereads import find_entries
 from admin.rpzsettings import RpzOutSettings, TransferKey
-from admin.settings import AdminSettings
-from blocklists.database import Database
 from blocklists.takedown import store
 from blocklists.takedown.model import Actor, Capacity
 from gateway.settings import Endpoint
 from tests.admin.test_officeduty import approve
 from tests.support.echogateway import free_port
-from tests.support.office import OfficeGateway, Officers, make_officers
+from tests.support.office import OfficeGateway, Officers
 
 ZONE = "rpz.lachan.example"
 
 
 @pytest.fixture
-async def officers(database: Database, now: datetime) -> Officers:
-    return await make_officers(database, now)
-
-
-@pytest.fixture
-async def gateway(settings: AdminSettings) -> AsyncIterator[OfficeGateway]:
+def gateway(office_gateway: OfficeGateway) -> OfficeGateway:
     """A gateway that keeps the orders it is given."""
-    running = OfficeGateway(settings.state_dir)
-    await running.start()
-    yield running
-    await running.stop()
+    return office_gateway
 
 
 @pytest.fixture

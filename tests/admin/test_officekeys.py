@@ -13,12 +13,7 @@ from admin.officekeys import held_keys, read_holders, read_threshold, retire_key
 from blocklists.database import Database
 from blocklists.keybox import make_box
 from blocklists.tables import Role, role_assignments
-from tests.support.office import Officers, make_officers
-
-
-@pytest.fixture
-async def officers(database: Database, now: datetime) -> Officers:
-    return await make_officers(database, now)
+from tests.support.office import Officers
 
 
 async def test_key_is_replaced_withdrawn_and_ends_with_the_role(database: Database, officers: Officers, now: datetime) -> None:

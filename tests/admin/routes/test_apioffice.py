@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import httpx
@@ -11,24 +10,15 @@ from starlette.types import ASGIApp
 
 from admin.permissions import Scope
 from admin.sessions import create_token
-from admin.settings import AdminSettings
 from blocklists.database import Database
 from blocklists.tables import AccountId, OrganisationId
-from tests.support.office import LETTER, OfficeGateway, Officers, make_officers
+from tests.support.office import LETTER, OfficeGateway, Officers
 
 
 @pytest.fixture
-async def officers(database: Database, now: datetime) -> Officers:
-    return await make_officers(database, now)
-
-
-@pytest.fixture
-async def gateway(settings: AdminSettings) -> AsyncIterator[OfficeGateway]:
+def gateway(office_gateway: OfficeGateway) -> OfficeGateway:
     """A gateway that keeps the orders it is given."""
-    running = OfficeGateway(settings.state_dir)
-    await running.start()
-    yield running
-    await running.stop()
+    return office_gateway
 
 
 async def program(app: ASGIApp, database: Database, tenant: OrganisationId, account: AccountId, now: datetime) -> httpx.AsyncClient:

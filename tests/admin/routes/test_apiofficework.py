@@ -19,12 +19,7 @@ from blocklists.takedown.candidates import Found
 from blocklists.takedown.candidatetables import Origin
 from blocklists.takedown.model import Actor, Capacity
 from tests.admin.routes.test_apioffice import program
-from tests.support.office import LETTER, OfficeGateway, Officers, make_officers
-
-
-@pytest.fixture
-async def officers(database: Database, now: datetime) -> Officers:
-    return await make_officers(database, now)
+from tests.support.office import LETTER, OfficeGateway, Officers
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import datetime
 
 import pytest
@@ -11,19 +10,15 @@ from starlette.types import ASGIApp
 from admin.dependencies import Services
 from admin.office import open_office
 from admin.officereads import find_entries
-from admin.settings import AdminSettings
 from blocklists.takedown import cases
 from tests.admin.test_officeduty import approve
 from tests.support.office import OfficeGateway, make_officers, officer
 
 
 @pytest.fixture
-async def gateway(settings: AdminSettings) -> AsyncIterator[OfficeGateway]:
+def gateway(office_gateway: OfficeGateway) -> OfficeGateway:
     """A gateway that keeps the orders it is given."""
-    running = OfficeGateway(settings.state_dir)
-    await running.start()
-    yield running
-    await running.stop()
+    return office_gateway
 
 
 async def test_an_entry_is_lifted_with_a_reason(app: ASGIApp, services: Services, gateway: OfficeGateway, now: datetime) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -14,35 +13,19 @@ from admin.officefeed import is_for
 from admin.officeform import read_chain
 from admin.settings import AdminSettings
 from admin.tenants import create_organisation
-from blocklists.database import Database
 from blocklists.tables import OrganisationKind
 from gateway import release
 from gateway.policy.model import Band
 from gateway.policy.overlay import Overlay
 from gateway.wire.name import key_from_text
-from tests.support.office import LETTER, OfficeGateway, Officers, make_officers, officer
+from tests.support.office import LETTER, OfficeGateway, officer
 from tests.support.visitor import Visitor
 
 
 @pytest.fixture
-async def officers(database: Database, now: datetime) -> Officers:
-    return await make_officers(database, now)
-
-
-@pytest.fixture
-async def gateway(settings: AdminSettings) -> AsyncIterator[OfficeGateway]:
+def gateway(office_gateway: OfficeGateway) -> OfficeGateway:
     """A gateway that keeps the orders it is given."""
-    running = OfficeGateway(settings.state_dir)
-    await running.start()
-    yield running
-    await running.stop()
-
-
-@pytest.fixture
-async def two(app: ASGIApp, officers: Officers) -> AsyncIterator[Visitor]:
-    browser = await officer(app, "approver", "192.168.1.31")
-    yield browser
-    await browser.close()
+    return office_gateway
 
 
 async def keep(two: Visitor, name: str, **fields: str) -> None:

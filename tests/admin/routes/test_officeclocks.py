@@ -18,12 +18,7 @@ from gateway.policy.model import Band
 from gateway.policy.overlay import Overlay
 from gateway.release import read_file
 from gateway.wire.name import key_from_text
-from tests.support.office import LETTER, OfficeGateway, Officers, make_officers, officer
-
-
-@pytest.fixture
-async def officers(services: Services, now: datetime) -> Officers:
-    return await make_officers(services.database, now)
+from tests.support.office import LETTER, OfficeGateway, Officers, officer
 
 
 @pytest.fixture

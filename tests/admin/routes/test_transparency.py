@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from datetime import datetime
 
 import pytest
@@ -11,28 +10,19 @@ from sqlalchemy import text
 from starlette.types import ASGIApp
 
 from admin.dependencies import Services
-from admin.settings import AdminSettings
 from admin.tenants import create_organisation
 from blocklists.database import Database
 from blocklists.tables import OrganisationKind
 from tests.admin.conftest import Clock
 from tests.admin.test_officeduty import approve
-from tests.support.office import OfficeGateway, Officers, make_officers, officer
+from tests.support.office import OfficeGateway, Officers, officer
 from tests.support.visitor import Visitor
 
 
 @pytest.fixture
-async def officers(database: Database, now: datetime) -> Officers:
-    return await make_officers(database, now)
-
-
-@pytest.fixture
-async def gateway(settings: AdminSettings) -> AsyncIterator[OfficeGateway]:
+def gateway(office_gateway: OfficeGateway) -> OfficeGateway:
     """A gateway that keeps the orders it is given."""
-    running = OfficeGateway(settings.state_dir)
-    await running.start()
-    yield running
-    await running.stop()
+    return office_gateway
 
 
 async def published(services: Services, officers: Officers, host: str = "bad.example") -> None:
