@@ -21,13 +21,13 @@ from blocklists.pairing import JoinCode, fingerprint_of, parse_code, words_of
 from blocklists.receipts import Receipt, join_bytes, load_key, public_of, seal
 from blocklists.tables import journal
 from tests.admin.conftest import Clock
-from tests.admin.routes.test_officeorders import gateway, officers, one, two
+from tests.admin.routes.test_officeorders import gateway
 from tests.admin.routes.test_officesigning import PASSPHRASE, approve, make_key
 from tests.blocklists.test_journal import entry
 from tests.support.office import OfficeGateway, Officers
 from tests.support.visitor import Visitor
 
-__all__ = ["gateway", "officers", "one", "two"]
+__all__ = ["gateway"]
 
 
 class Far:

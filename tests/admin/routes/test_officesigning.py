@@ -15,12 +15,12 @@ from blocklists.database import Database
 from blocklists.follower import FollowError, Release, follow
 from blocklists.pairing import fingerprint_of, words_of
 from tests.admin.conftest import Clock
-from tests.admin.routes.test_officeorders import gateway, officers, one, register, two
+from tests.admin.routes.test_officeorders import gateway, register
 from tests.support.office import LETTER, OfficeGateway, officer
 from tests.support.publisher import serve
 from tests.support.visitor import Visitor
 
-__all__ = ["gateway", "officers", "one", "two"]
+__all__ = ["gateway"]
 PASSPHRASE = "mây tím cưỡi trâu"
 
 
