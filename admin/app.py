@@ -28,6 +28,7 @@ from admin.errors import AdminError
 from admin.factors import Factors, load_key
 from admin.foresight import Foresight
 from admin.helplines import load_helplines
+from admin.homes import Homes
 from admin.link import GatewayLink
 from admin.migrate import migrate
 from admin.notices import Post
@@ -48,6 +49,7 @@ from admin.routes import (
     guide,
     history,
     home,
+    homelink,
     hosting,
     joining,
     listoffice,
@@ -100,6 +102,8 @@ def make_services(settings: AdminSettings, database: Database, wall: Callable[[]
     def now() -> datetime:
         return datetime.fromtimestamp(wall(), UTC)
 
+    applier = Applier(database, link, shelves, settings.state_dir, page_addresses(settings), now)
+
     return Services(
         settings=settings,
         database=database,
@@ -108,7 +112,8 @@ def make_services(settings: AdminSettings, database: Database, wall: Callable[[]
         link=link,
         pages=pages,
         shelves=shelves,
-        applier=Applier(database, link, shelves, settings.state_dir, page_addresses(settings), now),
+        applier=applier,
+        homes=Homes(database, link, applier, settings.gateway.dns.serves, now),
         foresight=Foresight(settings.state_dir),
         quota=Quota(),
         lookups=Quota(30, timedelta(minutes=10)),
@@ -139,6 +144,7 @@ def create_app(services: Services) -> ASGIApp:
     for room in (passkeys, people):
         app.include_router(room.router, include_in_schema=False)
     app.include_router(transfer.router, include_in_schema=False)
+    app.include_router(homelink.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])
     app.mount("/api/v1", create_api(services))
     return at_the_edge(app, services, own_hosts(services.settings))

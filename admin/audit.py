@@ -80,6 +80,8 @@ class Action(StrEnum):
     PROFILE_RETIRED = "profile.retired"
     DEVICE_ASSIGNED = "device.assigned"
     DEVICE_RETIRED = "device.retired"
+    HOME_LINKED = "home.linked"
+    HOME_UNLINKED = "home.unlinked"
     SWITCH_SET = "switch.set"
     NAME_ADDED = "name.added"
     NAME_REMOVED = "name.removed"

@@ -30,6 +30,7 @@ from admin.errors import AdminError, ForeignRequest, NotFound, NotSignedIn
 from admin.foresight import Foresight
 from admin.forms import CODE_FIELD, PASSKEY_FIELD, PASSWORD_FIELD, TOKEN_FIELD, Form, read_form
 from admin.helplines import Helplines
+from admin.homes import Homes
 from admin.link import GatewayLink
 from admin.notices import Post
 from admin.officedesk import OfficeDesk
@@ -67,6 +68,7 @@ class Services:
     office: OfficeDesk
     post: Post
     pins: PinDoor
+    homes: Homes
 
     def now(self) -> datetime:
         """The moment, by the product's clock."""

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, record
 from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
+from admin.familytables import home_links
 from admin.link import SeenDevice
 from admin.profiles import Profile
 from admin.tables import device_matches, devices
@@ -111,7 +112,8 @@ async def move_device(connection: AsyncConnection, act: Act, device: Device, pro
 
 
 async def retire_device(connection: AsyncConnection, act: Act, device: Device) -> None:
-    """Forget a device: from now on it is new again and gets the strictest band."""
+    """Forget a device: from now on it is new again and gets the strictest band. If it was the home, its address is forgotten."""
+    await connection.execute(delete(home_links).where(home_links.c.tenant_id == act.tenant, home_links.c.device_id == device.id))
     await connection.execute(
         update(device_matches)
         .where(device_matches.c.tenant_id == act.tenant, device_matches.c.device_id == device.id)

@@ -17,7 +17,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, record
-from admin.familytables import history_keys, history_rows, watches
+from admin.familytables import history_keys, history_rows, home_links, watches
 from admin.history import stop_history
 from admin.tables import (
     daily_totals,
@@ -54,6 +54,7 @@ async def wipe(connection: AsyncConnection, tenant: OrganisationId, profile: Pro
     theirs = select(devices.c.id).where(devices.c.tenant_id == tenant, devices.c.profile_id == profile)
     acts = select(overrides.c.id).where(overrides.c.tenant_id == tenant, overrides.c.profile_id == profile)
     await connection.execute(delete(loans).where(loans.c.tenant_id == tenant, loans.c.device_id.in_(theirs)))
+    await connection.execute(delete(home_links).where(home_links.c.tenant_id == tenant, home_links.c.device_id.in_(theirs)))
     await connection.execute(delete(device_matches).where(device_matches.c.tenant_id == tenant, device_matches.c.device_id.in_(theirs)))
     blank = update(devices).where(devices.c.tenant_id == tenant, devices.c.profile_id == profile)
     await connection.execute(blank.values(label="", retired_at=devices.c.created_at))

@@ -132,6 +132,24 @@ hosted_families = Table(
     Index("ix_hosted_families_host_id", "host_id"),
 )
 
+#: The home of a family whose gateway is elsewhere: the device whose token says where it is, and the public addresses it has now. Nothing
+#: older is kept. `shared_at`: when another family was seen behind the same address.
+home_links = Table(
+    "home_links",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("organisations.id"), primary_key=True, info={"tenant": True}),
+    Column("device_id", Text, ForeignKey("devices.id"), nullable=False),
+    # An address of IPv4 and a network of IPv6, each with its end; empty: none.
+    Column("ipv4", Text),
+    Column("ipv4_until", Instant),
+    Column("ipv6", Text),
+    Column("ipv6_until", Instant),
+    Column("changed_at", Instant),
+    Column("shared_at", Instant),
+    Index("ix_home_links_ipv4", "ipv4"),
+    Index("ix_home_links_ipv6", "ipv6"),
+)
+
 #: An account that signs in with a PIN has a row here: the paper that makes a new PIN. The hash of its code, or of none yet.
 recovery_sheets = Table(
     "recovery_sheets",

@@ -127,6 +127,11 @@ class GatewayLink:
         """What was counted since the batch `after`, which the gateway then forgets."""
         return list((await self._ask({"do": "activity", "after": after})).get("batches", []))
 
+    async def homes(self) -> list[tuple[str, str, str, float]]:
+        """Where tokens of homes were presented lately: tenant, client, address, and when (unix seconds)."""
+        reply = await self._ask({"do": "homes"})
+        return [(str(row[0]), str(row[1]), str(row[2]), float(row[3])) for row in reply.get("homes", [])]
+
     async def probe(self, nonce: str) -> Probe:
         """Whether the check name with this nonce was asked here."""
         reply = await self._ask({"do": "probe", "nonce": nonce})

@@ -19,6 +19,7 @@ from admin.dates import Dates, list_dates, with_dates
 from admin.devices import Device, list_devices
 from admin.errors import NotFound
 from admin.history import list_keepings
+from admin.homelink import Home, load_home
 from admin.hours import Hours, schedule_of
 from admin.names import NameRule
 from admin.overrides import Override, list_overrides
@@ -61,6 +62,8 @@ class TenantRows:
     watches: Mapping[str, tuple[datetime, datetime]] = field(default_factory=dict)
     #: Where it lies, as a code; empty: nobody said.
     place: str = ""
+    #: The home whose public address changes.
+    home: Home | None = None
 
 
 async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> TenantRows:
@@ -87,6 +90,7 @@ async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: da
         dates=await list_dates(connection, tenant),
         watches=await list_watches(connection, tenant, now),
         place=row.place_code or "",
+        home=await load_home(connection, tenant),
         kept={profile: keeping.days for profile, keeping in (await list_keepings(connection, tenant)).items()},
     )
 
@@ -121,6 +125,7 @@ def cut(rows: TenantRows, shelf: Shelf, page_address: Sequence[str]) -> Json:
                 "site": site_of[device.profile_id],
                 "match": sorted(match.text() for match in device.matches),
             }
+            | _home(device, rows.home)
             | (_lent(lent.get(device.id), site_of) or _ending(device, rows.ends.get(device.id)))
             for device in sorted(rows.devices, key=lambda device: device.id)
             if device.profile_id in site_of and device.matches and (device.id not in rows.ends or guest is not None)
@@ -141,6 +146,13 @@ def _lent(loan: Loan | None, known: Mapping[ProfileId, SiteId]) -> Json:
 def _ending(device: Device, ends: datetime | None) -> Json:
     """A device with an end has its owner's rules until then, and a new device's afterwards, by the gateway's own clock."""
     return {"lent": {"profile": device.profile_id, "until": _iso(ends)}} if ends is not None else {}
+
+
+def _home(device: Device, home: Home | None) -> Json:
+    """What a home has of the internet now; the gateway lets go of it by its own clock."""
+    if home is None or home.device_id != device.id:
+        return {}
+    return {"linked": [{"address": one.network, "until": _iso(one.until)} for one in home.addresses]}
 
 
 def _site(site: Site, bands: Sequence[str]) -> Json:

@@ -26,6 +26,7 @@ from admin.audit import keep_checkpoint
 from admin.dependencies import Services
 from admin.digest import send_digests
 from admin.history import forget_history
+from admin.homelink import forget_ended
 from admin.link import GatewayAway
 from admin.office import find_office, open_office
 from admin.officefeed import open_feed
@@ -100,6 +101,7 @@ async def services_running(services: Services, clock: WallClock) -> AsyncIterato
         asyncio.create_task(_collect(services), name="collect"),
         asyncio.create_task(services.office.duty.run(), name="office"),
         asyncio.create_task(_warm(services), name="warm"),
+        asyncio.create_task(services.homes.run(), name="homes"),
     ]
     if clock.is_test:
         loops.append(asyncio.create_task(_poll(clock), name="clock"))
@@ -214,6 +216,7 @@ async def _collect(services: Services) -> None:
                 if (tenant := await find_office(connection, now)) is not None:
                     await forget_notes(connection, await open_office(connection, tenant), now)
                 await forget_history(connection, now)
+                await forget_ended(connection, now)
                 over = await end_enrolments(connection, now)
             for school in over:
                 await services.applier.settle(school)

@@ -30,6 +30,7 @@ MOST_DEVICES = 65_536
 MOST_AGGREGATES = 50_000
 MOST_NAMES = 20_000
 MOST_PROBES = 1024
+MOST_HOMES = 20_000
 RECENT_SECONDS = 600.0
 PROBE_SECONDS = 300.0
 _RECENT_ADDRESSES = 8192
@@ -76,6 +77,7 @@ class Activity:
         self._new: set[bytes] = set()
         self._recent: OrderedDict[bytes, deque[tuple[float, str, str, str]]] = OrderedDict()
         self._probes: OrderedDict[str, JsonRow] = OrderedDict()
+        self._homes: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
         self._counts: dict[tuple[int, str, str, str, str, str, str], int] = {}
         self._names: dict[tuple[int, str, str, str], int] = {}
         self.dropped = 0
@@ -96,6 +98,17 @@ class Activity:
             device.site_class, device.last_seen = policy.site_class, now
             self._devices.move_to_end(key)
         self._new.add(key)
+
+    def came_home(self, tenant: str, client: str, address: bytes, now: float) -> None:
+        """The token of a home was presented from this packed address: that is where the home is."""
+        while len(self._homes) >= MOST_HOMES:
+            self._homes.popitem(last=False)
+        self._homes[tenant, client] = (address, now)
+        self._homes.move_to_end((tenant, client))
+
+    def homes(self) -> list[tuple[str, str, bytes, float]]:
+        """Where each home was last: tenant, client, packed address, when."""
+        return [(*who, *where) for who, where in self._homes.items()]
 
     def judged(self, policy: Judged, outcome: Outcome, category: str, now: float, count: int = 1, *, site: str = "") -> None:
         """Count answers of one kind under this policy. `category` is the deciding one, empty when there is none."""
@@ -168,7 +181,9 @@ class Activity:
         ]
 
     def expire(self, now: float) -> None:
-        """Forget blocks older than ten minutes (called once a minute); a bounded step."""
+        """Forget blocks and homes older than ten minutes (called again and again); a bounded step."""
+        while self._homes and now - next(iter(self._homes.values()))[1] > RECENT_SECONDS:
+            self._homes.popitem(last=False)
         for address in list(self._recent)[:1024]:
             ring = self._recent[address]
             if not ring or now - ring[-1][0] > RECENT_SECONDS:

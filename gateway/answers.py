@@ -90,7 +90,7 @@ class Entry:
         self.body_at = body_at
         self.ttl_max = ttl_max
         self.second = ALWAYS
-        self.owner: AnswerTable | None = None
+        self.owner: object = None
         self.raw = b""
         """Its key, once it is in a table: the same octets serve every table that shares it."""
 
@@ -124,16 +124,24 @@ def _left(ttl: int, age: int, most: int) -> int:
     return left if left < most else most
 
 
+Place = tuple[int, Transport]
+"""Where a table is: the number of its policy, or of the common base, and the transport."""
+
+
 class AnswerTable:
     """The finished replies of one policy over one transport. `answers` is replaced, never cleared, when it may no longer be used.
 
     `policy` is one of those it serves (they differ in nothing that a reply depends on); `valid_until` is when the first of them ends (unix
-    seconds).
+    seconds). A table that was set aside never answers again: another one follows it and has its replies, so that whoever still looks at the
+    old one is met as somebody whose policy must be resolved, whatever the others do that shared it.
     """
 
-    __slots__ = ("_aside", "_size", "answers", "base", "is_current", "policy", "valid_until")
+    __slots__ = ("_aside", "_size", "answers", "base", "is_current", "policy", "shelf", "valid_until", "where")
 
-    def __init__(self, policy: EffectivePolicy, base: AnswerTable | None) -> None:
+    def __init__(self, where: Place, policy: EffectivePolicy, base: AnswerTable | None) -> None:
+        self.where = where
+        self.shelf = object()
+        """Whose the memory of an entry is: this table's, and that of those that follow it."""
         self.policy = policy
         self.base = base
         self.answers: dict[bytes, Entry] = {}
@@ -143,17 +151,21 @@ class AnswerTable:
         self._size = 0
 
     def serve(self, policy: EffectivePolicy) -> None:
-        """Serve this policy, too, or again: what was set aside is good once more, because the content of the policy is the same."""
-        if not self.is_current:
-            self.is_current = True
-            self.answers, self._aside = self._aside, {}
-            self.valid_until = policy.valid_until
-        elif policy.valid_until < self.valid_until:
+        """Serve this policy, too."""
+        if policy.valid_until < self.valid_until:
             self.valid_until = policy.valid_until
         self.policy = policy
 
+    def follow(self, policy: EffectivePolicy, base: AnswerTable | None) -> AnswerTable:
+        """The table after this one, which was set aside: its replies are good once more, because the content of the policy is the same."""
+        table = AnswerTable(self.where, policy, base)
+        table.shelf = self.shelf
+        table.answers, self._aside = self._aside, {}
+        table._size, self._size = self._size, 0
+        return table
+
     def set_aside(self) -> None:
-        """Answer nobody until the policy is known to hold still."""
+        """Answer nobody any more; what it holds is kept for the table that follows when the policy is known to hold still."""
         if self.is_current:
             self.is_current = False
             self.answers, self._aside = {}, self.answers
@@ -183,7 +195,7 @@ class AnswerTable:
         return cost
 
     def _cost(self, raw: bytes, entry: Entry) -> int:
-        return _ENTRY_BYTES + len(raw) + len(entry.reply) if entry.owner is self else _SHARED_BYTES
+        return _ENTRY_BYTES + len(raw) + len(entry.reply) if entry.owner is self.shelf else _SHARED_BYTES
 
 
 class AnswerTables:
@@ -192,7 +204,7 @@ class AnswerTables:
     def __init__(self, most: int) -> None:
         self._most = most
         self._size = 0
-        self._tables: dict[tuple[int, Transport], AnswerTable] = {}
+        self._tables: dict[Place, AnswerTable] = {}
         self._sights: set[int] = set()
         self._earlier: set[int] = set()
         self._grave: deque[dict[bytes, Entry]] = deque()
@@ -210,21 +222,26 @@ class AnswerTables:
         """The table of a policy; policies with the same id, and those with the same base and no personal names, share one."""
         is_personal = bool(policy.own_names) or policy.has_regex
         where = (policy.id if is_personal else policy.base_id, transport)
+        has_base = is_personal and not policy.has_regex and policy.activity != "history"
+        return self._at(where, policy, self._at((policy.base_id, transport), policy, None) if has_base else None)
+
+    def _at(self, where: Place, policy: EffectivePolicy, base: AnswerTable | None) -> AnswerTable:
+        """The table in a place, serving this policy from now on."""
         table = self._tables.get(where)
         if table is None:
-            base = None
-            if is_personal and not policy.has_regex and policy.activity != "history":
-                base = self._base(policy, transport)
-            table = self._tables[where] = AnswerTable(policy, base)
-        table.serve(policy)
+            table = self._tables[where] = AnswerTable(where, policy, base)
+        elif not table.is_current:
+            table = self._tables[where] = table.follow(policy, base)
+        else:
+            table.serve(policy)
+            table.base = base
         return table
 
-    def _base(self, policy: EffectivePolicy, transport: Transport) -> AnswerTable:
-        where = (policy.base_id, transport)
-        base = self._tables.get(where)
-        if base is None:
-            base = self._tables[where] = AnswerTable(policy, None)
-        base.serve(policy)
+    def _base_of(self, table: AnswerTable) -> AnswerTable | None:
+        """The common base of a table, which may have been set aside by itself."""
+        base = table.base
+        if base is not None and not base.is_current:
+            base = table.base = self._at(base.where, table.policy, None)
         return base
 
     def is_second_sight(self, raw: bytes) -> bool:
@@ -240,11 +257,9 @@ class AnswerTables:
 
     def find_shared(self, table: AnswerTable, raw: bytes, key: str) -> Entry | None:
         """The entry of the common base, if no personal rule touches the name; it then has a place in this table too."""
-        base = table.base
+        base = self._base_of(table)
         if base is None:
             return None
-        if not base.is_current:
-            base.serve(table.policy)
         entry = base.answers.get(raw)
         if entry is None or table.policy.touches(key):
             return None
@@ -258,15 +273,13 @@ class AnswerTables:
         """
         if not table.is_current or not self._has_room():
             return False
-        base = table.base
+        base = self._base_of(table)
         entry.raw = raw
         if base is not None and not table.policy.touches(entry.key):
-            if not base.is_current:
-                base.serve(table.policy)
-            entry.owner = base
+            entry.owner = base.shelf
             self._size += base.put(raw, entry)
         else:
-            entry.owner = table
+            entry.owner = table.shelf
         self._size += table.put(raw, entry)
         return True
 

@@ -39,6 +39,7 @@ class Judge(Protocol):
     """The part of a snapshot that says who a source is and what holds for it."""
 
     def identify(self, address: bytes, local: bytes | None, mac: str | None, token: str | None) -> Match: ...
+    def linked(self, address: bytes, now: float) -> Match | None: ...
     def effective(self, match: Match, now: float) -> EffectivePolicy: ...
 
 
@@ -168,7 +169,7 @@ class Clients:
             token = None
             if key in scope.records:
                 return scope.records[key]
-        if token is None and not self.is_allowed(address):
+        if token is None and not self.is_allowed(address) and self._judge.linked(address, wall) is None:
             return None
         is_neighbour = False
         if mac is None and self._neighbours is not None:
@@ -191,7 +192,7 @@ class Clients:
 
     def refresh(self, origin: Origin, record: Record, wall: float) -> bool:
         """Resolve the policy of a record again, if it is no longer in force. False when the source is a stranger now: its token was taken
-        back, and nothing else lets it in.
+        back, or the home that had this address has another, and nothing else lets it in.
         """
         if not record.view.is_current or record.policy.valid_until <= wall:
             scope = origin.scope
@@ -199,7 +200,10 @@ class Clients:
             if record.token is not None and record.match.by != "token":
                 # A source with its token no longer: whoever comes next with it is met as anybody with a wrong one.
                 self._drop(scope, origin.source)
-                return self.is_allowed(record.address)
+                return record.match.by == "linked" or self.is_allowed(record.address)
+            if record.token is None and record.match.by != "linked" and not self.is_allowed(record.address):
+                self._drop(scope, origin.source)  # a home that has this address no longer
+                return False
         return True
 
     def forget(self, address: bytes) -> None:
@@ -282,6 +286,8 @@ class Clients:
     def _resolve(self, scope: Scope, record: Record, local: bytes | None, wall: float) -> None:
         judge = self._judge
         match = judge.identify(record.address, local, record.mac, record.token)
+        if not match.known and not self.is_allowed(record.address):
+            match = judge.linked(record.address, wall) or match
         policy = judge.effective(match, wall)
         if policy.valid_until < self.boundary:
             self.boundary = policy.valid_until

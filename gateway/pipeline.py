@@ -484,7 +484,10 @@ class Pipeline:
 
     def _notice(self, record: Record) -> None:
         """A source was met for the first time, or was used since the sweep last saw it."""
-        client, mac, is_behind = record.match.client_id, record.mac, record.is_behind
+        match = record.match
+        if match.is_home and match.by == "token":
+            self._activity.came_home(match.tenant or "", match.client_id or "", record.address, self.wall)
+        client, mac, is_behind = match.client_id, record.mac, record.is_behind
         self._activity.seen(record.address, record.policy, self.wall, client=client, mac=mac, is_behind=is_behind)
 
     def _work(self) -> None:

@@ -85,6 +85,15 @@ def control_requests(standing: Standing, generations: Generations, crew: Crew, h
         answer = told(await crew.ask("asked", 2.0, names=names), names)
         return {"names": {name: {"registered": above, "asked": answer.get(above)} for name, above in registered.items()}}
 
+    async def homes(_: Fields) -> Fields:
+        last: dict[tuple[str, str], list[Any]] = {}  # Any: JSON, a row of a worker
+        for reply in await crew.ask("homes", 5.0):
+            for row in reply.get("homes", ()):
+                before = last.get((row[0], row[1]))
+                if before is None or row[3] > before[3]:
+                    last[row[0], row[1]] = row
+        return {"homes": list(last.values())}
+
     async def activity(fields: Fields) -> Fields:
         after = fields.get("after", 0)
         if not isinstance(after, int):
@@ -100,6 +109,7 @@ def control_requests(standing: Standing, generations: Generations, crew: Crew, h
         "devices": Request(devices, 15.0),
         "recent_blocks": Request(recent_blocks, 10.0),
         "probe": Request(probe, 5.0),
+        "homes": Request(homes, 5.0),
         "activity": Request(activity, 5.0),
         "asked": Request(asked, 5.0),
     }

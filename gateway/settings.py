@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -41,6 +41,11 @@ class DnsSettings:
     allow_from: tuple[Network, ...]
     user: str | None
     name: str
+
+    def serves(self, address: str) -> bool:
+        """Whether `allow_from` lets this address ask."""
+        found = ip_address(address)
+        return any(found.version == network.version and found in network for network in self.allow_from)
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,7 @@ class WorkerLoop:
             "recent_blocks": self._recent_blocks,
             "probe": self._probe,
             "asked": self._asked,
+            "homes": self._homes,
         }
         answer = answers.get(do)
         if answer is None:
@@ -240,6 +241,9 @@ class WorkerLoop:
 
     async def _asked(self, fields: Fields) -> Fields:
         return self._plane.asked([str(name) for name in fields["names"]])
+
+    async def _homes(self, _: Fields) -> Fields:
+        return {"homes": [[tenant, client, str(ip_address(address)), at] for tenant, client, address, at in self._activity.homes()]}
 
     def _look(self) -> None:
         """Ten times a second: a word that changed while nobody asked, a test clock that moved."""

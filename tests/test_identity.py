@@ -21,6 +21,8 @@ profiles: [{id: be, band: TH}, {id: me, band: NL}]
 clients:
   - {id: may-be, profile: be, match: ["mac:3c:22:fb:00:00:31"]}
   - {id: may-me, profile: me, match: ["mac:3c:22:fb:00:00:32"]}
+  - {id: may-ba, profile: me, match: [127.0.0.8]}
+  - {id: may-chuyen, profile: me, match: [127.0.0.9]}
 default_profile: be
 """
 NAME, OPEN, CLOSED = "facebook.com", ["198.51.100.10"], ["0.0.0.0"]
@@ -58,6 +60,12 @@ def test_policy_follows_the_device_that_has_the_lease(tmp_path: Path) -> None:
         assert until(lambda: it.addresses(NAME, source="127.0.0.7") == OPEN)
         rows = ask_now(tmp_path / "var", {"do": "devices"}, 10.0)["devices"]
         assert [row["name"] for row in rows if row["address"] == "127.0.0.7"] == [""], "somebody has named it"
+        for source in ("127.0.0.8", "127.0.0.9") * 3:
+            assert it.addresses(NAME, source=source) == OPEN
+        it.path.write_text(it.path.read_text(encoding="utf-8").replace("may-chuyen, profile: me", "may-chuyen, profile: be"), encoding="utf-8")
+        ask_now(tmp_path / "var", {"do": "reload"}, 60.0)
+        assert it.addresses(NAME, source="127.0.0.8") == OPEN
+        assert it.addresses(NAME, source="127.0.0.9") == CLOSED, "handed down to the child, while the father's device asks on as before"
         leases.unlink()
         assert until(lambda: it.addresses(NAME, source="127.0.0.7") == CLOSED, 20), "nothing says any more who it is"
         assert "dien-thoai" not in it.written() and "<b>" not in it.http("/metrics")[1]

@@ -49,6 +49,20 @@ MISTAKES: Mapping[str, str] = {
     "time_past": _("This moment has passed."),
     "time_far": _("At most 24 hours ahead."),
     "note_long": _("At most 200 letters."),
+    "home_there": _("The home is there already."),
+    "home_cgnat": _(
+        "Your provider puts many homes behind one address (CGNAT, 100.64.0.0/10), so this address is not yours alone and cannot be linked. "
+        "Give each phone its own sheet, or ask the provider for a public address."
+    ),
+    "home_inside": _(
+        "You are inside the gateway's own network, or came by an address that nobody on the internet has. There is nothing to link."
+    ),
+    "home_taken": _("This address belongs to a place or a device that is known here already."),
+    "home_shared": _(
+        "Another family came from the same address, so your provider shares it between homes (CGNAT). It is linked to neither, for one "
+        "would have the other's rules. Give each phone its own sheet, or ask the provider for a public address."
+    ),
+    "home_moves": _("The home moved a moment ago. Try again in half a minute."),
     "device_taken": _("This device belongs to somebody already."),
     "device_form": _("Please write an address such as 192.168.1.20."),
     "label_name": _("This looks like a full name with a class. A nickname is enough."),

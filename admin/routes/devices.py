@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from admin.apply import read_enforcement
-from admin.dependencies import Visit, need
+from admin.dependencies import Visit, address_of, need
 from admin.devices import (
     assign_device,
     group_seen,
@@ -22,13 +22,18 @@ from admin.devices import (
 )
 from admin.errors import AdminError, Conflict, FieldMistake, InvalidInput
 from admin.home import unnamed_devices
+from admin.homelink import Home, judge_address
+from admin.onboarding import load_phone, reach_of
+from admin.pages.phrases import MISTAKES
 from admin.permissions import Permission
 from admin.policyfile import has_policy, read_rows
 from admin.profiles import LABEL_LENGTH, load_profile
 from admin.routes.home import look_around, waiting_of
 from admin.routes.setup import gateway_addresses
+from admin.setup import public_url
 from admin.tenants import is_hosted
 from admin.values import ProfileKind
+from blocklists.tables import OrganisationKind
 
 router = APIRouter()
 
@@ -39,7 +44,7 @@ Writer = Annotated[Visit, Depends(need(Permission.DEVICE_ASSIGN))]
 @router.get("/devices")
 async def show(visit: Reader, stored: bool = False) -> Response:
     """New devices first, then everybody's."""
-    return await _page(visit, stored)
+    return await show_devices(visit, stored)
 
 
 @router.post("/devices")
@@ -64,7 +69,7 @@ async def assign(visit: Writer) -> Response:
         async with visit.services.database.write() as connection:
             await assign_device(connection, visit.act, profile.id, name[:LABEL_LENGTH], matches)
     except (InvalidInput, Conflict) as error:
-        return await _page(visit, False, _mistakes(error))
+        return await show_devices(visit, mistakes=mistakes_of(error))
     await visit.services.applier.settle(visit.tenant_id)
     return visit.go("/devices?stored=1")
 
@@ -78,7 +83,7 @@ async def change(device: str, visit: Writer) -> Response:
         after = await load_profile(connection, visit.tenant_id, visit.form.raw("owner") or found.profile_id)
     label = visit.form.text("label", LABEL_LENGTH)
     if visit.form.mistakes or after.kind is ProfileKind.GUEST:
-        return await _page(visit, False, tuple(visit.form.mistakes) or (FieldMistake("owner", "unknown"),))
+        return await show_devices(visit, mistakes=tuple(visit.form.mistakes) or (FieldMistake("owner", "unknown"),))
     if is_looser_owner(before, after):
         visit.require(Permission.PROFILE_LOOSEN)
     async with visit.services.database.write() as connection:
@@ -97,7 +102,8 @@ async def forget(device: str, visit: Writer) -> Response:
     return visit.go("/devices?stored=1")
 
 
-async def _page(visit: Visit, stored: bool, mistakes: tuple[FieldMistake, ...] = ()) -> Response:
+async def show_devices(visit: Visit, stored: bool = False, mistakes: tuple[FieldMistake, ...] = ()) -> Response:
+    """The page: what is new, what everybody has, the home."""
     if not has_policy(visit.tenant.kind):
         return visit.go("/more")
     seen, away = await look_around(visit)
@@ -123,9 +129,39 @@ async def _page(visit: Visit, stored: bool, mistakes: tuple[FieldMistake, ...] =
         "mistakes": mistakes,
         "waiting": await waiting_of(visit),
         "may_assign": visit.may(Permission.DEVICE_ASSIGN),
+        **await _home_context(visit, rows.home, hosted),
     }
     return visit.page("devices/devices.html", context, 422 if mistakes else 200)
 
 
-def _mistakes(error: AdminError) -> tuple[FieldMistake, ...]:
+async def _home_context(visit: Visit, home: Home | None, hosted: bool) -> dict[str, Any]:
+    """What the page of devices shows of the home."""
+    address = address_of(visit.request)
+    reason = ""
+    try:
+        network = judge_address(address, visit.services.settings.gateway.dns.serves)
+        here = str(network.network_address) if network.version == 4 else str(network)
+    except Conflict as error:
+        here, reason = "", error.code
+    is_family = visit.tenant.kind is OrganisationKind.FAMILY
+    offered = is_family and (hosted or bool(here) or home is not None)
+    context: dict[str, Any] = {"home": home, "home_offered": offered, "home_here": here, "home_profile": None}
+    if home is None:
+        return context
+    async with visit.services.database.read() as connection:
+        phone = await load_phone(connection, visit.tenant_id, home.device_id)
+        profile = await load_profile(connection, visit.tenant_id, phone.device.profile_id)
+    reach = reach_of(visit.services.settings.gateway)
+    return context | {
+        "home_profile": profile,
+        "home_live": home.live(visit.now),
+        "home_reason": MISTAKES["home_shared"] if home.is_shared(visit.now) else MISTAKES.get(reason, ""),
+        "home_is_here": any(one.network == here for one in home.live(visit.now)),
+        "home_update": f"{public_url(visit.services.settings)}/home/{phone.token}",
+        "home_dot": reach.android_name(phone.token),
+        "home_doh": reach.doh_url(phone.token),
+    }
+
+
+def mistakes_of(error: AdminError) -> tuple[FieldMistake, ...]:
     return error.mistakes if isinstance(error, InvalidInput) else (FieldMistake(error.field or "address", error.code),)

@@ -27,7 +27,7 @@ router = APIRouter()
 
 LABEL_LENGTH = 40
 PATIENCE = 5
-_TOKEN = re.compile(r"[2-9a-hjkmnp-z]{5}(?:-[2-9a-hjkmnp-z]{5}){2}")
+TOKEN = re.compile(r"[2-9a-hjkmnp-z]{5}(?:-[2-9a-hjkmnp-z]{5}){2}")
 
 Reader = Annotated[Visit, Depends(need(Permission.DEVICE_READ))]
 Assigner = Annotated[Visit, Depends(need(Permission.DEVICE_ASSIGN))]
@@ -159,7 +159,7 @@ def _seal(token: str, fresh: str) -> str:
 async def _known(token: str, request: Request) -> None:
     """Refuse a token that no live phone has; guesses are counted like other look-ups without an account."""
     services = services_of(request)
-    if _TOKEN.fullmatch(token):
+    if TOKEN.fullmatch(token):
         async with services.database.read() as connection:
             if await is_token(connection, token):
                 return

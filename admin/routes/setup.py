@@ -302,7 +302,9 @@ async def _devices(request: Request, services: Services, answers: Answers) -> Ma
     chosen = dict(zip(answers.addresses, answers.owners, strict=False))
     now = services.now()
     rows: list[tuple[str, str, SeenDevice | None, str]] = []
-    for device in [own, *others]:
+    # Somebody who comes from the internet has no address here that would stay theirs.
+    first = [own] if own is not None or services.settings.gateway.dns.serves(here) else []
+    for device in [*first, *others]:
         address = here if device is own or device is None else device.address
         value = (device.mac if device else None) or (device.network if device and device is not own else "") or address
         rows.append((value, address, device, chosen.get(value, ADULT if address == here else LATER)))

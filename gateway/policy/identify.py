@@ -2,8 +2,9 @@
 
 A token is what the client itself presents, so it comes first and holds from anywhere; then the MAC (which follows the device), then the
 address. Addresses are scoped by place: where the place is known, only its own tenant and the operator may claim an address in it, so that
-two schools with the same private subnet are told apart by the listener, and no family can claim a school's device. Two equally good claims
-of different tenants name nobody: the client is unknown and gets the strictest band of the place (design §8).
+two schools with the same private subnet are told apart by the listener, and no family can claim a school's device. A home on
+the internet that says by its token which public address it has now is asked for last, for addresses that mean nobody else. Two equally good
+claims of different tenants name nobody: the client is unknown and gets the strictest band of the place (design §8).
 
 Only this package imports this module.
 """
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from gateway.policy.index import AddressTriggers
-from gateway.policy.model import Match
+from gateway.policy.model import Lent, Match
 from gateway.policy.tenant import Client, Network, Site, TenantPolicy
 
 _KIND_RANK: Final = {"operator": 0, "school": 1, "family": 2}
@@ -74,6 +75,7 @@ class Directory:
                 by,
                 zones,
                 client.lent,
+                is_home=client.linked is not None,
             )
         tenant = place.tenant if place is not None else self._default
         return Match(
@@ -87,6 +89,23 @@ class Directory:
             "site" if place is not None else "default",
             zones,
         )
+
+    def linked(self, address: bytes, now: float, triggers: AddressTriggers) -> Match | None:
+        """The home that has this public address now, for an address that means nobody else: None where two say that it is theirs."""
+        claim = _only(self._claims.get("linked", {}).get(_prefix(address, 32 if len(address) == 4 else 64), ()))
+        if claim is None or claim.client is None:
+            return None
+        client = claim.client
+        until = max((one.until for one in client.linked or () if _holds(one.network, address)), default=0.0)
+        if until <= now:
+            return None
+        # A policy that ends with the link, as that of a lent device ends with the loan.
+        lent = Lent(client.profile, until)
+        if client.lent is not None and client.lent.until > now:
+            lent = Lent(client.lent.profile, min(until, client.lent.until))
+        site, owner = (claim.site.id, claim.tenant.tenant) if claim.site is not None else (None, None)
+        zones = triggers.of_client(address) if triggers else ()
+        return Match(client.id, client.profile, claim.tenant.tenant, site, True, owner, client.group, "linked", zones, lent)
 
     # finding
 
@@ -174,6 +193,8 @@ def _claims_of(policy: TenantPolicy) -> Iterable[tuple[str, object, _Claim]]:
             yield "mac", mac, claim
         for token in client.tokens:
             yield "token", token, claim
+        for linked in client.linked or ():
+            yield "linked", _prefix(linked.network.address, linked.network.length), claim
 
 
 def _fitting(claims: Iterable[_Claim], address: bytes, place: _Claim | None) -> list[_Claim]:

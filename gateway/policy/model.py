@@ -255,7 +255,8 @@ class Match:
     """Who a client is. `site` and `site_tenant` say where it is, `profile` None means the guest profile of the place.
 
     `lent` says that somebody else uses the device for a while. `by` says what identified it; `zones` are the client-IP triggers of RPZ
-    zones that its address meets (source and action numbers of the index), `lists` the sources with a condition on clients that it meets.
+    zones that its address meets (source and action numbers of the index), `lists` the sources with a condition on clients that it meets;
+    `is_home`: whoever presents its token says where this home is.
     """
 
     client_id: str | None
@@ -265,10 +266,11 @@ class Match:
     known: bool
     site_tenant: str | None = None
     group: str | None = None
-    by: Literal["token", "mac", "address", "network", "site", "default"] = "default"
+    by: Literal["token", "mac", "address", "network", "linked", "site", "default"] = "default"
     zones: tuple[tuple[int, int], ...] = ()
     lent: Lent | None = None
     lists: frozenset[int] = frozenset()
+    is_home: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -84,6 +84,12 @@ class Snapshot:
         match = self._directory.identify(unmapped(address), here, mac, token, index.addresses)
         return self._with_lists(match, unmapped(address)) if index.asks_who else match
 
+    def linked(self, address: bytes, now: float) -> Match | None:
+        """The home that has this public address now, None for an address that is nobody's."""
+        index = self._engine.index
+        match = self._directory.linked(unmapped(address), now, index.addresses)
+        return self._with_lists(match, unmapped(address)) if match is not None and index.asks_who else match
+
     def match_of(self, tenant: str, profile: str | None, site: str | None = None, client: str | None = None) -> Match:
         """The match of a profile or client named outright, for `explain`. Raises KeyError when the tenant has none such."""
         policy = self._tenants[tenant].policy

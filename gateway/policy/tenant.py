@@ -39,7 +39,10 @@ _SITE_KEYS: Final = frozenset({"id", "class", "bands", "time_zone", "listen", "n
 _PROFILE_KEYS: Final = RULESET_KEYS | {
     "id", "band", "owner", "site", "safe_search", "youtube", "uncategorised", "canaries", "block", "activity"
 }  # fmt: skip
-_CLIENT_KEYS: Final = frozenset({"id", "profile", "group", "site", "match", "lent"})
+_CLIENT_KEYS: Final = frozenset({"id", "profile", "group", "site", "match", "lent", "linked"})
+_LINKED_KEYS: Final = frozenset({"address", "until"})
+_HOME_LENGTHS: Final = {4: 32, 16: 64}
+"""What one home has of the internet: an address of IPv4, a network of IPv6."""
 _LENT_KEYS: Final = frozenset({"profile", "until"})
 _BLOCK_KEYS: Final = frozenset({"mode", "ttl", "page_address"})
 PLACE: Final = re.compile(r"\d{2}(\.\d{3,5})?")
@@ -92,8 +95,18 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class Linked:
+    """A public address that a home has until a moment (unix seconds)."""
+
+    network: Network
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
-    """Who uses a profile, and by what it is known. `lent` gives the device to another profile until a moment."""
+    """Who uses a profile, and by what it is known. `lent` gives the device to another profile until a moment. `linked` makes it a home,
+    whose public address changes: those it has now, None for what is no home.
+    """
 
     id: str
     profile: str
@@ -103,6 +116,7 @@ class Client:
     macs: tuple[str, ...]
     tokens: tuple[str, ...]
     lent: Lent | None = None
+    linked: tuple[Linked, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +289,22 @@ class _TenantParser:
             tuple(macs),
             tuple(tokens),
             self._lent(row.get("lent"), f"{path}.lent"),
+            self._linked(row["linked"], f"{path}.linked") if row.get("linked") is not None else None,
         )
+
+    def _linked(self, value: object, path: str) -> tuple[Linked, ...]:
+        reading = self._reading
+        found: list[Linked] = []
+        for number, one in enumerate(reading.rows(value, path)):
+            where = f"{path}[{number}]"
+            row = reading.table(one, where, _LINKED_KEYS, ("address", "until"))
+            network = parse_network(reading.text(row.get("address"), f"{where}.address") if "address" in row else "")
+            until = reading.moment(row["until"], f"{where}.until") if "until" in row else None
+            if isinstance(network, str) or network.length != _HOME_LENGTHS[len(network.address)]:
+                reading.fault(f"{where}.address", "is not an address of a home", "write an IPv4 address, or an IPv6 network of 64 bits")
+            elif until is not None:
+                found.append(Linked(network, until))
+        return tuple(found)
 
     def _lent(self, value: object, path: str) -> Lent | None:
         if value is None:

@@ -24,6 +24,7 @@ class Judge:
         self.valid_until = valid_until
         self.resolved = 0
         self.tokens = {"good"}
+        self.homes: dict[bytes, float] = {}
 
     def identify(self, address: bytes, local: bytes | None, mac: str | None, token: str | None) -> Match:
         """By token `good`, then MAC, then address and the address that was asked."""
@@ -31,7 +32,14 @@ class Judge:
             return Match("token", "p", "t", None, True, by="token")
         if mac is not None:
             return Match(mac, "p", "t", None, True, by="mac")
+        if address in self.homes or address[0] == 203:  # documentation addresses: nobody is known there
+            return Match(None, None, None, None, False)
         return Match(f"{address.hex()}@{(local or b'').hex()}", "p", "t", "site", True, by="address")
+
+    def linked(self, address: bytes, now: float) -> Match | None:
+        """A home until its end."""
+        until = self.homes.get(address, 0.0)
+        return Match("home", "p", "t", None, True, by="linked") if now < until else None
 
     def effective(self, match: Match, now: float) -> Any:
         """A policy for each client."""
@@ -115,6 +123,49 @@ def test_source_whose_token_is_taken_back_is_a_stranger_again() -> None:
     assert clients.refresh(coming(scope, home, "good"), records[home], 1.0)
     assert records[home].match.by == "address"
     assert scope.records == {} and clients.count == 0
+
+
+def test_device_that_moved_is_resolved_again_though_others_still_share_its_old_policy() -> None:
+    """Two devices with one policy; one is given to a child. The other one asks first and brings the replies of the old policy back: the
+    moved device must not find them."""
+
+    class Household(Judge):
+        def effective(self, match: Match, now: float) -> Any:
+            return Policy(2 if match.client_id in self.moved else 1)
+
+        moved: frozenset[str | None] = frozenset()
+
+    judge = Household()
+    clients, scope = make(judge=judge)
+    stays, moves = admit(clients, scope, host(1)), admit(clients, scope, host(2))
+    assert stays.view is moves.view
+    judge.moved = frozenset({moves.match.client_id})
+    clients.swap(judge)
+    assert clients.refresh(coming(scope, host(1)), stays, 1.0)
+    assert stays.view.is_current and not moves.view.is_current
+    assert clients.refresh(coming(scope, host(2)), moves, 1.0)
+    assert (stays.policy.id, moves.policy.id) == (1, 2)
+
+
+def test_home_is_let_in_by_its_present_address_until_the_link_ends() -> None:
+    """From outside, without a token; when the home has another address, or its time is over, the address is a stranger's again. An address
+    that `allow_from` serves is never taken for a home."""
+    judge = Judge()
+    clients, scope = make(judge=judge)
+    home, elsewhere = bytes((203, 0, 113, 1)), bytes((203, 0, 113, 2))
+    judge.homes = {home: 100.0, host(1): 100.0}
+    record = admit(clients, scope, home)
+    assert (record.match.client_id, record.match.by) == ("home", "linked")
+    assert admit(clients, scope, elsewhere) is None
+    assert admit(clients, scope, host(1)).match.by == "default"
+    judge.homes = {elsewhere: 100.0}
+    clients.swap(judge)
+    assert not clients.refresh(coming(scope, home), record, 1.0)
+    assert home not in scope.records
+    record = admit(clients, scope, elsewhere)
+    clients.clock_moved()
+    assert not clients.refresh(coming(scope, elsewhere), record, 100.0)
+    assert admit(clients, scope, elsewhere, 101.0) is None
 
 
 def test_same_address_at_two_listeners_is_two_clients() -> None:

@@ -30,6 +30,7 @@ class ScriptedGateway:
         self.elsewhere: set[str] = set()
         self.policies: dict[str, str | None] = {}
         self.batches: list[Fields] = []
+        self.homes: list[list[object]] = []
         self.refuse: ControlError | None = None
         self.status: Fields = {}
         requests = {
@@ -40,6 +41,7 @@ class ScriptedGateway:
             "recent_blocks": self._blocks,
             "probe": self._probe,
             "activity": self._activity,
+            "homes": self._homes,
         }
         self._server = ControlServer(state_dir, {name: Request(answer, 5.0) for name, answer in requests.items()})
 
@@ -105,6 +107,10 @@ class ScriptedGateway:
         nonce = fields["nonce"]
         found = None if nonce in self.elsewhere else self.probes.get(nonce) or self.probes.get(nonce[:24])
         return {"seen": True, **found} if found else {"seen": False}
+
+    async def _homes(self, fields: Fields) -> Fields:
+        self.asked.append(fields)
+        return {"homes": self.homes}
 
     async def _activity(self, fields: Fields) -> Fields:
         self.asked.append(fields)

@@ -204,3 +204,27 @@ def test_client_address_triggers_travel_with_the_match() -> None:
 def test_ipv4_inside_ipv6_is_ipv4(address: str, expected: str) -> None:
     """A dual-stack socket names the same client."""
     assert unmapped(ip_address(address).packed) == ip_address(expected).packed
+
+
+def test_home_has_its_present_address_until_the_end() -> None:
+    """An address of IPv4, a network of 64 bits of IPv6; a loan ends before it; an address that two families claim is nobody's."""
+    address, network = "203.0.113.7", "2001:db8:5::/64"
+    lent = {"lent": {"profile": "guest", "until": "1970-01-01T00:00:50Z"}}
+    linked = [{"address": address, "until": "1970-01-01T00:01:40Z"}, {"address": network, "until": "1970-01-01T00:01:40Z"}]
+    first = tenant("an", "family", clients=[client("home", "token:aaaa", linked=linked, **lent)])
+    directory = Directory([tenant("local", "operator"), first])
+
+    def home(where: str, now: float) -> tuple[str | None, str, float] | None:
+        found = directory.linked(ip_address(where).packed, now, NO_TRIGGERS)
+        return None if found is None or found.lent is None else (found.client_id, found.lent.profile, found.lent.until)
+
+    assert home(address, 10.0) == home("2001:db8:5::99", 10.0) == ("home", "guest", 50.0)
+    assert home(address, 60.0) == ("home", "p", 100.0)
+    assert home(address, 100.0) is home("203.0.113.8", 10.0) is home("2001:db8:6::1", 10.0) is None
+    assert match(directory, address).by == "default", "whoever else has it comes first"
+    assert match(directory, "192.0.2.1", token="aaaa").is_home
+    other = tenant("binh", "family", clients=[client("home", "token:bbbb", linked=linked[:1])])
+    directory = directory.replaced([], [other])
+    assert home(address, 10.0) is None and home("2001:db8:5::99", 10.0) is not None
+    directory = directory.replaced([other], [])
+    assert home(address, 10.0) is not None

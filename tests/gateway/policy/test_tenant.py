@@ -203,3 +203,21 @@ def test_network_is_read_or_named(text: str, expected: object) -> None:
 def test_address_without_a_port() -> None:
     """An address is an address and nothing more."""
     assert [parse_address(text) for text in ("192.0.2.1", "192.0.2.1:53", "")] == [b"\xc0\0\x02\x01", None, None]
+
+
+@pytest.mark.parametrize(
+    ("row", "path"),
+    [
+        ({"address": "203.0.113.0/24", "until": "2026-09-01T21:30:00Z"}, "clients[0].linked[0].address"),
+        ({"address": "2001:db8::1", "until": "2026-09-01T21:30:00Z"}, "clients[0].linked[0].address"),
+        ({"address": "nha", "until": "2026-09-01T21:30:00Z"}, "clients[0].linked[0].address"),
+        ({"address": "203.0.113.7", "until": "soon"}, "clients[0].linked[0].until"),
+        ({"address": "203.0.113.7"}, "clients[0].linked[0].until"),
+    ],
+)
+def test_link_of_a_home_is_checked(row: dict[str, str], path: str) -> None:
+    """One address of IPv4 or one network of IPv6, each with an end."""
+    document = policy("nha", "family", profiles=[profile("TH", "p", "parent")], clients=[{"id": "h", "profile": "p", "match": [], "linked": [row]}])
+    with pytest.raises(PolicyFileError) as caught:
+        parse_policy_file(document)
+    assert path in [mistake.path for mistake in caught.value.mistakes]
