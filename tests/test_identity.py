@@ -62,7 +62,8 @@ def test_policy_follows_the_device_that_has_the_lease(tmp_path: Path) -> None:
         assert [row["name"] for row in rows if row["address"] == "127.0.0.7"] == [""], "somebody has named it"
         for source in ("127.0.0.8", "127.0.0.9") * 3:
             assert it.addresses(NAME, source=source) == OPEN
-        it.path.write_text(it.path.read_text(encoding="utf-8").replace("may-chuyen, profile: me", "may-chuyen, profile: be"), encoding="utf-8")
+        text = it.path.read_text(encoding="utf-8")
+        it.path.write_text(text.replace("may-chuyen, profile: me", "may-chuyen, profile: be"), encoding="utf-8")
         ask_now(tmp_path / "var", {"do": "reload"}, 60.0)
         assert it.addresses(NAME, source="127.0.0.8") == OPEN
         assert it.addresses(NAME, source="127.0.0.9") == CLOSED, "handed down to the child, while the father's device asks on as before"

@@ -66,7 +66,7 @@ class World:
     def status(self, source: str) -> str:
         """What plain DNS says to an address."""
         machine = self.stranger if source == STRANGER else self.home
-        printed = machine.dig("open.example", server=SERVER, source=source)
+        printed = machine.dig("open.example", "+timeout=1", server=SERVER, source=source)  # a stranger may meet silence
         found = re.search(r"status: (\w+)", printed)
         return found[1] if found else printed
 

@@ -217,7 +217,8 @@ def test_address_without_a_port() -> None:
 )
 def test_link_of_a_home_is_checked(row: dict[str, str], path: str) -> None:
     """One address of IPv4 or one network of IPv6, each with an end."""
-    document = policy("nha", "family", profiles=[profile("TH", "p", "parent")], clients=[{"id": "h", "profile": "p", "match": [], "linked": [row]}])
+    home = {"id": "h", "profile": "p", "match": [], "linked": [row]}
+    document = policy("nha", "family", profiles=[profile("TH", "p", "parent")], clients=[home])
     with pytest.raises(PolicyFileError) as caught:
         parse_policy_file(document)
     assert path in [mistake.path for mistake in caught.value.mistakes]
