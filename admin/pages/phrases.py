@@ -156,6 +156,8 @@ ACTS: Mapping[str, str] = {
     "profile.retired": _("Profile taken away"),
     "device.assigned": _("Device given to somebody"),
     "device.retired": _("Device forgotten"),
+    "home.linked": _("Address of the home linked"),
+    "home.unlinked": _("Address of the home taken back"),
     "switch.set": _("App or group switched"),
     "name.added": _("Site listed by name"),
     "name.removed": _("Site taken off the list"),

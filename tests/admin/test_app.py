@@ -49,6 +49,7 @@ OPEN_ROOMS = (
     "/release/",
     "/transparency",
     "/phone/",
+    "/home/",
     "/join",
     "/setup-office",
     "/report",
