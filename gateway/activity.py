@@ -19,9 +19,12 @@ import hashlib
 import os
 from collections import OrderedDict, deque
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from gateway.metrics import PROTECTED_CATEGORIES
+
+if TYPE_CHECKING:
+    from gateway.policy.model import Match
 
 Outcome = Literal["allowed", "blocked", "rewritten", "watched"]
 JsonRow = dict[str, object]
@@ -98,6 +101,12 @@ class Activity:
             device.site_class, device.last_seen = policy.site_class, now
             self._devices.move_to_end(key)
         self._new.add(key)
+
+    def met(self, address: bytes, policy: Judged, now: float, match: Match, mac: str | None, is_behind: bool) -> None:
+        """A source was met for the first time, or used since it was last looked at; the token of a home says where the home is."""
+        if match.is_home and match.by == "token":
+            self.came_home(match.tenant or "", match.client_id or "", address, now)
+        self.seen(address, policy, now, client=match.client_id, mac=mac, is_behind=is_behind)
 
     def came_home(self, tenant: str, client: str, address: bytes, now: float) -> None:
         """The token of a home was presented from this packed address: that is where the home is."""

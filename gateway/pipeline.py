@@ -484,11 +484,7 @@ class Pipeline:
 
     def _notice(self, record: Record) -> None:
         """A source was met for the first time, or was used since the sweep last saw it."""
-        match = record.match
-        if match.is_home and match.by == "token":
-            self._activity.came_home(match.tenant or "", match.client_id or "", record.address, self.wall)
-        client, mac, is_behind = match.client_id, record.mac, record.is_behind
-        self._activity.seen(record.address, record.policy, self.wall, client=client, mac=mac, is_behind=is_behind)
+        self._activity.met(record.address, record.policy, self.wall, record.match, record.mac, record.is_behind)
 
     def _work(self) -> None:
         """One slice of what has to be done between queries."""
