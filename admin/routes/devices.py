@@ -164,4 +164,5 @@ async def _home_context(visit: Visit, home: Home | None, hosted: bool) -> dict[s
 
 
 def mistakes_of(error: AdminError) -> tuple[FieldMistake, ...]:
+    """What the page says of an error, at its fields."""
     return error.mistakes if isinstance(error, InvalidInput) else (FieldMistake(error.field or "address", error.code),)
