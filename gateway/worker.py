@@ -57,7 +57,7 @@ RETIRE_SECONDS = 10.0
 QUEUE_SECONDS = 0.05
 """How long a worker that stops goes on reading, for what is already in its receive buffers."""
 LOOK_SECONDS = 0.02
-CERTIFICATE_SECONDS = 10.0
+CERTIFICATE_SECONDS = 2.0
 """How often certificate files are looked at (ACME clients replace them)."""
 AGE_SECONDS = 20.0
 """How often the age of the office's release is looked at."""

@@ -29,7 +29,7 @@ LINES_PER_WORKER: Final = 2
 WAITING: Final = 20_000
 """Queries that may wait for workers."""
 _COUNT_SECONDS: Final = 1.0
-_CERTIFICATE_SECONDS: Final = 10.0
+_CERTIFICATE_SECONDS: Final = 2.0
 _DIAL_SECONDS: Final = 0.1
 _ID_LIMIT: Final = 0xFFFFFFF0
 
