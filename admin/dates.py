@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, record
 from admin.catalogue import DaysOff, Shelf
-from admin.errors import FieldMistake, InvalidInput
+from admin.errors import FieldMistake, InvalidInput, NotFound
 from admin.familytables import own_dates
 from admin.tenants import mark_changed
 from admin.values import DatesKind
@@ -60,8 +60,10 @@ async def add_dates(connection: AsyncConnection, act: Act, kind: DatesKind, labe
 
 
 async def remove_dates(connection: AsyncConnection, act: Act, dates: str) -> None:
-    """Take a span away."""
-    await connection.execute(delete(own_dates).where(own_dates.c.tenant_id == act.tenant, own_dates.c.id == dates))
+    """Take a span away. Raises NotFound."""
+    removed = await connection.execute(delete(own_dates).where(own_dates.c.tenant_id == act.tenant, own_dates.c.id == dates))
+    if removed.rowcount != 1:
+        raise NotFound
     await record(connection, act, Action.DATES_CHANGED, act.tenant, before={"id": dates})
     await mark_changed(connection, act)
 

@@ -45,7 +45,7 @@ from blocklists.takedown import cases, store
 from blocklists.takedown.clocks import Levels, read_levels
 from blocklists.takedown.deadlines import VIET_NAM
 from blocklists.takedown.documents import SymbolError, parse_symbol
-from blocklists.takedown.model import Actor
+from blocklists.takedown.model import Actor, Capacity
 from blocklists.takedown.store import NewOrder, Office
 from blocklists.takedown.workflow import TransitionRefused
 
@@ -240,6 +240,11 @@ async def changing(who: Caller) -> AsyncIterator[tuple[AsyncConnection, Office]]
         raise NotFound from error
 
 
+def actors_in(who: Caller) -> list[Actor]:
+    """In what capacity somebody looks at an object: none for those who only read (an auditor)."""
+    return [actor_in(who)] if who.act.by.role in set(Capacity) else []
+
+
 def actor_in(who: Caller) -> Actor:
     """The caller in the capacity that allowed this very request."""
     return actor_of(who.act.by, who.tenant_id)
@@ -256,7 +261,7 @@ def actor_with(who: Caller, steps: dict[str, Permission], wanted: str) -> Actor:
 
 async def _order(who: Caller, order_id: str) -> OrderOut:
     async with reading(who) as (connection, office):
-        page = await read_order(connection, office, order_id, [actor_in(who)], who.now)
+        page = await read_order(connection, office, order_id, actors_in(who), who.now)
     row = page.row
     items = [
         ItemOut(

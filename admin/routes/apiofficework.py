@@ -40,7 +40,7 @@ from admin.officeschemas import EntryOut, LiftIn
 from admin.officeshared import read_cases
 from admin.permissions import Permission
 from admin.routes.api import Caller, caller
-from admin.routes.apioffice import Reader, Releases, actor_in, actor_with, changing, entry_out, reading
+from admin.routes.apioffice import Reader, Releases, actor_in, actor_with, actors_in, changing, entry_out, reading
 from blocklists.takedown import candidates, cases, renewing, returns, store
 from blocklists.takedown.deadlines import VIET_NAM
 
@@ -85,7 +85,7 @@ async def show_preview(who: Reader, order_id: str) -> PreviewOut:
 async def show_entry(who: Reader, entry_id: str) -> EntryDetailOut:
     """An entry with its basis and history; people are told by their role."""
     async with reading(who) as (connection, office):
-        page = await read_entry(connection, office, entry_id, [actor_in(who)], who.now)
+        page = await read_entry(connection, office, entry_id, actors_in(who), who.now)
     return EntryDetailOut(
         entry=entry_out(page.row),
         basis=[one.symbol for one in page.basis],
@@ -145,7 +145,7 @@ async def list_reports(who: Reader) -> list[ReportOut]:
     """Reports that wait, the oldest first."""
     async with reading(who) as (connection, office):
         rows = await cases.open_reports(connection, office)
-        pages = [await read_report(connection, office, row["id"], [actor_in(who)], who.now) for row in rows[:200]]
+        pages = [await read_report(connection, office, row["id"], actors_in(who), who.now) for row in rows[:200]]
     return [_report(page) for page in pages if page is not None]
 
 
@@ -153,7 +153,7 @@ async def list_reports(who: Reader) -> list[ReportOut]:
 async def show_report(who: Reader, report_id: str) -> ReportOut:
     """One report."""
     async with reading(who) as (connection, office):
-        page = await read_report(connection, office, report_id, [actor_in(who)], who.now)
+        page = await read_report(connection, office, report_id, actors_in(who), who.now)
     if page is None:
         raise NotFound
     return _report(page)

@@ -196,6 +196,8 @@ async def open_name(visit: Annotated[Visit, Depends(need(Permission.NAME_OPEN))]
         try:
             key = await asyncio.to_thread(names_key, visit.services.settings.state_dir)
             name = await open_item(connection, office, order_id, item_id, actor_for(visit), visit.now, key)
+        except store.NotFound as error:
+            raise NotFound from error
         except TransitionRefused as refused:
             return await show_order(visit, order_id, fault=words_of(visit).refusal(refused), status=409)
     return await show_order(visit, order_id, opened=(item_id, name))

@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from admin.audit import Act
 from admin.dependencies import Visit, need
+from admin.devices import load_device
 from admin.edge.faults import wait_text
 from admin.errors import FieldMistake, NotFound, TooManyTries
 from admin.forms import read_form
@@ -140,7 +141,7 @@ async def remove_pin(visit: Tightener) -> Response:
 async def give_back_from_afar(device: str, visit: Tightener) -> Response:
     """A parent ends a loan from their own phone."""
     async with visit.services.database.write() as connection:
-        await take_back(connection, visit.act, DeviceId(device))
+        await take_back(connection, visit.act, (await load_device(connection, visit.tenant_id, DeviceId(device))).id)
     await visit.services.applier.settle(visit.tenant_id)
     return visit.go("/devices?stored=1")
 
