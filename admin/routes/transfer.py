@@ -13,6 +13,7 @@ from admin.dependencies import Visit, need
 from admin.errors import NotFound
 from admin.forms import read_file
 from admin.importing import Change, export_tenant, import_tenant
+from admin.pages.filefaults import say
 from admin.pages.phrases import CHANGES
 from admin.permissions import Permission
 from admin.policyfile import has_policy
@@ -89,7 +90,7 @@ async def _page(
 ) -> Response:
     words = visit.services.pages.words[visit.language]
     context = {
-        "faults": [(fault.path.removeprefix("text:"), words.gettext(fault.message), fault.remedy) for fault in faults[:MOST_SHOWN]],
+        "faults": [(one.path.removeprefix("text:"), say(words, one.message), say(words, one.remedy)) for one in faults[:MOST_SHOWN]],
         "more_faults": max(0, len(faults) - MOST_SHOWN),
         "changes": None if changes is None else [_sentence(visit, change) for change in changes],
         "text": text,
