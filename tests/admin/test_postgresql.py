@@ -18,14 +18,17 @@ from sqlalchemy.exc import DBAPIError
 from admin.app import make_services
 from admin.audit import Act, by_account, verify_database
 from admin.dependencies import Services
+from admin.erasing import erase_profile
 from admin.errors import Conflict
 from admin.migrate import SCHEMA_NUMBER, migrate
+from admin.names import add_name
 from admin.overrides import list_overrides
 from admin.pages.render import Pages
+from admin.profiles import change_profile
 from admin.requests import Asked, answer, ask, list_requests
 from admin.settings import AdminSettings
 from admin.tenants import create_account
-from admin.values import Decision, RequestReason
+from admin.values import Decision, NameEffect, RequestReason
 from blocklists.database import Database, open_database
 from blocklists.tables import Role, metadata
 from tests.admin.conftest import Clock
@@ -97,3 +100,34 @@ async def test_request_is_asked_answered_and_applied(services: Services, gateway
         assert (await list_requests(connection, family.tenant, now))[0] == []
     assert not (await services.applier.settle(family.tenant)).is_pending
     assert gateway.policies[family.tenant]
+
+
+async def test_erased_words_leave_the_data_files(services: Services, postgres: Server) -> None:
+    """A child's label, site and note, erased: no file of the cluster holds them but the write-ahead log, which is written over. While
+    another connection reads an older moment it is not done, and said so."""
+    family = await make_family(services)
+    marks = [b"ZiZiRieng", b"zizi-rieng.example", b"ghi-chu-rieng"]
+    act = Act(family.tenant, by_account(family.account, Role.FIRST_PARENT), services.now())
+    database = services.database
+    async with database.write() as connection:
+        await change_profile(connection, act, family.bi, replace(family.bi, label="ZiZiRieng"))
+        await add_name(connection, act, family.bi.id, NameEffect.DENY, "zizi-rieng.example")
+        asked = Asked(family.bi.id, "zizi-rieng.example", RequestReason.OTHER, "ghi-chu-rieng", family.bi.band)
+        await ask(connection, family.tenant, asked, services.now())
+    await postgres.execute("CHECKPOINT", "lachan")
+    assert all(holding(postgres.folder, mark) for mark in marks), "the test looks where something is"
+    async with database.write() as connection:
+        await erase_profile(connection, act, family.bi.id)
+    async with database.read() as reading:
+        await reading.execute(text("SELECT 1 FROM profiles"))
+        assert not await database.scrub()
+    assert await database.scrub()
+    assert [name for mark in marks for name in holding(postgres.folder, mark)] == []
+    async with database.read() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM profiles"))).scalar_one() > 0
+
+
+def holding(folder: Path, mark: bytes) -> list[str]:
+    """The files of a cluster that hold a text, without the write-ahead log."""
+    files = [path for path in folder.rglob("*") if path.is_file() and "pg_wal" not in path.parts]
+    return [str(path) for path in files if mark in path.read_bytes()]

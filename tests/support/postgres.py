@@ -29,6 +29,7 @@ class Server:
     """A running server. `address` of the maintenance database; `fresh` gives the one migrated database, emptied."""
 
     port: int
+    folder: Path
     _emptied: str = ""
 
     def address(self, name: str = "postgres") -> str:
@@ -72,7 +73,7 @@ def postgres_server() -> Iterator[Server]:
         for _ in range(200):
             if subprocess.run(ready, check=False, capture_output=True).returncode == 0:
                 break
-        yield Server(port)
+        yield Server(port, Path(cluster))
     finally:
         running.terminate()
         running.wait(20)
