@@ -18,7 +18,7 @@ FORBIDDEN = {"name", "qname", "domain", "host", "client", "address", "ip", "prof
 UNITS = ("_seconds", "_bytes", "_info", "_timestamp_seconds")
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=str)
+@pytest.mark.parametrize("metric", METRICS.values(), ids=list(METRICS))
 def test_metric_names_follow_the_rules(metric: Metric) -> None:
     """Prefix, letters, a unit where there is one, a help text, and no label that could hold a person or a name."""
     assert re.fullmatch(r"lachan_[a-z0-9_]+", metric.name)
