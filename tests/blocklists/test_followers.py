@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dns.asyncquery
 import dns.exception
@@ -243,8 +244,9 @@ async def test_resolvers_follow_a_publish_and_a_lift_and_block_what_the_gateway_
     with ExitStack() as stack:
         upstream = stack.enter_context(RunningUpstream(upstream=Everything())).port
         followers = []
+        short = Path(stack.enter_context(TemporaryDirectory(prefix="lachan-")))  # the path of a Unix socket has at most 107 octets
         for name, configure in (("unbound", unbound), ("recursor", recursor), ("kresd", kresd)):
-            folder = tmp_path / name
+            folder = short / name
             folder.mkdir()
             listen = told if name == "unbound" else free_port()
             command = configure(folder, listen, port, upstream)
@@ -257,7 +259,7 @@ async def test_resolvers_follow_a_publish_and_a_lift_and_block_what_the_gateway_
             """Everyone reaches this version; the names that all of them block."""
             server.announce(ORIGIN)
             await asyncio.to_thread(enforce, gateway, serial, [*LIST, ADDED] if blocked and serial > 1 else LIST)
-            assert f"serial {serial}" in await asyncio.to_thread(pull, tmp_path / "kresd", port)
+            assert f"serial {serial}" in await asyncio.to_thread(pull, short / "kresd", port)
             await asyncio.gather(*(follower.until(name, blocked) for follower in followers))
             ours = await asyncio.to_thread(blocked_by_gateway, gateway)
             for follower, theirs in zip(followers, await asyncio.gather(*map(blocked_by, followers)), strict=True):

@@ -67,7 +67,7 @@ def test_crash_loop_never_pauses_longer_than_a_second(tmp_path: Path) -> None:
 
     forking.run(main())
     assert max(gaps) < 1.0 + module.LONGEST_PAUSE / 2
-    assert gaps[0] < 0.5
+    assert gaps[0] < 1.0
 
 
 def test_ask_leaves_out_workers_that_are_gone(tmp_path: Path) -> None:

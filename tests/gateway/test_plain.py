@@ -153,7 +153,7 @@ async def test_both_ways_echo_what_was_asked(flags: int, edns: dict[str, Any], t
         OVERLONG,
         question()[:12] + b"\x05a\0\0\x01\0\x01\0\0\x01\0\x01",
     ],
-    ids=["case", "HTTPS", "EDNS", "option", "localhost", "root", "longest", "underscore", "NUL", "cut", "tail", "two"],
+    ids=lambda query: query[2:40].hex(),  # not the identifier, which is drawn by lot
 )
 async def test_odd_questions_are_answered_alike(query: bytes, tmp_path: Path) -> None:
     """Letter case, other types, options, odd names and broken octets: the short way mistakes none for an ordinary question."""
