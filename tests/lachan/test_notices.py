@@ -59,6 +59,7 @@ def heard() -> tuple[Notices, list[str]]:
         (notice("signed.rpz", dns.tsig.Key("k", b"another secret altogether", "hmac-sha256")), PEER, dns.rcode.NOTAUTH, []),
         (notice("signed.rpz", dns.tsig.Key("unknown", SECRET, "hmac-sha256")), PEER, dns.rcode.NOTAUTH, []),
     ],
+    ids=["signed", "plain", "unsigned", "stranger", "other zone", "zone of a file", "other type", "cut", "wrong key", "unknown key"],
 )
 def test_notice_is_believed_only_from_its_primary_and_signed(wire: bytes, peer: bytes, rcode: int, news: list[str]) -> None:
     """The reply has the notice's id, operation and AA; nothing else makes a zone be asked for."""
