@@ -70,13 +70,15 @@ class Prepared:
     `changes`: what to commit (`index`, `catalogue`, `orders`, `policies`, as `gateway.release.write_generation` takes them), None when
     the generation in force is still right. `settings`: the settings as the file has them now, None when unchanged; what can change
     without a restart is put in force together with the generation. `notes`: sentences for the person who asked. `processes`: further
-    children that a reload brought, without sockets of their own; those that run already stay as they are.
+    children that a reload brought, without sockets of their own; those that run already stay as they are. `is_provisional`: good enough to
+    answer with at once, to be followed by a reload.
     """
 
     changes: Mapping[str, Any] | None = None  # Any: the parts of a change, checked when it is committed
     settings: GatewaySettings | None = None
     notes: tuple[str, ...] = ()
     processes: tuple[ExtraProcess, ...] = ()
+    is_provisional: bool = False
 
 
 Prepare = Callable[[Occasion], Awaitable[Prepared]]
@@ -234,7 +236,14 @@ class Supervisor:
         prepared = await self._prepare_start()
         settings, late = merge_settings(self._settings, prepared.settings)
         try:
-            target = self._generations.load_first(prepared.changes, settings)
+            try:
+                target = self._generations.load_first(prepared.changes, settings)
+            except Exception:  # whatever an older program left that this one cannot use
+                if not prepared.is_provisional:
+                    raise
+                prepared = await self._prepare("reload")
+                settings, late = merge_settings(self._settings, prepared.settings)
+                target = self._generations.load_first(prepared.changes, settings)
         except (GenerationError, OSError) as error:
             raise StartError(f"no usable generation in {settings.state_dir}: {error}: run `lachan lists compile` to build one") from None
         self._settings = settings
@@ -247,6 +256,8 @@ class Supervisor:
         log.info(
             "answering", extra={"event": "start.ready", "generation": target.number, "workers": len(self._crew.workers), "pid": os.getpid()}
         )
+        if prepared.is_provisional:
+            self._in_background(self._reload_by_signal())
 
     async def _prepare_start(self) -> Prepared:
         """What the composition prepared; when that fails and an older generation is there, that one (last good)."""

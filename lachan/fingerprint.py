@@ -36,6 +36,27 @@ def fingerprint(settings: BlocklistSettings, own_names: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
+def own_mark(settings: BlocklistSettings, own_names: tuple[str, ...]) -> str:
+    """The fingerprint of these settings and the operator's own files: what stays the same when only the program is a newer one."""
+    digest = hashlib.sha256()
+    for part in (repr(settings), repr(own_names)):
+        digest.update(part.encode() + b"\0")
+    for path in _own_files(settings):
+        digest.update(_facts(path).encode() + b"\0")
+    return digest.hexdigest()
+
+
+def is_only_older(settings: BlocklistSettings, own_names: tuple[str, ...]) -> bool:
+    """Whether the generation in force comes from exactly these settings and files, but was prepared by another version of the program."""
+    try:
+        noted = json.loads((settings.state_dir / FILE).read_bytes())
+        manifest = release.read_manifest(settings.state_dir)
+        made = (noted["own"], noted["index"], noted["catalogue"])
+    except (OSError, ValueError, KeyError, TypeError, GenerationError):
+        return False
+    return made == (own_mark(settings, own_names), manifest.index_dir, manifest.catalogue)
+
+
 def is_current(settings: BlocklistSettings, own_names: tuple[str, ...]) -> bool:
     """Whether the generation in force was prepared from exactly this."""
     return notes_if_current(settings, own_names) is not None
@@ -47,6 +68,7 @@ def notes_if_current(settings: BlocklistSettings, own_names: tuple[str, ...]) ->
         noted = json.loads((settings.state_dir / FILE).read_bytes())
         manifest = release.read_manifest(settings.state_dir)
         notes = tuple(str(note) for note in noted.pop("notes"))
+        noted.pop("own", None)
     except (OSError, ValueError, AttributeError, KeyError, TypeError, GenerationError):
         return None
     is_right = noted == _note(fingerprint(settings, own_names), manifest.index_dir, manifest.catalogue)
@@ -57,7 +79,7 @@ def note(settings: BlocklistSettings, own_names: tuple[str, ...], index: str, ca
     """Remember that this index and catalogue come from these settings and files, and what there was to say about them."""
     target = settings.state_dir / FILE
     target.parent.mkdir(parents=True, exist_ok=True)
-    noted = {**_note(fingerprint(settings, own_names), index, catalogue), "notes": list(notes)}
+    noted = {**_note(fingerprint(settings, own_names), index, catalogue), "own": own_mark(settings, own_names), "notes": list(notes)}
     release.replace_file(target, release.canonical_bytes(noted))
 
 
@@ -69,6 +91,10 @@ def _files(settings: BlocklistSettings) -> Iterator[Path]:
     for name in ("catalog", "seed"):
         folder = Path(str(resources.files("blocklists") / name))
         yield from sorted(path for path in folder.rglob("*") if path.is_file())
+    yield from _own_files(settings)
+
+
+def _own_files(settings: BlocklistSettings) -> Iterator[Path]:
     for item in settings.lists:
         yield item.path if item.path else settings.state_dir / "lists" / f"list-{quote(item.id, safe='')}" / "good"
     yield from (zone.file for zone in settings.rpz)

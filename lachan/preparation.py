@@ -62,6 +62,14 @@ def prepare_quickly(configuration: Configuration) -> Outcome | None:
     return Outcome(_only_new(configuration.gateway.state_dir, {"policies": _policies(configuration)}), None, notes)
 
 
+def prepare_provisionally(configuration: Configuration) -> Outcome | None:
+    """What a start after an upgrade of the program may answer with until the lists are prepared anew: the same settings and files, as the
+    program before prepared them. None when anything else has changed, too."""
+    if not fingerprint.is_only_older(configuration.lists, own_names(configuration.gateway)):
+        return None
+    return Outcome(_only_new(configuration.gateway.state_dir, {"policies": _policies(configuration)}))
+
+
 def prepare(configuration: Configuration, fetch: Literal["none", "due", "all"], progress: Listener | None = None) -> Outcome:
     """Prepare everything. Raises LachanError or OSError; then nothing of it is in force."""
     from blocklists.jobs import Inputs

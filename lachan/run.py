@@ -211,7 +211,8 @@ def give_state_dir(settings: GatewaySettings) -> None:
 class Preparer:
     """Brings lists and local policy in place; what the supervisor calls at the start and for each reload.
 
-    At a start or a reload whose lists are on disk already nothing is compiled; else a child process does it.
+    At a start or a reload whose lists are on disk already nothing is compiled; else a child process does it. After an upgrade of the
+    program the lists that the one before prepared answer until they are prepared anew.
     """
 
     def __init__(self, configuration: Configuration, overrides: Overrides) -> None:
@@ -222,15 +223,16 @@ class Preparer:
     async def __call__(self, occasion: Occasion) -> Prepared:
         """Prepare. Raises SettingsError or StartError; then nothing changes."""
         from gateway.supervisor import Prepared
-        from lachan.preparation import prepare_quickly
+        from lachan.preparation import prepare_provisionally, prepare_quickly
 
         orders: Mapping[str, Any] = {}
         if occasion == "start":
             quick = prepare_quickly(self._configuration)
             if self._configuration.lists.follow is not None:
                 orders = await self._catch_up()
-            if quick is not None:
-                return Prepared({**quick.changes, **orders} or None, None, quick.notes)
+            found = quick or prepare_provisionally(self._configuration)
+            if found is not None:
+                return Prepared({**found.changes, **orders} or None, None, found.notes, is_provisional=quick is None)
         elif (quick := prepare_quickly(now := load(self._path))) is not None:
             return Prepared(
                 quick.changes or None, self._overrides.apply(now.gateway), (*quick.notes, *late_changes(self._configuration, now))

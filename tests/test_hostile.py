@@ -146,17 +146,21 @@ def anonymous(pid: int) -> int:
 
 
 async def fill_bounded_memory(gateway: Gateway) -> None:
-    """More names than a worker remembers the form of (16,384 parents, about 5 MiB when full), so that what grows afterwards grows for
-    another reason. They are asked for as transfers, which are refused once they are read."""
+    """What a worker may remember, filled before anything is measured, so that what grows afterwards grows for another reason: the form of
+    16,384 names (about 5 MiB; asked for as transfers, which are refused once they are read), and the cache of 2,000 answers."""
     loop = asyncio.get_running_loop()
-    end = dns.message.make_query("x.example", "AXFR").to_wire()[-4:]
     for port in range(40):  # each source port belongs to one worker
-        sender, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=("127.0.0.1", gateway.port))
+        sender, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, local_addr=(ADULT, 0), remote_addr=("127.0.0.1", gateway.port)
+        )
         for number in range(1000):
             name = f"form-of-a-name-{port:02}-{number:04}".encode()
-            sender.sendto(b"\0\1\1\0\0\1\0\0\0\0\0\0\1x" + bytes((len(name),)) + name + b"\7example\0" + end)
+            question = b"\1x" + bytes((len(name),)) + name + b"\7example\0"
+            sender.sendto(b"\0\1\1\0\0\1\0\0\0\0\0\0" + question + b"\0\xfc\0\1")
+            if number % 5 == 0:
+                sender.sendto(b"\0\1\1\0\0\1\0\0\0\0\0\0" + question + b"\0\1\0\1")
             if number % 50 == 49:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.02)
         sender.close()
 
 

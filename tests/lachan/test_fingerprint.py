@@ -12,7 +12,7 @@ from blocklists.settings import ListSettings
 from gateway import release
 from lachan import fingerprint
 from lachan.configuration import Configuration, load
-from lachan.preparation import own_names, prepare, prepare_quickly, put_in_force
+from lachan.preparation import own_names, prepare, prepare_provisionally, prepare_quickly, put_in_force
 
 
 def is_current(configuration: Configuration) -> bool:
@@ -61,6 +61,22 @@ def test_another_generation_in_force_is_noticed(current: Configuration) -> None:
     other = release.write_file(state_dir, {**release.read_file(state_dir, release.read_manifest(state_dir).catalogue), "note": "x"})
     release.commit_generation(state_dir, {"catalogue": other}, 1_800_000_000)
     assert not is_current(current)
+
+
+def test_newer_program_is_told_from_changed_lists(current: Configuration, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another version on the same settings and files may answer with what is there; with another list, or a note of old, it may not."""
+    lists, names = current.lists, own_names(current.gateway)
+    monkeypatch.setattr(fingerprint, "_version", lambda: "9.9.9")
+    assert not is_current(current) and fingerprint.is_only_older(lists, names)
+    provisional = prepare_provisionally(current)
+    assert provisional is not None and provisional.changes == {}
+    note = current.gateway.state_dir / fingerprint.FILE
+    whole = note.read_text()
+    note.write_text(whole.replace('"own"', '"other"'))
+    assert not fingerprint.is_only_older(lists, names)
+    note.write_text(whole)
+    (current.path.parent / "games.txt").write_text("another.example\n")
+    assert not fingerprint.is_only_older(lists, names) and prepare_provisionally(current) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{"])

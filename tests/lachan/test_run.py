@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,8 +13,11 @@ import pytest
 from gateway import release
 from gateway.errors import SettingsError, StartError
 from gateway.settings import Endpoint
+from lachan import fingerprint
 from lachan.configuration import Configuration, load
+from lachan.preparation import own_names, prepare, put_in_force
 from lachan.run import Overrides, Preparer, _error_of, _refresh_process, give_state_dir, late_changes
+from tests.support.gateway import Gateway, ede_codes
 
 
 def test_lan_address_is_added_to_those_of_the_file(configuration: Configuration) -> None:
@@ -114,3 +119,25 @@ def test_changes_that_wait_for_a_restart_are_told(tmp_path: Path) -> None:
     assert "admin has changed" in notes[0] and "lachan lists update" in notes[1]
     second.write_text(first.read_text() + "cache: {entries: 7}\n")
     assert late_changes(load(first), load(second)) == []
+
+
+@pytest.mark.parametrize("is_usable", [True, False])
+def test_upgraded_program_answers_at_once_and_prepares_anew(is_usable: bool, configuration: Configuration) -> None:
+    """With what the program before prepared, where it can be used; either way what this program makes of the lists is soon in force."""
+    folder, path = configuration.path.parent, configuration.path
+    path.write_text(path.read_text(encoding="utf-8") + 'dns: {listen: ["127.0.0.1:0"], workers: 1}\n', encoding="utf-8")
+    configuration = load(path)
+    put_in_force(folder / "var", prepare(configuration, "none").changes)
+    note = folder / "var" / fingerprint.FILE
+    noted = json.loads(note.read_bytes())
+    if not is_usable:
+        noted["catalogue"] = release.write_file(folder / "var", {"format": 99})
+        release.commit_generation(folder / "var", {"catalogue": noted["catalogue"]}, 1_800_000_000)
+    note.write_text(json.dumps({**noted, "fingerprint": "that of another program"}))
+    with Gateway(folder, path.read_text(encoding="utf-8")) as gateway:
+        assert ede_codes(gateway.ask("ordered.example")) == [16]
+        end = time.monotonic() + 60
+        while json.loads(note.read_bytes())["fingerprint"] == "that of another program" and time.monotonic() < end:
+            time.sleep(0.1)
+        assert fingerprint.is_current(load(path).lists, own_names(configuration.gateway)), gateway.written()
+        assert ede_codes(gateway.ask("ordered.example")) == [16] and gateway.status()["state"] == "ready"
