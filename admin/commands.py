@@ -12,10 +12,11 @@ from sqlalchemy import delete, select, update
 from admin.audit import MACHINE, Act, Action, record, verify_database
 from admin.migrate import migrate
 from admin.passwords import Passwords, judge_new
+from admin.permissions import decides
 from admin.sessions import read_assignments
 from admin.settings import AdminSettings
 from admin.setup import read_token, setup_link
-from admin.tables import known_browsers, sessions
+from admin.tables import known_browsers, passkeys, sessions
 from admin.tenants import fold_sign_in
 from blocklists.database import open_database
 from blocklists.journal import Finding
@@ -69,6 +70,8 @@ async def reset_password(settings: AdminSettings, sign_in: str, password: str, n
             await connection.execute(delete(sessions).where(sessions.c.account_id == account))
             await connection.execute(delete(known_browsers).where(known_browsers.c.account_id == account))
             assignments, _ = await read_assignments(connection, account, moment)
+            if not decides(assignments):  # an officer's is a second step, which a new password does not replace
+                await connection.execute(delete(passkeys).where(passkeys.c.account_id == account))
             for tenant in {assignment.organisation_id for assignment in assignments}:
                 await record(connection, Act(tenant, MACHINE, moment), Action.PASSWORD_RESET, account)
     finally:

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.audit import Act, Action, By, by_account, record
 from admin.errors import Conflict, NotFound
 from admin.officetables import invitations
+from admin.recovery import uses_pin
 from admin.sessions import hash_secret, new_secret, read_assignments
 from admin.tenants import create_account, grant_role
 from blocklists.tables import AccountId, OrganisationId, Role, new_id, organisations
@@ -124,8 +125,10 @@ async def accept(
 
 async def accept_as(connection: AsyncConnection, secret: str, account: AccountId, now: datetime) -> OrganisationId:
     """Somebody who has an account takes the place with it (one person, one account). Raises NotFound for a dead link, Conflict when the
-    account has this role already."""
+    account has this role already, or signs in with a PIN: six digits that a host may renew are enough for one hosted family only."""
     invitation = await find_invitation(connection, secret, now)
+    if await uses_pin(connection, account):
+        raise Conflict
     assignments, _ = await read_assignments(connection, account, now)
     if any(one.organisation_id == invitation.tenant and one.role is invitation.role for one in assignments):
         raise Conflict

@@ -72,7 +72,8 @@ async def list_waiting(connection: AsyncConnection, tenant: OrganisationId, now:
 
 
 async def end_role(connection: AsyncConnection, act: Act, assignment: str) -> None:
-    """End one role now. Raises NotFound for one that is not there, Conflict for the last person who runs this organisation."""
+    """End one role now, and withdraw what that person offered others. Raises NotFound for one that is not there, Conflict for the last
+    person who runs this organisation."""
     members = await list_members(connection, act.tenant, act.now)
     member = next((one for one in members if one.assignment == assignment), None)
     if member is None:
@@ -83,6 +84,17 @@ async def end_role(connection: AsyncConnection, act: Act, assignment: str) -> No
     await connection.execute(
         update(table).where(table.c.id == assignment, table.c.organisation_id == act.tenant).values(valid_until=act.now)
     )
+    if not any(runs(one.role) and one.assignment != assignment and one.account == member.account for one in members):
+        await connection.execute(
+            update(invitations)
+            .where(
+                invitations.c.tenant_id == act.tenant,
+                invitations.c.created_by == member.account,
+                invitations.c.accepted_at.is_(None),
+                invitations.c.withdrawn_at.is_(None),
+            )
+            .values(withdrawn_at=act.now)
+        )
     await record(connection, act, Action.ROLE_ENDED, assignment, after={"account": member.account, "role": member.role.value})
 
 

@@ -9,7 +9,7 @@ To add one: a member of `Permission`, its place in `ROLES` (and in `CONFIRMED` i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -282,7 +282,12 @@ def needs_second(actor: Actor, permission: Permission) -> bool:
 
 def is_officer(actor: Actor) -> bool:
     """Whether a role of this account decides about what others see blocked."""
-    return any(ROLES[assignment.role] & SECONDED for assignment in actor.assignments)
+    return decides(actor.assignments)
+
+
+def decides(assignments: Iterable[Assignment]) -> bool:
+    """Whether one of these roles decides about what others see blocked."""
+    return any(ROLES[assignment.role] & SECONDED for assignment in assignments)
 
 
 def has_second(actor: Actor) -> bool:

@@ -20,7 +20,7 @@ from admin.errors import FieldMistake
 from admin.familytables import hosted_families, pin_renewals, recovery_sheets
 from admin.sessions import hash_secret
 from admin.sharing import judge_pin, set_pin
-from admin.tables import known_browsers, sessions
+from admin.tables import known_browsers, passkeys, sessions
 from admin.tenants import fold_sign_in
 from blocklists.tables import EVERY_TENANT, ID_SIGNS, AccountId, OrganisationId, accounts, new_id, role_assignments
 
@@ -177,10 +177,11 @@ async def read_paper(connection: AsyncConnection, code: str, now: datetime) -> P
 
 
 async def renew_pin(connection: AsyncConnection, paper: Paper, code: str, stored: str, now: datetime) -> None:
-    """Set the PIN that the paper's holder chose: every session ends, every known browser is forgotten, the paper is used up."""
+    """Set the PIN that the paper's holder chose: every session ends, every known browser and passkey is forgotten, the paper is used up."""
     act = Act(paper.tenant, BY_PAPER, now)
     await change_pin(connection, act, paper.account, stored)
     await connection.execute(delete(sessions).where(sessions.c.account_id == paper.account))
+    await connection.execute(delete(passkeys).where(passkeys.c.account_id == paper.account))
     await connection.execute(update(recovery_sheets).where(recovery_sheets.c.account_id == paper.account).values(secret_hash=None))
     used = (pin_renewals.c.tenant_id == paper.tenant, pin_renewals.c.secret_hash == hash_secret(code))
     await connection.execute(update(pin_renewals).where(*used).values(used_at=now))

@@ -16,6 +16,7 @@ from admin.office import find_office
 from admin.officesetup import Link, create_office, is_staffed, renew_links
 from admin.passwords import judge_new
 from admin.permissions import Permission
+from admin.recovery import uses_pin
 from admin.sessions import choose_organisation
 from admin.setup import drop_token, is_token, public_url
 from admin.tenants import SIGN_IN, fold_sign_in
@@ -124,6 +125,9 @@ async def _join(request: Request, sign_in: str = "", name: str = "", mistakes: t
     async with services.database.read() as connection:
         place = await find_invitation(connection, read_cookie(request, JOIN) or "", services.now())
     live = await session_of(request, services)
+    if live is not None:
+        async with services.database.read() as connection:
+            live = None if await uses_pin(connection, live.actor.account_id) else live  # such an account takes no other place
     context: dict[str, object] = {"place": place, "sign_in": sign_in, "name": name, "mistakes": mistakes}
     context |= {"own": live.actor.name if live and live.tenant else "", "form_token": form_token(live) if live else ""}
     return open_page(request, "office/join.html", context, 422 if mistakes else 200)

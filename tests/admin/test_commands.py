@@ -6,11 +6,12 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, select, text
 
 from admin.commands import list_sign_ins, reset_password, show_link, verify_journal
 from admin.dependencies import Services
 from admin.setup import ensure_token
+from admin.tables import passkeys
 from gateway.errors import StartError
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.family import Family
@@ -34,12 +35,20 @@ async def test_new_password_opens_and_signs_out_everywhere(
     """The old password and every open browser are worth nothing afterwards; the journal says that it happened."""
     await visitor.sign_in("me", PASSWORD, kept=True)
     assert await list_sign_ins(services.settings) == ["me"]
+    async with services.database.write() as connection:
+        await connection.execute(
+            insert(passkeys).values(
+                id="p", account_id=family.account, credential=b"c", public_key=b"k", sign_count=0, name="n", label="l", created_at=now
+            )
+        )
     await reset_password(services.settings, "ME", FRESH, now)
+    async with services.database.read() as connection:
+        assert (await connection.execute(select(passkeys))).all() == []
     assert (await visitor.get("/")).status_code == 401
     assert (await visitor.sign_in("me", PASSWORD)).status_code == 401
     assert (await visitor.sign_in("me", FRESH)).status_code == 200
     await visitor.get("/journal")
-    assert "password.reset" in visitor.text
+    assert "Đặt lại mật khẩu trên máy" in visitor.text
 
 
 @pytest.mark.parametrize(

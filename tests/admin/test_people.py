@@ -11,6 +11,7 @@ from admin.audit import Act, by_account
 from admin.errors import Conflict, NotFound
 from admin.invitations import accept, accept_as, invite
 from admin.people import end_role, list_members, list_waiting, withdraw_invitation
+from admin.recovery import begin_pin
 from admin.sessions import read_assignments
 from blocklists.database import Database
 from blocklists.tables import OrganisationKind, Role
@@ -19,7 +20,7 @@ from tests.support.people import Person, make_person
 
 @pytest.fixture
 async def school(database: Database, now: datetime) -> Person:
-    return await make_person(database, now, "hieu-truong", OrganisationKind.SCHOOL, Role.SCHOOL_ADMIN)
+    return await make_person(database, now - timedelta(hours=1), "hieu-truong", OrganisationKind.SCHOOL, Role.SCHOOL_ADMIN)
 
 
 def act_of(person: Person, role: Role, now: datetime) -> Act:
@@ -81,3 +82,32 @@ async def test_ending_a_role_leaves_somebody_who_runs_it(database: Database, sch
         assert [one.account for one in await list_members(connection, school.tenant, later.now)] == [school.account]
         with pytest.raises(NotFound):
             await end_role(connection, later, vice.assignment)
+
+
+async def test_an_account_with_a_pin_takes_no_other_place(database: Database, school: Person, now: datetime) -> None:
+    """Six digits, which the family's host may renew, must not open a school or another family."""
+    mother = await make_person(database, now)
+    act = act_of(school, Role.SCHOOL_ADMIN, now)
+    async with database.write() as connection:
+        await begin_pin(connection, mother.account)
+        secret = await invite(connection, act, Role.SCHOOL_ADMIN, "")
+        with pytest.raises(Conflict):
+            await accept_as(connection, secret, mother.account, now)
+        assignments, _ = await read_assignments(connection, mother.account, now)
+    assert [one.role for one in assignments] == [Role.FIRST_PARENT]
+
+
+async def test_what_an_ended_person_offered_is_withdrawn(database: Database, school: Person, now: datetime) -> None:
+    """Nobody comes back by a link made in time; what others offered stays."""
+    act = act_of(school, Role.SCHOOL_ADMIN, now)
+    later = replace(act, now=now + timedelta(minutes=1))
+    async with database.write() as connection:
+        vice = await accept(connection, await invite(connection, act, Role.SCHOOL_ADMIN, ""), "pho", "Hiệu phó", "x", "vi", now)
+        own = await invite(connection, act, Role.TEACHER, "")
+        back = await invite(connection, replace(act, by=by_account(vice, Role.SCHOOL_ADMIN)), Role.SCHOOL_ADMIN, "")
+        (_, member) = await list_members(connection, school.tenant, later.now)
+        await end_role(connection, later, member.assignment)
+        assert [one.role for one in await list_waiting(connection, school.tenant, later.now)] == [Role.TEACHER]
+        with pytest.raises(NotFound):
+            await accept(connection, back, "lai", "Hiệu phó", "x", "vi", later.now)
+        await accept(connection, own, "co-lan", "Cô Lan", "x", "vi", later.now)

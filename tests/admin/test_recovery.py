@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import insert, select
 
 from admin.audit import Act, by_account
 from admin.recovery import (
@@ -22,6 +23,7 @@ from admin.recovery import (
     start_renewal,
     uses_pin,
 )
+from admin.tables import passkeys
 from blocklists.database import Database
 from blocklists.tables import Role
 from tests.support.people import Person, make_person
@@ -82,7 +84,13 @@ async def test_a_newer_sheet_makes_the_old_one_worthless(database: Database, par
         assert paper is not None
         assert paper.account == parent.account
         assert paper.opens_at is None
+        await connection.execute(
+            insert(passkeys).values(
+                id="p", account_id=parent.account, credential=b"c", public_key=b"k", sign_count=0, name="n", label="l", created_at=now
+            )
+        )
         await renew_pin(connection, paper, new, "stored", now)
+        assert (await connection.execute(select(passkeys))).all() == [], "whoever was let in before is out"
         assert await read_paper(connection, new, now) is None
         assert await uses_pin(connection, parent.account)
 
