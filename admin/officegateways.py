@@ -52,6 +52,7 @@ class Spread:
     reached: int
     middle: timedelta | None
     slowest: timedelta | None
+    made_at: datetime
 
 
 async def invite_gateway(connection: AsyncConnection, act: Act, label: str) -> str:
@@ -213,7 +214,7 @@ async def read_spread(connection: AsyncConnection, tenant: OrganisationId) -> Sp
     table = tables.receipts
     found = await connection.execute(select(table.c.gateway, table.c.in_force_at).where(table.c.serial == newest[0]))
     took = sorted(max(row.in_force_at - newest[1], timedelta()) for row in found if row.gateway in ids or row.gateway == "local")
-    return Spread(newest[0], len(ids) + 1, len(took), _middle(took), took[-1] if took else None)
+    return Spread(newest[0], len(ids) + 1, len(took), _middle(took), took[-1] if took else None, newest[1])
 
 
 async def office_status(connection: AsyncConnection, tenant: OrganisationId, now: datetime, *, unsigned: bool, alarm: bool) -> OfficeStatus:

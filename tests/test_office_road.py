@@ -117,12 +117,12 @@ async def test_from_a_letter_to_dig_and_back(running: tuple[Gateway, str], brows
     await one.submit("/office/orders", {"issuer": "UBND tỉnh", "appeal": "Thanh tra tỉnh"})
     path = one.response.url.path
     await one.submit(f"{path}/verify")
-    assert "Các tên này được hỏi bao nhiêu: chưa biết." in one.text, "one device asked, and that is told to nobody"
+    assert "Cổng lọc này được hỏi các tên ấy bao nhiêu lần: chưa biết." in one.text, "one device asked, and that is told to nobody"
     for last in range(1, 8):
         gateway.ask("bad.example", source=f"127.0.0.{last}")
     await two.get(path)
     for _ in range(60):
-        if "Được hỏi bao nhiêu" in two.text:
+        if "Cổng lọc này được hỏi bao nhiêu lần" in two.text:
             break
         await asyncio.sleep(0.05)
         await two.get(path)

@@ -20,6 +20,8 @@ from admin.setup import public_url
 from blocklists.pairing import CodeError, JoinCode, parse_code
 from blocklists.pairing import words_of as spoken
 from blocklists.receipts import MOST_BYTES, ReceiptError
+from blocklists.takedown.clocks import read_levels
+from blocklists.takedown.deadlines import countdown
 from gateway.release import canonical_bytes
 
 router = APIRouter()
@@ -114,12 +116,16 @@ async def _body(request: Request) -> bytes:
 
 async def _page(visit: Visit, code: str = "", label: str = "") -> Response:
     async with visit.services.database.read() as connection:
-        await open_office(connection, visit.tenant_id)
+        office = await open_office(connection, visit.tenant_id)
         rows = await read_gateways(connection, visit.tenant_id, visit.now)
         spread = await read_spread(connection, visit.tenant_id)
+        levels = await read_levels(connection, office)
+    is_under_way = spread is not None and spread.reached < spread.gateways
+    until_all = countdown("enforce", spread.made_at, visit.now, levels) if spread is not None and is_under_way else None
     standing = await visit.services.office.signing.standing()
     context = {
-        "rows": rows, "spread": spread, "signing": standing, "code": code, "label": label, "say": words_of(visit),
+        "rows": rows, "spread": spread, "until_all": until_all,
+        "signing": standing, "code": code, "label": label, "say": words_of(visit),
         "words": spoken(standing.fingerprint) if standing.is_begun else "",
         "standing": visit.services.office.duty.standing, "alarm": visit.services.office.alarm.since,
         "test_name": f"serial.orders.{visit.services.settings.gateway.dns.name}", **await signing_of(visit),

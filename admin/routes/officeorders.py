@@ -18,6 +18,7 @@ from admin.dependencies import Visit, need
 from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
 from admin.office import MASKED, open_office
 from admin.officeactions import forward_item, open_item
+from admin.officebasis import suggest_basis
 from admin.officeform import CATEGORIES, EVERYBODY, first_values, read_order_form, values_of
 from admin.officeintake import Intake, Upload, hidden, read_intake, seal, tally, unseal
 from admin.officepreview import Preview, asked_for, broken_by, preview, require_unbroken
@@ -78,7 +79,8 @@ async def read(visit: Annotated[Visit, Depends(need(Permission.ORDER_REGISTER, f
         return _new(visit, text=text, category=category, fault=fault, status=422)
     if not intake.found.rows:
         return _new(visit, text=text, category=category, mistakes=(FieldMistake("text", "no_address"),), status=422)
-    return _check(visit, first_values(intake.letter, visit.now), category, seal(office, intake), intake=intake, there=there)
+    values, source = await _filled(visit, office, intake)
+    return _check(visit, values, category, seal(office, intake), intake=intake, there=there, source=source)
 
 
 @router.get("/office/orders/readings/{reading_id}")
@@ -101,7 +103,8 @@ async def watch(visit: Register, reading_id: str) -> Response:
         there = await schools(connection)
     intake = readings.show(reading)
     sealed = await asyncio.to_thread(seal, office, intake)
-    return _check(visit, first_values(intake.letter, visit.now), reading.category, sealed, intake=intake, there=there, reading=reading.id)
+    values, source = await _filled(visit, office, intake)
+    return _check(visit, values, reading.category, sealed, intake=intake, there=there, reading=reading.id, source=source)
 
 
 @router.post("/office/orders")
@@ -278,10 +281,18 @@ def _new(
     return visit.page("office/new.html", context, status)
 
 
+async def _filled(visit: Visit, office: store.Office, intake: Intake) -> tuple[dict[str, str], str]:
+    """What the form is filled in with, and the earlier document that its basis was taken from."""
+    values = first_values(intake.letter, visit.now)
+    async with visit.services.database.read() as connection:
+        values["basis"], source = await suggest_basis(connection, office, values["issuer"], values["basis"])
+    return values, source
+
+
 def _check(
     visit: Visit, values: dict[str, str], category: str, sealed: str, *, intake: Intake | None = None,
     counts: list[tuple[str, int]] | None = None, mistakes: tuple[FieldMistake, ...] = (), fault: str = "",
-    there: Sequence[RowMapping] = (), reading: str = "",
+    there: Sequence[RowMapping] = (), reading: str = "", source: str = "",
 ) -> Response:  # fmt: skip
     rows = list(intake.found.rows) if intake else []
     asked = sorted(rows, key=lambda row: (row.verdict is not Enforceability.ASK, row.verdict is Enforceability.YES))
@@ -289,7 +300,7 @@ def _check(
         "values": values, "category": category, "categories": CATEGORIES, "sealed": sealed, "say": words_of(visit), "mistakes": mistakes,
         "rows": asked[:SHOWN_ROWS], "more": max(0, len(rows) - SHOWN_ROWS), "counts": counts or tally(row.item for row in rows),
         "intake": intake, "masked": category == MASKED, "fault": fault, "schools": there, "bands": EVERYBODY,
-        "reading": reading,
+        "reading": reading, "source": source,
     }  # fmt: skip
     return visit.page("office/check.html", context, 422 if mistakes or fault else 200)
 

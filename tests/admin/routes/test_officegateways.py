@@ -127,6 +127,7 @@ async def test_page_says_who_enforces_what_since_when_and_who_lags(
     clock.forward(minutes=20)
     await two.get("/office/gateways")
     assert "đang giữ bản cũ" in two.text and "Bản 2: 1 trên 2 cổng lọc" in two.text
+    assert "còn 40 phút từ phê duyệt đến mọi cổng lọc" in two.text
     assert await far.tell(serial=2, in_force_at=int(clock.at.timestamp())) == "taken"
     async with database.read() as connection:
         assert [one.state for one in await read_gateways(connection, officers.tenant, clock.at)] == ["current"]

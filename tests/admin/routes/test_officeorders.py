@@ -246,3 +246,13 @@ async def test_a_large_letter_is_read_behind_a_page_and_held_for_a_person(
     assert page not in one.links
     await one.get(path)
     assert f"{path}/verify" not in [form.action for form in one.forms], "an approver agrees to the many names first"
+
+
+async def test_the_basis_of_the_last_document_of_an_issuer_is_suggested(one: Visitor) -> None:
+    """The chain was typed once: the page of the next letter holds it, and says from where."""
+    head = "ỦY BAN NHÂN DÂN TỈNH LAI CHÂU\nSố: {n}/QĐ-UBND\n"
+    await register(one, head.format(n=1) + "bad.example\n", basis="531/KH-UBND ← 830/QĐ-TTg")
+    await one.get("/office/orders/new")
+    await one.submit("/office/orders/read", {"text": head.format(n=2) + "worse.example\n", "category": "order"})
+    assert "531/KH-UBND ← 830/QĐ-TTg" in one.response.text
+    assert "Lấy từ 1/QĐ-UBND" in one.text
