@@ -8,10 +8,22 @@ import platform
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from statistics import median
+from typing import Final
 
-from tests.bench import measure, peers, report, whole, workload
+from tests.bench import measure, peers, readme, report, whole, workload
+
+KINDS: Final = {
+    "udp": ("hits", "udp"),
+    "tcp": ("hits over TCP", "tcp"),
+    "tls": ("hits over TLS", "dot"),
+    "https": ("hits over HTTPS", "doh"),
+    "misses": ("misses", "udp"),
+    "mixed": ("mixed", "udp"),
+}
+"""What is asked, by its word on the command line: the name in the report, and how dnsperf asks."""
 
 
 def say(text: str = "") -> None:
@@ -24,10 +36,11 @@ def arguments() -> argparse.Namespace:
     """The options of the bench."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--names", type=int, default=1_000_000, help="listed names (default 1,000,000)")
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="seconds of each run (default 4)")
-    parser.add_argument("--only", nargs="*", help="servers to run (default: all that are installed)")
-    parser.add_argument("--skip-misses", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (default 3)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="seconds of each run (default 2)")
+    parser.add_argument("--peers", action="store_true", help="only ours beside its peers")
+    parser.add_argument("--only", nargs="*", choices=peers.STARTERS, help="servers to run (default: all that are installed)")
+    parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS), help="loads to run (default: all)")
     parser.add_argument("--growth", action="store_true", help="only our own cost against list size and profiles")
     parser.add_argument("--people", action="store_true", help="only the pages: a change until all workers obey, with many families")
     parser.add_argument("--families", type=int, default=1000, help="with --people (default 1,000)")
@@ -38,14 +51,15 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(options: argparse.Namespace, folder: Path) -> list[str]:
-    """Start everyone, interleave the rounds, and return the lines of the report."""
+def run(options: argparse.Namespace, folder: Path) -> tuple[list[str], list[str]]:
+    """Start everyone, interleave the rounds, and return the lines of the report and the table of the README."""
     say(f"{options.names:,} names …")
     workload.write_list(folder / "names.txt", options.names)
     workload.write_hits(folder / "hits.txt", options.names)
     workload.write_warm(folder / "warm.txt", folder / "hits.txt")
     started = [source := peers.upstream(folder, peers.free_port())]
     running: dict[str, peers.Peer] = {}
+    measured: dict[str, dict[str, dict[str, float]]] = {}
     lines = [
         f"## Measured {datetime.date.today().isoformat()}",
         "",
@@ -54,19 +68,14 @@ def run(options: argparse.Namespace, folder: Path) -> list[str]:
         "",
     ]
     try:
-        for name in options.only or [name for name in peers.available() if name in peers.USUAL]:
+        for name in options.only or peers.available():
             say(f"starting {name} …")
             peer = peers.STARTERS[name](folder, peers.free_port(), source.port, options.names)
             started.append(peer)
             running[name] = peer
             measure.dnsperf(peer.process.pid, peer.port, folder / "warm.txt", 20, once=True)
             measure.dnsperf(peer.process.pid, peer.port, folder / "warm.txt", 20, once=True)
-        for kind, mode in (
-            ("hits", "udp"), ("hits over TCP", "tcp"), ("hits over TLS", "dot"), ("hits over HTTPS", "doh"),
-            ("misses", "udp"), ("mixed", "udp"),
-        ):  # fmt: skip
-            if kind in ("misses", "mixed") and options.skip_misses:
-                continue
+        for kind, mode in (KINDS[word] for word in options.kinds):
             able = [name for name, peer in running.items() if mode in ("udp", "tcp") or mode in peer.encrypted]
             runs: dict[str, list[measure.Run]] = {name: [] for name in able if not (name == "floor" and kind != "hits")}
             for round_number in range(options.rounds):
@@ -86,32 +95,26 @@ def run(options: argparse.Namespace, folder: Path) -> list[str]:
                     runs[name].append(result)
                     figures_now = f"{result.rate:,.0f}/s, {result.micros:.2f} µs, lost {result.lost}"
                     say(f"  {kind} {round_number + 1}/{options.rounds} {name}: {figures_now}")
-            figures = report.summary(runs)
+            measured[kind] = figures = report.summary(runs)
             lines += [*report.table(kind, figures), "", *report.verdicts(kind, figures), ""]
-        lines += _connections(running)
-        lines += ["### Memory and start", "", "| server | MiB (PSS, all processes) | start to first answer, s |", "|---|---|---|"]
-        for name, peer in running.items():
-            lines.append(f"| {name} | {measure.memory_mib(peer.process.pid):.0f} | {peer.start_seconds:.1f} |")
+        more = {"bộ nhớ / memory, MiB": {name: f"{measure.memory_mib(peer.process.pid):.0f}" for name, peer in running.items()}}
+        more["khởi động / start, s"] = {name: f"{peer.start_seconds:.1f}" for name, peer in running.items()}
+        if "tls" in options.kinds:
+            # What one connection costs a server: a full handshake, one query, the end.
+            handshaking = {name: peer for name, peer in running.items() if "dot" in peer.encrypted}
+            costs = {name: measure.connections(peer.process.pid, peer.encrypted["dot"]) for name, peer in handshaking.items()}
+            more = {"một kết nối TLS / one TLS connection, CPU ms": {name: f"{cost:.1f}" for name, cost in costs.items()}, **more}
         if "lachan" in running:
-            lines += ["", f"Compiling the list took {running['lachan'].notes['compile_seconds']:.1f} s."]
+            more["biên dịch / compile, s"] = {"lachan": f"{running['lachan'].notes['compile_seconds']:.1f}"}
     finally:
         for peer in started:
             peer.stop()
-    return lines
-
-
-def _connections(running: dict[str, peers.Peer]) -> list[str]:
-    """What one connection over TLS costs a server: a full handshake, one query, the end."""
-    lines = ["### Connections", "", "| server | CPU ms per connection over TLS, one query each |", "|---|---|"]
-    for name, peer in running.items():
-        if "dot" in peer.encrypted:
-            lines.append(f"| {name} | {measure.connections(peer.process.pid, peer.encrypted['dot']):.2f} |")
-    return [*lines, ""] if len(lines) > 4 else []
+    return lines, readme.peers_table(measured, more)
 
 
 def grow(options: argparse.Namespace, folder: Path) -> list[str]:
     """Our own cost against the number of listed names and of profiles: hits, memory, start, compilation."""
-    lines = ["### Growth", "", "| names | profiles | CPU µs per hit | MiB (PSS) | start, s | compile, s |", "|---|---|---|---|---|---|"]
+    lines = [*readme.GROWTH_HEAD]
     source = peers.upstream(folder, peers.free_port())
     try:
         for names, profiles in ((10_000, 1), (100_000, 1), (1_000_000, 1), (options.most, 1), (100_000, 100), (100_000, 10_000)):
@@ -143,20 +146,30 @@ def main() -> int:
         say("make bench needs dnsperf and taskset: apt install dnsperf util-linux")
         return 1
     options = arguments()
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="lachan-bench-") as place:
         folder = Path(place)
-        is_all = not (options.growth or options.whole or options.people)
-        lines = run(options, folder) if is_all else []
+        is_all = not (options.peers or options.growth or options.whole or options.people)
+        lines: list[str] = []
+        tables: list[list[str]] = []
+        if options.peers or is_all:
+            lines, table = run(options, folder)
+            tables.append(table)
         if options.growth or is_all:
-            lines += grow(options, folder)
+            tables.append(grow(options, folder))
         if options.whole or is_all:
-            lines += whole.run(folder, options.names, options.rounds, options.seconds, say)
+            said, table = whole.run(folder, options.names, options.rounds, options.seconds, say)
+            lines += said
+            tables.append(table)
         if options.people:
             from tests.bench import people
 
             lines += people.run(folder, options.families, options.presses, options.rate)
-    say()
-    say("\n".join(lines))
+    say("\n".join(["", *lines]))
+    if tables:
+        say(f"\n## README ({datetime.date.today().isoformat()}; {(time.monotonic() - began) / 60:.0f} min)")
+        for table in tables:
+            say("\n".join(["", *table]))
     return 0
 
 

@@ -56,16 +56,23 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of the process and its descendants, in seconds."""
-    total = 0
+def cpu_each(pid: int) -> dict[int, float]:
+    """User and system time of the process and of each of its descendants, in seconds."""
+    found: dict[int, float] = {}
     for member in family(pid):
         try:
+            # To the nanosecond where the kernel says so, else in ticks of ten milliseconds.
+            threads = [thread.read_text().split()[0] for thread in Path(f"/proc/{member}/task").glob("*/schedstat")]
             fields = Path(f"/proc/{member}/stat").read_text().rsplit(")", 1)[1].split()
-        except OSError:
+        except (OSError, IndexError):
             continue
-        total += int(fields[11]) + int(fields[12])
-    return total / TICK
+        found[member] = sum(map(int, threads)) / 1e9 or (int(fields[11]) + int(fields[12])) / TICK
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of the process and its descendants, in seconds."""
+    return sum(cpu_each(pid).values())
 
 
 def memory_mib(pid: int) -> float:

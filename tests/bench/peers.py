@@ -261,8 +261,6 @@ STARTERS: dict[str, Starter] = {
     "dnsmasq": dnsmasq,
 }
 _PROGRAMS = {"recursor": "pdns_recursor", "bind": "named"}
-USUAL = ("floor", "lachan", "dnsdist", "unbound")
-"""Who runs when nobody is named: the others take minutes to load a million names."""
 
 
 def available() -> list[str]:
