@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.audit import Act
 from admin.devices import Device, Match, assign_device, load_device
 from admin.errors import NotFound
+from admin.profiles import Profile, load_profile
 from admin.tables import device_matches
 from admin.tenants import mark_changed
 from admin.values import DeviceId, DeviceMatch, ProfileId
@@ -128,6 +129,19 @@ async def is_token(connection: AsyncConnection, token: str) -> bool:
         device_matches.c.kind == DeviceMatch.TOKEN.value, device_matches.c.value == token, device_matches.c.retired_at.is_(None)
     )
     return (await connection.execute(statement.execution_options(**EVERY_TENANT))).first() is not None  # the token says whose it is
+
+
+async def profile_of_token(connection: AsyncConnection, token: str) -> tuple[DeviceId, Profile]:
+    """The live phone that has this token, and its profile: what whoever holds the phone may know of it. Raises NotFound."""
+    statement = select(device_matches.c.tenant_id, device_matches.c.device_id).where(
+        device_matches.c.kind == DeviceMatch.TOKEN.value, device_matches.c.value == token, device_matches.c.retired_at.is_(None)
+    )
+    row = (await connection.execute(statement.execution_options(**EVERY_TENANT))).first()  # the token says whose it is
+    if row is None:
+        raise NotFound
+    tenant = OrganisationId(row.tenant_id)
+    device = await load_device(connection, tenant, row.device_id)
+    return device.id, await load_profile(connection, tenant, device.profile_id)
 
 
 def apple_profile(reach: Reach, token: str, kind: str) -> bytes | None:

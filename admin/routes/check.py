@@ -23,6 +23,7 @@ from admin.errors import NotFound
 from admin.link import GatewayAway, Probe
 from admin.permissions import Permission
 from admin.profiles import list_profiles
+from admin.routes.onboarding import TRANSPORTS
 from admin.routes.setup import gateway_addresses
 from admin.values import ProfileId
 
@@ -75,6 +76,7 @@ async def look(request: Request, nonce: str, visit: Annotated[Visit, Depends(nee
         "is_partly": probe.seen and came < len(probes),
         "profile": profiles.get(ProfileId(probe.profile)) if probe.seen else None,
         "is_named": probe.client in devices,
+        "transport": TRANSPORTS.get(probe.transport, ""),
         "through_router": probe.seen and probe.address != address_of(request),
         "gateway_addresses": gateway_addresses(visit.services, request),
         "here": address_of(request),

@@ -17,13 +17,16 @@ from admin.devices import is_looser_owner, retire_device
 from admin.edge.headers import CONTENT_POLICY
 from admin.errors import NotFound
 from admin.link import GatewayAway, Probe
-from admin.onboarding import Phone, add_phone, apple_profile, is_token, load_phone, reach_of, renew_token, sign_profile
+from admin.onboarding import Phone, add_phone, apple_profile, is_token, load_phone, profile_of_token, reach_of, renew_token, sign_profile
 from admin.permissions import Permission
 from admin.profiles import load_profile
 from admin.routes.home import waiting_of
 from admin.setup import public_url
 
 router = APIRouter()
+
+#: How people and manuals call the ways a question comes in.
+TRANSPORTS = {"udp": "DNS", "tcp": "DNS (TCP)", "dot": "DNS over TLS", "doh": "DNS over HTTPS", "doq": "DNS over QUIC"}
 
 LABEL_LENGTH = 40
 PATIENCE = 5
@@ -143,8 +146,11 @@ async def look(token: str, nonce: str, request: Request, n: int = 0) -> Response
         probe = await services.link.probe(nonce)
     except GatewayAway:
         probe = Probe(False)
+    async with services.database.read() as connection:
+        device, profile = await profile_of_token(connection, token)
     tries = max(0, min(n, PATIENCE))
     context = {"token": token, "nonce": nonce, "probe": probe, "tries": tries, "gives_up": tries >= PATIENCE}
+    context |= {"profile": profile if probe.client == device else None, "transport": TRANSPORTS.get(probe.transport, "")}
     context["check_name"] = f"check-{nonce}.{name}"
     page = open_page(request, "onboarding/check.html", context)
     page.headers["Content-Security-Policy"] = CONTENT_POLICY.replace("img-src 'self'", f"img-src 'self' http://*.{name} https://*.{name}")

@@ -8,6 +8,7 @@ pastes it under "secure DNS" gives it, and then asks nobody else.
 from __future__ import annotations
 
 import http.server
+import io
 import json
 import re
 import threading
@@ -16,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import zxingcpp
+from PIL import Image
 from playwright.sync_api import BrowserContext, Error, Page, sync_playwright
 
 from tests.browser.conftest import CHROMIUM, PHONE, SCREENSHOTS, keep
@@ -103,6 +106,13 @@ def seen(page: Page, address: str) -> str:
     return page.inner_text("body")
 
 
+def scanned(picture: bytes) -> str:
+    """What a camera reads in a picture."""
+    found = zxingcpp.read_barcodes(Image.open(io.BytesIO(picture)))
+    assert len(found) == 1, found
+    return found[0].text
+
+
 def test_two_tokens_two_answers(tmp_path: Path) -> None:
     """The child's browser finds no way to the shop, the adult's does; both read the open site; all by names, over our DoH alone."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
@@ -136,14 +146,16 @@ def test_sheet_is_walked_by_somebody_who_has_nothing_else(tmp_path: Path) -> Non
         child = next(href for href in parent.page.links if re.fullmatch(r"/profiles/\w{20,}", href))
         parent.get(f"{child}/phones/new")
         parent.submit(f"{child}/phones", {"label": "máy xanh"})
-        printed = re.search(r"http://127\.0\.0\.1:\d+/phone/[a-z0-9-]+", parent.text)
-        assert printed, parent.text
+        picture = parent.http.get(f"{parent.path}/qr.svg").text
         parent.http.close()
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
             page = browser.new_page(viewport=PHONE, locale="vi-VN", device_scale_factor=2)  # type: ignore[arg-type]
+            page.set_content(picture)
+            printed = scanned(page.locator("svg").screenshot())
+            assert printed in parent.text, "the address for somebody without a camera is the same"
             walk = Walk(page)
-            walk.open(printed[0], presses=2)  # the camera, and the link it shows
+            walk.open(printed, presses=2)  # the camera, and the link it shows
             for scheme in ("light", "dark"):
                 page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
                 keep(page, f"sheet-phone-{scheme}")
@@ -157,10 +169,12 @@ def test_sheet_is_walked_by_somebody_who_has_nothing_else(tmp_path: Path) -> Non
         by_address = address.replace(NAME, "127.0.0.1")  # the public name is in nobody's DNS here
         with chromium_over(tmp_path / "phone", by_address, pin) as context:
             page = context.new_page()
-            page.goto(printed[0])
+            page.goto(printed)
             page.click("#check")
             page.get_by_text("Máy này được bảo vệ").wait_for(timeout=30_000)
             assert "kết nối mã hóa" in page.inner_text("main") or "mã hóa" in page.inner_text("main")
+            assert "Quy định của Bi (6–10" in page.inner_text("main") and "DNS over HTTPS" in page.inner_text("main")
+            assert re.search(r"bản quy tắc số \d+", page.inner_text("main"))
             keep(page, "sheet-phone-protected")
     # hold and copy, Settings, three letters of a search, open, choose, hold and paste, save, back: as the steps on the page say
     presses, letters = cost.presses + 11, cost.letters + 3
