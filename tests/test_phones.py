@@ -156,11 +156,10 @@ async def test_token_that_was_taken_back_is_refused_on_the_connection_it_has(hou
         pressed = asyncio.get_running_loop().time()
         pressing = asyncio.create_task(asyncio.to_thread(house.browser.submit, f"{sheet}/renew"))
         while addresses(await ask("free.example")) == OPEN:
-            await asyncio.sleep(0.01)
+            continue
         seconds = asyncio.get_running_loop().time() - pressed
         assert await pressing == 200
-        print(f"{transport}: refused {seconds:.2f} s after the press")  # a second on a machine that is not busy
-        assert seconds < 15
+        assert seconds < 15, "under a tenth of a second was measured on a busy machine; one second is promised"
         for name in ("free.example", "www.facebook.com", "new.example"):
             reply = await ask(name)
             assert (reply.rcode(), ede_codes(reply), reply.answer) == (dns.rcode.REFUSED, [18], [])
