@@ -92,6 +92,7 @@ async def update(token: str, request: Request) -> Response:
     except NotFound:
         services.lookups.take(address_of(request), now)
         raise
+    services.lookups.take(home.device_id, now)  # each call writes
     try:
         await services.homes.link(home, address_of(request), Act(home.tenant, VISITOR, now))
     except Conflict as error:

@@ -75,6 +75,16 @@ async def test_router_calls_the_update_address(parent: Visitor, family: Family, 
     assert f"{HOME} là nhà mình đến" in parent.text
 
 
+async def test_update_address_is_not_called_without_end(parent: Visitor, family: Family, app: ASGIApp) -> None:
+    """Each call holds the database: whoever has the token calls as often as a router does."""
+    await parent.submit("/home-link", {"home_owner": family.bi.id})
+    found = re.search(r"/home/[a-z0-9-]+", parent.response.text)
+    assert found is not None
+    async with coming_from(app, HOME) as router:
+        statuses = [(await router.get(found[0])).status_code for _ in range(31)]
+    assert statuses == [200] * 30 + [429]
+
+
 async def test_nothing_is_offered_inside_the_network(visitor: Visitor, family: Family, gateway: ScriptedGateway) -> None:
     """Where the gateway is the family's own, every device is known already."""
     await visitor.sign_in("me", PASSWORD)
