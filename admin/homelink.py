@@ -115,8 +115,6 @@ async def link_home(
     text = str(network.network_address) if network.version == 4 else str(network)
     if not by_hand and home.is_shared(act.now):
         raise Conflict("home_shared", "home")
-    if await _means_somebody(connection, network):
-        raise Conflict("home_taken", "home")
     column = f"ipv{network.version}"
     others = await _others_at(connection, home, column, text, act.now)
     if others:
@@ -126,6 +124,8 @@ async def link_home(
     now_linked = next((one for one in home.live(act.now) if one.network == text), None)
     if now_linked is not None and now_linked.until - act.now > HOLDS - RENEWED_AFTER and home.shared_at is None:
         return []
+    if await _means_somebody(connection, network):
+        raise Conflict("home_taken", "home")
     if now_linked is None and not by_hand and home.changed_at is not None and act.now - home.changed_at < MOVES_AFTER:
         raise Conflict("home_moves", "home")
     until = act.now + HOLDS

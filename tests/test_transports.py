@@ -5,6 +5,7 @@ dnspython judges the replies; dig, kdig and curl ask the same where they are ins
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import re
@@ -12,6 +13,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -335,6 +337,41 @@ def test_own_names_and_malformed_messages_are_never_asked_of_an_upstream(front: 
         for message, _ in BROKEN.values():
             front.exchange(transport, message)
     assert len(front.upstream.script.questions) == before
+
+
+def test_every_transport_is_counted_alike(front: Front) -> None:
+    """The same three questions over each: two for A and one for AAAA by transport, and their codes, whatever they came over."""
+    kinds = [(over, qtype) for over in ("udp", "tcp", "dot", "doh", "doq") for qtype in ("A", "AAAA")]
+
+    def counted() -> list[float]:
+        queries = [front.gateway.metric("lachan_queries_total", transport=over, type=qtype) for over, qtype in kinds]
+        return [*queries, *(front.gateway.metric("lachan_answers_total", rcode=rcode) for rcode in ("NOERROR", "NXDOMAIN"))]
+
+    time.sleep(1.5)  # workers tell their counts once a second: those of earlier questions are told
+    before = counted()
+    for transport in ("udp", "tcp", "dot", "doh2", "doq"):
+        for name, qtype in (("open.example", "A"), ("facebook.com", "AAAA"), ("none.example", "A")):
+            front.ask(transport, name, qtype)
+    wanted = [2, 1] * 5 + [10, 5]
+    end = time.monotonic() + 20
+    grown: list[float] = []
+    while grown != wanted and time.monotonic() < end:
+        time.sleep(0.2)
+        grown = [now - then for now, then in zip(counted(), before, strict=True)]
+    assert grown == wanted
+
+
+def test_quic_gives_nothing_to_resume_with(front: Front) -> None:
+    """No session ticket is ever handed out over QUIC: each connection says by its own handshake who it is."""
+    tickets: list[object] = []
+
+    async def connect() -> None:
+        async with quicclient.dial(front.ports["doq"], front.authority, f"{TOKEN}.{NAME}") as quic:
+            quic._quic._session_ticket_handler = tickets.append
+            assert await quic.ask(dns.message.make_query("open.example", "A", id=0).to_wire())
+
+    asyncio.run(connect())
+    assert tickets == []
 
 
 # The programs people use ----------------------------------------------------------------------------------------------------------
