@@ -155,3 +155,168 @@ def test_family_from_the_link_to_the_resolver(gateway: Gateway, open_browser: Ca
     os.kill(admin, signal.SIGKILL)
     assert not is_open(gateway, "www.facebook.com", BI)
     assert is_open(gateway, "scratch.example", BI)
+
+
+# By the clock: nothing is imitated but the time --------------------------------------------------------------------------------------
+
+CLOCKED = (
+    SETTINGS.replace("workers: 2", 'workers: 1, allow_from: ["127.0.0.0/8"]') + "lists: [{id: bets, category: gamb, path: bets.txt}]\n"
+)
+TEACHER, PUPIL, VISITOR = "127.0.9.9", "127.0.7.5", "127.0.9.8"
+
+
+class Clocked:
+    """The whole program with a clock that the test moves, and a parent's or a school's browser at it."""
+
+    def __init__(self, folder: Path, upstream: int, start: str) -> None:
+        self.clock = folder / "clock"
+        self.clock.write_text(f"{start}:00+07:00", encoding="ascii")
+        (folder / "bets.txt").write_text("bet.example\n", encoding="ascii")
+        environment = {"LACHAN_TEST_CLOCK": str(self.clock), "LACHAN_TEST_CLOCK_AS_ROOT": "1"}
+        self.gateway = Gateway(folder, CLOCKED, environment=environment, upstream=upstream, admin=free_port(), page=free_port())
+        self.gateway.start()
+        link = link_of(self.gateway)
+        self.browser = Browser(link.partition("/setup/")[0], PARENT)
+        self.browser.get(f"/setup/{link.rpartition('/')[2]}")
+
+    def close(self) -> None:
+        self.browser.http.close()
+        self.gateway.stop()
+
+    def at(self, moment: str, *expected: tuple[str, str, bool]) -> None:
+        """It is this time now; each name is open or not for the device at each address, and stays so."""
+        self.clock.write_text(f"{moment}:00+07:00", encoding="ascii")
+        for name, source, opened in expected:
+            within(5, lambda name=name, source=source, opened=opened: is_open(self.gateway, name, source) is opened)  # type: ignore[misc]
+        time.sleep(0.15)  # the clock is read ten times a second: what was true by the old time only is found out
+        assert [(name, source, is_open(self.gateway, name, source)) for name, source, _ in expected] == list(expected), moment
+
+    def press(self, path: str, action: str, fields: dict[str, object] | None = None, button: tuple[str, str] | None = None) -> None:
+        """Open a page and press; signs in where the session is over, and types the password where it is asked for."""
+        self.browser.get(path)
+        if self.browser.path == "/sign-in":
+            self.browser.submit("/sign-in", {"sign_in": "me", "password": PASSWORD})
+            self.browser.get(path)
+        if self.browser.submit(action, fields, button) == 401:
+            assert self.browser.submit(action, {"_password": PASSWORD}) == 200, self.browser.text
+
+
+@pytest.fixture
+def clocked(tmp_path: Path) -> Iterator[Callable[[str], Clocked]]:
+    """Starts the program at a time of the test's choosing."""
+    names = ("www.facebook.com", "free.example", "vtvgo.vn", "bet.example", "vn-cop.vn")
+    started: list[Clocked] = []
+    with RunningUpstream({(name, "A"): ["192.0.2.80"] for name in names}) as running:
+
+        def start(moment: str) -> Clocked:
+            started.append(Clocked(tmp_path, running.port, moment))
+            return started[-1]
+
+        yield start
+        for one in started:
+            one.close()
+
+
+def test_a_childs_weeks_by_the_clock(clocked: Callable[[str], Clocked]) -> None:
+    """Windows over midnight, exam days, Tết, both buttons across a restart, the loan and the day of watching: the resolver obeys each at
+    its minute, and each ends by itself."""
+    town = clocked("2027-01-25T16:00")  # a Monday
+    browser, gateway = town.browser, town.gateway
+    for source in (PARENT, BI):
+        gateway.ask("free.example", source=source)
+    browser.submit("/setup", {"place": "home"}, ("go", "1"))
+    browser.submit("/setup", {"label": "Bi", "band": "TH"}, ("go", "1"))
+    form = next(form for form in browser.page.forms if form.action == "/setup")
+    owners = {BI: "0", PARENT: "adult"}
+    browser.submit("/setup", {"owner": [owners.get(value, "later") for name, value in form.fields if name == "address"]}, ("go", "1"))
+    browser.submit("/setup", {"sign_in": "me", "password": PASSWORD, "again": PASSWORD}, ("go", "1"))
+    browser.get("/")
+    child = next(href for href in browser.page.links if re.fullmatch(r"/profiles/\w{20,}", href))
+    town.at("2027-01-25T16:05", ("vtvgo.vn", BI, True), ("free.example", BI, True), ("www.facebook.com", BI, False))
+
+    # hours: two windows over midnight, one on school days, one in the holidays, one for exams, whose day is written down
+    town.press("/dates", "/dates", {"kind": "exam", "first": "27/01/2027", "last": ""})
+    rows = [
+        ("every", "rest", "21:00", "06:00"),
+        ("school", "rest", "12:00", "13:00"),
+        ("holiday", "offline", "23:30", "01:00"),
+        ("exam", "study", "07:00", "17:00"),
+    ]
+    browser.get(f"{child}/hours")
+    for _ in rows[1:]:
+        browser.submit(f"{child}/hours", button=("add", "1"))
+    columns = zip(("days", "effect", "starts", "ends"), zip(*rows, strict=True), strict=True)
+    if browser.submit(f"{child}/hours", {name: list(column) for name, column in columns}) == 401:
+        browser.submit(f"{child}/hours", {"_password": PASSWORD})
+    town.at("2027-01-26T12:30", ("vtvgo.vn", BI, False), ("free.example", BI, True))  # Tuesday noon
+    town.at("2027-01-26T20:59", ("vtvgo.vn", BI, True))
+    town.at("2027-01-26T23:59", ("vtvgo.vn", BI, False))
+    town.at("2027-01-27T05:59", ("vtvgo.vn", BI, False))
+    town.at("2027-01-27T06:01", ("vtvgo.vn", BI, True))
+    town.at("2027-01-27T08:00", ("free.example", BI, False), ("vn-cop.vn", BI, True), ("free.example", PARENT, True))  # the exam
+    town.at("2027-01-28T08:00", ("free.example", BI, True))
+
+    # no internet for two hours, with a restart in between
+    town.press(child, f"{child}/off", None, ("until", "2h"))
+    town.at("2027-01-28T08:05", ("free.example", BI, False), ("vn-cop.vn", BI, True))
+    gateway.stop()
+    gateway.start()
+    town.at("2027-01-28T09:59", ("free.example", BI, False))
+    town.at("2027-01-28T10:01", ("free.example", BI, True))
+
+    # open more for an hour in the evening, with a restart in between
+    town.at("2027-01-28T21:30", ("vtvgo.vn", BI, False))
+    town.press(child, f"{child}/open", {"what": "videos"}, ("until", "1h"))
+    town.at("2027-01-28T21:35", ("vtvgo.vn", BI, True), ("bet.example", BI, False))
+    gateway.stop()
+    gateway.start()
+    town.at("2027-01-28T22:29", ("vtvgo.vn", BI, True))
+    town.at("2027-01-28T22:31", ("vtvgo.vn", BI, False))
+
+    # the mother borrows the phone for half an hour
+    town.at("2027-01-29T16:00", ("www.facebook.com", BI, False))
+    town.press("/pin", "/pin", {"pin": "4071"})
+    borrowing = Browser(browser.origin, BI)
+    borrowing.get("/adult")
+    borrowing.submit("/adult?lang=vi", {"pin": "4071"}, ("span", "30m"))
+    borrowing.http.close()
+    town.at("2027-01-29T16:29", ("www.facebook.com", BI, True))
+    town.at("2027-01-29T16:31", ("www.facebook.com", BI, False))
+
+    # a day of watching: what the law or harm locks stays blocked all the while
+    town.press(child, f"{child}/watch")
+    town.at("2027-01-30T16:25", ("www.facebook.com", BI, True), ("bet.example", BI, False))
+    town.at("2027-01-30T16:35", ("www.facebook.com", BI, False), ("bet.example", BI, False))
+
+    # Tết: lessons' noon rests no more, and the night of the holidays is the one written for them
+    town.at("2027-02-01T12:30", ("vtvgo.vn", BI, True))
+    town.at("2027-02-01T23:45", ("free.example", BI, False))
+    town.at("2027-02-02T00:59", ("free.example", BI, False))
+    town.at("2027-02-02T01:01", ("free.example", BI, True), ("vtvgo.vn", BI, False))
+    town.at("2027-02-15T12:30", ("vtvgo.vn", BI, False))  # a school day again
+
+
+def test_staff_go_back_to_unknown_when_the_term_is_over(clocked: Callable[[str], Clocked]) -> None:
+    """A teacher scans the picture in the staff room; the second after the last day the resolver ends it, without anybody's press."""
+    town = clocked("2027-01-15T10:00")
+    browser, gateway = town.browser, town.gateway
+    browser.submit("/setup", {"place": "school"}, ("go", "1"))
+    browser.submit("/setup", {"classes": "7A"}, ("go", "1"))
+    browser.submit("/setup", {"class_network": "127.0.7.0/24", "staff_network": ""}, ("go", "1"))
+    browser.submit("/setup", {"password": PASSWORD, "again": PASSWORD}, ("go", "1"))
+    browser.get("/staff")
+    browser.submit("/staff")
+    found = re.search(r"/staff-join/[a-z0-9-]+", browser.text)
+    assert found, browser.text
+    gateway.ask("free.example", source=TEACHER)
+    teacher = Browser(browser.origin, TEACHER)
+    within(5, lambda: teacher.get(found[0]) == 200 and "Ghi danh máy này" in teacher.text)
+    teacher.submit(found[0], {"label": "Máy cô Lan"})
+    assert "đến hết" in teacher.text and "17/01/2027" in teacher.text
+    teacher.http.close()
+    closed = (("www.facebook.com", PUPIL, False), ("www.facebook.com", VISITOR, False))
+    town.at("2027-01-17T23:59", ("www.facebook.com", TEACHER, True), *closed)
+    gateway.stop()
+    gateway.start()
+    town.at("2027-01-17T23:59", ("www.facebook.com", TEACHER, True), *closed)
+    town.at("2027-01-18T00:01", ("www.facebook.com", TEACHER, False), ("bet.example", TEACHER, False), *closed)
