@@ -53,9 +53,9 @@ Loosener = Annotated[Visit, Depends(need(Permission.PROFILE_LOOSEN))]
 #: What "open more" offers: a word, its picture, and the categories behind it.
 TREATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "games": ("apps", ("game", "game00", "game12", "game16", "game18")),
-    "videos": ("eye", ("video", "short", "live")),
+    "videos": ("play", ("video", "short", "live")),
     "social": ("people", ("social",)),
-    "chat": ("phone", ("chat",)),
+    "chat": ("chat", ("chat",)),
 }
 #: Minutes a teacher may open something for a class; a lesson, two lessons.
 LESSONS = (15, 45, 90)
