@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.audit import Act, Action, record
 from admin.catalogue import Shelf
 from admin.errors import NotFound
+from admin.pages.sorting import Key, vietnamese_order
 from admin.tables import device_matches, devices, hours, profiles, site_networks, sites
 from admin.tenants import mark_changed
 from admin.values import BANDS_BY_STRICTNESS, Days, HoursEffect, ProfileId, ProfileKind, SiteId
@@ -68,7 +69,7 @@ class Site:
 
 
 async def list_profiles(connection: AsyncConnection, tenant: OrganisationId) -> list[Profile]:
-    """Every live profile of a tenant: children and classes first, then adults, then guests."""
+    """Every live profile of a tenant: children as they were written and classes by their names, then adults, then guests."""
     statement = (
         select(profiles)
         .where(profiles.c.tenant_id == tenant, profiles.c.retired_at.is_(None))
@@ -76,7 +77,11 @@ async def list_profiles(connection: AsyncConnection, tenant: OrganisationId) -> 
     )
     order = {ProfileKind.CHILD: 0, ProfileKind.CLASS: 0, ProfileKind.ADULT: 1, ProfileKind.GUEST: 2}
     found = [_profile(row) for row in await connection.execute(statement)]
-    return sorted(found, key=lambda profile: (order[profile.kind], profile.position))
+
+    def place(profile: Profile) -> tuple[int, Key, int]:
+        return order[profile.kind], vietnamese_order(profile.label if profile.kind is ProfileKind.CLASS else ""), profile.position
+
+    return sorted(found, key=place)
 
 
 async def load_profile(connection: AsyncConnection, tenant: OrganisationId, profile: str) -> Profile:

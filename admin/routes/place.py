@@ -12,6 +12,7 @@ from starlette.responses import Response
 from admin.audit import Action, record
 from admin.dependencies import Visit, need
 from admin.errors import FieldMistake, NotFound
+from admin.pages.sorting import vietnamese_order
 from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.routes.home import waiting_of
@@ -63,8 +64,9 @@ async def _page(visit: Visit, mistakes: tuple[FieldMistake, ...] = ()) -> Respon
             await connection.execute(select(organisations.c.place_code).where(organisations.c.id == visit.tenant_id))
         ).scalar_one_or_none() or ""
     province, _, commune = stored.partition(".")
+    provinces = sorted(gazetteer().provinces(_today(visit)), key=lambda place: vietnamese_order(place.name))
     context = {
-        "provinces": gazetteer().provinces(_today(visit)), "province": province, "commune": commune, "mistakes": mistakes,
+        "provinces": provinces, "province": province, "commune": commune, "mistakes": mistakes,
         "waiting": await waiting_of(visit),
     }  # fmt: skip
     return visit.page("more/place.html", context, 422 if mistakes else 200)

@@ -55,6 +55,17 @@ async def test_profiles_are_listed_children_first_and_once(services: Services, f
             await load_profile(connection, act.tenant, family.bi.id)
 
 
+async def test_classes_stand_by_their_names_whenever_they_came(services: Services, family: Family, act: Act) -> None:
+    """A class that is added in October stands where people look for it, and the second grade before the tenth."""
+    shelf = services.shelves.current()
+    async with services.database.write() as connection:
+        (site, *_) = await list_sites(connection, family.tenant)
+        for label in ("10A", "2B", "Lá 1", "2A"):
+            await create_profile(connection, act, site.id, NewProfile(ProfileKind.CLASS, label, Band.TH), shelf)
+        listed = await list_profiles(connection, family.tenant)
+    assert [one.label for one in listed if one.kind is ProfileKind.CLASS] == ["2A", "2B", "10A", "Lá 1"]
+
+
 async def test_another_familys_profile_does_not_exist(services: Services, family: Family, now: datetime) -> None:
     """Knowing an id is worth nothing in another family."""
     other = await make_person(services.database, now, sign_in="other")
