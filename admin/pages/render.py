@@ -21,6 +21,7 @@ from admin.pages.assets import Assets
 from admin.pages.formats import Formats
 from admin.pages.phrases import ACTS, MISTAKES, ROLES
 from admin.pages.words import Words, load_words
+from admin.treats import gather
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
@@ -73,6 +74,7 @@ class Pages:
             act_words=lambda code: words.gettext(ACTS[code]) if code in ACTS else code,
             role_words=lambda code: words.gettext(ROLES[code]) if code in ROLES else code,
             icon=self._icon,
+            gather=gather,
         )
         return environment
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from admin.apply import Enforcement, read_enforcement
+from admin.catalogue import Shelf
 from admin.dates import with_dates
 from admin.dependencies import Visit, need
 from admin.erasing import erase_in_copies, erase_profile, note_erased
@@ -39,6 +39,7 @@ from admin.profiles import (
 from admin.routes.home import look_around, waiting_of
 from admin.setup import band_of_class
 from admin.totals import read_day, read_watched
+from admin.treats import TREATS
 from admin.values import CHILD_BANDS, OverrideKind, ProfileKind, SwitchState, TargetKind
 from admin.watching import WATCHABLE, end_watch, start_watch
 from blocklists.tables import OrganisationKind
@@ -50,13 +51,6 @@ Reader = Annotated[Visit, Depends(need(Permission.PROFILE_READ))]
 Writer = Annotated[Visit, Depends(need(Permission.PROFILE_TIGHTEN))]
 Loosener = Annotated[Visit, Depends(need(Permission.PROFILE_LOOSEN))]
 
-#: What "open more" offers: a word, its picture, and the categories behind it.
-TREATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "games": ("apps", ("game", "game00", "game12", "game16", "game18")),
-    "videos": ("play", ("video", "short", "live")),
-    "social": ("people", ("social",)),
-    "chat": ("chat", ("chat",)),
-}
 #: Minutes a teacher may open something for a class; a lesson, two lessons.
 LESSONS = (15, 45, 90)
 ENDS = ("30m", "1h", "2h", "morning")
@@ -242,13 +236,14 @@ async def erase(profile: str, visit: Annotated[Visit, Depends(need(Permission.PR
 
 
 async def _start(visit: Visit, profile: str, kind: OverrideKind) -> Response:
+    async with visit.services.database.read() as connection:
+        found = await load_profile(connection, visit.tenant_id, profile)
     try:
         ends_at = read_end(visit.form.raw("until"), read_clock(visit.form.raw("clock")), visit.now, visit.tenant.time_zone)
-        targets = _read_targets(visit) if kind is OverrideKind.OPEN else []
+        targets = _read_targets(visit, found.band) if kind is OverrideKind.OPEN else []
     except InvalidInput as error:
         return await _overview(visit, profile, False, error.mistakes, error.status)
     async with visit.services.database.write() as connection:
-        found = await load_profile(connection, visit.tenant_id, profile)
         if kind is OverrideKind.OFF and await shortens_off(connection, visit.tenant_id, found.id, ends_at, visit.now):
             visit.require(Permission.PROFILE_LOOSEN)
         await start_override(connection, visit.act, found.id, kind, ends_at, targets)
@@ -256,14 +251,18 @@ async def _start(visit: Visit, profile: str, kind: OverrideKind) -> Response:
     return visit.go(f"/profiles/{profile}?stored=1")
 
 
-def _read_targets(visit: Visit) -> list[tuple[TargetKind, str]]:
-    """The things to open. Raises InvalidInput when nothing was chosen."""
-    known = visit.services.shelves.current().catalogue.codes
+def _read_targets(visit: Visit, band: Band) -> list[tuple[TargetKind, str]]:
+    """The things to open, without what is locked for this age. Raises InvalidInput when nothing was chosen, or nothing of it can open."""
+    shelf = visit.services.shelves.current()
     chosen = [name for name in visit.form.many("what") if name in TREATS]
-    codes = [code for name in chosen for code in TREATS[name][1] if code in known]
+    codes = [code for name in chosen for code in _open_codes(shelf, name, band)]
     if not codes:
-        raise InvalidInput(FieldMistake("what", "required"))
+        raise InvalidInput(FieldMistake("what", "locked" if chosen else "required"))
     return [(TargetKind.CATEGORY, code) for code in codes]
+
+
+def _open_codes(shelf: Shelf, treat: str, band: Band) -> list[str]:
+    return [code for code in TREATS[treat][1] if code in shelf.catalogue.codes and not shelf.cell(code, band, band).locked]
 
 
 async def _overview(visit: Visit, profile: str, stored: bool, mistakes: tuple[FieldMistake, ...] = (), status: int = 200) -> Response:
@@ -289,7 +288,7 @@ async def _overview(visit: Visit, profile: str, stored: bool, mistakes: tuple[Fi
             here,
         ),
         "hours": rows.hours.get(found.id, ()),
-        "treats": TREATS,
+        "treats": {name: treat for name, treat in TREATS.items() if _open_codes(shelf, name, found.band)},
         "ends": ENDS,
         "opened": states.count(SwitchState.ALLOW),
         "closed": states.count(SwitchState.BLOCK),

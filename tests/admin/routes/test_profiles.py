@@ -80,6 +80,9 @@ async def test_open_more_needs_a_fresh_password(
     (act,) = in_force(services, gateway, family, family.bi.id)["overrides"]
     assert act["kind"] == "open"
     assert {"game", "video"} <= set(act["categories"])
+    assert not {"game16", "game18"} & set(act["categories"])  # locked for this age: neither opened nor told
+    assert "Mở thêm đến 20:11: Trò chơi, Phim, video" in parent.text
+    assert "Đóng lại: Trò chơi, Phim, video" in parent.text
 
 
 async def test_ending_an_offline_loosens_and_ending_an_opening_does_not(
