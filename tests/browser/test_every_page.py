@@ -42,8 +42,8 @@ ELSEWHERE = {
     "test_every_page.py": ("/setup/{token}", "/setup"),
     "test_office_pages.py": ("/office", "/transparency", "/report", "/setup-office", "/join"),
 }
-#: Not pages: pictures, files, and what is only passed through.
-NO_PAGES = re.compile(r"\.svg$|\.mobileconfig$|manifest|/guide/pictures/|/release/|/check/\{nonce\}$")
+#: Not pages: pictures, files, what is only passed through, and what routers ask.
+NO_PAGES = re.compile(r"\.svg$|\.mobileconfig$|manifest|/guide/pictures/|/release/|/check/\{nonce\}$|^/home/\{token\}$")
 #: The same routes as somebody else sees them, and pages that only look different with something typed.
 MORE_FOR_PARENT = ("/profiles/{adults}", "/profiles/{guests}", "/profiles/{bi}/apps?q=lien+quan", "/profiles/{bi}/names?name=game.example",
                    "/no-such-page")  # fmt: skip
