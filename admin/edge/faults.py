@@ -145,6 +145,8 @@ def _as_admin_error(error: Exception) -> AdminError:
     if isinstance(error, RequestValidationError):
         return InvalidInput(*(_mistake(row) for row in error.errors()))
     if isinstance(error, HTTPException):
+        if isinstance(error.__cause__, AdminError):  # raised while the body was read, and wrapped there
+            return error.__cause__
         if error.status_code in (404, 405):
             return NotFound()
         known = AdminError("invalid_input" if error.status_code < 500 else "internal")

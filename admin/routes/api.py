@@ -1,7 +1,8 @@
 """The API under /api/v1: an application of its own with a published schema (/api/v1/openapi.json). Only API tokens open it, so no
 browser can be made to use it; answers are JSON, errors have a stable code and the field.
 
-Creates may carry `Idempotency-Key`: repeated with the same key within a day, they give what the first one made. Objects carry an
+Creates may carry `Idempotency-Key`: repeated with the same key within a day, they give what the first one made; with another body or
+for another object they are refused (409 `key_used`). Objects carry an
 `ETag`; a change with `If-Match` is refused (412) when somebody changed the object meanwhile. Lists are pages: `limit`, and `after`
 with the cursor the last page gave.
 """
@@ -185,25 +186,26 @@ IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=100)]
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
 
 
-async def made_before(connection: AsyncConnection, who: Caller, key: str | None, kind: str) -> str | None:
-    """The object that an earlier create with this key made; raises Conflict when the key was used for something else."""
+async def made_before(connection: AsyncConnection, who: Caller, key: str | None, kind: str, *said: BaseModel | str) -> str | None:
+    """The object that an earlier create with this key made; raises Conflict when the key was used for something else, or something else was
+    `said` (the body, and where to)."""
     if key is None:
         return None
     own = (creations.c.tenant_id == who.tenant_id, creations.c.key_hash == _key_hash(who, key), creations.c.created_at > who.now - KEY_LIFE)
     row = (await connection.execute(select(creations.c.object_kind, creations.c.object_id).where(*own))).one_or_none()
     if row is None:
         return None
-    if row.object_kind != kind:
+    if row.object_kind not in (kind, _about(kind, said)):  # without a digest: noted by an older version
         raise Conflict("key_used", "Idempotency-Key")
     return str(row.object_id)
 
 
-async def note_made(connection: AsyncConnection, who: Caller, key: str | None, kind: str, made: str) -> None:
+async def note_made(connection: AsyncConnection, who: Caller, key: str | None, made: str, kind: str, *said: BaseModel | str) -> None:
     """Remember what a create with this key made; keys older than a day go."""
     old = (creations.c.tenant_id == who.tenant_id, creations.c.created_at <= who.now - KEY_LIFE)
     await connection.execute(delete(creations).where(*old))
     if key is not None:
-        values = {"key_hash": _key_hash(who, key), "object_kind": kind, "object_id": made, "created_at": who.now}
+        values = {"key_hash": _key_hash(who, key), "object_kind": _about(kind, said), "object_id": made, "created_at": who.now}
         await connection.execute(insert(creations).values(tenant_id=who.tenant_id, **values))
 
 
@@ -220,6 +222,11 @@ def cut_page(items: Sequence[_Item], identity: Callable[[_Item], str], after: st
         start = place + 1
     page = list(items[start : start + limit])
     return page, identity(page[-1]) if page and start + limit < len(items) else None
+
+
+def _about(kind: str, said: tuple[BaseModel | str, ...]) -> str:
+    text = json.dumps([one if isinstance(one, str) else one.model_dump(mode="json") for one in said], sort_keys=True)
+    return f"{kind}:{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 
 def _key_hash(who: Caller, key: str) -> bytes:

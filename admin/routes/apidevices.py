@@ -53,10 +53,10 @@ async def assign(who: Writer, new: DeviceIn, response: Response, key: Idempotenc
             raise InvalidInput(FieldMistake("profile", "unknown"))
         if is_looser_owner(None, profile):
             who.require(Permission.PROFILE_LOOSEN)
-        made = await made_before(connection, who, key, "device")
+        made = await made_before(connection, who, key, "device", new)
         if made is None:
             made = await assign_device(connection, who.act, profile.id, new.label, [match])
-            await note_made(connection, who, key, "device", made)
+            await note_made(connection, who, key, made, "device", new)
         device = await load_device(connection, who.tenant_id, made)
     await who.services.applier.settle(who.tenant_id)
     response.headers["Location"] = f"/api/v1/devices/{made}"

@@ -79,12 +79,12 @@ async def list_own_dates(who: Reader) -> list[DatesOut]:
 async def add_own_dates(who: Loosener, new: DatesIn, key: IdempotencyKey = None) -> DatesOut:
     """Add a span. A day off may open hours, so this needs the right to loosen."""
     async with who.services.database.write() as connection:
-        made = await made_before(connection, who, key, "dates")
+        made = await made_before(connection, who, key, "dates", new)
         if made is None:
             before = {one.id for one in await list_dates(connection, who.tenant_id)}
             await add_dates(connection, who.act, new.kind, new.label, new.first, new.last)
             made = next(one.id for one in await list_dates(connection, who.tenant_id) if one.id not in before)
-            await note_made(connection, who, key, "dates", made)
+            await note_made(connection, who, key, made, "dates", new)
         found = next((one for one in await list_dates(connection, who.tenant_id) if one.id == made), None)
     if found is None:
         raise NotFound
@@ -187,10 +187,10 @@ async def make_phone(who: Assigner, new: PhoneIn, key: IdempotencyKey = None) ->
             raise InvalidInput(FieldMistake("profile", "unknown"))
         if profile.kind is ProfileKind.ADULT:
             who.require(Permission.PROFILE_LOOSEN)
-        made = await made_before(connection, who, key, "phone")
+        made = await made_before(connection, who, key, "phone", new)
         if made is None:
             made = await add_phone(connection, who.act, profile.id, new.label)
-            await note_made(connection, who, key, "phone", made)
+            await note_made(connection, who, key, made, "phone", new)
     await who.services.applier.settle(who.tenant_id)
     return await _phone(who, made)
 

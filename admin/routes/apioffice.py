@@ -121,10 +121,10 @@ async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> 
     )
     order = await hidden(order, who.services.settings.state_dir)
     async with changing(who) as (connection, office):
-        made = await made_before(connection, who, key, "takedown_order")
+        made = await made_before(connection, who, key, "takedown_order", new)
         if made is None:
             made = await store.register(connection, office, order, actor_in(who), who.now)
-            await note_made(connection, who, key, "takedown_order", made)
+            await note_made(connection, who, key, made, "takedown_order", new)
     return await _order(who, made)
 
 

@@ -66,12 +66,12 @@ async def create(who: Writer, new: ProfileIn, response: Response, key: Idempoten
         raise InvalidInput(FieldMistake("label", "class_form"))
     kind = ProfileKind.CLASS if is_school else ProfileKind.CHILD
     async with who.services.database.write() as connection:
-        made = await made_before(connection, who, key, "profile")
+        made = await made_before(connection, who, key, "profile", new)
         if made is None:
             rows = await read_rows(connection, who.tenant_id, who.now)
             shelf = who.services.shelves.current()
             made = await create_profile(connection, who.act, rows.sites[0].id, NewProfile(kind, new.label, Band(new.band)), shelf)
-            await note_made(connection, who, key, "profile", made)
+            await note_made(connection, who, key, made, "profile", new)
     await who.services.applier.settle(who.tenant_id)
     response.headers["Location"] = f"/api/v1/profiles/{made}"
     return give_tag(response, await _one(who, made))
@@ -191,12 +191,12 @@ async def start(who: Writer, profile: str, new: OverrideIn, key: IdempotencyKey 
     if kind is OverrideKind.OPEN and not targets:
         raise InvalidInput(FieldMistake("targets", "required"))
     async with who.services.database.write() as connection:
-        made = await made_before(connection, who, key, "override")
+        made = await made_before(connection, who, key, "override", new, profile)
         if made is None:
             if kind is OverrideKind.OFF and await shortens_off(connection, who.tenant_id, found.id, new.until, who.now):
                 who.require(Permission.PROFILE_LOOSEN)
             made = await start_override(connection, who.act, found.id, kind, new.until, targets)
-            await note_made(connection, who, key, "override", made)
+            await note_made(connection, who, key, made, "override", new, profile)
         act = await load_override(connection, who.tenant_id, made, who.now)
     await who.services.applier.settle(who.tenant_id)
     return _act_out(act)

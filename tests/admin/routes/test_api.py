@@ -85,6 +85,13 @@ async def test_unknown_things_and_fields_have_codes(api: httpx.AsyncClient, fami
     assert (await api.post("/profiles", content=b"{", headers={"Content-Type": "application/json"})).status_code == 422
     assert (await api.post("/profiles", content=b"x" * 70_000)).status_code == 413
 
+    async def drip() -> AsyncIterator[bytes]:
+        for _ in range(80):
+            yield b"x" * 1000
+
+    chunked = await api.post("/profiles", content=drip(), headers={"Content-Type": "application/json"})
+    assert (chunked.status_code, chunked.json()["error"]["code"]) == (413, "too_large")
+
 
 async def test_create_with_a_key_happens_once(api: httpx.AsyncClient, clock: Clock) -> None:
     """Repeated after a lost answer, it gives what the first one made; the key cannot make something else."""

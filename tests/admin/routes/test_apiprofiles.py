@@ -62,6 +62,10 @@ async def test_timed_acts(api: httpx.AsyncClient, services: Services, family: Fa
     made = await api.post(path, json={"kind": "off", "until": until}, headers={"Idempotency-Key": "a"})
     again = await api.post(path, json={"kind": "off", "until": until}, headers={"Idempotency-Key": "a"})
     assert (made.status_code, made.json()["id"]) == (201, again.json()["id"])
+    later = (now + timedelta(hours=2)).isoformat()
+    for address, said in ((path, later), (path.replace(family.bi.id, family.na.id), until)):  # another body, another child
+        other = await api.post(address, json={"kind": "off", "until": said}, headers={"Idempotency-Key": "a"})
+        assert (other.status_code, other.json()["error"]) == (409, {"code": "key_used", "field": "Idempotency-Key"})
     assert [one["kind"] for one in in_force(services, gateway, family, family.bi.id)["overrides"]] == ["off"]
     assert (await api.get(f"/profiles/{family.bi.id}")).json()["now"]["standing"] == "off"
     targets = [{"kind": "category", "value": "game"}, {"kind": "service", "value": "zalo"}]
