@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from admin.audit import Action
-from admin.pages.phrases import ACTS, FAULTS, MISTAKES
+from admin.pages.phrases import ACTS, FAULTS, MISTAKES, ROLES
+from blocklists.tables import Role
 
 ADMIN = Path(__file__).parents[3] / "admin"
 
@@ -29,3 +30,8 @@ def test_every_fault_has_a_headline_and_a_way_on() -> None:
 def test_every_act_of_the_journal_has_words() -> None:
     """A parent reads what happened, not a code."""
     assert {action.value for action in Action} <= set(ACTS)
+
+
+def test_every_role_has_words() -> None:
+    """An invitation and the journal name every role in words; no code is shown."""
+    assert {role.value for role in Role} <= set(ROLES)
