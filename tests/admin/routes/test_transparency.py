@@ -94,6 +94,8 @@ async def test_a_review_is_decided_by_somebody_who_took_no_part(
     await third.submit(f"{path}/take")
     await third.submit(f"{path}/decide", {"reason": "Trang đã dọn sạch."}, ("step", "overturn"))
     assert gateway.enforced() == set()
+    await third.get(next(link for link in third.links if link.startswith("/office/entries/")))
+    assert "theo kết quả xem xét lại" in third.text
     await visitor.get(f"/transparency/answer?code={code.lower()}")
     assert "Trang đã dọn sạch." in visitor.text
     for browser in (two, third):
