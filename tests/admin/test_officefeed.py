@@ -11,6 +11,7 @@ import dns.name
 import dns.rcode
 import dns.zone
 import pytest
+from sqlalchemy import text
 
 from admin.dependencies import Services
 from admin.office import open_office
@@ -68,6 +69,27 @@ async def test_the_zone_follows_a_publish_and_a_lift(
     await services.office.duty.settle()
     assert await transfer(port) == set()
     assert feed.zone.serial == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "told"), [("", {"all.example"}), ("12", {"all.example", "here.example"}), ("12.03385", {"all.example", "here.example"})]
+)
+async def test_a_zone_holds_what_is_for_its_place_and_nothing_masked(
+    services: Services, officers: Officers, gateway: OfficeGateway, out: tuple[ListFeed, int], place: str, told: set[str]
+) -> None:
+    """A zone cannot tell its askers apart: an order for one province is in the zones of that province only, a masked name in none."""
+    feed, port = out
+    feed.place = place
+    services.office.duty.feed = feed
+    for host in ("all.example", "here.example", "there.example", "hidden.example"):
+        await approve(services, officers, host)
+    async with services.database.write() as connection:
+        for host, column, value in (("here", "places", "12"), ("there", "places", "08"), ("hidden", "category", "csam")):
+            one = f"(SELECT order_id FROM takedown_items WHERE host = '{host}.example')"
+            await connection.execute(text(f"UPDATE takedown_orders SET {column} = '{value}' WHERE id = {one}"))
+        await connection.execute(text("UPDATE takedown_entries SET category = 'csam' WHERE host = 'hidden.example'"))
+    await services.office.duty.settle()
+    assert {name for name in await transfer(port) if not name.startswith("*.")} == told
 
 
 async def test_a_version_that_is_not_in_force_here_does_not_go_out(
