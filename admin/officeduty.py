@@ -28,6 +28,7 @@ from blocklists.takedown import cases, publishing, returns, store, tables
 from blocklists.takedown.assertions import AssertionCheck, Broken, ReleaseStopped
 from blocklists.takedown.masking import mask_older
 from blocklists.takedown.model import SYSTEM, State
+from blocklists.takedown.segments import merge_apart
 from blocklists.takedown.store import Office
 from blocklists.takedown.workflow import URGENT_LIFE, TransitionRefused
 from gateway import release
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 
 STEP_SECONDS = 1.0
 REVIEW_SECONDS = 20.0
+MERGE_AGAIN_SECONDS = 60.0
 LOCAL_GATEWAY = "local"
 ORIGIN = "office"
 FOLLOWS_FILE = "follows_file"
@@ -82,6 +84,7 @@ class OfficeDuty:
         self._is_masked = False
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
+        self._merging: asyncio.Task[None] | None = None
 
     async def settle(self) -> Standing:
         """Carry out now what a person just decided; how the gateway then stands. Never raises for a gateway that is away."""
@@ -136,6 +139,25 @@ class OfficeDuty:
             self._note(self.standing.serial, self.standing.in_force, STOPPED, broken)
         if self.feed is not None:
             await self.feed.follow(self.database, office)
+        if self._merging is None or self._merging.done():
+            async with self.database.read() as connection:
+                parts = await publishing.wants_merge(connection, office)
+            if parts:
+                self._merging = asyncio.create_task(self._merge(office, parts))
+
+    async def _merge(self, office: Office, parts: tuple[str, ...]) -> None:
+        """Merge large segments beside everything else; the next turn hands the gateway the merged one."""
+        async with self.database.read() as connection:
+            _, names = await publishing.current_segments(connection, office)
+        try:
+            piece = await asyncio.to_thread(merge_apart, self.state_dir, parts, is_base=names[: len(parts)] == parts)
+        except GenerationError as error:
+            log.warning("segments not merged", extra={"event": "office.merge", "reason": str(error)})
+            await asyncio.sleep(MERGE_AGAIN_SECONDS)
+            return
+        async with self.database.write() as connection:
+            await publishing.put_merged(connection, office, parts, piece)
+        self._wake.set()
 
     async def _publish(self, office: Office, now: datetime, above: int) -> tuple[Broken, ...]:
         """Write the next version; the assertions that stopped it."""
@@ -213,22 +235,16 @@ async def _has_work(connection: AsyncConnection, office: Office, now: datetime) 
         return True
     if any(row["due_at"] <= now for row in await returns.waiting_returns(connection, office)):
         return True
-    entries, reviews = tables.entries, tables.reviews
+    reviews = tables.reviews
     late = exists().where(
         reviews.c.tenant_id == office.tenant,
         reviews.c.state.in_([State.RECEIVED.value, State.REVIEWING.value]),
         reviews.c.escalated_at.is_(None),
         reviews.c.received_at <= now - await cases.review_time(connection, office),
     )
-    unpublished = exists().where(
-        entries.c.tenant_id == office.tenant,
-        (entries.c.state == State.PUBLISHING.value) & entries.c.serial_in.is_(None)
-        | entries.c.state.in_([State.LIFTED.value, State.EXPIRED.value, State.SUSPENDED.value])
-        & entries.c.serial_in.isnot(None)
-        & entries.c.serial_out.is_(None),
-    )
-    found = (await connection.execute(select(late.label("late"), unpublished.label("unpublished")))).one()
-    return bool(found.late or found.unpublished)
+    unpublished = [exists().where(condition) for condition in publishing.unpublished(office)]
+    found = (await connection.execute(select(late.label("late"), *(one.label(f"n{n}") for n, one in enumerate(unpublished))))).one()
+    return any(found)
 
 
 async def _lapsed(connection: AsyncConnection, office: Office, now: datetime) -> list[str]:

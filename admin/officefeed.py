@@ -1,17 +1,20 @@
 """The list for other people's resolvers: one policy zone kept at the newest version, announced to the secondaries.
 
 A zone is read in clear by whoever may transfer it, so names of the masked category are not in it: those go to gateways that follow the
-office, whose releases hold masks. The zone lives in memory and is made from the database: whole at the start, then one difference for each
-version, so that secondaries take IXFR. Only a version that the local gateway enforces goes out.
+office, whose releases hold masks. The zone lives in memory and is made from the database: whole at the start, then from what came and left
+with each version, so that one entry costs work for one entry and secondaries take IXFR. Only a version that the local gateway enforces
+goes out.
 """
 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import dns.name
 import dns.tsig
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.rpzsettings import RpzOutSettings
 from blocklists.database import Database
@@ -37,6 +40,7 @@ class ListFeed:
         self.zone = zone
         self.place = place
         self.certificate = certificate
+        self._held: set[str] = set()
 
     async def stop(self) -> None:
         """Stop serving."""
@@ -58,26 +62,37 @@ class ListFeed:
             serial = (await connection.execute(newest)).scalar_one_or_none() or 0
             if serial <= self.zone.serial:
                 return
-            orders = tables.orders
-            statement = (
-                select(entries.c.host, entries.c.match, orders.c.places, orders.c.organisations)
-                .outerjoin(orders, orders.c.id == entries.c.order_id)
-                .where(
-                    entries.c.tenant_id == office.tenant,
-                    orders.c.tenant_id.is_(None) | (orders.c.tenant_id == office.tenant),
-                    entries.c.state.in_([state.value for state in IN_FORCE]),
-                    entries.c.category != MASKED,
-                    entries.c.serial_in <= serial,
-                )
+            added = await self._rows(connection, office, entries.c.serial_in > self.zone.serial, entries.c.serial_in <= serial)
+            gone = select(entries.c.id, entries.c.host, entries.c.match).where(
+                entries.c.tenant_id == office.tenant, entries.c.serial_out > self.zone.serial, entries.c.serial_out <= serial
             )
-            found = (await connection.execute(statement)).all()
-            rows: list[Entry] = [
-                (key_of_name(row.host), _MATCH[Match(row.match)])
-                for row in found
-                if is_for(self.place, row.places or "", row.organisations or "")
-            ]
-        self.zone.replace(serial, rows)
+            left = [row for row in await connection.execute(gone) if row.id in self._held]
+        fresh = [row for row in added if row.id not in self._held]
+        self._held.difference_update(row.id for row in left)
+        self._held.update(row.id for row in fresh)
+        self.zone.advance(serial, map(_entry, left), map(_entry, fresh))
         self.server.announce(self.zone.origin)
+
+    async def _rows(self, connection: AsyncConnection, office: Office, *conditions: Any) -> list[Any]:  # Any: SQL expressions; rows
+        """Entries in force that this zone is for."""
+        orders, entries = tables.orders, tables.entries
+        statement = (
+            select(entries.c.id, entries.c.host, entries.c.match, orders.c.places, orders.c.organisations)
+            .outerjoin(orders, orders.c.id == entries.c.order_id)
+            .where(
+                entries.c.tenant_id == office.tenant,
+                orders.c.tenant_id.is_(None) | (orders.c.tenant_id == office.tenant),
+                entries.c.state.in_([state.value for state in IN_FORCE]),
+                entries.c.category != MASKED,
+                *conditions,
+            )
+        )
+        found = (await connection.execute(statement)).all()
+        return [row for row in found if is_for(self.place, row.places or "", row.organisations or "")]
+
+
+def _entry(row: Any) -> Entry:  # Any: a row with host and match
+    return key_of_name(row.host), _MATCH[Match(row.match)]
 
 
 def is_for(place: str, places: str, organisations: str) -> bool:

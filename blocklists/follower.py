@@ -8,6 +8,7 @@ answers while this tries to catch up; its age is told, never hidden.
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import json
 import re
@@ -27,8 +28,9 @@ from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
 from blocklists.releases import TARGET, segment_target
+from blocklists.takedown.segments import merge
 from gateway.errors import LachanError, Mistake, SettingsError
-from gateway.policy.overlay import Overlay
+from gateway.policy.overlay import parse_segment
 from gateway.release import canonical_bytes
 
 MAX_CONTENTS = 512 * 1024
@@ -58,7 +60,7 @@ class FollowError(LachanError):
 @dataclass(frozen=True, slots=True)
 class Release:
     """A list that passed every check: its serial, the journal head it was signed with, the names of the segments to enforce (later ones
-    win), and the content of those the gateway did not hold."""
+    win), and the content of those the gateway did not hold: fetched, or made of the parts it holds."""
 
     serial: int
     journal: dict[str, Any] | None
@@ -95,10 +97,10 @@ class BoundedFetcher(FetcherInterface):
 
 def follow(
     folder: Path, url: str, root: bytes, enforced: int, fetcher: FetcherInterface | None = None,
-    *, held: Callable[[str], bool] = lambda _: False, now: datetime | None = None,
+    *, held: Callable[[str], bool] = lambda _: False, read: Callable[[str], dict[str, Any]] | None = None, now: datetime | None = None,
 ) -> Release | None:  # fmt: skip
-    """The newest release when it is newer than the serial in force, else None. `held` says which segments the gateway has already; expiry
-    is judged at `now`. Raises FollowError; the local copy stays as it was good."""
+    """The newest release when it is newer than the serial in force, else None. `held` says which segments the gateway has already, `read`
+    gives one of these; expiry is judged at `now`. Raises FollowError; the local copy stays as it was good."""
     metadata, targets = folder / "metadata", folder / "targets"
     for place in (metadata, targets):
         place.mkdir(parents=True, exist_ok=True)
@@ -113,14 +115,19 @@ def follow(
         data = _fetch(updater, TARGET, MAX_CONTENTS, keep=True)
         if data is None:
             return None
-        serial, journal, segments = _contents(data)
+        serial, journal, segments, made_of = _contents(data)
         if serial < enforced:
             raise FollowError("rollback", f"serial {serial} is older than {enforced}, which is in force")
         if serial == enforced:
             return None
-        fresh, left = {}, MAX_LIST
+        fresh: dict[str, dict[str, Any]] = {}
+        left = MAX_LIST
         for name in segments:
             if not held(name):
+                made = _make(name, made_of, held, read) if read is not None else None
+                if made is not None:
+                    fresh[name] = made
+                    continue
                 piece = _fetch(updater, segment_target(name), left, keep=False)
                 if piece is None:
                     raise FollowError("shape", f"segment {name[:16]} is named and not signed")
@@ -171,8 +178,31 @@ def check_root(path: Path) -> None:
         raise SettingsError([Mistake("takedown.follow.root", f"{path} is not a root of trust", remedy)])
 
 
-def _contents(data: bytes) -> tuple[int, dict[str, Any] | None, tuple[str, ...]]:
-    """Serial, journal head and segment names of a verified list of contents. Raises FollowError."""
+def _make(
+    name: str, made_of: dict[str, tuple[str, ...]], held: Callable[[str], bool], read: Callable[[str], dict[str, Any]], depth: int = 0
+) -> dict[str, Any] | None:
+    """A merged segment, made here out of its parts as the office made it; None when a part is missing, or something else comes out."""
+    parts = made_of.get(name)
+    if not parts or depth > len(made_of):
+        return None
+    documents = []
+    for part in parts:
+        try:
+            document = read(part) if held(part) else _make(part, made_of, held, read, depth + 1)
+        except LachanError:
+            return None
+        if document is None:
+            return None
+        documents.append(document)
+    for is_base in (False, True):
+        merged = merge(documents, is_base=is_base)
+        if hashlib.sha256(canonical_bytes(merged)).hexdigest() == name[:64]:
+            return merged
+    return None
+
+
+def _contents(data: bytes) -> tuple[int, dict[str, Any] | None, tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """Serial, journal head, segment names, and what merged ones are made of, of a verified list of contents. Raises FollowError."""
     try:
         content = json.loads(data)
         serial, journal, names = content["serial"], content.get("journal"), content["segments"]
@@ -182,9 +212,12 @@ def _contents(data: bytes) -> tuple[int, dict[str, Any] | None, tuple[str, ...]]
             raise ValueError("the journal's head is not one")
         if not all(isinstance(name, str) and _SEGMENT.fullmatch(name) for name in names) or len(set(names)) != len(names):
             raise ValueError("a segment has no name of content")
+        made_of = {str(name): tuple(map(str, parts)) for name, parts in dict(content.get("made_of") or {}).items()}
+        if not all(_SEGMENT.fullmatch(part) for parts in made_of.values() for part in parts) or len(made_of) > MAX_SEGMENTS:
+            raise ValueError("a merged segment is made of nothing that can be")
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise FollowError("shape", f"the signed list cannot be read: {error}") from error
-    return serial, journal, tuple(names)
+    return serial, journal, tuple(names), made_of
 
 
 def _segment(name: str, data: bytes) -> dict[str, Any]:
@@ -193,9 +226,10 @@ def _segment(name: str, data: bytes) -> dict[str, Any]:
         if hashlib.sha256(data).hexdigest() != name[:64]:
             raise ValueError("its content is not what its name says")
         document: dict[str, Any] = json.loads(data)
-        Overlay([("release", document)])
+        _, entries, _ = parse_segment(document)
+        collections.deque(entries, maxlen=0)  # looks at every one
         if canonical_bytes(document) != data:
             raise ValueError("not in canonical form")
-    except (LachanError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (LachanError, AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise FollowError("shape", f"segment {name[:16]} cannot be read: {error}") from error
     return document

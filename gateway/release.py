@@ -27,6 +27,8 @@ FORMAT: Final = 1
 INDEX_NAMES: Final = "names.marisa"
 INDEX_RECORDS: Final = "records.bin"
 INDEX_HEADER: Final = "index.json"
+SEGMENTS: Final = "segments"
+"""Where large order segments stand in their mapped form (`gateway.policy.segment`)."""
 KEEP: Final = 5
 GRACE: Final = 3600.0
 """Seconds for which a file nobody refers to is kept: it may belong to a change that is still being asked for."""
@@ -245,7 +247,8 @@ def write_generation(state_dir: Path, changes: Changes, now: float) -> int:
     catalogue = changes.get("catalogue") or (base.catalogue if base else None)
     if index is None or catalogue is None:
         raise GenerationError("generations", "the first generation needs an index and a catalogue")
-    verify_index(state_dir, index)
+    if base is None or index != base.index_dir:
+        verify_index(state_dir, index)  # the one in force was verified when it came, and is mapped
     index_digest = hashlib.sha256(_read(state_dir / "index" / index / INDEX_HEADER, index)).hexdigest()
     number = max([current or 0, *_numbers(state_dir)]) + 1
     manifest = Manifest(
@@ -297,7 +300,10 @@ def prune(state_dir: Path, now: float, keep: int = KEEP, grace: float = GRACE) -
         indexes.add(manifest.index_dir)
     for path in _old_strays(state_dir / "files", files, now - grace):
         path.unlink(missing_ok=True)
-    for path in _old_strays(state_dir / "index", indexes, now - grace):
+    for path in [
+        *_old_strays(state_dir / "index", indexes, now - grace),
+        *_old_strays(state_dir / SEGMENTS, {name[:64] for name in files}, now - grace),
+    ]:
         shutil.rmtree(path, ignore_errors=True)
     return len(gone)
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -25,6 +26,7 @@ from gateway import release
 from gateway.clock import WallClock
 from gateway.errors import ControlError, GenerationError, LachanError
 from gateway.following import FollowState, read_state, write_state
+from gateway.policy.segment import write_mapped
 from gateway.standing import program_version
 from lachan.configuration import Configuration, find_file, load
 from lachan.preparation import Changes, put_in_force
@@ -97,12 +99,12 @@ def take_round(configuration: Configuration, *, commit: bool) -> tuple[FollowSta
             root = settings.root.read_bytes()
             folder = state_dir / "follow" / hashlib.sha256(root).hexdigest()[:16]
             now = datetime.fromtimestamp(WallClock.from_environment(os.environ).now(), UTC)
-            newest = follow(folder, settings.url, root, enforced, held=holder(state_dir), now=now)
+            newest = follow(folder, settings.url, root, enforced, held=holder(state_dir), read=reader(state_dir), now=now)
             expires_at = good_until(folder)
             if newest is not None:
                 note_head(state_dir, newest.serial, newest.journal)
                 for segment in newest.fresh.values():
-                    release.write_file(state_dir, segment)
+                    write_mapped(state_dir, release.write_file(state_dir, segment), segment)
                 changes = {"orders": {"serial": newest.serial, "segments": list(newest.segments), "origin": ORIGIN}}
                 if commit:
                     put_in_force(state_dir, changes)
@@ -151,6 +153,11 @@ def holder(state_dir: Path) -> Callable[[str], bool]:
         return True
 
     return held
+
+
+def reader(state_dir: Path) -> Callable[[str], dict[str, Any]]:
+    """Reads a segment that this gateway holds. Raises GenerationError when it is damaged."""
+    return lambda name: release.read_file(state_dir, name)
 
 
 def serial_in_force(state_dir: Path) -> int:

@@ -1,21 +1,21 @@
 """From entries to the order segments that gateways read, one serial at a time.
 
 A version is immutable and numbered by one counter. It holds what was added and what left since the version before, so a publish of one
-entry costs work for one entry; every `REBASE_AFTER` versions, and when a version takes entries back, the whole list is written once more
-as a base. Digests form a chain (version n seals version n-1). The segment file is written by `gateway.release`, and only the supervisor
+entry costs work for one entry; segments are merged as `segments` says, and only a lost one has the whole list written once more from the
+database. Digests form a chain (version n seals version n-1). The segment file is written by `gateway.release`, and only the supervisor
 puts it in force; `acknowledge` records that it did.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,12 +23,14 @@ from blocklists import journal
 from blocklists.takedown import tables
 from blocklists.takedown.masking import key_of_host
 from blocklists.takedown.model import IN_FORCE, Match, State
+from blocklists.takedown.segments import INLINE_ROWS, Chain, Piece, merge_files, read_chain
 from blocklists.takedown.store import Office
 from gateway import release
+from gateway.errors import GenerationError
+from gateway.policy.segment import count_rows
 
-REBASE_AFTER = 32
 _MATCH = {Match.BOTH: 0, Match.EXACT: 1, Match.BELOW: 2}
-_ENDED = (State.LIFTED.value, State.EXPIRED.value, State.SUSPENDED.value)
+ENDED = (State.LIFTED.value, State.EXPIRED.value, State.SUSPENDED.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,18 @@ class Version:
     digest: str
 
 
+def unpublished(office: Office) -> tuple[ColumnElement[bool], ColumnElement[bool], ColumnElement[bool]]:
+    """Which entries the next version brings, which leave with it, and which leave though their new dates never went out (gateways still
+    have the old ones). Written so that each is found by its own small index: `+ 0` keeps the planner from the serials of everything."""
+    table = tables.entries
+    mine, ended = table.c.tenant_id == office.tenant, table.c.state.in_(ENDED)
+    return (
+        mine & (table.c.state == State.PUBLISHING.value) & table.c.serial_in.is_(None),
+        mine & ended & (table.c.serial_in + 0).isnot(None) & table.c.serial_out.is_(None),
+        mine & ended & table.c.serial_in.is_(None) & table.c.published_as.isnot(None),
+    )
+
+
 async def publish(
     connection: AsyncConnection, office: Office, state_dir: Path, now: datetime,
     *, whole: bool = False, above: int = 0, check: Callable[[Mapping[str, Any]], None] | None = None,
@@ -53,14 +67,15 @@ async def publish(
     a database put back from a backup never hands out a number twice. `check` may stop the version by raising.
     """
     table = tables.entries
-    fresh = await _rows(connection, office, table.c.state == State.PUBLISHING.value, table.c.serial_in.is_(None))
-    gone = await _rows(connection, office, table.c.state.in_(_ENDED), table.c.serial_in.isnot(None), table.c.serial_out.is_(None))
+    coming, *leaving = unpublished(office)
+    fresh = await _rows(connection, office, coming)
+    gone = [row for condition in leaving for row in await _rows(connection, office, condition)]
     if not fresh and not gone and not whole:
         return None
     last = await latest(connection, office)
     serial = max(last["serial"] if last else 0, above) + 1
-    chain = await _segments_since_base(connection, office)
-    is_base = whole or not chain or len(chain) >= REBASE_AFTER
+    chain = await read_current(connection, office, state_dir)
+    is_base = whole or not chain.pieces
     in_force = table.c.state.in_([state.value for state in IN_FORCE])
     enforced = await _rows(connection, office, in_force) if is_base else fresh
     # New dates are a new id in the overlay: the old one leaves with the same version.
@@ -71,20 +86,60 @@ async def publish(
     name = release.write_file(state_dir, segment)
     previous = last["digest"] if last else ""
     digest = hashlib.sha256(f"{previous}:{serial}:{name}".encode()).hexdigest()
-    counted = await connection.execute(select(func.count()).select_from(table).where(table.c.tenant_id == office.tenant, in_force))
-    entries = int(counted.scalar_one())
+    if is_base or last is None:
+        counted = await connection.execute(select(func.count()).select_from(table).where(table.c.tenant_id == office.tenant, in_force))
+        entries = int(counted.scalar_one())
+    else:
+        # What gateways already enforce under an id of theirs comes again with other dates only: it is no entry more.
+        entries = int(last["entries"]) + sum(row["published_as"] is None for row in fresh) - len(gone)
+    chain = Chain((Piece(name, count_rows(segment)),)) if is_base else _tidy(state_dir, chain.grown(Piece(name, count_rows(segment))))
     head = await journal.read_head(connection)
     await connection.execute(
         insert(tables.versions).values(
             serial=serial, tenant_id=office.tenant, created_at=now, entries=entries, added=len(fresh), removed=len(gone),
-            segment=name, is_base=int(is_base), digest=digest, previous_digest=previous, journal_seq=head.seq,
+            segment=name, is_base=int(is_base), chain=chain.to_text(), digest=digest, previous_digest=previous, journal_seq=head.seq,
         )
     )  # fmt: skip
     entered = {"serial_in": serial, "first_serial": func.coalesce(table.c.first_serial, serial)}
     for identity, rows in _by_overlay_id(fresh).items():
         await _mark(connection, office, rows, entered | {"published_as": identity})
-    await _mark(connection, office, gone, {"serial_out": serial})
-    return Version(serial, (name,) if is_base else (*chain, name), len(fresh), len(gone), entries, digest)
+    await _mark(connection, office, gone, {"serial_out": serial, "published_as": None})
+    return Version(serial, chain.names, len(fresh), len(gone), entries, digest)
+
+
+def _tidy(state_dir: Path, chain: Chain) -> Chain:
+    """Small segments merged at once; what is large waits for `merge_large`."""
+    place = chain.place_to_merge()
+    while place is not None and chain.rows_from(place) > INLINE_ROWS:
+        later = Chain(chain.pieces[place + 1 :]).place_to_merge()
+        place = None if later is None else place + 1 + later
+    if place is None:
+        return chain
+    parts = chain.names[place:]
+    try:
+        return chain.merged(parts, merge_files(state_dir, parts, is_base=place == 0)) or chain
+    except (GenerationError, OSError):
+        return chain  # a lost segment is found and mended where the gateway is brought up
+
+
+async def wants_merge(connection: AsyncConnection, office: Office) -> tuple[str, ...]:
+    """The segments of the newest version that are too many and too large to be merged in passing, earliest first; () when none are."""
+    last = await latest(connection, office)
+    chain = read_chain(last["chain"]) if last is not None and last["chain"] else Chain()
+    place = chain.place_to_merge()
+    return () if place is None else chain.names[place:]
+
+
+async def put_merged(connection: AsyncConnection, office: Office, parts: Sequence[str], piece: Piece) -> bool:
+    """Let the newest version stand on a merged segment instead of its parts: the same list. False when they are not in it any more."""
+    last = await latest(connection, office)
+    chain = read_chain(last["chain"]).merged(parts, piece) if last is not None and last["chain"] else None
+    if last is None or chain is None:
+        return False
+    table = tables.versions
+    mine = (table.c.tenant_id == office.tenant, table.c.serial == last["serial"])
+    await connection.execute(update(table).where(*mine).values(chain=chain.to_text()))
+    return True
 
 
 def overlay_id(entry: RowMapping) -> str:
@@ -128,7 +183,7 @@ async def acknowledge(connection: AsyncConnection, office: Office, serial: int, 
         .where(
             table.c.tenant_id == office.tenant,
             table.c.state.in_([State.PUBLISHING.value, State.PARTIAL.value]),
-            table.c.serial_in <= serial,
+            table.c.serial_in + 0 <= serial,
         )
         .values(state=State.ACTIVE.value, enforced_at=func.coalesce(table.c.enforced_at, in_force_at))
     )
@@ -152,16 +207,30 @@ async def newest_serial(connection: AsyncConnection, tenant: str) -> int:
 async def current_segments(connection: AsyncConnection, office: Office) -> tuple[int, tuple[str, ...]]:
     """The newest serial and its segment files, for handing to a gateway that starts or lags; (0, ()) before the first version."""
     last = await latest(connection, office)
-    return (last["serial"], tuple(await _segments_since_base(connection, office))) if last else (0, ())
+    return (last["serial"], (await read_current(connection, office)).names) if last else (0, ())
 
 
-async def _segments_since_base(connection: AsyncConnection, office: Office) -> list[str]:
+async def read_current(connection: AsyncConnection, office: Office, state_dir: Path | None = None) -> Chain:
+    """The segments of the newest version. `state_dir` tells how large those are that were published before their size was noted."""
+    last = await latest(connection, office)
+    if last is None:
+        return Chain()
+    if last["chain"]:
+        return read_chain(last["chain"])
     versions = tables.versions
     base = select(func.max(versions.c.serial)).where(versions.c.tenant_id == office.tenant, versions.c.is_base == 1).scalar_subquery()
     statement = (
         select(versions.c.segment).where(versions.c.tenant_id == office.tenant, versions.c.serial >= base).order_by(versions.c.serial)
     )
-    return list((await connection.execute(statement)).scalars())
+    names = (await connection.execute(statement)).scalars()
+    return Chain(tuple(Piece(name, _rows_of(state_dir, name)) for name in names))
+
+
+def _rows_of(state_dir: Path | None, name: str) -> int:
+    try:
+        return count_rows(release.read_file(state_dir, name)) if state_dir is not None else 0
+    except GenerationError:
+        return 0
 
 
 async def _rows(connection: AsyncConnection, office: Office, *conditions: Any) -> list[RowMapping]:  # Any: SQL expressions

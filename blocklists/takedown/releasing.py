@@ -1,6 +1,7 @@
 """What an office signs: the segments of its newest version, with the head of its journal. Imported by `lachan`, `admin` and the tests.
 
-A gateway that was away for a year fetches the base and what came since; one that was here this morning fetches the last few names.
+A gateway that was away for a year fetches the base and what came since; one that was here this morning fetches the last few names, and
+makes a merged segment itself out of the parts it holds (`made_of`; the digest says whether it came out right).
 """
 
 from __future__ import annotations
@@ -12,18 +13,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from blocklists import journal
 from blocklists.releases import Listing
-from blocklists.takedown.publishing import current_segments
+from blocklists.takedown.publishing import latest, read_current
 from blocklists.takedown.store import Office
 from gateway import release
 
 
 async def read_listing(connection: AsyncConnection, office: Office) -> Listing | None:
     """The newest version with the head of the journal; None before the first."""
-    serial, names = await current_segments(connection, office)
-    if not serial:
+    last = await latest(connection, office)
+    if last is None:
         return None
+    chain = await read_current(connection, office)
     head = await journal.read_head(connection)
-    return Listing(serial, {"seq": head.seq, "digest": head.digest.hex()}, names)
+    made = {name: list(parts) for name, parts in chain.made_of.items()}
+    return Listing(last["serial"], {"seq": head.seq, "digest": head.digest.hex()}, chain.names, {"made_of": made} if made else {})
 
 
 def segments_of(state_dir: Path) -> Callable[[str], bytes]:

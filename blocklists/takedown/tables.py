@@ -9,7 +9,7 @@ Joins the one MetaData of `blocklists.tables`; imported by `store`, and by `admi
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text, UniqueConstraint, text
 
 from blocklists.tables import Instant, id_column, metadata, one_of, tenant_column
 from blocklists.takedown import agencytables  # noqa: F401  orders and notes point to its rows
@@ -120,6 +120,9 @@ items = Table(
     UniqueConstraint("order_id", "position"),
 )
 
+_COMING = text("serial_in IS NULL")
+_LEAVING = text("serial_out IS NULL")
+
 entries = Table(
     "takedown_entries",
     metadata,
@@ -164,7 +167,13 @@ entries = Table(
     CheckConstraint("no_end = 0 OR order_id IS NOT NULL", name="no_end_needs_order"),
     *_distinct("verified_by", "approved_by", "second_by"),
     Index("ix_takedown_entries_host", "host"),
-    Index("ix_takedown_entries_state", "state", "valid_until"),
+    # By tenant first: else the planner reads everything the tenant has.
+    Index("ix_takedown_entries_state", "tenant_id", "state", "valid_until"),
+    # What a publish looks for, out of millions: the few that came or left since the last.
+    Index("ix_takedown_entries_coming", "tenant_id", "state", sqlite_where=_COMING, postgresql_where=_COMING),
+    Index("ix_takedown_entries_leaving", "tenant_id", "state", sqlite_where=_LEAVING, postgresql_where=_LEAVING),
+    Index("ix_takedown_entries_serial_in", "tenant_id", "serial_in"),
+    Index("ix_takedown_entries_serial_out", "tenant_id", "serial_out"),
 )
 
 directives = Table(
@@ -281,8 +290,10 @@ versions = Table(
     Column("added", Integer, nullable=False),
     Column("removed", Integer, nullable=False),
     # The file with what this version adds and lifts; a base holds the whole list, later versions only the difference.
+    # `chain`: every file that the version stands on, merged ones in place of their parts (`segments.Chain`).
     Column("segment", Text, nullable=False),
     Column("is_base", Integer, nullable=False),
+    Column("chain", Text, nullable=False, default="", server_default=""),
     Column("digest", Text, nullable=False),
     Column("previous_digest", Text, nullable=False, default=""),
     Column("journal_seq", Integer, nullable=False),

@@ -68,7 +68,7 @@ class Engine:
         """What becomes of a query for `key`."""
         tables = policy.tables
         assert isinstance(tables, PolicyTables)
-        special, orders, names = self._special, tables.orders.entries, policy.own_names
+        special, orders, names = self._special, tables.orders.names, policy.own_names
         resting = self.index.resting(qtype, tables.base.lists)
         met: tuple[str, ...] = ()
         end = key.find(".") + 1
@@ -79,7 +79,7 @@ class Engine:
             if part in special:
                 met = (*met, part)
             end = key.find(".", end) + 1
-        if policy.has_regex:
+        if policy.has_regex or (tables.orders.mapped and tables.orders.is_mapped(key)):
             return self._finish(key, qtype, self._weigh(key, tables, resting), tables)
         # What is left depends on the listed and the special names that cover this one, and on whether the last of them is the name itself.
         state = (tables.base, self.index.lookup(key), resting, met, bool(met) and met[-1] == key)
@@ -217,14 +217,14 @@ class Engine:
         return verdict if isinstance(verdict, Block) else None
 
     def _is_special(self, key: str, tables: PolicyTables) -> bool:
-        special, orders = self._special, tables.orders.entries
+        special, orders = self._special, tables.orders.names
         end = key.find(".") + 1
         while end:
             part = key[:end]
             if part in special or part in orders:
                 return True
             end = key.find(".", end) + 1
-        return False
+        return tables.orders.is_mapped(key)
 
     def _judge_address(self, address: bytes, passed: Pass | Rewrite, tables: PolicyTables, key: str) -> Block | None:
         """Response-IP triggers: they stand where a rule by name of the zone's level stands, after the zone's own words about the name."""

@@ -37,17 +37,18 @@ class MaskedTable(dict[str, Any]):
         self._clear: set[str] = set()
 
     def __contains__(self, key: object) -> bool:
-        return dict.__contains__(self, key) or (isinstance(key, str) and self._hidden(key) is not None)
+        return dict.__contains__(self, key) or (isinstance(key, str) and self.hidden(key) is not None)
 
     def get(self, key: str, default: Any = None) -> Any:
         """The rows of a key, under the key itself and under its mask."""
-        found, hidden = dict.get(self, key), self._hidden(key)
+        found, hidden = dict.get(self, key), self.hidden(key)
         if hidden is None:
             return default if found is None else found
         rows = self[hidden]
         return rows if found is None else (*found, *rows)
 
-    def _hidden(self, key: str) -> str | None:
+    def hidden(self, key: str) -> str | None:
+        """The mask under which a key is listed; None when it is not."""
         if key in self._clear or is_masked(key):
             return None
         masked = mask(key)

@@ -13,10 +13,11 @@ its first minute, until its last (in Viet Nam's time).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gateway.errors import GenerationError
 from gateway.policy.masked import MaskedTable, is_masked, mask
@@ -74,7 +75,137 @@ class Order:
         return self.start <= now < self.until
 
 
-Entries = Mapping[str, tuple[tuple[Coverage, Order], ...]]
+Touched = list[tuple[int, bool, Sequence[tuple[str, Coverage | None]]]]
+"""What a segment says about the listed names that cover one: the length of each, whether it is listed under its mask, and its orders
+(None: lifted here)."""
+
+
+class Layer(Protocol):
+    """One segment as the overlay asks it."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its files."""
+
+    @property
+    def moments(self) -> Sequence[float]:
+        """When its orders begin and end, in order."""
+
+    @property
+    def scopes(self) -> frozenset[Scope]:
+        """The scopes of its orders that are not for everybody."""
+
+    @property
+    def lifted_orders(self) -> frozenset[str]:
+        """Orders of earlier segments that are lifted whole."""
+
+    def touching(self, key: str) -> Touched:
+        """What it says about the listed names that cover `key`."""
+
+    def lists(self, key: str) -> bool:
+        """Whether it says anything about a name that covers `key`."""
+
+    def lists_below(self, key: str) -> bool:
+        """Whether it may say anything about a name below `key`."""
+
+    def order(self, identity: str) -> Order | None:
+        """The document of an order as this segment brings it."""
+
+    def rows(self) -> Iterator[tuple[str, str, Coverage | None]]:
+        """Everything: key, order id, coverage (None: lifted). A walk over all of it, never for a query."""
+
+
+class SmallLayer:
+    """Segments held in memory, laid over each other. Those that are large are mapped instead (`gateway.policy.segment`)."""
+
+    __slots__ = ("_entries", "_lifted", "_orders", "lifted_orders", "moments", "names", "scopes", "table")
+
+    def __init__(self, segments: Iterable[tuple[str, object]] = ()) -> None:
+        """Segments as (file name, parsed JSON), earliest first. Raises GenerationError for the first that is not one."""
+        self.names: tuple[str, ...] = ()
+        self._orders: dict[str, Order] = {}
+        self._entries: dict[tuple[str, str], Coverage] = {}
+        self._lifted: set[tuple[str, str]] = set()
+        for name, document in segments:
+            try:
+                self._apply(document)
+            except (KeyError, TypeError, ValueError, IndexError) as error:
+                raise GenerationError(f"files/{name}", f"is not an order segment: {type(error).__name__} {error}") from error
+            self.names += (name,)
+        self._settle()
+
+    def over(self, below: SmallLayer) -> SmallLayer:
+        """One layer that does what this one does above the one below."""
+        made = SmallLayer()
+        made.names = below.names + self.names
+        made._orders = below._orders | self._orders
+        made._entries, made._lifted = dict(below._entries), below._lifted | self._lifted
+        for key, identity in self._lifted:
+            _lift(made._entries, key, identity)
+        made._entries.update(self._entries)
+        made._settle()
+        return made
+
+    def active(self, now: float, *, alone: bool) -> frozenset[str]:
+        """The ids of orders in force; `alone`, with nothing below, of those that something here stands on."""
+        wanted: Iterable[str] = {identity for _, identity in self._entries} if alone else self._orders
+        return frozenset(one for one in wanted if one in self._orders and self._orders[one].is_active(now))
+
+    def touching(self, key: str) -> Touched:
+        """See `Layer`."""
+        found: Touched = []
+        table = self.table
+        masks = table if isinstance(table, MaskedTable) else None
+        end = key.find(".") + 1
+        while end:
+            part = key[:end]
+            rows = dict.get(table, part)
+            if rows is not None:
+                found.append((end, False, rows))
+            hidden = masks.hidden(part) if masks is not None else None
+            if hidden is not None:
+                found.append((end, True, table[hidden]))
+            end = key.find(".", end) + 1
+        return found
+
+    def lists(self, key: str) -> bool:
+        """See `Layer`."""
+        return any(part in self.table for part in covering_keys(key))
+
+    def lists_below(self, key: str) -> bool:
+        """See `Layer`."""
+        return isinstance(self.table, MaskedTable) or any(one.startswith(key) and one != key for one in self.table)
+
+    def order(self, identity: str) -> Order | None:
+        """See `Layer`."""
+        return self._orders.get(identity)
+
+    def rows(self) -> Iterator[tuple[str, str, Coverage | None]]:
+        """See `Layer`."""
+        for key, rows in self.table.items():
+            for identity, coverage in rows:
+                yield key, identity, coverage
+
+    def _settle(self) -> None:
+        table: dict[str, list[tuple[str, Coverage | None]]] = {}
+        for (key, identity), coverage in self._entries.items():
+            table.setdefault(key, []).append((identity, coverage))
+        for key, identity in self._lifted:
+            if key and ((key, identity) not in self._entries or is_masked(key)):
+                table.setdefault(key, []).append((identity, None))
+        self.table = as_table({key: tuple(rows) for key, rows in table.items()})
+        self.lifted_orders = frozenset(identity for key, identity in self._lifted if not key)
+        self.moments: Sequence[float] = sorted({moment for order in self._orders.values() for moment in (order.start, order.until)})
+        self.scopes = frozenset(order.scope for order in self._orders.values() if order.scope is not EVERYWHERE)
+
+    def _apply(self, document: object) -> None:
+        orders, entries, lifted = parse_segment(document)
+        self._orders.update((order.id, order) for order in orders)
+        for key, identity in lifted:
+            _lift(self._entries, key, identity)
+            self._lifted.add((key, identity))
+        for key, coverage, number in entries:
+            self._entries[key, orders[number].id] = coverage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,115 +213,175 @@ class OrderView:
     """The orders in force from `since` until before `valid_until` (unix seconds). `identity` is equal for equal content."""
 
     identity: tuple[object, ...]
-    entries: Entries
-    active: frozenset[str]
+    layers: tuple[Layer, ...]
+    now: float
     since: float
     valid_until: float
-    #: Scopes of orders in force that are not for everybody.
+    #: Names that the segments in memory speak of, and the segments that are mapped: a quick test for names nobody speaks of.
+    names: Mapping[str, object] = field(default_factory=dict)
+    mapped: tuple[Layer, ...] = ()
+    #: Scopes of orders that are not for everybody.
     scopes: frozenset[Scope] = frozenset()
-    #: Names that have an entry below them; None when nobody can tell, because some entries are masked.
+    #: Names that have an entry below them in a segment in memory; None when nobody can tell, because some entries are masked.
     above: frozenset[str] | None = frozenset()
 
     def may_touch(self, key: str) -> bool:
         """Whether the name, one above it or one below it may have an entry."""
-        entries = self.entries
-        return self.above is None or key in self.above or (bool(entries) and any(part in entries for part in covering_keys(key)))
+        names = self.names
+        if self.above is None or key in self.above or (bool(names) and any(part in names for part in covering_keys(key))):
+            return True
+        return any(layer.lists(key) or layer.lists_below(key) for layer in self.mapped)
 
     def scopes_at(self, place: str, organisation: str) -> frozenset[Scope]:
         """The narrowed scopes that bind a client there."""
         return frozenset(scope for scope in self.scopes if scope.covers(place, organisation))
 
+    def is_mapped(self, key: str) -> bool:
+        """Whether a mapped segment speaks of the name."""
+        return any(layer.lists(key) for layer in self.mapped)
+
     def find(self, key: str, bands: frozenset[Band], scopes: frozenset[Scope] = frozenset()) -> list[Order]:
         """The orders that bind the name for a client of `bands` and `scopes`: the longest listed name first, the latest issued first."""
-        found: list[Order] = []
-        end = key.find(".") + 1
-        while end:
-            rows = self.entries.get(key[:end])
-            if rows is not None:
-                bound = [
-                    order
-                    for coverage, order in rows
-                    if order.id in self.active
-                    and coverage.covers(end == len(key))
-                    and not bands.isdisjoint(order.bands)
-                    and (order.scope is EVERYWHERE or order.scope in scopes)
-                ]
-                bound.sort(key=lambda order: order.issued_on)
-                found.extend(bound)
-            end = key.find(".", end) + 1
-        found.reverse()
-        return found
+        decided: dict[tuple[int, bool, str], Coverage | None] = {}
+        gone: frozenset[str] = frozenset()
+        for layer in self.layers:  # the newest first: what it says about a name and an order, older ones cannot unsay
+            in_clear: list[tuple[int, bool, str]] = []
+            for length, hidden, rows in layer.touching(key):
+                for identity, coverage in rows:
+                    if identity not in gone:
+                        decided.setdefault((length, hidden, identity), coverage)
+                        if hidden and coverage is None:  # it leaves, too, where an older segment lists it in clear
+                            in_clear.append((length, False, identity))
+            for place in in_clear:
+                decided.setdefault(place, None)
+            gone |= layer.lifted_orders
+        if not decided:
+            return []
+        bound: list[tuple[int, str, Order]] = []
+        for (length, _, identity), coverage in decided.items():
+            if coverage is None or not coverage.covers(length == len(key)):
+                continue
+            order = next((order for layer in self.layers if (order := layer.order(identity)) is not None), None)
+            if order is None or not order.is_active(self.now) or bands.isdisjoint(order.bands):
+                continue
+            if order.scope is EVERYWHERE or order.scope in scopes:
+                bound.append((length, order.issued_on, order))
+        bound.sort(key=lambda row: row[:2], reverse=True)
+        return [order for _, _, order in bound]
 
 
 class Overlay:
-    """Every order of a generation with its entries."""
+    """Every order of a generation with its entries: layers, of which the newest decides."""
 
-    def __init__(self, segments: Iterable[tuple[str, object]], serial: int = 0) -> None:
-        """Segments as (file name, parsed JSON), earliest first. Raises GenerationError for the first that is not one."""
+    def __init__(self, segments: Iterable[tuple[str, object]] = (), serial: int = 0, *, layers: Sequence[Layer] = ()) -> None:
+        """Segments as (file name, parsed JSON), or as layers read already, earliest first. Raises GenerationError for the first that is
+        not one."""
         self.serial = serial
-        self._names: list[str] = []
-        orders: dict[str, Order] = {}
-        entries: dict[tuple[str, str], Coverage] = {}
-        for name, document in segments:
-            self._names.append(name)
-            try:
-                _apply(document, orders, entries)
-            except (KeyError, TypeError, ValueError, IndexError) as error:
-                raise GenerationError(f"files/{name}", f"is not an order segment: {type(error).__name__} {error}") from error
-        table: dict[str, list[tuple[Coverage, Order]]] = {}
-        for (key, identity), coverage in entries.items():
-            table.setdefault(key, []).append((coverage, orders[identity]))
-        complete = {key: tuple(rows) for key, rows in table.items()}
-        self._entries: Entries = MaskedTable(complete) if any(map(is_masked, complete)) else complete
-        self._orders = tuple({order.id: order for rows in self._entries.values() for _, order in rows}.values())
-        self._above = above(complete) if self._entries is complete else None
+        self.parts: tuple[Layer, ...] = tuple(layers) or tuple(SmallLayer([one]) for one in segments)
+        held: list[Layer] = []
+        for layer in self.parts:
+            last = held[-1] if held else None
+            if isinstance(layer, SmallLayer) and isinstance(last, SmallLayer):
+                held[-1] = layer.over(last)
+            else:
+                held.append(layer)
+        self._layers = tuple(reversed(held))
+        small = [layer for layer in held if isinstance(layer, SmallLayer)]
+        self._names = small[0].table if len(small) == 1 else as_table({key: () for layer in small for key in layer.table})
+        self._above = None if isinstance(self._names, MaskedTable) else above(self._names)
+        self._mapped = tuple(layer for layer in self._layers if not isinstance(layer, SmallLayer))
         self._view: OrderView | None = None
 
     def at(self, now: float) -> OrderView:
         """What is in force at `now` (unix seconds)."""
         view = self._view
         if view is None or not view.since <= now < view.valid_until:
-            moments = {moment for order in self._orders for moment in (order.start, order.until)}
-            active = frozenset(order.id for order in self._orders if order.is_active(now))
+            since, until = -NEVER, NEVER
+            marks: list[tuple[object, ...]] = []
+            for layer in self._layers:
+                place = bisect_right(layer.moments, now)
+                begun = layer.moments[place - 1] if place else -NEVER
+                since, until = max(since, begun), min(until, layer.moments[place] if place < len(layer.moments) else NEVER)
+                if isinstance(layer, SmallLayer):
+                    alone = layer is self._layers[-1]
+                    active = layer.active(now, alone=alone)
+                    marks.append((layer.names, active) if active or not alone else ())
+                else:
+                    marks.append((layer.names, begun))
+            is_empty = not any(marks)
             view = self._view = OrderView(
-                identity=(tuple(self._names), active) if active else (),
-                entries=self._entries if active else {},
-                active=active,
-                since=max((moment for moment in moments if moment <= now), default=-NEVER),
-                valid_until=min((moment for moment in moments if moment > now), default=NEVER),
-                scopes=frozenset(order.scope for order in self._orders if order.id in active and order.scope is not EVERYWHERE),
-                above=self._above if active else frozenset(),
+                identity=() if is_empty else tuple(marks),
+                layers=() if is_empty else self._layers,
+                now=now,
+                since=since,
+                valid_until=until,
+                names={} if is_empty else self._names,
+                above=frozenset() if is_empty else self._above,
+                mapped=() if is_empty else self._mapped,
+                scopes=frozenset() if is_empty else frozenset(scope for layer in self._layers for scope in layer.scopes),
             )
         return view
 
+    def entries(self) -> dict[tuple[str, str], tuple[Coverage, Order]]:
+        """Everything it holds, by key and order id. A walk over all of it, never for a query."""
+        found: dict[tuple[str, str], tuple[Coverage, Order]] = {}
+        decided: set[tuple[str, str]] = set()
+        gone: set[str] = set()
+        unmasked: set[tuple[str, str]] = set()
+        for layer in self._layers:
+            fresh = {(key, identity) for key, identity, coverage in layer.rows() if coverage is None and is_masked(key)}
+            for key, identity, coverage in layer.rows():
+                if identity in gone or (key, identity) in decided or (unmasked and (mask(key), identity) in unmasked):
+                    continue
+                decided.add((key, identity))
+                order = next((order for one in self._layers if (order := one.order(identity)) is not None), None)
+                if coverage is not None and order is not None:
+                    found[key, identity] = (coverage, order)
+            gone |= layer.lifted_orders
+            unmasked |= fresh
+        return found
 
-def _apply(document: object, orders: dict[str, Order], entries: dict[tuple[str, str], Coverage]) -> None:
+
+Parsed = tuple[list[Order], Iterable[tuple[str, Coverage, int]], list[tuple[str, str]]]
+"""The orders of a segment, its entries as (key, coverage, number of the order), and what it lifts as (key, order id)."""
+
+
+def parse_segment(document: object) -> Parsed:
+    """The parts of a segment, each checked when it is looked at. Raises KeyError, TypeError, ValueError or IndexError."""
     if not isinstance(document, dict) or document["format"] != _FORMAT:
         raise ValueError(f"format must be {_FORMAT}")
-    rows = [_read_order(row) for row in document["orders"]]
-    for order in rows:
-        orders[order.id] = order
-    for key, identity in _lifted(document.get("lifted") or ()):
-        if key:
-            entries.pop((key, identity), None)
-            if is_masked(key):  # listed in clear by a version from before names were masked
-                for entry in [entry for entry in entries if entry[1] == identity and mask(entry[0]) == key]:
-                    del entries[entry]
-        else:
-            for entry in [entry for entry in entries if entry[1] == identity]:
-                del entries[entry]
-    for key, match, number in document["entries"]:
+    orders = [read_order(row) for row in document["orders"]]
+    lifted = [(str(key or ""), str(identity)) for key, identity in document.get("lifted") or ()]
+    return orders, _read_entries(document["entries"], len(orders)), lifted
+
+
+def _read_entries(rows: Sequence[Any], orders: int) -> Iterator[tuple[str, Coverage, int]]:
+    for key, match, number in rows:
         if not isinstance(key, str) or not key.endswith("."):
             raise ValueError(f"entry {key!r} is not a key")
-        entries[key, rows[number].id] = Coverage(match)
+        if not 0 <= number < orders:
+            raise IndexError(f"entry {key!r} names order {number}")
+        yield key, Coverage(match), number
 
 
-def _lifted(rows: Sequence[Any]) -> Iterable[tuple[str, str]]:
-    for key, identity in rows:
-        yield str(key or ""), str(identity)
+def as_table(rows: dict[str, Any]) -> dict[str, Any]:  # Any: the rows of a key
+    """A table by keys, some of which may be masked."""
+    return MaskedTable(rows) if any(map(is_masked, rows)) else rows
 
 
-def _read_order(row: Mapping[str, Any]) -> Order:
+def _lift(entries: dict[tuple[str, str], Coverage], key: str, identity: str) -> None:
+    if key:
+        entries.pop((key, identity), None)
+        if is_masked(key):  # listed in clear by a version from before names were masked
+            for entry in [entry for entry in entries if entry[1] == identity and mask(entry[0]) == key]:
+                del entries[entry]
+        return
+    for entry in [entry for entry in entries if entry[1] == identity]:
+        del entries[entry]
+
+
+def read_order(row: Mapping[str, Any]) -> Order:  # Any: JSON
+    """The document of an order. Raises KeyError, TypeError or ValueError."""
     bands = row.get("bands")
     until = row.get("until")
     if until is None and not row.get("no_end"):
@@ -207,11 +398,12 @@ def _read_order(row: Mapping[str, Any]) -> Order:
         until=NEVER if until is None else _moment(until, last=True),
         urgent=bool(row.get("urgent")),
         appeal=str(row.get("appeal") or ""),
-        scope=_scope(row.get("scope")),
+        scope=read_scope(row.get("scope")),
     )
 
 
-def _scope(written: Mapping[str, Any] | None) -> Scope:  # Any: JSON
+def read_scope(written: Mapping[str, Any] | None) -> Scope:  # Any: JSON
+    """For whom an order says it is."""
     if not written:
         return EVERYWHERE
     found = Scope(*(frozenset(str(one) for one in written.get(name) or ()) for name in ("places", "organisations")))

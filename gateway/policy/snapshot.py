@@ -19,6 +19,7 @@ from gateway.policy.model import AnswerFacts, Decision, EffectivePolicy, Match, 
 from gateway.policy.overlay import Overlay
 from gateway.policy.resolve import Interner, Resolver, Tenant
 from gateway.policy.rules import PolicyTables
+from gateway.policy.segment import open_layer
 from gateway.policy.tenant import TenantPolicy, parse_policy_file
 from gateway.release import Manifest, read_file, read_manifest
 
@@ -184,7 +185,8 @@ def _load_overlay(state_dir: Path, manifest: Manifest, previous: Snapshot | None
     orders = manifest.orders
     if orders is None:
         return Overlay(())
-    return Overlay(((name, read_file(state_dir, name)) for name in orders.segments), orders.serial)
+    held = {layer.names: layer for layer in previous._overlay.parts} if previous is not None else {}
+    return Overlay(serial=orders.serial, layers=[held.get((name,)) or open_layer(state_dir, name) for name in orders.segments])
 
 
 def _load_tenants(state_dir: Path, manifest: Manifest, previous: Snapshot | None) -> dict[str, Tenant]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,6 +14,8 @@ from tuf.api.metadata import TargetFile
 
 from blocklists.follower import BoundedFetcher, FollowError, follow
 from blocklists.releases import Repository
+from blocklists.takedown.segments import merge
+from gateway.release import canonical_bytes
 from tests.support.publisher import ROLES, Publisher, now, serve
 
 
@@ -289,6 +292,24 @@ def test_only_what_is_new_is_fetched(tmp_path: Path) -> None:
         sizes.append(fetcher.received)
     assert sizes[0] > 400_000
     assert sizes[1] < 8_000
+
+
+def test_merged_segment_is_made_here_and_not_fetched(tmp_path: Path) -> None:
+    """The office merged what the gateway holds: it makes the same bytes itself. A part it lacks, or a lie about the parts: it fetches."""
+    office = Publisher(tmp_path / "office")
+    parts = [office.segment(*(f"{letter}{number}.example" for number in range(4000))) for letter in "abc"]
+    names = [f"{hashlib.sha256(canonical_bytes(part)).hexdigest()}.json" for part in parts]
+    merged = merge(parts, is_base=True)
+    name = f"{hashlib.sha256(canonical_bytes(merged)).hexdigest()}.json"
+    held = dict(zip(names, parts, strict=True))
+    for serial, said, mine in ((1, {name: names}, held), (2, {name: names}, {}), (3, {name: names[:2]}, held)):
+        office.publish_segments(serial, merged, made_of=said)
+        fetcher = BoundedFetcher()
+        with serve(office.folder) as url:
+            place = tmp_path / f"gateway{serial}"
+            release = follow(place, url, office.root, 0, fetcher, held=mine.__contains__, read=mine.__getitem__)
+        assert release is not None and release.fresh == {name: merged}
+        assert (fetcher.received < 10_000) is (serial == 1)
 
 
 def test_slow_office_does_not_hold_a_gateway(office: Publisher, tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ async def bound(database: Database, state_dir: Path) -> set[str]:
     """The names gateways block."""
     async with database.read() as connection:
         _, names = await publishing.current_segments(connection, OFFICE)
-    view = Overlay([(name, release.read_file(state_dir, name)) for name in names]).at(NOW.timestamp())
-    return {key for key, rows in view.entries.items() if any(order.id in view.active for _, order in rows)}
+    overlay = Overlay([(name, release.read_file(state_dir, name)) for name in names])
+    return {key for (key, _), (_, order) in overlay.entries().items() if order.is_active(NOW.timestamp())}
 
 
 async def go_back(database: Database, serial: int) -> str:

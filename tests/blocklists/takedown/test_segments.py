@@ -8,10 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocklists.takedown.segments import merge
+from gateway.policy.masked import mask
+from gateway.policy.model import Band
+from gateway.policy.names import Coverage
 from gateway.policy.overlay import Overlay
 
 IDS = ("o1", "o2", "o3")
 KEYS = ("example.", "example.a.", "example.b.", "example.a.www.")
+MASKED = mask("example.b.")
 
 
 def order(identity: str) -> dict[str, Any]:
@@ -23,8 +27,8 @@ def order(identity: str) -> dict[str, Any]:
 def segments(draw: st.DrawFn) -> dict[str, Any]:
     """One segment: some orders, entries of them, and what left."""
     ids = draw(st.lists(st.sampled_from(IDS), min_size=1, unique=True))
-    rows = st.tuples(st.sampled_from(KEYS), st.integers(0, 2), st.integers(0, len(ids) - 1)).map(list)
-    lifted = st.tuples(st.sampled_from(("", *KEYS)), st.sampled_from(IDS)).map(list)
+    rows = st.tuples(st.sampled_from((*KEYS, MASKED)), st.integers(0, 2), st.integers(0, len(ids) - 1)).map(list)
+    lifted = st.tuples(st.sampled_from(("", *KEYS, MASKED)), st.sampled_from(IDS)).map(list)
     return {
         "format": 1,
         "orders": [order(identity) for identity in ids],
@@ -35,8 +39,20 @@ def segments(draw: st.DrawFn) -> dict[str, Any]:
 
 def bound(overlay: Overlay) -> dict[str, set[tuple[str, int]]]:
     """Every key with the orders that bind it, and how."""
+    found: dict[str, set[tuple[str, int]]] = {}
+    for (key, identity), (coverage, _) in overlay.entries().items():
+        found.setdefault(key, set()).add((identity, coverage.value))
     view = overlay.at(2_000_000_000.0)
-    return {key: {(order.id, coverage.value) for coverage, order in rows} for key, rows in view.entries.items()}
+    for key in KEYS:  # what is asked agrees with what is listed
+        asked = {order.id for order in view.find(key, frozenset({Band.TH}))}
+        assert asked == {
+            identity
+            for end in range(1, len(key) + 1)
+            if key[end - 1] == "."
+            for identity, coverage in (*found.get(key[:end], ()), *(found.get(MASKED, ()) if key[:end] == "example.b." else ()))
+            if Coverage(coverage).covers(end == len(key))
+        }
+    return found
 
 
 @given(st.lists(segments(), max_size=5), st.integers(0, 5))
