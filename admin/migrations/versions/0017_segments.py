@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 
 
 def upgrade() -> None:
@@ -22,4 +22,4 @@ def upgrade() -> None:
     op.create_index("ix_takedown_entries_serial_out", "takedown_entries", ["tenant_id", "serial_out"])
     # Under which id gateways know an entry is kept only while they do.
     op.execute("UPDATE takedown_entries SET published_as = NULL WHERE serial_out IS NOT NULL")
-    op.execute("UPDATE schema_marks SET number = 16, oldest_code = 1")
+    op.execute("UPDATE schema_marks SET number = 17, oldest_code = 1")
