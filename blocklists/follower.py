@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
-from tuf.api.exceptions import DownloadError, DownloadHTTPError, RepositoryError
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError, RepositoryError
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
@@ -39,6 +39,7 @@ MAX_SEGMENTS = 1024
 CATCH_UP_SECONDS = 10.0
 ROUND_SECONDS = 600.0
 _SEGMENT = re.compile(r"[0-9a-f]{64}\.json")
+_ON_STICK = re.compile(r"(?:metadata|targets)/[0-9A-Za-z._-]+")
 _LIMITS = UpdaterConfig(
     max_root_rotations=64,
     max_delegations=1,
@@ -95,6 +96,29 @@ class BoundedFetcher(FetcherInterface):
             raise DownloadError(type(error).__name__) from error
 
 
+class FolderFetcher(FetcherInterface):
+    """The same files out of a folder, such as a stick that somebody carried here. What it says of itself is believed no more than a
+    network: every check is that of following."""
+
+    BASE = "stick://folder"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        wanted = urlsplit(url).path.lstrip("/")
+        if not _ON_STICK.fullmatch(wanted):
+            raise DownloadError("not the name of a part of a release")
+        try:
+            with open(self._folder / wanted, "rb") as file:
+                while piece := file.read(65536):
+                    yield piece
+        except FileNotFoundError as error:
+            raise DownloadHTTPError(f"{wanted} is not there", 404) from error
+        except OSError as error:
+            raise DownloadError(f"{wanted}: {error.strerror}") from error
+
+
 def follow(
     folder: Path, url: str, root: bytes, enforced: int, fetcher: FetcherInterface | None = None,
     *, held: Callable[[str], bool] = lambda _: False, read: Callable[[str], dict[str, Any]] | None = None, now: datetime | None = None,
@@ -133,6 +157,8 @@ def follow(
                     raise FollowError("shape", f"segment {name[:16]} is named and not signed")
                 left -= len(piece)
                 fresh[name] = _segment(name, piece)
+    except DownloadLengthMismatchError as error:
+        raise FollowError("refused", f"the release is not what was signed: {error}") from error
     except DownloadError as error:
         raise FollowError("unreachable", f"the release cannot be fetched: {error}") from error
     except (RepositoryError, ValueError, OSError) as error:

@@ -150,6 +150,21 @@ class Repository:
         """How long ago the server last signed what is newest."""
         return now - (self._read(Timestamp).signed.expires - LIFE[Timestamp.type])
 
+    def copy_to(self, folder: Path) -> int:
+        """Copy the newest release, with every root, to another folder, such as a stick; how many files. What points to the others comes
+        last, so a copy that was cut off is no release."""
+        snapshot, targets = self._read(Snapshot).signed, self._read(Targets).signed
+        names = [f"metadata/{path.name}" for path in sorted(self.metadata.glob("*.root.json"))]
+        names += [f"targets/{one.hashes['sha256']}.{name}" for name, one in sorted(targets.targets.items())]
+        names += [f"metadata/{targets.version}.targets.json", f"metadata/{snapshot.version}.snapshot.json", "metadata/timestamp.json"]
+        for name in names:
+            _place(folder / name, (self.folder / name).read_bytes())
+        return len(names)
+
+    def good_until(self) -> datetime:
+        """Until when followers take what is published."""
+        return min(self._read(Timestamp).signed.expires, self._read(Snapshot).signed.expires, self._read(Targets).signed.expires)
+
     def newest_targets(self) -> Metadata[Targets]:
         """What is published."""
         return self._read(Targets)

@@ -206,6 +206,29 @@ def release_refresh(config: ConfigFile = None, to: ReleaseFolder = None) -> None
     releasing.refresh(config, to)
 
 
+@release_app.command("export")
+def release_export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="thư mục, như một USB / a folder, such as a stick")],
+    config: ConfigFile = None,
+    to: ReleaseFolder = None,
+) -> None:
+    """Chép bản mới nhất ra một thư mục, như một USB / copy the newest release to a folder, such as a stick."""
+    from lachan import releasing
+
+    releasing.export(config, folder, to)
+
+
+@release_app.command("import")
+def release_import(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="thư mục, như một USB / a folder, such as a stick")],
+    config: ConfigFile = None,
+) -> None:
+    """Nhận bản mới từ một thư mục, kiểm như khi tải / take a release from a folder, with the checks of following."""
+    from lachan import following
+
+    following.import_release(config, folder)
+
+
 @app.command()
 def explain(
     name: Annotated[str, typer.Argument(metavar="NAME")],

@@ -81,15 +81,26 @@ def command(config: Path | None, *, commit: bool, report: bool) -> int:
     return 0
 
 
-def take_round(configuration: Configuration, *, commit: bool) -> tuple[FollowState, Changes]:
-    """Follow once; the state that was written, and the changes still to be put in force. Raises LachanError where nobody is followed."""
+def import_release(config: Path | None, folder: Path) -> None:
+    """`lachan release import`: take the office's release out of a folder, with every check of following. Raises LachanError."""
+    configuration = load(find_file(config), require_files=False)
+    state, _ = take_round(configuration, commit=True, stick=folder)
+    if state.code:
+        raise LachanError(f"{state.problem} ({state.code}); giữ nguyên bản {state.serial} / release {state.serial} stays in force")
+    typer.echo(f"Bản {state.serial} của cơ quan đang có hiệu lực. / The office's release {state.serial} is in force.")
+
+
+def take_round(configuration: Configuration, *, commit: bool, stick: Path | None = None) -> tuple[FollowState, Changes]:
+    """Follow once, or take what somebody carried here on a `stick`; the state that was written, and the changes still to be put in force.
+    Raises LachanError where nobody is followed."""
     from blocklists.copies import alone
-    from blocklists.follower import FollowError, follow, good_until
+    from blocklists.follower import FolderFetcher, FollowError, follow, good_until
     from blocklists.joining import note_head
 
     settings, state_dir = configuration.lists.follow, configuration.gateway.state_dir
     if settings is None:
         raise LachanError("takedown.follow is not set: this gateway follows no office")
+    url, fetcher = (settings.url, None) if stick is None else (FolderFetcher.BASE, FolderFetcher(stick))
     changes: Changes = {}
     code = problem = ""
     expires_at = 0
@@ -99,7 +110,7 @@ def take_round(configuration: Configuration, *, commit: bool) -> tuple[FollowSta
             root = settings.root.read_bytes()
             folder = state_dir / "follow" / hashlib.sha256(root).hexdigest()[:16]
             now = datetime.fromtimestamp(WallClock.from_environment(os.environ).now(), UTC)
-            newest = follow(folder, settings.url, root, enforced, held=holder(state_dir), read=reader(state_dir), now=now)
+            newest = follow(folder, url, root, enforced, fetcher, held=holder(state_dir), read=reader(state_dir), now=now)
             expires_at = good_until(folder)
             if newest is not None:
                 note_head(state_dir, newest.serial, newest.journal)
@@ -119,7 +130,7 @@ def take_round(configuration: Configuration, *, commit: bool) -> tuple[FollowSta
         at = WallClock.from_environment(os.environ).now()
         state = (read_state(state_dir) or FollowState()).after(enforced, code, problem, at, expires_at)
         write_state(state_dir, state)
-        if commit and not code:
+        if commit and not code and stick is None:
             tell(state_dir, enforced, at)
     return state, changes
 

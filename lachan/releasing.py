@@ -1,4 +1,4 @@
-"""`lachan release init|publish|refresh`: the office's newest version as a folder of signed files that any web server can serve.
+"""`lachan release init|publish|refresh|export`: the office's newest version as a folder of signed files that any web server can serve.
 
 Only `lachan` imports this module.
 """
@@ -63,6 +63,18 @@ def refresh(config: Path | None, to: Path | None) -> None:
     repository = _existing(folder)
     repository.refresh(load_signers(_keys_folder(configuration), UNATTENDED), _now())
     typer.echo(f"Đã ký lại bản {repository.serial()}. / Release {repository.serial()} is signed anew.")
+
+
+def export(config: Path | None, folder: Path, to: Path | None) -> None:
+    """Copy the newest release to a folder, such as a stick. Raises LachanError."""
+    _, source = _places(config, to)
+    repository = _existing(source)
+    try:
+        count = repository.copy_to(folder)
+        ends = repository.good_until()
+    except OSError as error:
+        raise LachanError(f"{folder}: cannot be written ({error.strerror}): is the stick full, or write-protected?") from None
+    typer.echo(f"Bản {repository.serial()}: {count} tệp, dùng được đến {ends:%Y-%m-%d %H:%M} UTC. / {count} files, good until then.")
 
 
 def _places(config: Path | None, to: Path | None) -> tuple[Configuration, Path]:

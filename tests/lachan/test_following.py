@@ -166,6 +166,32 @@ def test_wrong_clock_at_boot_never_stops_answers_and_an_end_needs_no_release(off
             assert gateway.metric("lachan_release_checked_timestamp_seconds") >= good_at  # a round with the right clock may have been good
 
 
+def test_release_comes_on_a_stick_where_there_is_no_network(office: Publisher, tmp_path: Path) -> None:
+    """A gateway that never reached its office takes what somebody carries to it; a damaged, an older and an expired stick are refused, and
+    what is in force stays."""
+    first, second, late = tmp_path / "first", tmp_path / "second", tmp_path / "late"
+    stranger = Publisher(tmp_path / "stranger")
+    stranger.publish(9)
+    office.repository.copy_to(first)
+    office.publish(2, "bad.example", "worse.example")
+    command = ["release", "export", str(second), "--to", str(office.folder), "-c", str(configured(tmp_path, "https://nobody.invalid/"))]
+    exported = run_command(*command)
+    assert exported.returncode == 0 and "2:" in exported.stdout, exported.stderr
+    with RunningUpstream(RECORDS) as upstream, Gateway(tmp_path, SETTINGS, upstream=upstream.port, url="http://127.0.0.1:9/") as gateway:
+        assert not is_blocked(gateway, "bad.example")
+        assert gateway.command("release", "import", str(second)).returncode == 0
+        assert is_blocked(gateway, "bad.example") and is_blocked(gateway, "worse.example")
+        office.publish(3)
+        office.repository.copy_to(late)
+        for path in (late / "targets").glob("*.segment"):
+            path.write_bytes(path.read_bytes() + b" ")
+        for stick, code in ((first, "refused"), (late, "refused"), (stranger.folder, "refused"), (tmp_path / "none", "unreachable")):
+            refused = gateway.command("release", "import", str(stick))
+            said = refused.stderr
+            assert refused.returncode == 1 and f"({code})" in said and "release 2 stays in force" in said, (stick, said)
+        assert is_blocked(gateway, "worse.example")
+
+
 def configured(folder: Path, url: str) -> Path:
     """A configuration that follows, without a running gateway."""
     path = folder / "lachan.yaml"
