@@ -73,7 +73,7 @@ class Record(Budget):
     far.
     """
 
-    __slots__ = ("account", "address", "bucket", "counted", "idle_since", "is_behind", "mac", "match", "policy", "token", "view", "waiting")
+    __slots__ = ("account", "address", "bucket", "counted", "idle_since", "is_behind", "mac", "match", "policy", "token", "waiting")
 
     def __init__(self, address: bytes, token: str | None, mac: str | None) -> None:
         super().__init__()
@@ -90,7 +90,6 @@ class Record(Budget):
         """Queries of this source that wait for an upstream."""
         self.match: Match
         self.policy: EffectivePolicy
-        self.view: AnswerTable
         self.account: Account
 
 

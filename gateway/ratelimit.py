@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import enum
 from ipaddress import ip_address
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.settings import RateLimit
+
+if TYPE_CHECKING:
+    from gateway.answers import AnswerTable
 
 UNLIMITED: Final = (1 << 30) - 1
 """What a budget without a limit is filled with, again and again (the largest number that is cheap to count down)."""
@@ -30,13 +33,23 @@ class Allowance(enum.Enum):
     DROP = "drop"
 
 
-class Budget:
+class Purse:
+    """What every query of a source looks at. In a class of its own these stand first, in the one line of the processor's cache that is read
+    anyway: with thousands of sources each line more is a wait."""
+
+    __slots__ = ("left", "view")
+
+    left: int
+    view: AnswerTable
+
+
+class Budget(Purse):
     """The tokens of one source. `left` is what the fast path spends; `proven` belongs to queries whose source address is proven.
 
     `granted` counts the tokens ever put into `left`, so that `granted - left` is what was spent.
     """
 
-    __slots__ = ("granted", "is_free", "left", "proven", "stamp", "truncations")
+    __slots__ = ("granted", "is_free", "proven", "stamp", "truncations")
 
     def __init__(self) -> None:
         self.is_free = False
