@@ -191,6 +191,11 @@ def read_match(text: str) -> Match | None:
         return None
 
 
+def frees_when_forgotten(owner: Profile) -> bool:
+    """Whether a device becomes freer when it is new again: a child's hours and switches end with it."""
+    return owner.kind in (ProfileKind.CHILD, ProfileKind.CLASS)
+
+
 def is_looser_owner(before: Profile | None, after: Profile) -> bool:
     """Whether giving a device to this profile frees it: a new device counts as the strictest."""
     order = {band: place for place, band in enumerate(BANDS_BY_STRICTNESS)}

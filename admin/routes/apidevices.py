@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
-from admin.devices import Device, assign_device, is_looser_owner, load_device, move_device, read_match, retire_device
+from admin.devices import Device, assign_device, frees_when_forgotten, is_looser_owner, load_device, move_device, read_match, retire_device
 from admin.errors import FieldMistake, InvalidInput
 from admin.home import unnamed_devices
 from admin.link import GatewayAway, SeenDevice
@@ -88,9 +88,11 @@ async def change(who: Writer, device: str, wanted: DeviceChange, response: Respo
 
 @router.delete("/devices/{device}", status_code=204, tags=["devices"])
 async def forget(who: Writer, device: str) -> None:
-    """Forget a device: it is new again, with the strictest rules."""
+    """Forget a device: it is new again, with the strictest band. Forgetting a child's needs the right to loosen."""
     async with who.services.database.write() as connection:
         found = await load_device(connection, who.tenant_id, device)
+        if frees_when_forgotten(await load_profile(connection, who.tenant_id, found.profile_id)):
+            who.require(Permission.PROFILE_LOOSEN)
         await retire_device(connection, who.act, found)
     await who.services.applier.settle(who.tenant_id)
 

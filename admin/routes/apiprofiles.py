@@ -107,10 +107,11 @@ async def change(who: Writer, profile: str, wanted: ProfileChange, response: Res
 
 @router.delete("/profiles/{profile}", status_code=204)
 async def remove(who: Writer, profile: str) -> None:
-    """Take a child or class away; its devices become new again."""
+    """Take a child or class away; its devices become new again. Needs the right to loosen."""
     found = _find(await _rows(who), profile)
     if found.kind not in (ProfileKind.CHILD, ProfileKind.CLASS):
         raise InvalidInput(FieldMistake("profile", "unknown"))
+    who.require(Permission.PROFILE_LOOSEN)
     async with who.services.database.write() as connection:
         await retire_profile(connection, who.act, found)
     await who.services.applier.settle(who.tenant_id)

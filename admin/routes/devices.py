@@ -11,6 +11,7 @@ from admin.apply import read_enforcement
 from admin.dependencies import Visit, address_of, need
 from admin.devices import (
     assign_device,
+    frees_when_forgotten,
     group_seen,
     has_private_mac,
     is_looser_owner,
@@ -94,9 +95,11 @@ async def change(device: str, visit: Writer) -> Response:
 
 @router.post("/devices/{device}/forget")
 async def forget(device: str, visit: Writer) -> Response:
-    """A forgotten device is new again, with the strictest rules."""
+    """A forgotten device is new again, with the strictest band but without the child's hours: forgetting a child's loosens."""
     async with visit.services.database.write() as connection:
         found = await load_device(connection, visit.tenant_id, device)
+        if frees_when_forgotten(await load_profile(connection, visit.tenant_id, found.profile_id)):
+            visit.require(Permission.PROFILE_LOOSEN)
         await retire_device(connection, visit.act, found)
     await visit.services.applier.settle(visit.tenant_id)
     return visit.go("/devices?stored=1")

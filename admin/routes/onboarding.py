@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from admin.dependencies import Services, Visit, address_of, need, open_page, services_of
-from admin.devices import is_looser_owner, retire_device
+from admin.devices import frees_when_forgotten, is_looser_owner, retire_device
 from admin.edge.headers import CONTENT_POLICY
 from admin.errors import NotFound
 from admin.link import GatewayAway, Probe
@@ -99,6 +99,8 @@ async def remove(device: str, visit: Assigner) -> Response:
     """Take the phone away: its token ends within a second."""
     async with visit.services.database.write() as connection:
         phone = await load_phone(connection, visit.tenant_id, device)
+        if frees_when_forgotten(await load_profile(connection, visit.tenant_id, phone.device.profile_id)):
+            visit.require(Permission.PROFILE_LOOSEN)
         await retire_device(connection, visit.act, phone.device)
     await visit.services.applier.settle(visit.tenant_id)
     return visit.go(f"/profiles/{phone.device.profile_id}?stored=1")

@@ -208,11 +208,12 @@ async def change_settings(profile: str, visit: Writer) -> Response:
 
 @router.post("/profiles/{profile}/retire")
 async def retire(profile: str, visit: Writer) -> Response:
-    """Take a profile away; its devices are new again and get the strictest rules."""
+    """Take a profile away; its devices are new again and get the strictest band, without its hours: that loosens."""
     async with visit.services.database.write() as connection:
         found = await load_profile(connection, visit.tenant_id, profile)
         if found.kind in (ProfileKind.GUEST, ProfileKind.ADULT):
             raise NotFound
+        visit.require(Permission.PROFILE_LOOSEN)
         await retire_profile(connection, visit.act, found)
     await visit.services.applier.settle(visit.tenant_id)
     return visit.go("/")

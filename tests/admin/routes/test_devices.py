@@ -45,7 +45,7 @@ async def test_giving_it_to_an_adult_needs_the_password(parent: Visitor, family:
 
 
 async def test_device_moves_and_is_forgotten(parent: Visitor, family: Family, clock: Clock) -> None:
-    """Handing a phone down, renaming it, forgetting it; only a freer owner asks for the password."""
+    """Handing a phone down, renaming it, forgetting it; a freer owner and a child's phone without its hours ask for the password."""
     clock.forward(minutes=15)
     action = f"/devices/{family.na_phone}"
     await parent.submit(action, {"owner": family.bi.id, "label": "Máy cũ của Na"})
@@ -53,7 +53,9 @@ async def test_device_moves_and_is_forgotten(parent: Visitor, family: Family, cl
     assert "Máy cũ của Na" in parent.text
     assert (await parent.submit(action, {"owner": family.na.id})).status_code == 401
     await parent.get("/devices")
-    await parent.submit(f"{action}/forget")
+    assert (await parent.submit(f"{action}/forget")).status_code == 401
+    await parent.submit(f"{action}/forget", {"_password": PASSWORD})
+    assert parent.response.url.path == "/devices"
     assert "Máy cũ của Na" not in parent.text
 
 

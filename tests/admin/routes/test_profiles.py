@@ -160,14 +160,18 @@ async def test_settings_tighten_freely_and_loosen_with_the_password(
     assert in_force(services, gateway, family, family.na.id)["band"] == "PT"
 
 
-async def test_new_child_and_taking_it_away(parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway) -> None:
-    """A child more, with its hours; taken away again, its page is gone."""
+async def test_new_child_and_taking_it_away(
+    parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway, clock: Clock
+) -> None:
+    """A child more, with its hours; taken away again, which ends them and asks for the password, its page is gone."""
     await parent.get("/profiles/new")
     await parent.submit("/profiles", {"label": "Tí", "band": "CS"})
     profile = parent.response.url.path.removeprefix("/profiles/")
     assert in_force(services, gateway, family, profile)["schedule"][0]["from"] == "22:00"
     await parent.get(f"/profiles/{profile}/settings")
-    await parent.submit(f"/profiles/{profile}/retire")
+    clock.forward(minutes=15)
+    assert (await parent.submit(f"/profiles/{profile}/retire")).status_code == 401
+    await parent.submit(f"/profiles/{profile}/retire", {"_password": PASSWORD})
     assert (await parent.get(f"/profiles/{profile}")).status_code == 404
 
 
