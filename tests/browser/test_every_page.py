@@ -147,6 +147,11 @@ class Reader:
         keep(self.page, f"page{path.partition('?')[0].replace('/', '-')}-{self.size}-dark")
         self.page.emulate_media(color_scheme="light")
 
+    def press(self, selector: str) -> None:
+        """Press, and wait until the next page is there."""
+        with self.page.expect_navigation():
+            self.page.click(selector)
+
     def width(self, path: str) -> None:
         """Nothing is wider than the screen."""
         keep(self.page, f"page{path.partition('?')[0].replace('/', '-')}-{self.size}")
@@ -237,16 +242,16 @@ def test_wizard_is_read(chromium: Browser, place: Place) -> None:
     address = f"{place.address}/setup/{ensure_token(place.settings.state_dir)}"
     reader.read(address, "/setup", deep=True)
     page.goto(address)
-    page.click("button[name=go]")
+    reader.press("button[name=go]")
     reader.here("/setup: who")
     page.fill("#label-1", "Bi")
-    page.click("button[name=go]")
+    reader.press("button[name=go]")
     reader.here("/setup: devices")
-    page.click("button[name=go]")
+    reader.press("button[name=go]")
     reader.here("/setup: password")
     page.fill("#password", PASSWORD)
     page.fill("#again", PASSWORD)
-    page.click("button[name=go]")
+    reader.press("button[name=go]")
     page.wait_for_url("**/check/*")
     reader.read(address, "/setup is over", deep=True)
     context.close()
