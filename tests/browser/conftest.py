@@ -145,4 +145,5 @@ def sign_in(page: Page, place: Place, name: str = "me", *, kept: bool = False) -
         page.check("input[name=kept]")
     page.fill("#sign_in", name)
     page.fill("#password", PASSWORD)
-    page.click("main form button")
+    with page.expect_navigation():
+        page.click("main form button")

@@ -191,7 +191,7 @@ def test_every_page_is_read(chromium: Browser, town: Town, size: str) -> None:
         for language in ("vi", "en"):
             if language == "en":
                 reader.page.goto(town.address("/more"))
-                reader.page.click("footer button[value=en]")
+                reader.press("footer button[value=en]")
             for path in paths:
                 reader.read(town.address(path), path, deep=language == "vi" and (deep or path in LANDMARKS))
             for path in (*CHILD, *MORE_FOR_CHILD) if who == "parent" else ():
