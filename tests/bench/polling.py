@@ -37,7 +37,7 @@ def run(gateways: int, folder: Path, say: Callable[[str], None]) -> list[str]:
     large = office.segment(*(f"n{number}.example" for number in range(10_000)))
     office.publish_segments(1, large)
     port = free_port()
-    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--protocol", "HTTP/1.1", "-d", str(office.folder)]
+    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "-d", str(office.folder)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     lines = [f"| {gateways:,} gateways | bytes | requests | server, ms | gateway, ms |", "|---|---|---|---|---|"]
     try:

@@ -29,6 +29,6 @@ async def test_newest_version_is_listed_with_the_journal(database: Database, tmp
     assert listing is not None and listing.serial == 2
     read = segments_of(tmp_path)
     overlay = Overlay([(name, json.loads(read(name))) for name in listing.segments])
-    assert set(overlay.at(NOW.timestamp()).entries) == {"example.a.", "example.b."}
+    assert set(overlay.at(NOW.timestamp()).names) == {"example.a.", "example.b."}
     assert listing.journal is not None
     assert listing.journal["seq"] > 0 and bytes.fromhex(listing.journal["digest"])
