@@ -199,7 +199,7 @@ READ_TO_USE = {"id", "rawId", "type", "clientDataJSON", "authenticatorData", "si
 async def test_broken_answers_are_refusals_never_faults(
     database: Database, adding: Ceremony, signing: Ceremony, field: str, value: object, adds: bool
 ) -> None:
-    """Whatever stands in one field of an answer with a good challenge, nothing but a refusal comes of it; an answer is taken only when nobody reads that field."""
+    """Whatever stands in one field of an answer with a good challenge, it is refused; it is taken only when nobody reads it."""
     keys, device = Passkeys(), SoftKey(PLACE.origin)
     async with database.write() as connection:
         await connection.execute(passkeys.delete())
