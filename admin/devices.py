@@ -23,7 +23,7 @@ from admin.profiles import Profile
 from admin.tables import device_matches, devices
 from admin.tenants import is_hosted, mark_changed
 from admin.values import BANDS_BY_STRICTNESS, DeviceId, DeviceMatch, ProfileId, ProfileKind
-from blocklists.tables import OrganisationId, new_id
+from blocklists.tables import OrganisationId, OrganisationKind, new_id
 
 _MAC = re.compile(r"[0-9a-f]{2}([:-]?[0-9a-f]{2}){5}")
 
@@ -36,8 +36,12 @@ class Match:
     value: str
 
     def text(self) -> str:
-        """As a policy file writes it."""
+        """As a policy file writes it: with the token, which is a secret."""
         return self.value if self.kind in (DeviceMatch.ADDRESS, DeviceMatch.NETWORK) else f"{self.kind.value}:{self.value}"
+
+    def shown(self) -> str:
+        """As a list of devices shows it: whoever has a token has its rules, so that stays on the sheet."""
+        return "token:…" if self.kind is DeviceMatch.TOKEN else self.text()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,11 @@ class Device:
     def is_single(self) -> bool:
         """Whether it stands for one machine: then it may be told about itself. A network is many."""
         return all(match.kind is not DeviceMatch.NETWORK for match in self.matches)
+
+    @property
+    def has_sheet(self) -> bool:
+        """Whether it is a phone with a token of its own."""
+        return any(match.kind is DeviceMatch.TOKEN for match in self.matches)
 
 
 async def list_devices(connection: AsyncConnection, tenant: OrganisationId) -> list[Device]:
@@ -189,6 +198,14 @@ def read_match(text: str) -> Match | None:
         return Match(DeviceMatch.ADDRESS, str(ip_address(compact)))
     except ValueError:
         return None
+
+
+def judge_owner(tenant: OrganisationKind, owner: Profile, matches: Sequence[Match]) -> None:
+    """Refuse to give an adult of a family a whole network: every device in it that nobody has named, or that changes its address, would be
+    free. (A school's staff have a network of their own.) Raises InvalidInput."""
+    many = any(match.kind is DeviceMatch.NETWORK for match in matches)
+    if many and owner.kind is ProfileKind.ADULT and tenant is OrganisationKind.FAMILY:
+        raise InvalidInput(FieldMistake("owner", "network_frees"))
 
 
 def frees_when_forgotten(owner: Profile) -> bool:

@@ -173,7 +173,7 @@ class DeviceChange(In):
 
 
 class DeviceOut(BaseModel):
-    """A named device."""
+    """A named device. Of a phone's private name `matches` says only that there is one: the name itself is read at its sheet."""
 
     id: str
     profile: str

@@ -29,6 +29,10 @@ MISTAKES: Mapping[str, str] = {
     "staff_day": _("A day from today on, at most 200 days ahead."),
     "families_most": _("A number from 1 to 5,000."),
     "family_unknown": _("No family with this sign-in name joined here."),
+    "network_frees": _(
+        "A whole network cannot be an adult's: every other device in it would be free, too. Give the adult's phone a sheet of its own "
+        "instead."
+    ),
     "hosted_address": _("On somebody else's gateway a device is known by its own sheet only: add it as a phone."),
     "pin_easy": _("This PIN is guessed first. Please choose another."),
     "sign_in_form": _("2 to 64 letters or digits, without spaces."),

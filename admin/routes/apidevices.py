@@ -7,7 +7,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
-from admin.devices import Device, assign_device, frees_when_forgotten, is_looser_owner, load_device, move_device, read_match, retire_device
+from admin.devices import (
+    Device,
+    assign_device,
+    frees_when_forgotten,
+    is_looser_owner,
+    judge_owner,
+    load_device,
+    move_device,
+    read_match,
+    retire_device,
+)
 from admin.errors import FieldMistake, InvalidInput
 from admin.home import unnamed_devices
 from admin.link import GatewayAway, SeenDevice
@@ -51,6 +61,7 @@ async def assign(who: Writer, new: DeviceIn, response: Response, key: Idempotenc
         profile = await load_profile(connection, who.tenant_id, new.profile)
         if profile.kind is ProfileKind.GUEST:
             raise InvalidInput(FieldMistake("profile", "unknown"))
+        judge_owner(who.tenant.kind, profile, [match])
         if is_looser_owner(None, profile):
             who.require(Permission.PROFILE_LOOSEN)
         made = await made_before(connection, who, key, "device", new)
@@ -79,6 +90,8 @@ async def change(who: Writer, device: str, wanted: DeviceChange, response: Respo
         after = await load_profile(connection, who.tenant_id, wanted.profile or found.profile_id)
         if after.kind is ProfileKind.GUEST:
             raise InvalidInput(FieldMistake("profile", "unknown"))
+        if after.id != before.id:
+            judge_owner(who.tenant.kind, after, found.matches)
         if is_looser_owner(before, after):
             who.require(Permission.PROFILE_LOOSEN)
         await move_device(connection, who.act, found, after.id, wanted.label or found.label)
@@ -143,7 +156,7 @@ def _out(device: Device, seen: list[SeenDevice] | tuple[()]) -> DeviceOut:
         id=device.id,
         profile=device.profile_id,
         label=device.label,
-        matches=[match.text() for match in device.matches],
+        matches=[match.shown() for match in device.matches],
         last_seen=max(times, default=None),
     )
 

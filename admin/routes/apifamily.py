@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import read_rows as read_journal
 from admin.choices import WAITS_OFFERED, Choices, begin_wait, is_hook, is_mail, read_choices, set_choices
 from admin.dates import Dates, add_dates, list_dates, remove_dates
-from admin.devices import load_device
+from admin.devices import is_looser_owner, load_device
 from admin.digest import make_digest
 from admin.errors import FieldMistake, InvalidInput, NotFound
 from admin.familyschemas import (
@@ -32,7 +33,7 @@ from admin.familyschemas import (
     ServiceOut,
     WatchOut,
 )
-from admin.onboarding import add_phone, load_phone, reach_of, renew_token
+from admin.onboarding import Phone, add_phone, load_phone, reach_of, renew_token
 from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.profiles import load_profile
@@ -185,7 +186,7 @@ async def make_phone(who: Assigner, new: PhoneIn, key: IdempotencyKey = None) ->
         profile = await load_profile(connection, who.tenant_id, new.profile)
         if profile.kind is ProfileKind.GUEST:
             raise InvalidInput(FieldMistake("profile", "unknown"))
-        if profile.kind is ProfileKind.ADULT:
+        if is_looser_owner(None, profile):
             who.require(Permission.PROFILE_LOOSEN)
         made = await made_before(connection, who, key, "phone", new)
         if made is None:
@@ -197,7 +198,10 @@ async def make_phone(who: Assigner, new: PhoneIn, key: IdempotencyKey = None) ->
 
 @router.get("/phones/{device}", tags=["devices"])
 async def show_phone(who: DeviceReader, device: str) -> PhoneOut:
-    """How this phone reaches the gateway."""
+    """How this phone reaches the gateway. Its names are secrets: an adult's free whichever phone asks by them, so they need the right to
+    loosen."""
+    async with who.services.database.read() as connection:
+        await _judge_showing(connection, who, await load_phone(connection, who.tenant_id, device))
     return await _phone(who, device)
 
 
@@ -206,6 +210,7 @@ async def renew_phone(who: Assigner, device: str) -> PhoneOut:
     """A new private name; the old one ends within a second."""
     async with who.services.database.write() as connection:
         phone = await load_phone(connection, who.tenant_id, device)
+        await _judge_showing(connection, who, phone)
         await renew_token(connection, who.act, phone.device)
     await who.services.applier.settle(who.tenant_id)
     return await _phone(who, device)
@@ -225,6 +230,11 @@ async def _choices(who: Caller) -> Choices:
         raise NotFound
     async with who.services.database.read() as connection:
         return await read_choices(connection, who.tenant_id)
+
+
+async def _judge_showing(connection: AsyncConnection, who: Caller, phone: Phone) -> None:
+    if is_looser_owner(None, await load_profile(connection, who.tenant_id, phone.device.profile_id)):
+        who.require(Permission.PROFILE_LOOSEN)
 
 
 async def _phone(who: Caller, device: str) -> PhoneOut:

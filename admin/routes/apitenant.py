@@ -24,8 +24,11 @@ MOST_NAMED = 100
 
 @router.get("/tenant", response_class=Response, responses={200: {"content": YAML, "description": "The file."}})
 async def write(who: Annotated[Caller, Depends(caller(Permission.TENANT_EXPORT))], secrets: bool = False) -> Response:
-    """Everything that was set, as one YAML file. `secrets`: with the private names of phones, so that they need not be set up again."""
+    """Everything that was set, as one YAML file. `secrets`: with the private names of phones, so that they need not be set up again; an
+    adult's free whichever phone asks by them, so this needs the right to loosen."""
     _check(who)
+    if secrets:
+        who.require(Permission.PROFILE_LOOSEN)
     text = await export_tenant(who.services.database, who.act, who.tenant.name, who.services.shelves.current(), secrets=secrets)
     return Response(text, media_type="application/yaml")
 

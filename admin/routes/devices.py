@@ -15,6 +15,7 @@ from admin.devices import (
     group_seen,
     has_private_mac,
     is_looser_owner,
+    judge_owner,
     load_device,
     matches_of,
     move_device,
@@ -30,6 +31,7 @@ from admin.permissions import Permission
 from admin.policyfile import has_policy, read_rows
 from admin.profiles import LABEL_LENGTH, load_profile
 from admin.routes.home import look_around, waiting_of
+from admin.routes.onboarding import may_show
 from admin.routes.setup import gateway_addresses
 from admin.setup import public_url
 from admin.tenants import is_hosted
@@ -63,6 +65,7 @@ async def assign(visit: Writer) -> Response:
         matches = matches_of(known) if known is not None and visit.form.has("seen") else (match,)
         async with visit.services.database.read() as connection:
             profile = await load_profile(connection, visit.tenant_id, owner)
+        judge_owner(visit.tenant.kind, profile, matches)
         if is_looser_owner(None, profile):
             visit.require(Permission.PROFILE_LOOSEN)
         words = visit.services.pages.words[visit.language]
@@ -85,6 +88,11 @@ async def change(device: str, visit: Writer) -> Response:
     label = visit.form.text("label", LABEL_LENGTH)
     if visit.form.mistakes or after.kind is ProfileKind.GUEST:
         return await show_devices(visit, mistakes=tuple(visit.form.mistakes) or (FieldMistake("owner", "unknown"),))
+    if after.id != before.id:
+        try:
+            judge_owner(visit.tenant.kind, after, found.matches)
+        except InvalidInput as error:
+            return await show_devices(visit, mistakes=error.mistakes)
     if is_looser_owner(before, after):
         visit.require(Permission.PROFILE_LOOSEN)
     async with visit.services.database.write() as connection:
@@ -154,15 +162,17 @@ async def _home_context(visit: Visit, home: Home | None, hosted: bool) -> dict[s
     async with visit.services.database.read() as connection:
         phone = await load_phone(connection, visit.tenant_id, home.device_id)
         profile = await load_profile(connection, visit.tenant_id, phone.device.profile_id)
-    reach = reach_of(visit.services.settings.gateway)
+    shown: dict[str, Any] = {"home_sheet": phone.device.id, "home_is_open": may_show(visit, profile)}
+    if shown["home_is_open"]:
+        reach = reach_of(visit.services.settings.gateway)
+        shown["home_update"] = f"{public_url(visit.services.settings)}/home/{phone.token}"
+        shown["home_dot"], shown["home_doh"] = reach.android_name(phone.token), reach.doh_url(phone.token)
     return context | {
         "home_profile": profile,
         "home_live": home.live(visit.now),
         "home_reason": MISTAKES["home_shared"] if home.is_shared(visit.now) else MISTAKES.get(reason, ""),
         "home_is_here": any(one.network == here for one in home.live(visit.now)),
-        "home_update": f"{public_url(visit.services.settings)}/home/{phone.token}",
-        "home_dot": reach.android_name(phone.token),
-        "home_doh": reach.doh_url(phone.token),
+        **shown,
     }
 
 

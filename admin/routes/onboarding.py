@@ -15,11 +15,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from admin.dependencies import Services, Visit, address_of, need, open_page, services_of
 from admin.devices import frees_when_forgotten, is_looser_owner, retire_device
 from admin.edge.headers import CONTENT_POLICY
-from admin.errors import NotFound
+from admin.errors import ConfirmationNeeded, CoolingOff, Forbidden, NotFound
 from admin.link import GatewayAway, Probe
 from admin.onboarding import Phone, add_phone, apple_profile, is_token, load_phone, profile_of_token, reach_of, renew_token, sign_profile
 from admin.permissions import Permission
-from admin.profiles import load_profile
+from admin.profiles import Profile, load_profile
 from admin.routes.home import waiting_of
 from admin.setup import public_url
 
@@ -65,14 +65,26 @@ async def create(profile: str, visit: Assigner) -> Response:
 
 @router.get("/phones/{device}")
 async def show_sheet(device: str, visit: Reader) -> Response:
-    """The sheet for one phone: QR, name, short steps; made for printing."""
+    """The sheet for one phone: QR, name, short steps; made for printing. An adult's frees whichever phone reads it, so a page left open
+    shows only a button, which asks for the password."""
     async with visit.services.database.read() as connection:
         phone = await load_phone(connection, visit.tenant_id, device)
         profile = await load_profile(connection, visit.tenant_id, phone.device.profile_id)
+    if not may_show(visit, profile):
+        return visit.page("onboarding/closed.html", {"phone": phone, "profile": profile, "waiting": await waiting_of(visit)})
     reach = reach_of(visit.services.settings.gateway)
     page = _page_of(visit.services, phone)
     context = {"phone": phone, "profile": profile, "reach": reach, "page": page, "waiting": await waiting_of(visit)}
     return visit.page("onboarding/sheet.html", context)
+
+
+@router.post("/phones/{device}/show")
+async def open_sheet(device: str, visit: Reader) -> Response:
+    """The password, then the sheet."""
+    async with visit.services.database.read() as connection:
+        await load_phone(connection, visit.tenant_id, device)
+    visit.require(Permission.PROFILE_LOOSEN)
+    return visit.go("/devices#home" if visit.form.has("back") else f"/phones/{device}")
 
 
 @router.get("/phones/{device}/qr.svg")
@@ -80,6 +92,9 @@ async def show_qr(device: str, visit: Reader) -> Response:
     """The sheet's QR, which opens the phone's own page."""
     async with visit.services.database.read() as connection:
         phone = await load_phone(connection, visit.tenant_id, device)
+        profile = await load_profile(connection, visit.tenant_id, phone.device.profile_id)
+    if is_looser_owner(None, profile):
+        visit.require(Permission.PROFILE_LOOSEN)
     picture = segno.make(_page_of(visit.services, phone), error="m").svg_inline(scale=6, border=2)
     return Response(picture.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1), media_type="image/svg+xml")
 
@@ -157,6 +172,17 @@ async def look(token: str, nonce: str, request: Request, n: int = 0) -> Response
     page = open_page(request, "onboarding/check.html", context)
     page.headers["Content-Security-Policy"] = CONTENT_POLICY.replace("img-src 'self'", f"img-src 'self' http://*.{name} https://*.{name}")
     return page
+
+
+def may_show(visit: Visit, owner: Profile) -> bool:
+    """Whether this session may see a token now: whoever has an adult's could free a child's phone with it."""
+    if not is_looser_owner(None, owner):
+        return True
+    try:
+        visit.require(Permission.PROFILE_LOOSEN)
+    except (ConfirmationNeeded, CoolingOff, Forbidden):
+        return False
+    return True
 
 
 def _seal(token: str, fresh: str) -> str:

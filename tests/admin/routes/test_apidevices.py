@@ -61,6 +61,17 @@ async def test_device_is_given_moved_and_forgotten(api: httpx.AsyncClient, famil
     assert taken.json()["error"]["code"] == "device_taken"
 
 
+async def test_whole_network_is_no_adults(api: httpx.AsyncClient, family: Family) -> None:
+    """An adult's phone behind a router is known by its IPv6 network, and so is the child's beside it: neither is made free by the other."""
+    given = {"label": "x", "match": "2001:db8:9::/64"}
+    refused = await api.post("/devices", json={**given, "profile": family.adults.id})
+    assert (refused.status_code, refused.json()["error"]["fields"]) == (422, [{"field": "owner", "code": "network_frees"}])
+    device = (await api.post("/devices", json={**given, "profile": family.na.id})).json()["id"]
+    assert (await api.patch(f"/devices/{device}", json={"profile": family.adults.id})).status_code == 422
+    assert (await api.patch(f"/devices/{device}", json={"profile": family.bi.id})).status_code == 200
+    assert (await api.post("/devices", json={**given, "match": "2001:db8:7::1", "profile": family.adults.id})).status_code == 201
+
+
 async def test_requests_are_read_and_answered(
     api: httpx.AsyncClient, services: Services, family: Family, gateway: ScriptedGateway, now: datetime
 ) -> None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 
 import httpx
+from starlette.types import ASGIApp
 
+from admin.audit import VISITOR, Act
 from admin.dependencies import Services
+from admin.onboarding import add_phone, load_phone
+from admin.permissions import Scope
 from tests.admin.conftest import Clock
 from tests.admin.routes.test_api import api as api
+from tests.admin.routes.test_api import client_for
+from tests.support.controlsocket import ScriptedGateway
 from tests.support.family import Family
 
 
@@ -70,11 +76,35 @@ async def test_phone_is_made_and_renewed(api: httpx.AsyncClient, family: Family,
     made = (await api.post("/phones", json={"profile": family.bi.id, "label": "Máy đi học"}, headers={"Idempotency-Key": "p"})).json()
     again = (await api.post("/phones", json={"profile": family.bi.id, "label": "Máy đi học"}, headers={"Idempotency-Key": "p"})).json()
     assert made == again and made["android_name"] is None, "this gateway offers no way from outside"
-    before = (await api.get(f"/devices/{made['id']}")).json()["matches"]
+    before = await stored_token(services, family, made["id"])
     assert (await api.post(f"/phones/{made['id']}/renew")).status_code == 200
-    assert (await api.get(f"/devices/{made['id']}")).json()["matches"] != before
+    assert await stored_token(services, family, made["id"]) != before
     assert (await api.get(f"/phones/{family.bi_phone}")).status_code == 404
     assert (await api.post("/phones", json={"profile": family.guests.id, "label": "x"})).status_code == 422
+
+
+async def stored_token(services: Services, family: Family, phone: str) -> str:
+    """The private name of a phone, as it is kept."""
+    async with services.database.read() as connection:
+        return (await load_phone(connection, family.tenant, phone)).token
+
+
+async def test_program_that_may_only_look_learns_no_name_that_frees(
+    app: ASGIApp, services: Services, family: Family, gateway: ScriptedGateway
+) -> None:
+    """An adult's private name would free a child's phone: a key for reading does not show it, and no list of devices shows any."""
+    async with services.database.write() as connection:
+        act = Act(family.tenant, VISITOR, services.now())
+        phones = [await add_phone(connection, act, owner.id, "Máy") for owner in (family.bi, family.adults)]
+    tokens = [await stored_token(services, family, phone) for phone in phones]
+    async with (
+        await client_for(app, services, family, Scope.READ) as reader,
+        await client_for(app, services, family, Scope.POLICY) as ruler,
+    ):
+        assert [(await reader.get(f"/phones/{phone}")).status_code for phone in phones] == [200, 403]
+        assert (await ruler.post(f"/phones/{phones[1]}/renew")).status_code == 200
+        every = [(await reader.get("/devices")).text, *[(await reader.get(f"/devices/{phone}")).text for phone in phones]]
+    assert all(token not in text for token in tokens for text in every) and all('"token:…"' in text for text in every)
 
 
 async def test_catalogue_says_what_switches_know(api: httpx.AsyncClient) -> None:

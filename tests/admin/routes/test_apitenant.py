@@ -28,6 +28,7 @@ async def test_program_reads_and_writes_the_file(app: ASGIApp, services: Service
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as http:
         look, change = ({"Authorization": f"Bearer {key}"} for key in (keys["look"], keys["change"]))
         text = (await http.get("/api/v1/tenant", headers=look)).text
+        assert [(await http.get("/api/v1/tenant?secrets=true", headers=key)).status_code for key in (look, change)] == [403, 200]
         edited = text.replace("label: Bi", "label: Bin")
         assert (await http.put("/api/v1/tenant", content=edited.encode(), headers=look)).status_code == 403
         dry = (await http.put("/api/v1/tenant?dry_run=true", content=edited.encode(), headers=change)).json()

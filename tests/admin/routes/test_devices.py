@@ -6,7 +6,9 @@ from datetime import datetime
 
 import pytest
 
+from admin.audit import VISITOR, Act
 from admin.dependencies import Services
+from admin.onboarding import add_phone, load_phone
 from tests.admin.conftest import Clock
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.family import Family
@@ -118,3 +120,30 @@ async def test_phone_with_many_ipv6_addresses_is_one_card(
         await visitor.get("/devices")
     assert "Mới: giao cho ai?" not in visitor.text
     assert "3c:22:fb:00:00:79" in visitor.text and "2001:db8:9::/64" in visitor.text
+
+
+async def test_network_behind_a_router_is_given_to_no_adult(
+    visitor: Visitor, family: Family, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """The mother's phone asks from behind a router; so may the child's: the network would free both, and the page says what to do."""
+    gateway.see("2001:db8:9::aaaa", now, tenant=family.tenant)
+    await visitor.sign_in("me", PASSWORD, kept=True)
+    await visitor.get("/devices")
+    response = await visitor.submit("/devices", {"owner": family.adults.id})
+    assert response.status_code == 422 and "Cả một mạng không thể là của người lớn" in visitor.text
+    await visitor.submit("/devices", {"owner": family.na.id, "label": "Máy xa"})
+    action = next(form.action for form in visitor.forms if ("label", "Máy xa") in form.fields)
+    response = await visitor.submit(action, {"owner": family.adults.id})
+    assert response.status_code == 422 and "Cả một mạng không thể là của người lớn" in visitor.text
+
+
+async def test_private_names_stay_on_the_sheets(visitor: Visitor, family: Family, services: Services, gateway: ScriptedGateway) -> None:
+    """The page of devices leads to a phone's sheet and does not show its private name."""
+    async with services.database.write() as connection:
+        phone = await add_phone(connection, Act(family.tenant, VISITOR, services.now()), family.bi.id, "Máy đi học")
+        token = (await load_phone(connection, family.tenant, phone)).token
+    await visitor.sign_in("me", PASSWORD, kept=True)
+    await visitor.get("/devices")
+    assert token not in visitor.response.text and f"/phones/{phone}" in visitor.links
+    await visitor.get(f"/phones/{phone}")
+    assert token in visitor.response.text

@@ -56,6 +56,19 @@ async def test_home_under_an_adults_rules_asks_for_the_password(parent: Visitor,
     assert (await parent.submit("/home-link", {"home_owner": family.adults.id})).status_code == 401
 
 
+async def test_names_of_a_home_under_an_adults_rules_are_shown_after_the_password(parent: Visitor, family: Family, clock: Clock) -> None:
+    """They would free whichever device asks by them."""
+    await parent.submit("/home-link", {"home_owner": family.adults.id})
+    assert "/home/" in parent.response.text
+    clock.forward(minutes=15)
+    await parent.get("/devices")
+    assert "/home/" not in parent.response.text
+    action = next(form.action for form in parent.forms if form.action.endswith("/show"))
+    assert (await parent.submit(action)).status_code == 401
+    await parent.submit(action, {"_password": PASSWORD})
+    assert parent.response.url.path == "/devices" and "/home/" in parent.response.text
+
+
 async def test_router_calls_the_update_address(parent: Visitor, family: Family, app: ASGIApp, clock: Clock, services: Services) -> None:
     """One word for the router, a page for people; a shared address is refused with the reason; a wrong token is not found."""
     await parent.submit("/home-link", {"home_owner": family.bi.id})

@@ -124,3 +124,26 @@ async def test_phone_of_an_adult_asks_for_the_password(
     await parent.get("/")
     await make_phone(parent)
     assert len(enforced_tokens(services, gateway)) == 1
+
+
+async def test_sheet_of_an_adult_is_shown_after_the_password(
+    parent: Visitor, services: Services, gateway: ScriptedGateway, clock: Clock
+) -> None:
+    """A child with a page left open reads no sheet that would free its phone, and no picture of it."""
+    async with services.database.read() as connection:
+        tenant = (await connection.execute(select(organisations.c.id))).scalar_one()
+        adults = next(one for one in await list_profiles(connection, tenant) if one.kind is ProfileKind.ADULT)
+    await parent.get(f"/profiles/{adults.id}/phones/new")
+    await parent.submit(f"/profiles/{adults.id}/phones", {"label": "máy mẹ"})
+    sheet = str(parent.response.url.path)
+    (token,) = enforced_tokens(services, gateway)
+    assert token in parent.text
+    clock.forward(minutes=11)
+    for path, code in ((sheet, 200), (f"{sheet}/qr.svg", 401), ("/devices", 200)):
+        assert (await parent.get(path)).status_code == code
+        assert token not in parent.response.text and "<path" not in parent.response.text.partition('class="qr"')[2]
+    await parent.get(sheet)
+    assert (await parent.submit(f"{sheet}/show")).status_code == 401
+    await parent.submit(f"{sheet}/show", {"_password": PASSWORD})
+    assert str(parent.response.url.path) == sheet and token in parent.text
+    assert (await parent.get(f"{sheet}/qr.svg")).status_code == 200
