@@ -2,7 +2,7 @@
 
 The answer and its time are the same for a wrong password and an unknown account. What slows down guessing is in `admin.throttle`;
 what bounds its cost in `admin.passwords`. Whoever reaches the second factor knew the password, so wrong codes slow down the account itself.
-A passkey is both steps at once (`admin.passkeys`); nobody can guess one, so nothing about it is slowed down.
+A passkey is both steps at once (`admin.passkeys`); nobody can guess one, but a place that sends wrong answers without end is slowed down.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from admin.sessions import (
     remember_browser,
 )
 from admin.tenants import fold_sign_in
-from admin.throttle import Throttle
+from admin.throttle import Throttle, home_of
 from blocklists.database import Database
 from blocklists.tables import AccountId, accounts
 
@@ -103,6 +103,7 @@ class Door:
         self.factors = factors
         self.passkeys = Passkeys()
         self._codes = Throttle()
+        self._answers = Throttle()
         self._pending: OrderedDict[str, _Pending] = OrderedDict()
 
     async def sign_in(
@@ -126,9 +127,11 @@ class Door:
                 )
             ).one_or_none()
             account = AccountId(row.id) if row else None
-            browser = await find_browser(connection, browser_secret, account)
-            has_factor = account is not None and await self.factors.has(connection, account)
-            short = account is not None and await uses_pin(connection, account)
+            # An unknown name is looked up as far as a known one, so that both take the same time.
+            asked = account or AccountId("")
+            browser = await find_browser(connection, browser_secret, asked)
+            has_factor = await self.factors.has(connection, asked)
+            short = await uses_pin(connection, asked)
         await self._check(name, row.password_hash if row else None, password, address, browser, monotonic, short)
         if account is None:
             raise WrongPassword
@@ -152,12 +155,17 @@ class Door:
         return await self._open(replace(pending, second=True), now)
 
     async def sign_in_by_passkey(
-        self, answer: str, ceremony: Ceremony, *, browser_secret: str | None, user_agent: str, kept: bool
+        self, answer: str, ceremony: Ceremony, *, address: str, browser_secret: str | None, user_agent: str, kept: bool
     ) -> Opened:
-        """Check the answer of a passkey and start a session. Raises WrongPasskey."""
+        """Check the answer of a passkey and start a session. Raises TooManyTries, WrongPasskey."""
+        place = home_of(address)
+        self._answers.enter(ceremony.monotonic, "", address, place)
+        shown = await self.passkeys.look(self.database, answer, ceremony)
+        account = shown.account
         async with self.database.write() as connection:
-            account = await self.passkeys.recognise(connection, answer, ceremony)
+            await self.passkeys.note(connection, shown, ceremony)
             browser = await find_browser(connection, browser_secret, account)
+        self._answers.succeeded("", address, place)
         return await self._open(_Pending(account, kept, browser is not None, user_agent, 0.0, second=True), ceremony.now)
 
     async def open(self, account: AccountId, *, user_agent: str, now: datetime) -> Opened:
@@ -202,10 +210,11 @@ class Door:
     async def confirm_by_passkey(self, signed_in: SignedIn, answer: str, ceremony: Ceremony) -> str:
         """Check the answer of a passkey of this very account in place of its password; returns the new secret of its cookie. Raises
         WrongPasskey."""
+        shown = await self.passkeys.look(self.database, answer, ceremony)
+        if shown.account != signed_in.actor.account_id:
+            raise WrongPasskey
         async with self.database.write() as connection:
-            account = await self.passkeys.recognise(connection, answer, ceremony)
-            if account != signed_in.actor.account_id:
-                raise WrongPasskey
+            await self.passkeys.note(connection, shown, ceremony)
             return await _confirmed(connection, signed_in, Action.PASSKEY_CONFIRMED, ceremony.now, second=True)
 
     async def show_code(self, signed_in: SignedIn, code: str, now: datetime, monotonic: float) -> str:

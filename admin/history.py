@@ -25,6 +25,7 @@ from admin.historybox import Box, new_box, seal, take_out, unlock
 from admin.profiles import Profile
 from admin.tenants import mark_changed
 from admin.values import ProfileId, ProfileKind
+from blocklists.database import Database
 from blocklists.tables import EVERY_TENANT, OrganisationId, new_id
 from gateway.policy.model import Band
 
@@ -69,15 +70,16 @@ def keeps_names(band: Band) -> bool:
     return band in (Band.MN, Band.TH, Band.CS)
 
 
-async def start_history(connection: AsyncConnection, act: Act, profile: Profile, days: int, child_agreed: bool, language: str) -> str:
-    """Begin to keep one, as agreed; the code that opens it, told now and never again. Raises InvalidInput without the agreement."""
+async def start_history(
+    connection: AsyncConnection, act: Act, profile: Profile, days: int, child_agreed: bool, language: str, box: Box
+) -> None:
+    """Begin to keep one, as agreed, in a new box (`make_box`). Raises InvalidInput without the agreement."""
     if profile.kind is not ProfileKind.CHILD or not 1 <= days <= MOST_DAYS:
         raise InvalidInput(FieldMistake("days", "unknown"))
     if child_must_agree(profile.band) and not child_agreed:
         raise InvalidInput(FieldMistake("child", "child_agrees"))
     if await find_keeping(connection, act.tenant, profile.id) is not None:
         raise Conflict
-    box, code = await asyncio.to_thread(new_box)
     consent = new_id()
     await connection.execute(
         insert(history_consents).values(
@@ -109,7 +111,6 @@ async def start_history(connection: AsyncConnection, act: Act, profile: Profile,
     after = {"consent": consent, "days": days, "child": child_agreed, "band": profile.band.value}
     await record(connection, act, Action.HISTORY_STARTED, profile.id, after=after, basis=f"consent {consent}")
     await mark_changed(connection, act)
-    return code
 
 
 async def stop_history(connection: AsyncConnection, act: Act, profile: ProfileId) -> bool:
@@ -185,8 +186,15 @@ async def forget_history(connection: AsyncConnection, now: datetime) -> int:
     return int(gone + (await connection.execute(oldest.execution_options(**EVERY_TENANT))).rowcount)
 
 
-async def read_day(connection: AsyncConnection, act: Act, keeping: Keeping, code: str, day: date, zone: str) -> tuple[Visited, ...] | None:
-    """One day, opened with the family's code and noted in the journal; None when the code is not right."""
+async def make_box() -> tuple[Box, str]:
+    """A new box for a child, and the code that opens it, told once and never again. Made before a write transaction, since it takes a
+    moment."""
+    return await asyncio.to_thread(new_box)
+
+
+async def read_day(database: Database, act: Act, keeping: Keeping, code: str, day: date, zone: str) -> tuple[Visited, ...] | None:
+    """One day, opened with the family's code and noted in the journal before it is given; None when the code is not right. No write
+    transaction is open while the code is stretched: a child's guesses hold nobody up."""
     private = await asyncio.to_thread(unlock, keeping.box, code)
     if private is None:
         return None
@@ -198,10 +206,11 @@ async def read_day(connection: AsyncConnection, act: Act, keeping: Keeping, code
         history_rows.c.hour > kept - timedelta(hours=1),
         history_rows.c.hour < first + timedelta(days=1),
     )
-    seals = [row.sealed for row in await connection.execute(statement.order_by(history_rows.c.hour))]
+    async with database.write() as connection:
+        seals = [row.sealed for row in await connection.execute(statement.order_by(history_rows.c.hour))]
+        await record(connection, act, Action.HISTORY_VIEWED, keeping.profile_id)
     visits = await asyncio.to_thread(_open_all, private, keeping.box.public, seals)
     within = [one for one in visits if first.timestamp() <= one[0] < (first + timedelta(days=1)).timestamp()]
-    await record(connection, act, Action.HISTORY_VIEWED, keeping.profile_id)
     return _gather(within)
 
 

@@ -105,32 +105,53 @@ async def unlink_home(connection: AsyncConnection, act: Act, home: Home) -> None
         await mark_changed(connection, act)
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What linking an address comes to: where it stands and as what; `others` are families that have it already."""
+
+    column: str
+    text: str
+    others: tuple[OrganisationId, ...]
+    is_new: bool
+
+
+async def judge_link(
+    connection: AsyncConnection, home: Home, address: str, allowed: Callable[[str], bool], now: datetime, *, by_hand: bool = False
+) -> Link | None:
+    """What linking the present address would change, None for nothing; reads only. Raises Conflict with the reason when the address may
+    not be linked. `allowed` says whether the gateway serves an address anyway."""
+    network = judge_address(address, allowed)
+    text = str(network.network_address) if network.version == 4 else str(network)
+    if not by_hand and home.is_shared(now):
+        raise Conflict("home_shared", "home")
+    column = f"ipv{network.version}"
+    now_linked = next((one for one in home.live(now) if one.network == text), None)
+    others = await _others_at(connection, home, column, text, now)
+    if not others:
+        if now_linked is not None and now_linked.until - now > HOLDS - RENEWED_AFTER and home.shared_at is None:
+            return None
+        if await _means_somebody(connection, network):
+            raise Conflict("home_taken", "home")
+        if now_linked is None and not by_hand and home.changed_at is not None and now - home.changed_at < MOVES_AFTER:
+            raise Conflict("home_moves", "home")
+    return Link(column, text, tuple(others), is_new=now_linked is None)
+
+
 async def link_home(
     connection: AsyncConnection, act: Act, home: Home, address: str, allowed: Callable[[str], bool], *, by_hand: bool = False
 ) -> list[OrganisationId]:
-    """Link the present address; the tenants whose rules changed. Raises Conflict with the reason when the address may not be linked, and
-    `HomeShared` (to be committed) when another family is behind it. `allowed` says whether the gateway serves an address anyway.
-    """
-    network = judge_address(address, allowed)
-    text = str(network.network_address) if network.version == 4 else str(network)
-    if not by_hand and home.is_shared(act.now):
-        raise Conflict("home_shared", "home")
-    column = f"ipv{network.version}"
-    others = await _others_at(connection, home, column, text, act.now)
-    if others:
-        for tenant in (home.tenant, *others):
-            await _part(connection, Act(tenant, act.by, act.now))
-        raise HomeShared(tuple(others))
-    now_linked = next((one for one in home.live(act.now) if one.network == text), None)
-    if now_linked is not None and now_linked.until - act.now > HOLDS - RENEWED_AFTER and home.shared_at is None:
+    """Link the present address; the tenants whose rules changed. Raises what `judge_link` does, and `HomeShared` (to be committed) when
+    another family is behind it."""
+    link = await judge_link(connection, home, address, allowed, act.now, by_hand=by_hand)
+    if link is None:
         return []
-    if await _means_somebody(connection, network):
-        raise Conflict("home_taken", "home")
-    if now_linked is None and not by_hand and home.changed_at is not None and act.now - home.changed_at < MOVES_AFTER:
-        raise Conflict("home_moves", "home")
+    if link.others:
+        for tenant in (home.tenant, *link.others):
+            await _part(connection, Act(tenant, act.by, act.now))
+        raise HomeShared(link.others)
     until = act.now + HOLDS
-    changed = {column: text, f"{column}_until": until, "shared_at": None}
-    await _store(connection, home.tenant, **changed, **({} if now_linked is not None else {"changed_at": act.now}))
+    changed = {link.column: link.text, f"{link.column}_until": until, "shared_at": None}
+    await _store(connection, home.tenant, **changed, **({"changed_at": act.now} if link.is_new else {}))
     await record(connection, act, Action.HOME_LINKED, home.device_id, after={"until": until.isoformat()})
     await mark_changed(connection, act)
     return [home.tenant]
@@ -166,11 +187,14 @@ async def forget_ended(connection: AsyncConnection, now: datetime) -> None:
 
 async def _means_somebody(connection: AsyncConnection, network: Network) -> bool:
     """Whether a place or a device of anybody here has it already."""
+    # A home's address is global: its first part, as it is written, is never empty, so addresses that begin otherwise are not read at all.
+    begins = str(network.network_address).partition("." if network.version == 4 else ":")[0]
+    near = device_matches.c.value.startswith(f"{begins}{'.' if network.version == 4 else ':'}")
+    kind = device_matches.c.kind
+    listed = (kind == DeviceMatch.NETWORK.value) | ((kind == DeviceMatch.ADDRESS.value) & near)
     statements = (
         select(site_networks.c.network),
-        select(device_matches.c.value).where(
-            device_matches.c.kind.in_((DeviceMatch.ADDRESS.value, DeviceMatch.NETWORK.value)), device_matches.c.retired_at.is_(None)
-        ),
+        select(device_matches.c.value).where(listed, device_matches.c.retired_at.is_(None)),
     )
     for statement in statements:
         for (text,) in await connection.execute(statement.execution_options(**EVERY_TENANT)):  # only whether, never whose

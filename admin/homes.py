@@ -16,7 +16,7 @@ from admin.apply import Applier
 from admin.audit import MACHINE, Act
 from admin.errors import AdminError
 from admin.familytables import home_links
-from admin.homelink import RENEWED_AFTER, Home, HomeShared, link_home, load_home
+from admin.homelink import RENEWED_AFTER, Home, HomeShared, judge_link, link_home, load_home
 from admin.link import GatewayLink
 from blocklists.database import Database
 from blocklists.tables import EVERY_TENANT, OrganisationId
@@ -78,6 +78,10 @@ class Homes:
     async def link(self, home: Home, address: str, act: Act, *, by_hand: bool = False) -> None:
         """Link and put in force at once. Raises what `link_home` does."""
         shared: HomeShared | None = None
+        async with self._database.read() as connection:  # most calls change nothing, and hold no other writer up
+            link = await judge_link(connection, home, address, self._allowed, act.now, by_hand=by_hand)
+        if link is None:
+            return
         async with self._database.write() as connection:
             try:
                 changed = await link_home(connection, act, home, address, self._allowed, by_hand=by_hand)

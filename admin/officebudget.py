@@ -28,7 +28,7 @@ class Budget:
         """Take one act out of the budget; it fills again evenly. Raises TooManyTries."""
         mark = self._mark(address)
         left, seen = self._spent.pop(mark, (float(self.most), monotonic))
-        left = min(float(self.most), left + (monotonic - seen) * self.most / self.seconds)
+        left = min(float(self.most), left + max(0.0, monotonic - seen) * self.most / self.seconds)
         if left < 1.0:
             self._spent[mark] = (left, monotonic)
             raise TooManyTries((1.0 - left) * self.seconds / self.most)

@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.errors import AdminError, Conflict
 from admin.tables import passkeys
+from blocklists.database import Database
 from blocklists.tables import AccountId, accounts, new_id
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,16 @@ class Ceremony:
     session: str
     now: datetime
     monotonic: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A passkey that answered rightly, still to be noted: which, whose, the challenge it answered and its counter."""
+
+    passkey: str
+    account: AccountId
+    challenge: bytes
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +211,9 @@ class Passkeys:
         )
         return identity
 
-    async def recognise(self, connection: AsyncConnection, answer: str, ceremony: Ceremony) -> AccountId:
-        """Whose passkey answered. Raises WrongPasskey; its counter and the moment are noted in the caller's transaction."""
+    async def look(self, database: Database, answer: str, ceremony: Ceremony) -> Shown:
+        """Whose passkey answered; `note` then takes it. Nothing is written, and nothing else waits while a signature is checked. Raises
+        WrongPasskey."""
         from webauthn import verify_authentication_response
 
         challenge = self._challenge_of(answer, ceremony)
@@ -212,7 +224,8 @@ class Passkeys:
             .join(accounts, accounts.c.id == passkeys.c.account_id)
             .where(passkeys.c.credential == credential, passkeys.c.name == ceremony.place.name, accounts.c.disabled_at.is_(None))
         )
-        row = (await connection.execute(statement)).one_or_none()
+        async with database.read() as connection:
+            row = (await connection.execute(statement)).one_or_none()
         if row is None:
             raise WrongPasskey
         with _Refused():
@@ -228,18 +241,24 @@ class Passkeys:
             handle = json.loads(answer)["response"].get("userHandle")
             if handle and _from_text(handle) != row.account_id.encode():
                 raise WrongPasskey
+        return Shown(row.id, AccountId(row.account_id), challenge, shown.new_sign_count)
+
+    async def note(self, connection: AsyncConnection, shown: Shown, ceremony: Ceremony) -> None:
+        """Take an answer, once: its counter and the moment, in the caller's transaction. Raises WrongPasskey when it was used meanwhile or
+        its counter did not go forward."""
+        if not self.challenges.is_open(shown.challenge, ceremony):
+            raise WrongPasskey
         # The condition makes two answers with the same counter at once into one that is right.
-        forward = passkeys.c.sign_count < shown.new_sign_count
-        if shown.new_sign_count == 0:
+        forward = passkeys.c.sign_count < shown.count
+        if shown.count == 0:
             forward = passkeys.c.sign_count == 0  # passkeys that are kept in step over several devices count nothing
         noted = await connection.execute(
-            update(passkeys).where(passkeys.c.id == row.id, forward).values(sign_count=shown.new_sign_count, used_at=ceremony.now)
+            update(passkeys).where(passkeys.c.id == shown.passkey, forward).values(sign_count=shown.count, used_at=ceremony.now)
         )
         if noted.rowcount != 1:
-            log.warning("a passkey's counter did not go forward", extra={"event": "passkey.counter", "passkey": row.id})
+            log.warning("a passkey's counter did not go forward", extra={"event": "passkey.counter", "passkey": shown.passkey})
             raise WrongPasskey
-        self.challenges.close(challenge, ceremony.monotonic)
-        return AccountId(row.account_id)
+        self.challenges.close(shown.challenge, ceremony.monotonic)
 
     def _challenge_of(self, answer: str, ceremony: Ceremony) -> bytes:
         """The challenge that an answer says it answers, when it is one of ours."""

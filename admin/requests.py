@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.audit import VISITOR, Act, Action, record
 from admin.errors import Conflict, NotFound, TooManyTries
 from admin.names import add_name, list_names, remove_name
+from admin.officebudget import Budget
 from admin.overrides import start_override
 from admin.profiles import Profile
 from admin.tables import requests
@@ -67,13 +68,19 @@ class Request:
     created_at: datetime
 
 
+#: An IPv6 home could mint addresses in its /64 without end: all of them together have so many devices' share.
+DEVICES_OF_HOME = 10
+
+
 class Quota:
-    """How often one device may do something in a while; kept in memory only, never with a name."""
+    """How often one device may do something in a while; kept in memory only, never with a name. A device is an address, of which an IPv6
+    network together has a bounded share."""
 
     def __init__(self, most: int = A_DAY, span: timedelta = timedelta(days=1)) -> None:
         self.most = most
         self.span = span
         self._taken: OrderedDict[str, list[datetime]] = OrderedDict()
+        self._homes = Budget(most * DEVICES_OF_HOME, span.total_seconds())
 
     def take(self, address: str, now: datetime) -> None:
         """Count one act of a device. Raises TooManyTries when it has had its share."""
@@ -81,6 +88,8 @@ class Quota:
         if len(since) >= self.most:
             self._taken[address] = since
             raise TooManyTries((since[0] + self.span - now).total_seconds(), "asked_often")
+        if ":" in address:
+            self._homes.spend(address, now.timestamp())
         self._taken[address] = [*since, now]
         while len(self._taken) > 10_000:
             self._taken.popitem(last=False)

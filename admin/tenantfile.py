@@ -77,9 +77,9 @@ State = Literal["allow", "block"]
 class HoursFile(Section):
     """hours[]"""
 
-    days: Literal[
-        "school", "weekend", "summer", "holiday", "exam", "every", "mon", "tue", "wed", "thu", "fri", "sat", "sun"
-    ] = key(..., "Ngày.", "Days.", "school")
+    days: Literal["school", "weekend", "summer", "holiday", "exam", "every", "mon", "tue", "wed", "thu", "fri", "sat", "sun"] = key(
+        ..., "Ngày.", "Days.", "school"
+    )
     starts: Clock = key(..., "Từ.", "From.", '"21:00"', alias="from")
     ends: Clock = key(..., "Đến.", "To.", '"06:00"', alias="to")
     effect: Literal["rest", "study", "offline"] = key(..., "Tác dụng.", "Effect.", "offline")

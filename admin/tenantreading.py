@@ -213,9 +213,7 @@ class _Judge:
                 self.mistake((*at, "hours", place, "to"), "the beginning and the end are the same")
         return tuple(Hours(Days(row.days), row.starts, row.ends, HoursEffect(row.effect)) for row in rows)
 
-    def _switches(
-        self, at: Keys, file: ProfileFile, profile: Profile, strictest: Band
-    ) -> dict[tuple[SwitchKind, str], SwitchState]:
+    def _switches(self, at: Keys, file: ProfileFile, profile: Profile, strictest: Band) -> dict[tuple[SwitchKind, str], SwitchState]:
         found = {}
         for kind, section, rows in (
             (SwitchKind.CATEGORY, "categories", file.categories),

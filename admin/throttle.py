@@ -24,6 +24,8 @@ SHORT_FREE_TRIES = 12
 CROWD_FREE_TRIES = 50
 CROWD_WAIT = 2.0
 FORGET_AFTER = 3600.0
+#: A PIN has few possibilities: waiting an hour does not win a guesser a fresh start.
+FORGET_SHORT_AFTER = 86_400.0
 MOST_BUDGETS = 20_000
 
 
@@ -38,7 +40,9 @@ class Throttle:
     """The waits of everybody who failed lately."""
 
     def __init__(self) -> None:
+        # What strangers can make without end is kept apart: it never pushes out what slows down guesses at one account that is there.
         self._budgets: OrderedDict[str, _Budget] = OrderedDict()
+        self._own: OrderedDict[str, _Budget] = OrderedDict()
 
     def wait(self, now: float, account: str, address: str, browser: str | None, *, short: bool = False) -> float:
         """Seconds until this try may be made; 0 means now. `browser` is the id of a known browser of this account, or None; `short` says
@@ -60,44 +64,52 @@ class Throttle:
     def failed(self, now: float, account: str, address: str, browser: str | None, *, short: bool = False) -> None:
         """A wrong password: the next try waits longer."""
         for key in _keys(account, address, browser, short):
-            budget = self._budgets.pop(key, None)
-            if budget is None or now - budget.last > FORGET_AFTER:
+            kept = self._place_of(key)
+            budget = kept.pop(key, None)
+            if budget is None or now - budget.last > (FORGET_SHORT_AFTER if key.startswith("short") else FORGET_AFTER):
                 budget = _Budget()
             budget.failures += 1
             budget.last = now
             budget.open_at = now + _wait_after(key, budget.failures)
-            self._budgets[key] = budget
-        while len(self._budgets) > MOST_BUDGETS:
-            self._budgets.popitem(last=False)
+            kept[key] = budget
+            while len(kept) > MOST_BUDGETS:
+                kept.popitem(last=False)
 
     def succeeded(self, account: str, address: str, browser: str | None) -> None:
         """A right password clears the budgets of this person; of the crowd's budget only this try is taken back."""
         for key in _keys(account, address, browser, short=True):
-            self._budgets.pop(key, None)
+            self._place_of(key).pop(key, None)
         if browser is None:
             self._give_back(f"crowd {account}")
 
     def _give_back(self, key: str) -> None:
-        budget = self._budgets.get(key)
+        budget = self._place_of(key).get(key)
         if budget is not None:
             budget.failures -= 1
             budget.open_at = min(budget.open_at, budget.last + _wait_after(key, budget.failures))
             if budget.failures <= 0:
-                del self._budgets[key]
+                del self._place_of(key)[key]
 
     def _open_at(self, key: str) -> float:
-        budget = self._budgets.get(key)
+        budget = self._place_of(key).get(key)
         return budget.open_at if budget else 0.0
+
+    def _place_of(self, key: str) -> OrderedDict[str, _Budget]:
+        return self._own if key.startswith(("short", "browser")) else self._budgets
+
+
+def home_of(address: str) -> str:
+    """What a home or a machine has of the internet: its IPv4 address, or its IPv6 /64, in which it could mint addresses without end."""
+    parsed = ip_address(address)
+    return str(ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
 
 
 def _keys(account: str, address: str, browser: str | None, short: bool) -> tuple[str, ...]:
     if browser is not None:
         return (f"browser {browser}",)
     parsed = ip_address(address)
-    # A home has one IPv6 /64 and could mint addresses in it without end.
-    single = str(ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
     network = ip_network((parsed, 48 if parsed.version == 6 else 24), strict=False)
-    return (f"address {single}", f"network {network} {account}", f"{'short' if short else 'crowd'} {account}")
+    return (f"address {home_of(address)}", f"network {network} {account}", f"{'short' if short else 'crowd'} {account}")
 
 
 def _wait_after(key: str, failures: int) -> float:

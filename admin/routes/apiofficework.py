@@ -63,9 +63,7 @@ async def show_preview(who: Reader, order_id: str) -> PreviewOut:
         order = await store.order_row(connection, office, order_id)
         hosts = await taken_hosts(connection, office, order_id)
     if order["category"] == MASKED:
-        return PreviewOut(
-            names=len(hosts), services=[], lookalikes=[], listed=[], must_stay_reachable=[], known=False, asked=[]
-        )
+        return PreviewOut(names=len(hosts), services=[], lookalikes=[], listed=[], must_stay_reachable=[], known=False, asked=[])
     services = who.services
     reach = await asyncio.to_thread(lambda: preview(hosts, services.office.guard.document(), services.settings.state_dir))
     broken = await asyncio.to_thread(broken_by, services.office.assertions, hosts, order)

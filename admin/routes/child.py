@@ -352,8 +352,7 @@ async def _history_page(here: Here, day: date | None, code: str, by: By | None) 
     if keeping is None or by is None:
         return here.page("child/history.html", context)
     day = day or context["days"][0]
-    async with here.services.database.write() as connection:
-        visits = await read_day(connection, Act(reader.tenant, by, now), keeping, code, day, reader.zone)
+    visits = await read_day(here.services.database, Act(reader.tenant, by, now), keeping, code, day, reader.zone)
     mistakes = (FieldMistake("code", "history_code"),) if visits is None else ()
     return here.page(
         "child/history.html", {**context, "visits": visits, "day": day, "code": code, "mistakes": mistakes}, 422 if mistakes else 200

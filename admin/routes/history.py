@@ -16,6 +16,7 @@ from admin.history import (
     days_of,
     find_keeping,
     keeps_names,
+    make_box,
     read_day,
     read_day_choice,
     start_history,
@@ -51,8 +52,9 @@ async def begin(profile: str, visit: Guardian) -> Response:
         visit.form.mistake("child", "child_agrees")
     try:
         visit.form.check()
+        box, code = await make_box()
         async with visit.services.database.write() as connection:
-            code = await start_history(connection, visit.act, found, int(days), visit.form.has("child"), visit.language)
+            await start_history(connection, visit.act, found, int(days), visit.form.has("child"), visit.language, box)
     except InvalidInput as error:
         return await _page(visit, found, {"mistakes": error.mistakes})
     await visit.services.applier.settle(visit.tenant_id)
@@ -67,12 +69,12 @@ async def read(profile: str, visit: Annotated[Visit, Depends(need(Permission.PRO
     found = await _load(visit, profile)
     visit.services.lookups.take(f"history {found.id}", visit.now)
     code = visit.form.raw("code")[:40]
-    async with visit.services.database.write() as connection:
+    async with visit.services.database.read() as connection:
         keeping = await find_keeping(connection, visit.tenant_id, found.id)
-        if keeping is None:
-            raise NotFound
-        day = read_day_choice(visit.form.raw("day")) or days_of(keeping, visit.now, visit.tenant.time_zone)[0]
-        visits = await read_day(connection, visit.act, keeping, code, day, visit.tenant.time_zone)
+    if keeping is None:
+        raise NotFound
+    day = read_day_choice(visit.form.raw("day")) or days_of(keeping, visit.now, visit.tenant.time_zone)[0]
+    visits = await read_day(visit.services.database, visit.act, keeping, code, day, visit.tenant.time_zone)
     if visits is None:
         return await _page(visit, found, {"mistakes": (FieldMistake("code", "history_code"),)})
     return await _page(visit, found, {"visits": visits, "day": day, "code": code})

@@ -92,7 +92,7 @@ async def update(token: str, request: Request) -> Response:
     except NotFound:
         services.lookups.take(address_of(request), now)
         raise
-    services.lookups.take(home.device_id, now)  # each call writes
+    services.lookups.take(home.device_id, now)  # a call may write
     try:
         await services.homes.link(home, address_of(request), Act(home.tenant, VISITOR, now))
     except Conflict as error:

@@ -194,10 +194,10 @@ async def forward(visit: Annotated[Visit, Depends(need(Permission.REPORT_WORK))]
 @router.post("/office/orders/{order_id}/items/{item_id}/open")
 async def open_name(visit: Annotated[Visit, Depends(need(Permission.NAME_OPEN))], order_id: str, item_id: str) -> Response:
     """Show one masked name once, in this answer only; the journal says who looked."""
+    key = await asyncio.to_thread(names_key, visit.services.settings.state_dir)
     async with visit.services.database.write() as connection:
         office = await open_office(connection, visit.tenant_id)
         try:
-            key = await asyncio.to_thread(names_key, visit.services.settings.state_dir)
             name = await open_item(connection, office, order_id, item_id, actor_for(visit), visit.now, key)
         except store.NotFound as error:
             raise NotFound from error

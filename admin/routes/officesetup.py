@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from admin.dependencies import Visit, form_token, language_of, need, open_page, services_of, session_of
+from admin.dependencies import check_token, form_token, language_of, open_page, services_of, session_of
 from admin.edge.cookies import SETUP, drop_cookie, give_cookie, read_cookie
-from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
+from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound, NotSignedIn
 from admin.forms import read_form
 from admin.invitations import accept, accept_as, find_invitation
 from admin.office import find_office
 from admin.officesetup import Link, create_office, is_staffed, renew_links
 from admin.passwords import judge_new
-from admin.permissions import Permission
 from admin.recovery import uses_pin
 from admin.sessions import choose_organisation
 from admin.setup import drop_token, is_token, public_url
@@ -109,15 +106,20 @@ async def join(request: Request) -> Response:
 
 
 @router.post("/join/mine")
-async def join_as_myself(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ))]) -> Response:
-    """Take the place with the account that is signed in here, and show its pages."""
-    account, session = visit.signed_in.actor.account_id, visit.signed_in.session_id
-    assert session is not None
-    async with visit.services.database.write() as connection:
-        tenant = await accept_as(connection, read_cookie(visit.request, JOIN) or "", account, visit.now)
-        await choose_organisation(connection, session, tenant)
-    drop_cookie(visit.request, JOIN)
-    return visit.go("/")
+async def join_as_myself(request: Request) -> Response:
+    """Take the place with the account that is signed in here, and show its pages. An account whose last role ended may, too:
+    one person, one account."""
+    services = services_of(request)
+    live = await session_of(request, services)
+    if live is None:
+        raise NotSignedIn
+    check_token(await read_form(request), live)
+    assert live.session_id is not None
+    async with services.database.write() as connection:
+        tenant = await accept_as(connection, read_cookie(request, JOIN) or "", live.actor.account_id, services.now())
+        await choose_organisation(connection, live.session_id, tenant)
+    drop_cookie(request, JOIN)
+    return RedirectResponse("/", 303)
 
 
 async def _join(request: Request, sign_in: str = "", name: str = "", mistakes: tuple[FieldMistake, ...] = ()) -> Response:
@@ -129,7 +131,7 @@ async def _join(request: Request, sign_in: str = "", name: str = "", mistakes: t
         async with services.database.read() as connection:
             live = None if await uses_pin(connection, live.actor.account_id) else live  # such an account takes no other place
     context: dict[str, object] = {"place": place, "sign_in": sign_in, "name": name, "mistakes": mistakes}
-    context |= {"own": live.actor.name if live and live.tenant else "", "form_token": form_token(live) if live else ""}
+    context |= {"own": live.actor.name if live else "", "form_token": form_token(live) if live else ""}
     return open_page(request, "office/join.html", context, 422 if mistakes else 200)
 
 

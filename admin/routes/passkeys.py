@@ -14,9 +14,10 @@ from starlette.responses import Response
 
 from admin.audit import Action, record
 from admin.auth import WrongCode
-from admin.dependencies import Visit, ceremony_of, language_of, need, services_of
+from admin.dependencies import Visit, address_of, ceremony_of, language_of, need, services_of
 from admin.edge.cookies import BROWSER, SESSION, give_cookie, read_cookie
-from admin.errors import FieldMistake, NotFound
+from admin.edge.faults import wait_text
+from admin.errors import FieldMistake, NotFound, TooManyTries
 from admin.forms import PASSKEY_FIELD, read_form
 from admin.pages.words import mark as _
 from admin.passkeys import LONGEST_LABEL, Purpose, WrongPasskey, list_passkeys, remove_passkey
@@ -45,6 +46,7 @@ async def sign_in(request: Request) -> Response:
         opened = await services.door.sign_in_by_passkey(
             form.raw(PASSKEY_FIELD),
             ceremony,
+            address=address_of(request),
             browser_secret=read_cookie(request, BROWSER),
             user_agent=request.headers.get("user-agent", ""),
             kept=form.has("kept"),
@@ -54,6 +56,9 @@ async def sign_in(request: Request) -> Response:
             _("This passkey was not taken. Please try once more, or use your password.")
         )
         return show_page(request, target, fault=fault, status=error.status)
+    except TooManyTries as error:
+        fault = services.pages.words[language_of(request)].gettext(_("Too many tries. Please wait {time}."))
+        return show_page(request, target, fault=fault.format(time=wait_text(request, error)), status=error.status)
     return let_in(request, opened, target)
 
 

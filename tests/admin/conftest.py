@@ -33,6 +33,7 @@ from tests.support.office import OfficeGateway, Officers, make_officers, officer
 from tests.support.postgres import Server
 from tests.support.tenantwatch import tenants_watched
 from tests.support.visitor import Visitor
+from tests.support.writewatch import nothing_slow_inside_writes
 
 #: A fixed moment: Monday 12 October 2026, 19:30 in Viet Nam.
 NOW = datetime(2026, 10, 12, 12, 30, tzinfo=UTC)
@@ -77,7 +78,7 @@ async def storage(request: pytest.FixtureRequest, migrated_file: Path, tmp_path:
 @pytest.fixture
 async def database(storage: str) -> AsyncIterator[Database]:
     opened = await open_database(storage)
-    with tenants_watched(opened) as forgotten:
+    with tenants_watched(opened) as forgotten, nothing_slow_inside_writes(opened):
         yield opened
     await opened.close()
     assert not forgotten, f"statements without their tenant: {forgotten}"

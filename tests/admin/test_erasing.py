@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.audit import Act
 from admin.dependencies import Services
 from admin.erasing import erase_profile, note_erased, read_erased
-from admin.history import start_history, store_names
+from admin.history import make_box, start_history, store_names
 from admin.hours import Hours, set_hours
 from admin.names import add_name
 from admin.overrides import start_override
@@ -40,6 +40,7 @@ MARK = "dau-vet-rieng"
 async def test_no_table_keeps_a_word(services: Services, family: Family, act: Act) -> None:
     """A word planted in everything a parent can write about a child is nowhere afterwards; the sister's rows are as they were."""
     name = f"{MARK}.example"
+    boxes = {one.id: (await make_box())[0] for one in (family.bi, family.na)}
     async with services.database.write() as connection:
         for profile in (family.bi, family.na):
             await add_name(connection, act, profile.id, NameEffect.DENY, name)
@@ -51,7 +52,7 @@ async def test_no_table_keeps_a_word(services: Services, family: Family, act: Ac
             row = {"tenant_id": family.tenant, "profile_id": profile.id, "day": "2026-10-12", "answered": 5, "blocked": 1}
             await connection.execute(insert(daily_totals).values(row))
         for profile in (family.bi, family.na):
-            await start_history(connection, act, profile, 7, True, "vi")
+            await start_history(connection, act, profile, 7, True, "vi", boxes[profile.id])
             minute = int(act.now.timestamp()) // 60 * 60
             await store_names(connection, [{"names": [[minute, family.tenant, profile.id, name, 1]]}])
         await lend(connection, act, DeviceId(family.bi_phone), family.adults.id, SPANS["30m"])

@@ -14,7 +14,7 @@ from admin.dependencies import Services
 from admin.devices import Match, assign_device
 from admin.errors import Conflict, InvalidInput
 from admin.familytables import history_consents, history_rows
-from admin.history import count_seals, days_of, find_keeping, forget_history, read_day, start_history, stop_history, store_names
+from admin.history import count_seals, days_of, find_keeping, forget_history, make_box, read_day, start_history, stop_history, store_names
 from admin.policyfile import cut, read_rows
 from admin.tables import site_networks, sites
 from admin.values import DeviceMatch
@@ -33,12 +33,15 @@ def batch(moment: datetime, family: Family, name: str, profile: str = "") -> dic
 
 
 async def agree(services: Services, act: Act, family: Family, days: int = 7) -> str:
+    box, code = await make_box()
     async with services.database.write() as connection:
-        return await start_history(connection, act, family.bi, days, True, "vi")
+        await start_history(connection, act, family.bi, days, True, "vi", box)
+    return code
 
 
 async def test_nothing_without_the_childs_word(services: Services, family: Family, act: Act) -> None:
     """From seven the child agrees, too; nobody younger is asked; more than seven days cannot be agreed; adults and guests have none."""
+    box, _ = await make_box()
     for profile, days, agreed in (
         (family.bi, 7, False),
         (family.na, 3, False),
@@ -49,9 +52,9 @@ async def test_nothing_without_the_childs_word(services: Services, family: Famil
     ):
         with pytest.raises(InvalidInput):
             async with services.database.write() as connection:
-                await start_history(connection, act, profile, days, agreed, "vi")
+                await start_history(connection, act, profile, days, agreed, "vi", box)
     async with services.database.write() as connection:
-        assert await start_history(connection, act, replace(family.bi, band=Band.MN), 1, False, "vi")
+        await start_history(connection, act, replace(family.bi, band=Band.MN), 1, False, "vi", box)
 
 
 async def test_consent_is_written_down_and_the_policy_says_history(services: Services, family: Family, act: Act) -> None:
@@ -90,11 +93,11 @@ async def test_only_the_code_reads_it(services: Services, family: Family, act: A
         keeping = await find_keeping(connection, family.tenant, family.bi.id)
         assert keeping is not None
         assert days_of(keeping, now + timedelta(days=2), ZONE) == [date(2026, 10, 14), date(2026, 10, 13), date(2026, 10, 12)]
-        seen = await read_day(connection, act, keeping, code, date(2026, 10, 12), ZONE)
-        assert seen is not None
-        assert [(one.name, one.minutes) for one in seen] == [("scratch.mit.edu", 2), ("vnexpress.net", 1)]
-        assert await read_day(connection, act, keeping, "AAAA-BBBB-CCCC-DDDD", date(2026, 10, 12), ZONE) is None
-        assert await read_day(connection, act, keeping, code, date(2026, 10, 11), ZONE) == ()
+    seen = await read_day(services.database, act, keeping, code, date(2026, 10, 12), ZONE)
+    assert seen is not None
+    assert [(one.name, one.minutes) for one in seen] == [("scratch.mit.edu", 2), ("vnexpress.net", 1)]
+    assert await read_day(services.database, act, keeping, "AAAA-BBBB-CCCC-DDDD", date(2026, 10, 12), ZONE) is None
+    assert await read_day(services.database, act, keeping, code, date(2026, 10, 11), ZONE) == ()
 
 
 async def test_forgotten_after_the_days_agreed(services: Services, family: Family, act: Act, now: datetime) -> None:
@@ -113,13 +116,15 @@ async def test_names_of_queries_below_fifteen_and_categories_from_fifteen(
     """Queries really sent: the younger child's names, the older one's categories, nobody's call for help, nothing of the adult."""
     now = live.now()
     act = Act(act.tenant, act.by, now)
+    made = {one.id: await make_box() for one in (family.bi, family.na)}
     async with live.database.write() as connection:
         site = (await connection.execute(select(sites.c.id).where(sites.c.tenant_id == family.tenant))).scalar_one()
         here = {"id": new_id(), "tenant_id": family.tenant, "site_id": site, "network": "127.0.0.0/8"}
         await connection.execute(site_networks.insert().values(**here))
         for profile, address in ((family.bi, "127.0.0.31"), (family.na, "127.0.0.32"), (family.adults, "127.0.0.33")):
             await assign_device(connection, act, profile.id, "máy", [Match(DeviceMatch.ADDRESS, address)])
-        codes = {one.id: await start_history(connection, act, one, 7, True, "vi") for one in (family.bi, family.na)}
+        for one in (family.bi, family.na):
+            await start_history(connection, act, one, 7, True, "vi", made[one.id][0])
     await live.applier.settle(family.tenant)
     for source in ("127.0.0.31", "127.0.0.32", "127.0.0.33"):
         for name in ("scratch.mit.edu", "www.tongdai111.vn", "www.vnexpress.net", "quiet.example"):
@@ -128,13 +133,14 @@ async def test_names_of_queries_below_fifteen_and_categories_from_fifteen(
     batches = await counted(gateway_running, live.link)
     async with live.database.write() as connection:
         assert await store_names(connection, batches)
-        shown = {}
-        for one in (family.bi, family.na):
+    shown = {}
+    for one in (family.bi, family.na):
+        async with live.database.read() as connection:
             keeping = await find_keeping(connection, family.tenant, one.id)
-            assert keeping is not None
-            today = days_of(keeping, live.now(), ZONE)
-            seen = [await read_day(connection, act, keeping, codes[one.id], day, ZONE) for day in today]
-            shown[one.id] = {(row.name, row.category) for rows in seen for row in rows or ()}
+        assert keeping is not None
+        today = days_of(keeping, live.now(), ZONE)
+        seen = [await read_day(live.database, act, keeping, made[one.id][1], day, ZONE) for day in today]
+        shown[one.id] = {(row.name, row.category) for rows in seen for row in rows or ()}
     assert {name for name, _ in shown[family.bi.id]} == {"mit.edu", "vnexpress.net", "quiet.example"}
     assert shown[family.na.id]
     assert {name for name, _ in shown[family.na.id]} == {""}

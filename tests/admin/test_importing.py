@@ -46,7 +46,7 @@ async def furnish(services: Services, family: Family, act: Act) -> str:
         rows = [Hours(Days.SCHOOL, "21:00", "06:00", HoursEffect.OFFLINE), Hours(Days.EXAM, "07:00", "24:00", HoursEffect.STUDY)]
         await set_hours(connection, act, family.na.id, rows)
         await assign_device(connection, act, family.bi.id, "no: 0o17", [Match(DeviceMatch.MAC, "02:00:00:00:00:01")])
-        phone = await add_phone(connection, act, family.na.id, "Điện thoại \"Na\" #1")
+        phone = await add_phone(connection, act, family.na.id, 'Điện thoại "Na" #1')
         await add_dates(connection, act, DatesKind.EXAM, "Thi", date(2026, 12, 21), date(2026, 12, 25))
         await set_choices(connection, act, Choices(15, None, "me@example.com", SECRET_HOOK, True))
         token = token_of(next(device for device in await list_devices(connection, act.tenant) if device.id == phone))

@@ -58,8 +58,10 @@ async def add(database: Database, keys: Passkeys, account: AccountId, adding: Ce
 
 async def use(database: Database, keys: Passkeys, answer: str, ceremony: Ceremony) -> AccountId:
     """Whose passkey answered."""
+    shown = await keys.look(database, answer, ceremony)
     async with database.write() as connection:
-        return await keys.recognise(connection, answer, ceremony)
+        await keys.note(connection, shown, ceremony)
+    return shown.account
 
 
 async def test_a_passkey_is_added_and_signs_its_owner_in(
@@ -107,9 +109,7 @@ async def test_a_counter_that_does_not_go_forward_is_a_copy(
     assert "counter" in told.message and "me" not in str(told.__dict__.get("passkey"))
 
 
-async def test_hostile_answers_are_refused(
-    database: Database, keys: Passkeys, adding: Ceremony, signing: Ceremony, now: datetime
-) -> None:
+async def test_hostile_answers_are_refused(database: Database, keys: Passkeys, adding: Ceremony, signing: Ceremony, now: datetime) -> None:
     """Replayed, too late, for another purpose or session, from another origin, another key, no finger shown, another name, altered."""
     person, device = await make_person(database, now), SoftKey(PLACE.origin)
     await add(database, keys, person.account, adding, device)
@@ -212,11 +212,11 @@ async def test_broken_answers_are_refusals_never_faults(
     answer = json.loads(device.add(options) if adds else device.use(options))
     (answer if field in answer else answer["response"])[field] = value
     try:
-        async with database.write() as connection:
-            if adds:
+        if adds:
+            async with database.write() as connection:
                 await keys.add(connection, AccountId(account), "x", json.dumps(answer), adding)
-            else:
-                await keys.recognise(connection, json.dumps(answer), signing)
+        else:
+            await use(database, keys, json.dumps(answer), signing)
     except WrongPasskey:
         return
     assert field not in (READ_TO_ADD if adds else READ_TO_USE), "taken with a field that is not what the device made"

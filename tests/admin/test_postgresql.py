@@ -38,6 +38,7 @@ from tests.support.postgres import Server
 
 pytestmark = pytest.mark.full
 
+
 @pytest.fixture
 async def database(postgres: Server, now: datetime) -> AsyncIterator[Database]:
     """An empty database, migrated by the program."""

@@ -13,6 +13,7 @@ from admin.names import add_name, list_names
 from admin.overrides import list_overrides
 from admin.requests import (
     CODE_SIGNS,
+    DEVICES_OF_HOME,
     Asked,
     Quota,
     answer,
@@ -157,6 +158,21 @@ def test_quota_is_three_a_day_for_each_device() -> None:
     assert caught.value.retry_after == 23 * 3600
     quota.take("192.168.1.32", now)
     quota.take("192.168.1.31", now + timedelta(days=1, seconds=1))
+
+
+def test_an_ipv6_home_cannot_mint_devices_without_end() -> None:
+    """Each device of a home has its own three a day; all addresses of one /64 together have a bounded share, the neighbour's another."""
+    quota, now = Quota(), datetime(2026, 10, 12, tzinfo=UTC)
+    taken = 0
+    with pytest.raises(TooManyTries):
+        for number in range(1000):
+            quota.take(f"2001:db8:1:2::{number:x}", now)
+            taken += 1
+    assert taken == 3 * DEVICES_OF_HOME
+    quota.take("2001:db8:1:3::1", now)
+    with pytest.raises(TooManyTries):
+        quota.take("2001:db8:1:2:ffff::9", now)
+    quota.take("2001:db8:1:2:ffff::9", now + timedelta(days=1))
 
 
 @pytest.mark.parametrize(

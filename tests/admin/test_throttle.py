@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from admin.errors import TooManyTries
-from admin.throttle import CROWD_WAIT, FORGET_AFTER, FREE_TRIES, LONGEST_WAIT, MOST_BUDGETS, Throttle
+from admin.throttle import (
+    CROWD_WAIT,
+    FORGET_AFTER,
+    FORGET_SHORT_AFTER,
+    FREE_TRIES,
+    LONGEST_WAIT,
+    MOST_BUDGETS,
+    SHORT_FREE_TRIES,
+    Throttle,
+)
 
 
 def fail(
@@ -99,3 +108,25 @@ def test_right_passwords_are_no_crowd() -> None:
         throttle.enter(0.0, "me", address, None)
         throttle.succeeded("me", address, None)
     assert throttle.wait(0.0, "me", "203.0.113.5", None) == 0.0
+
+
+def test_a_pause_wins_no_guesses_at_a_pin() -> None:
+    """An hour's pause after the free tries: the PIN still waits as it did; a day later it is forgotten."""
+    throttle = Throttle()
+    for number in range(SHORT_FREE_TRIES + 3):
+        throttle.failed(0.0, "me", f"198.{number}.100.7", None, short=True)
+    again = FORGET_AFTER + 60
+    throttle.failed(again, "me", "203.0.113.5", None, short=True)
+    assert throttle.wait(again, "me", "192.0.2.9", None, short=True) > 30
+    throttle.failed(again + FORGET_SHORT_AFTER + 1, "me", "203.0.113.5", None, short=True)
+    assert throttle.wait(again + FORGET_SHORT_AFTER + 1, "me", "192.0.2.9", None, short=True) == 0.0
+
+
+def test_a_flood_pushes_no_pin_out_of_memory() -> None:
+    """Whoever has networks without end and asks for names that are not there does not make the machine forget guesses at a PIN."""
+    throttle = Throttle()
+    for number in range(SHORT_FREE_TRIES + 8):
+        throttle.failed(0.0, "me", f"198.{number}.100.7", None, short=True)
+    for number in range(MOST_BUDGETS):
+        throttle.failed(1.0, f"nobody {number}", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", None)
+    assert throttle.wait(1.0, "me", "203.0.113.5", None, short=True) > 100

@@ -1,7 +1,7 @@
 """The exported rules on a router with the real nft: a device with a hard-coded resolver is filtered all the same.
 
-    device 10.77.0.20 ── router ── internet: 192.0.2.8 (a stranger's resolver), 8.8.8.8 (public, and our upstream), 192.0.2.80 (a site)
-                           └────── gateway 10.78.0.2, or at the devices' own switch as 10.77.0.2
+device 10.77.0.20 ── router ── internet: 192.0.2.8 (a stranger's resolver), 8.8.8.8 (public, and our upstream), 192.0.2.80 (a site)
+                       └────── gateway 10.78.0.2, or at the devices' own switch as 10.77.0.2
 """
 
 from __future__ import annotations

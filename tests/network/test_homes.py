@@ -1,7 +1,7 @@
 """A family on the internet side of a gateway: its home is known by the public address it has today, and nobody else by it.
 
-    home 171.224.0.20, later 171.224.0.21 ─┐
-    stranger 171.224.0.30 ─────────────────┴── gateway 171.224.0.1, which serves 10.0.0.0/8 without any link
+home 171.224.0.20, later 171.224.0.21 ─┐
+stranger 171.224.0.30 ─────────────────┴── gateway 171.224.0.1, which serves 10.0.0.0/8 without any link
 """
 
 from __future__ import annotations

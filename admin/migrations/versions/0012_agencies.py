@@ -63,9 +63,7 @@ def _agencies() -> None:
         sa.CheckConstraint(
             "kind IN ('ministry', 'committee', 'department', 'police', 'school_office', 'other')", name=op.f(f"ck_{table}_kind")
         ),
-        sa.CheckConstraint(
-            "valid_from IS NULL OR valid_until IS NULL OR valid_from < valid_until", name=op.f(f"ck_{table}_days_in_order")
-        ),
+        sa.CheckConstraint("valid_from IS NULL OR valid_until IS NULL OR valid_from < valid_until", name=op.f(f"ck_{table}_days_in_order")),
         sa.ForeignKeyConstraint(["tenant_id"], ["organisations.id"], name=op.f(f"fk_{table}_tenant_id")),
         sa.ForeignKeyConstraint(["parent_id"], ["takedown_agencies.id"], name=op.f(f"fk_{table}_parent_id")),
         sa.PrimaryKeyConstraint("id", name=op.f(f"pk_{table}")),

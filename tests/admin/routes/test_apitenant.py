@@ -21,9 +21,7 @@ async def test_program_reads_and_writes_the_file(app: ASGIApp, services: Service
     async with services.database.write() as connection:
         for name, scopes in (("look", {Scope.READ}), ("change", {Scope.READ, Scope.POLICY})):
             ends = services.now() + timedelta(days=1)
-            _, keys[name] = await create_token(
-                connection, family.tenant, family.account, name, frozenset(scopes), services.now(), ends
-            )
+            _, keys[name] = await create_token(connection, family.tenant, family.account, name, frozenset(scopes), services.now(), ends)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("192.168.1.20", 40000))
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as http:
         look, change = ({"Authorization": f"Bearer {key}"} for key in (keys["look"], keys["change"]))

@@ -10,6 +10,7 @@ from datetime import datetime
 import pytest
 from starlette.types import ASGIApp
 
+from admin.throttle import FREE_TRIES
 from blocklists.database import Database
 from tests.admin.conftest import Clock
 from tests.support.office import make_officers
@@ -120,6 +121,24 @@ async def test_taking_it_away_ends_what_it_opened(named: Visitor, app: ASGIApp) 
     refused = await phone.post("/sign-in/passkey", {"_passkey": device.use(device_options(app, phone)), "next": "/"})
     assert refused.status_code == 401 and "không được nhận" in phone.text
     await phone.close()
+
+
+async def test_wrong_answers_slow_down_their_place_only(named: Visitor, app: ASGIApp) -> None:
+    """A place that sends answers without end waits, and is told how long; somebody elsewhere signs in, and so does a password."""
+    device, stranger = SoftKey(NAMED), Visitor(app, "192.168.1.91", origin=NAMED)
+    await add(named, device)
+    await stranger.get("/sign-in")
+    wrong = SoftKey(NAMED)
+    wrong.add('{"rp": {"id": "lachan.internal"}, "user": {"id": "AAAA"}, "challenge": "AAAA"}')
+    for _ in range(FREE_TRIES + 1):
+        await stranger.post("/sign-in/passkey", {"_passkey": wrong.use(options_of(stranger)), "next": "/"})
+    assert stranger.response.status_code == 429 and "Xin chờ" in stranger.text
+    elsewhere = await sign_in(app, device)
+    assert elsewhere.response.url.path == "/account"
+    await stranger.sign_in("me", PASSWORD)
+    assert stranger.response.status_code == 200 and not stranger.has_form("/sign-in")
+    for one in (stranger, elsewhere):
+        await one.close()
 
 
 def device_options(app: ASGIApp, browser: Visitor) -> str:

@@ -97,3 +97,27 @@ async def test_a_withdrawn_link_opens_nothing(mother: Visitor, app: ASGIApp) -> 
     stranger = Visitor(app, "192.168.1.62")
     assert (await stranger.get(link)).status_code == 404
     await stranger.close()
+
+
+async def test_an_account_whose_last_role_ended_takes_a_new_place(mother: Visitor, app: ASGIApp, clock: Clock) -> None:
+    """One person, one account: the link's page leads to the sign-in, and the old account takes the place; its form is its own."""
+    father = await join(app, await invite(mother, "parent"), "bo")
+    await mother.get("/people")
+    (action,) = [form.action for form in mother.forms if form.action.endswith("/end")]
+    await mother.submit(action)
+    link = await invite(mother, "parent")
+    fresh = Visitor(app, "192.168.1.63")
+    await fresh.get(link)
+    assert "/sign-in?next=/join" in fresh.links
+    await fresh.get("/sign-in?next=/join")
+    await fresh.submit("/sign-in", {"sign_in": "bo", "password": PASSWORD})
+    assert fresh.response.url.path == "/join" and "Tiếp tục với tài khoản bo" in fresh.text
+    assert (await fresh.post("/join/mine", {"_form": "another"})).status_code == 403
+    await fresh.get("/join")
+    await fresh.submit("/join/mine")
+    assert fresh.response.status_code == 200 and "Nhà me" in fresh.text
+    stranger = Visitor(app, "192.168.1.64")
+    await stranger.post("/join/mine", {"_form": ""})
+    assert stranger.response.status_code == 401 or stranger.has_form("/sign-in")
+    for one in (father, fresh, stranger):
+        await one.close()

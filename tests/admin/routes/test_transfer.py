@@ -31,9 +31,7 @@ async def choose(parent: Visitor, data: bytes) -> None:
     """Choose a file on the page."""
     await parent.get("/transfer")
     token = dict(next(form for form in parent.forms if form.action == "/transfer/read").fields)["_form"]
-    sent = await parent.http.post(
-        "/transfer/read", data={"_form": token}, files={"file": ("f.yaml", data)}, headers={"Origin": ORIGIN}
-    )
+    sent = await parent.http.post("/transfer/read", data={"_form": token}, files={"file": ("f.yaml", data)}, headers={"Origin": ORIGIN})
     await parent._follow(sent)
 
 
