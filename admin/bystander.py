@@ -13,11 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.catalogue import Shelf
-from admin.dates import with_dates
 from admin.devices import Device
-from admin.hours import Hours
 from admin.link import SeenDevice
-from admin.moment import Moment, Standing, moment_of
+from admin.moment import Moment, Standing, moment_in
 from admin.policyfile import TenantRows, has_policy, read_rows
 from admin.profiles import Profile, strictest_band
 from admin.sharing import adults_of
@@ -48,6 +46,8 @@ class Bystander:
     lent_until: datetime | None = None
     #: For how many days the adults see a history of this reader; zero: there is none.
     kept_days: int = 0
+    #: In a family: this device has no name yet, so it rests whenever a child does.
+    is_unnamed: bool = False
 
     @property
     def is_small(self) -> bool:
@@ -66,8 +66,7 @@ async def find_bystander(connection: AsyncConnection, seen: SeenDevice | None, a
     device = next((one for one in rows.devices if one.id == seen.client), None)
     profile = _profile_of(rows, seen, device)
     band = profile.band if profile is not None else Band.KH
-    hours: tuple[Hours, ...] = tuple(rows.hours.get(profile.id, ())) if profile else ()
-    acts = [act for act in rows.overrides if profile is not None and act.profile_id == profile.id]
+    rules = profile or next((one for one in rows.profiles if one.kind is ProfileKind.GUEST), None)
     return Bystander(
         address=address,
         tenant=rows.tenant,
@@ -77,11 +76,12 @@ async def find_bystander(connection: AsyncConnection, seen: SeenDevice | None, a
         profile=profile,
         band=strictest_band(list(rows.profiles)) if band is Band.KH else band,
         is_alone=device is not None and device.is_single,
-        moment=moment_of(hours, acts, with_dates(shelf, rows.dates), now, rows.time_zone),
+        moment=moment_in(rules, rows, shelf, now) if rules is not None else Moment(Standing.FREE),
         device=device,
         adults=adults_of(rows.profiles) if rows.kind is OrganisationKind.FAMILY else None,
         lent_until=next((loan.ends_at for loan in rows.loans if device is not None and loan.device_id == device.id), None),
         kept_days=rows.kept.get(profile.id, 0) if profile is not None else 0,
+        is_unnamed=rows.kind is OrganisationKind.FAMILY and seen.client is None,
     )
 
 

@@ -24,6 +24,7 @@ from admin.tables import device_matches, devices
 from admin.tenants import is_hosted, mark_changed
 from admin.values import BANDS_BY_STRICTNESS, DeviceId, DeviceMatch, ProfileId, ProfileKind
 from blocklists.tables import OrganisationId, OrganisationKind, new_id
+from gateway.policy.model import Band
 
 _MAC = re.compile(r"[0-9a-f]{2}([:-]?[0-9a-f]{2}){5}")
 
@@ -214,10 +215,16 @@ def frees_when_forgotten(owner: Profile) -> bool:
 
 
 def is_looser_owner(before: Profile | None, after: Profile) -> bool:
-    """Whether giving a device to this profile frees it: a new device counts as the strictest."""
+    """Whether giving a device to this profile frees it; nobody's device: whether it becomes an adult's."""
     order = {band: place for place, band in enumerate(BANDS_BY_STRICTNESS)}
     if after.kind is ProfileKind.GUEST:
         return False
     if before is None:
         return after.kind is ProfileKind.ADULT
     return order.get(after.band, 0) > order.get(before.band, 0)
+
+
+def frees_new_device(strictest: Band, after: Profile) -> bool:
+    """Whether giving a new device to this profile frees it: it has the strictest band (`load_strictest`). A child's phone that was made new
+    must not become an elder one's by a page left open."""
+    return after.kind is not ProfileKind.GUEST and BANDS_BY_STRICTNESS.index(after.band) > BANDS_BY_STRICTNESS.index(strictest)

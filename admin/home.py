@@ -13,10 +13,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.catalogue import Shelf
-from admin.dates import with_dates
 from admin.devices import Device, group_seen
 from admin.link import SeenDevice
-from admin.moment import Moment, moment_of
+from admin.moment import Moment, moment_in
 from admin.policyfile import TenantRows, read_rows
 from admin.profiles import Profile
 from admin.totals import read_day
@@ -68,10 +67,9 @@ def make_card(
     own = tuple(device for device in rows.devices if device.profile_id == profile.id)
     ids = {device.id for device in own}
     times = [one.last_seen for one in seen if one.client in ids]
-    acts = [act for act in rows.overrides if act.profile_id == profile.id]
     return Card(
         profile=profile,
-        moment=moment_of(rows.hours.get(profile.id, ()), acts, with_dates(shelf, rows.dates), now, rows.time_zone),
+        moment=moment_in(profile, rows, shelf, now),
         devices=own,
         seen_at=max(times, default=None),
         blocked=total[1] if total else None,

@@ -44,6 +44,9 @@ _WEIGHT = {None: 0, HoursEffect.REST: 1, HoursEffect.STUDY: 2, HoursEffect.OFFLI
 _WEEKS_COMPARED = 12
 _FIRST_DAY, _LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
 
+#: One window of a policy file (JSON values), and what it does.
+Written = tuple[HoursEffect, dict[str, Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class Hours:
@@ -79,10 +82,11 @@ async def set_hours(connection: AsyncConnection, act: Act, profile: ProfileId, r
 
 def schedule_of(rows: Sequence[Hours], shelf: Shelf) -> list[dict[str, Any]]:
     """The rows as windows of a policy file (contract: Ruleset.schedule)."""
-    return [window for _, window in _written(rows, shelf)]
+    return [window for _, window in write_hours(rows, shelf)]
 
 
-def _written(rows: Sequence[Hours], shelf: Shelf) -> list[tuple[HoursEffect, dict[str, Any]]]:
+def write_hours(rows: Sequence[Hours], shelf: Shelf) -> list[Written]:
+    """The rows as windows of a policy file, each with what it does."""
     dated = {Days.SUMMER: shelf.summers, Days.HOLIDAY: shelf.holidays, Days.EXAM: shelf.exams}
     pauses = [span for days in (Days.SUMMER, Days.HOLIDAY) if any(row.days is days for row in rows) for span in dated[days]]
     no_lessons = [*shelf.summers, *shelf.holidays]
@@ -93,7 +97,7 @@ def _written(rows: Sequence[Hours], shelf: Shelf) -> list[tuple[HoursEffect, dic
             "days": _WEEKDAYS[row.days],
             "from": "00:00" if row.starts == "24:00" else row.starts,
             "to": row.ends,
-            "effect": _effect(row.effect, shelf),
+            "effect": write_effect(row.effect, shelf),
         }
         if row.days in dated:
             spans = list(dated[row.days])
@@ -111,10 +115,15 @@ def _written(rows: Sequence[Hours], shelf: Shelf) -> list[tuple[HoursEffect, dic
 
 def windows_of(rows: Sequence[Hours], shelf: Shelf) -> list[tuple[HoursEffect, Window]]:
     """The rows as the gateway itself reads them, for pictures and countdowns."""
+    return read_windows(write_hours(rows, shelf))
+
+
+def read_windows(written: Sequence[Written]) -> list[tuple[HoursEffect, Window]]:
+    """Windows of a policy file as the gateway itself reads them."""
     reading = Reading()
     found = []
-    for effect, written in _written(rows, shelf):
-        window = parse_window(written, "hours", reading)
+    for effect, row in written:
+        window = parse_window(row, "hours", reading)
         if window is not None:
             found.append((effect, window))
     return found
@@ -158,7 +167,8 @@ def _between(pauses: Sequence[tuple[date, date]]) -> list[tuple[date, date]]:
     return [*spans, (start, _LAST_DAY)]
 
 
-def _effect(effect: HoursEffect, shelf: Shelf) -> object:
+def write_effect(effect: HoursEffect, shelf: Shelf) -> object:
+    """What hours do, as a policy file says it."""
     match effect:
         case HoursEffect.OFFLINE:
             return "offline"

@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from admin.catalogue import Shelf
-from admin.hours import Hours, windows_of
+from admin.dates import with_dates
+from admin.hours import Hours, read_windows, windows_of
 from admin.overrides import Override, Target
+from admin.policyfile import TenantRows, written_hours
+from admin.profiles import Profile
 from admin.values import HoursEffect, OverrideKind
 from gateway.policy.model import NEVER
 from gateway.policy.schedule import Window, inactive_from, next_boundary
@@ -52,13 +55,23 @@ _STRICTEST_FIRST = (
 _AHEAD = 40
 
 
+def moment_in(profile: Profile, rows: TenantRows, shelf: Shelf, now: datetime) -> Moment:
+    """What holds for a profile of a tenant now; for a family's guests also what its children's hours bring."""
+    acts = [act for act in rows.overrides if act.profile_id == profile.id]
+    windows = read_windows(written_hours(profile, rows, with_dates(shelf, rows.dates)))
+    return _moment(windows, acts, now, rows.time_zone)
+
+
 def moment_of(rows: Sequence[Hours], acts: Sequence[Override], shelf: Shelf, now: datetime, zone: str) -> Moment:
-    """What holds for one profile now. `acts` are the profile's own."""
+    """What holds by these hours and acts of one profile now."""
+    return _moment(windows_of(rows, shelf), acts, now, zone)
+
+
+def _moment(windows: Sequence[tuple[HoursEffect, Window]], acts: Sequence[Override], now: datetime, zone: str) -> Moment:
     opened = tuple(act for act in acts if act.is_active(now) and act.kind is not OverrideKind.OFF)
     off = next((act for act in acts if act.is_active(now) and act.kind is OverrideKind.OFF), None)
     if off is not None:
         return Moment(Standing.OFF, off.ends_at, off, opened)
-    windows = windows_of(rows, shelf)
     standing, until = _hours_at(windows, now.timestamp(), zone)
     if standing is not Standing.FREE:
         return Moment(standing, until, None, opened)

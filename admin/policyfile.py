@@ -20,7 +20,7 @@ from admin.devices import Device, list_devices
 from admin.errors import NotFound
 from admin.history import list_keepings
 from admin.homelink import Home, load_home
-from admin.hours import Hours, schedule_of
+from admin.hours import Hours, Written, write_hours
 from admin.names import NameRule
 from admin.overrides import Override, list_overrides
 from admin.profiles import Profile, Site, list_profiles, list_sites, strictest_band
@@ -28,6 +28,7 @@ from admin.sharing import Loan, list_loans
 from admin.staff import list_ends
 from admin.switches import Switches, is_open
 from admin.tables import hours, name_rules, switches
+from admin.unnamed import rests_of
 from admin.values import Days, HoursEffect, NameEffect, OverrideKind, ProfileId, ProfileKind, SiteId, SwitchKind, SwitchState, TargetKind
 from admin.watching import list_watches
 from blocklists.tables import OrganisationId, OrganisationKind, organisations
@@ -138,6 +139,16 @@ def cut(rows: TenantRows, shelf: Shelf, page_address: Sequence[str]) -> Json:
     return document
 
 
+def written_hours(profile: Profile, rows: TenantRows, shelf: Shelf) -> list[Written]:
+    """The windows of a profile; `shelf` carries the tenant's dates. A family's guests rest with its children (`admin.unnamed`)."""
+    own = write_hours(rows.hours.get(profile.id, ()), shelf)
+    if profile.kind is not ProfileKind.GUEST or rows.kind is not OrganisationKind.FAMILY:
+        return own
+    children = [one.id for one in rows.profiles if one.kind is ProfileKind.CHILD]
+    offs = [act for act in rows.overrides if act.kind is OverrideKind.OFF and act.profile_id in children]
+    return [*own, *rests_of([rows.hours.get(child, ()) for child in children], offs, shelf, rows.time_zone)]
+
+
 def _lent(loan: Loan | None, known: Mapping[ProfileId, SiteId]) -> Json:
     """A device in an adult's hands: under whose profile, until when."""
     return {"lent": {"profile": loan.profile_id, "until": _iso(loan.ends_at)}} if loan is not None and loan.profile_id in known else {}
@@ -186,7 +197,7 @@ def _profile(profile: Profile, rows: TenantRows, shelf: Shelf) -> Json:
         "services": _switched(own, SwitchKind.SERVICE, shelf.catalogue.service_ids),
         "allow": sorted(rule.pattern for rule in names if rule.effect is NameEffect.ALLOW),
         "deny": sorted(rule.pattern for rule in names if rule.effect is NameEffect.DENY),
-        "schedule": schedule_of(rows.hours.get(profile.id, ()), shelf),
+        "schedule": [window for _, window in written_hours(profile, rows, shelf)],
         "overrides": [
             *(_override(act, shelf) for act in sorted(acts, key=lambda act: act.id) if _opens_something(act, shelf)),
             *_watching(profile, rows, shelf),

@@ -209,6 +209,11 @@ def strictest_band(found: list[Profile]) -> Band:
     return next((band for band in BANDS_BY_STRICTNESS if band in served and band is not Band.NL), Band.TH)
 
 
+async def load_strictest(connection: AsyncConnection, tenant: OrganisationId) -> Band:
+    """The strictest band that a tenant serves now: what a device without a name has."""
+    return strictest_band(await list_profiles(connection, tenant))
+
+
 def looks_like_full_name(label: str) -> bool:
     """Whether a label gives away more than a nickname."""
     return bool(_FULL_NAME.search(label))

@@ -112,6 +112,8 @@ def describe(name: str, qtype: str, match: Match, policy: EffectivePolicy, momen
     vi, en = outcome(decision.verdict)
     yield f"{name} {qtype}: {vi} / {en}"
     who = f"{match.client_id} → {policy.profile_id}" if match.client_id else policy.profile_id or "khách / guest"
+    if not match.known and match.profile:
+        who += " · máy chưa có tên / a device without a name"
     local = datetime.fromtimestamp(moment, UTC).astimezone(ZoneInfo("Asia/Ho_Chi_Minh"))
     yield f"  cho / for: {who} ({policy.band}), lúc / at {local:%Y-%m-%dT%H:%M}"
     rule = decision.verdict.rule

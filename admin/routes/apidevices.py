@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Response
 from admin.devices import (
     Device,
     assign_device,
+    frees_new_device,
     frees_when_forgotten,
     is_looser_owner,
     judge_owner,
@@ -23,7 +24,7 @@ from admin.home import unnamed_devices
 from admin.link import GatewayAway, SeenDevice
 from admin.permissions import Permission
 from admin.policyfile import read_rows
-from admin.profiles import load_profile
+from admin.profiles import load_profile, load_strictest
 from admin.requests import Request, answer, list_requests, load_request
 from admin.routes.api import Caller, IdempotencyKey, IfMatch, caller, check_match, cut_page, give_tag, made_before, note_made
 from admin.routes.apiprofiles import After, Limit
@@ -53,7 +54,7 @@ async def list_all(who: Reader, limit: Limit = 50, after: After = None) -> Devic
 
 @router.post("/devices", status_code=201, tags=["devices"])
 async def assign(who: Writer, new: DeviceIn, response: Response, key: IdempotencyKey = None) -> DeviceOut:
-    """Give a device to a profile. Giving it to an adult needs the right to loosen."""
+    """Give a device to a profile. Giving it to anybody freer than the strictest needs the right to loosen."""
     match = read_match(new.match)
     if match is None:
         raise InvalidInput(FieldMistake("match", "device_form"))
@@ -62,7 +63,7 @@ async def assign(who: Writer, new: DeviceIn, response: Response, key: Idempotenc
         if profile.kind is ProfileKind.GUEST:
             raise InvalidInput(FieldMistake("profile", "unknown"))
         judge_owner(who.tenant.kind, profile, [match])
-        if is_looser_owner(None, profile):
+        if frees_new_device(await load_strictest(connection, who.tenant_id), profile):
             who.require(Permission.PROFILE_LOOSEN)
         made = await made_before(connection, who, key, "device", new)
         if made is None:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.audit import read_rows as read_journal
 from admin.choices import WAITS_OFFERED, Choices, begin_wait, is_hook, is_mail, read_choices, set_choices
 from admin.dates import Dates, add_dates, list_dates, remove_dates
-from admin.devices import is_looser_owner, load_device
+from admin.devices import frees_new_device, is_looser_owner, load_device
 from admin.digest import make_digest
 from admin.errors import FieldMistake, InvalidInput, NotFound
 from admin.familyschemas import (
@@ -36,7 +36,7 @@ from admin.familyschemas import (
 from admin.onboarding import Phone, add_phone, load_phone, reach_of, renew_token
 from admin.permissions import Permission
 from admin.policyfile import has_policy
-from admin.profiles import load_profile
+from admin.profiles import load_profile, load_strictest
 from admin.routes.api import Caller, IdempotencyKey, IfMatch, caller, check_match, give_tag, made_before, note_made
 from admin.routes.apiprofiles import Limit
 from admin.sharing import take_back
@@ -186,7 +186,7 @@ async def make_phone(who: Assigner, new: PhoneIn, key: IdempotencyKey = None) ->
         profile = await load_profile(connection, who.tenant_id, new.profile)
         if profile.kind is ProfileKind.GUEST:
             raise InvalidInput(FieldMistake("profile", "unknown"))
-        if is_looser_owner(None, profile):
+        if frees_new_device(await load_strictest(connection, who.tenant_id), profile):
             who.require(Permission.PROFILE_LOOSEN)
         made = await made_before(connection, who, key, "phone", new)
         if made is None:

@@ -14,7 +14,7 @@ from admin.errors import FieldMistake, InvalidInput, NotFound
 from admin.history import stop_history
 from admin.hours import Hours, set_hours
 from admin.hours import is_looser as are_hours_looser
-from admin.moment import moment_of
+from admin.moment import moment_in
 from admin.names import add_name, list_names, read_pattern, remove_name
 from admin.overrides import LONGEST, Override, end_override, list_overrides, load_override, shortens_off, start_override
 from admin.pages.weekgrid import monday_of
@@ -237,8 +237,7 @@ def _find(rows: TenantRows, profile: str) -> Profile:
 def _out(who: Caller, rows: TenantRows, profile: Profile) -> ProfileOut:
     own = rows.switches.get(profile.id, {})
     hours = list(rows.hours.get(profile.id, ()))
-    acts = [act for act in rows.overrides if act.profile_id == profile.id]
-    moment = moment_of(hours, acts, with_dates(who.services.shelves.current(), rows.dates), who.now, rows.time_zone)
+    moment = moment_in(profile, rows, who.services.shelves.current(), who.now)
     return ProfileOut(
         id=profile.id,
         kind=profile.kind,

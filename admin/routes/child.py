@@ -86,7 +86,7 @@ async def show_why(request: Request) -> Response:
     names = list(dict.fromkeys(block.name for block in blocks))[:MOST_SHOWN]
     rows = [await _explain(here, name) for name in names]
     shown = [row for row in rows if row.variant is not Variant.ABUSE]
-    clock = explain_clock(here.reader, "") if here.reader.profile else None
+    clock = explain_clock(here.reader, "") if here.reader.profile or here.reader.is_unnamed else None
     return here.page("child/why.html", {"rows": shown, "clock": clock, "shelf": shelf})
 
 

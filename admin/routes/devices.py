@@ -11,6 +11,7 @@ from admin.apply import read_enforcement
 from admin.dependencies import Visit, address_of, need
 from admin.devices import (
     assign_device,
+    frees_new_device,
     frees_when_forgotten,
     group_seen,
     has_private_mac,
@@ -25,15 +26,17 @@ from admin.devices import (
 from admin.errors import AdminError, Conflict, FieldMistake, InvalidInput
 from admin.home import unnamed_devices
 from admin.homelink import Home, judge_address
+from admin.moment import Moment, moment_in
 from admin.onboarding import load_phone, reach_of
 from admin.pages.phrases import MISTAKES
 from admin.permissions import Permission
-from admin.policyfile import has_policy, read_rows
-from admin.profiles import LABEL_LENGTH, load_profile
+from admin.policyfile import TenantRows, has_policy, read_rows
+from admin.profiles import LABEL_LENGTH, load_profile, load_strictest
 from admin.routes.home import look_around, waiting_of
 from admin.routes.onboarding import may_show
 from admin.routes.setup import gateway_addresses
 from admin.setup import public_url
+from admin.sharing import adults_of
 from admin.tenants import is_hosted
 from admin.values import ProfileKind
 from blocklists.tables import OrganisationKind
@@ -52,9 +55,10 @@ async def show(visit: Reader, stored: bool = False) -> Response:
 
 @router.post("/devices")
 async def assign(visit: Writer) -> Response:
-    """Give a new device to somebody. Giving it to an adult frees it, so it asks for the password."""
+    """Give a new device to somebody. Giving it to anybody freer than the strictest frees it, so it asks for the password."""
     try:
-        address, owner = visit.form.text("address", 60), visit.form.text("owner", 40)
+        address = visit.form.text("address", 60)
+        owner = visit.form.raw("adults")[:40] or visit.form.text("owner", 40)  # the press "this is an adult's", or the choice
         label = visit.form.text("label", LABEL_LENGTH, required=False)
         visit.form.check()
         match = read_match(address)
@@ -65,8 +69,9 @@ async def assign(visit: Writer) -> Response:
         matches = matches_of(known) if known is not None and visit.form.has("seen") else (match,)
         async with visit.services.database.read() as connection:
             profile = await load_profile(connection, visit.tenant_id, owner)
+            strictest = await load_strictest(connection, visit.tenant_id)
         judge_owner(visit.tenant.kind, profile, matches)
-        if is_looser_owner(None, profile):
+        if frees_new_device(strictest, profile):
             visit.require(Permission.PROFILE_LOOSEN)
         words = visit.services.pages.words[visit.language]
         name = label or words.gettext("{name}’s device").format(name=profile.label)
@@ -103,7 +108,7 @@ async def change(device: str, visit: Writer) -> Response:
 
 @router.post("/devices/{device}/forget")
 async def forget(device: str, visit: Writer) -> Response:
-    """A forgotten device is new again, with the strictest band but without the child's hours: forgetting a child's loosens."""
+    """A forgotten device is new again: it rests with the children and has the strictest band, but a child's own rules end: that loosens."""
     async with visit.services.database.write() as connection:
         found = await load_device(connection, visit.tenant_id, device)
         if frees_when_forgotten(await load_profile(connection, visit.tenant_id, found.profile_id)):
@@ -130,6 +135,8 @@ async def show_devices(visit: Visit, stored: bool = False, mistakes: tuple[Field
         "owners": [(profile, [device for device in rows.devices if device.profile_id == profile.id]) for profile in people],
         "lent": {loan.device_id: loan for loan in rows.loans},
         "people": people,
+        "adults": adults_of(people),
+        "resting": _resting(visit, rows),
         "last": last,
         "away": away,
         "hosted": hosted,
@@ -143,6 +150,14 @@ async def show_devices(visit: Visit, stored: bool = False, mistakes: tuple[Field
         **await _home_context(visit, rows.home, hosted),
     }
     return visit.page("devices/devices.html", context, 422 if mistakes else 200)
+
+
+def _resting(visit: Visit, rows: TenantRows) -> Moment | None:
+    """What holds for a family's unnamed devices now."""
+    guests = next((profile for profile in rows.profiles if profile.kind is ProfileKind.GUEST), None)
+    if visit.tenant.kind is not OrganisationKind.FAMILY or guests is None:
+        return None
+    return moment_in(guests, rows, visit.services.shelves.current(), visit.now)
 
 
 async def _home_context(visit: Visit, home: Home | None, hosted: bool) -> dict[str, Any]:

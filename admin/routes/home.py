@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from admin.apply import read_enforcement
 from admin.audit import read_rows as read_journal
-from admin.dependencies import Visit, need
+from admin.dependencies import Visit, address_of, need
 from admin.figures import read_figures
-from admin.home import read_cards
+from admin.home import Cards, read_cards
 from admin.link import GatewayAway, SeenDevice
 from admin.officebulletins import bulletins_for
 from admin.permissions import Permission
@@ -20,6 +20,7 @@ from admin.policyfile import has_policy
 from admin.recovery import find_renewal, uses_pin
 from admin.requests import count_waiting
 from admin.tenants import is_alone
+from admin.values import ProfileKind
 from blocklists.tables import OrganisationKind
 from gateway.following import describe, read_state
 
@@ -51,8 +52,21 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
         alone = await is_alone(connection)
     context: dict[str, object] = {"figures": figures, "networks": cards.networks, "news": news, "renewal": renewal, "alone": alone}
     context["follow"] = await read_following(visit)
+    context |= _held(visit, cards)
     context |= {"cards": cards, "waiting": waiting, "away": away, "enforcement": enforcement, "shelf": visit.services.shelves.current()}
     return visit.page("home/home.html", context)
+
+
+def _held(visit: Visit, cards: Cards) -> dict[str, Any]:  # Any: what a template takes
+    """The device in the reader's hand, while nobody has named it: why it rests, and the press that says whose it is."""
+    address = address_of(visit.request)
+    held = next((one for one in cards.unnamed if address in (one.address, *one.others)), None)
+    adults = next((card.profile for card in cards.others if card.profile.kind is ProfileKind.ADULT), None)
+    guests = next((card for card in cards.others if card.profile.kind is ProfileKind.GUEST), None)
+    is_told = visit.tenant.kind is OrganisationKind.FAMILY and visit.may(Permission.DEVICE_ASSIGN)
+    if not is_told or held is None or adults is None or guests is None:
+        return {"held": None}
+    return {"held": held, "held_rests": guests.moment, "adults": adults}
 
 
 @router.get("/more")

@@ -9,12 +9,12 @@ from starlette.responses import PlainTextResponse, Response
 
 from admin.audit import VISITOR, Act
 from admin.dependencies import Visit, address_of, need, open_page, services_of
-from admin.devices import is_looser_owner
+from admin.devices import frees_new_device
 from admin.errors import Conflict, NotFound
 from admin.homelink import Home, add_home, find_home, load_home, remove_home, unlink_home
 from admin.pages.phrases import MISTAKES
 from admin.permissions import Permission
-from admin.profiles import LABEL_LENGTH, load_profile
+from admin.profiles import LABEL_LENGTH, load_profile, load_strictest
 from admin.routes.devices import mistakes_of, show_devices
 from admin.routes.onboarding import TOKEN
 from admin.values import ProfileKind
@@ -35,9 +35,10 @@ async def make(visit: Writer) -> Response:
         return await show_devices(visit, mistakes=tuple(visit.form.mistakes))
     async with visit.services.database.read() as connection:
         profile = await load_profile(connection, visit.tenant_id, owner)
+        strictest = await load_strictest(connection, visit.tenant_id)
     if profile.kind is ProfileKind.GUEST:
         raise NotFound
-    if is_looser_owner(None, profile):
+    if frees_new_device(strictest, profile):
         visit.require(Permission.PROFILE_LOOSEN)
     label = visit.services.pages.words[visit.language].gettext("Our home")
     try:

@@ -13,13 +13,13 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from admin.dependencies import Services, Visit, address_of, need, open_page, services_of
-from admin.devices import frees_when_forgotten, is_looser_owner, retire_device
+from admin.devices import frees_new_device, frees_when_forgotten, is_looser_owner, retire_device
 from admin.edge.headers import CONTENT_POLICY
 from admin.errors import ConfirmationNeeded, CoolingOff, Forbidden, NotFound
 from admin.link import GatewayAway, Probe
 from admin.onboarding import Phone, add_phone, apple_profile, is_token, load_phone, profile_of_token, reach_of, renew_token, sign_profile
 from admin.permissions import Permission
-from admin.profiles import Profile, load_profile
+from admin.profiles import Profile, load_profile, load_strictest
 from admin.routes.home import waiting_of
 from admin.setup import public_url
 
@@ -51,11 +51,12 @@ async def create(profile: str, visit: Assigner) -> Response:
     label = visit.form.text("label", LABEL_LENGTH)
     async with visit.services.database.read() as connection:
         found = await load_profile(connection, visit.tenant_id, profile)
+        strictest = await load_strictest(connection, visit.tenant_id)
     if visit.form.mistakes:
         reach = reach_of(visit.services.settings.gateway)
         context = {"profile": found, "reach": reach, "waiting": await waiting_of(visit), "mistakes": tuple(visit.form.mistakes)}
         return visit.page("onboarding/new.html", context, 422)
-    if is_looser_owner(None, found):  # the sheet frees whichever phone it is read by
+    if frees_new_device(strictest, found):  # the sheet frees whichever phone it is read by
         visit.require(Permission.PROFILE_LOOSEN)
     async with visit.services.database.write() as connection:
         device = await add_phone(connection, visit.act, found.id, label)

@@ -12,6 +12,7 @@ from admin.dependencies import Services
 from admin.devices import (
     Match,
     assign_device,
+    frees_new_device,
     group_seen,
     has_private_mac,
     is_looser_owner,
@@ -25,6 +26,7 @@ from admin.devices import (
 from admin.errors import Conflict, NotFound
 from admin.link import SeenDevice
 from admin.values import DeviceMatch
+from gateway.policy.model import Band
 from tests.support.family import Family
 
 PHONE = Match(DeviceMatch.ADDRESS, "192.168.1.50")
@@ -134,10 +136,11 @@ def test_has_private_mac_sees_the_local_bit(mac: str | None, private: bool) -> N
 
 
 def test_is_looser_owner_compares_bands(family: Family) -> None:
-    """Giving a child's tablet to an adult frees it; giving a new device to a child does not."""
+    """Giving a child's tablet to an adult or an elder child frees it; so does giving them a new device, which has the strictest band."""
     assert is_looser_owner(family.bi, family.na)
     assert is_looser_owner(family.bi, family.adults)
     assert is_looser_owner(None, family.adults)
-    assert not is_looser_owner(None, family.na)
     assert not is_looser_owner(family.na, family.bi)
     assert not is_looser_owner(family.bi, family.guests)
+    assert [frees_new_device(Band.TH, one) for one in (family.bi, family.na, family.adults, family.guests)] == [False, True, True, False]
+    assert not frees_new_device(Band.PT, family.na)

@@ -162,6 +162,8 @@ def test_family_from_the_link_to_the_resolver(gateway: Gateway, open_browser: Ca
 CLOCKED = (
     SETTINGS.replace("workers: 2", 'workers: 1, allow_from: ["127.0.0.0/8"]') + "lists: [{id: bets, category: gamb, path: bets.txt}]\n"
 )
+#: What a phone asks before it believes that it is online, and for the time of day.
+ALWAYS = ("connectivitycheck.gstatic.com", "captive.apple.com", "time.android.com")
 TEACHER, PUPIL, VISITOR = "127.0.9.9", "127.0.7.5", "127.0.9.8"
 
 
@@ -204,7 +206,7 @@ class Clocked:
 @pytest.fixture
 def clocked(tmp_path: Path) -> Iterator[Callable[[str], Clocked]]:
     """Starts the program at a time of the test's choosing."""
-    names = ("www.facebook.com", "free.example", "vtvgo.vn", "bet.example", "vn-cop.vn")
+    names = ("www.facebook.com", "free.example", "vtvgo.vn", "bet.example", "vn-cop.vn", *ALWAYS)
     started: list[Clocked] = []
     with RunningUpstream({(name, "A"): ["192.0.2.80"] for name in names}) as running:
 
@@ -320,3 +322,51 @@ def test_staff_go_back_to_unknown_when_the_term_is_over(clocked: Callable[[str],
     gateway.start()
     town.at("2027-01-17T23:59", ("www.facebook.com", TEACHER, True), *closed)
     town.at("2027-01-18T00:01", ("www.facebook.com", TEACHER, False), ("bet.example", TEACHER, False), *closed)
+
+
+def test_unnamed_devices_rest_with_the_children(
+    clocked: Callable[[str], Clocked], open_browser: Callable[[str, str], Browser]
+) -> None:
+    """A child's phone with a new address keeps the bedtime; the mother's own unnamed phone says why it sleeps, and one press frees it.
+    Help and the checks of a phone answer all the while, and explain names the reason."""
+    town = clocked("2027-01-25T20:40")
+    browser, gateway = town.browser, town.gateway
+    for source in (PARENT, BI, STRANGER):
+        gateway.ask("free.example", source=source)
+    browser.submit("/setup", {"place": "home"}, ("go", "1"))
+    browser.submit("/setup", {"label": "Bi", "band": "PT"}, ("go", "1"))
+    form = next(form for form in browser.page.forms if form.action == "/setup")
+    owners = {BI: "0", PARENT: "adult"}
+    browser.submit("/setup", {"owner": [owners.get(value, "later") for name, value in form.fields if name == "address"]}, ("go", "1"))
+    browser.submit("/setup", {"sign_in": "me", "password": PASSWORD, "again": PASSWORD}, ("go", "1"))
+    browser.get("/")
+    child = next(href for href in browser.page.links if re.fullmatch(r"/profiles/\w{20,}", href))
+    town.press(f"{child}/hours", f"{child}/hours", {"days": "every", "effect": "rest", "starts": "21:00", "ends": "06:00"})
+    awake = [(name, STRANGER, True) for name in ("free.example", "vn-cop.vn", *ALWAYS)]
+    town.at("2027-01-25T20:55", ("vtvgo.vn", STRANGER, True), ("vtvgo.vn", BI, True), *awake)
+    town.at("2027-01-25T21:05", ("vtvgo.vn", STRANGER, False), ("vtvgo.vn", BI, False), ("vtvgo.vn", PARENT, True), *awake)
+    explained = gateway.command("explain", "vtvgo.vn", "--client", STRANGER, "--at", "2027-01-25T21:05").stdout
+    assert "máy chưa có tên / a device without a name" in explained and "window unnamed-every-rest" in explained
+
+    # the page, from the very phone
+    mother = open_browser(browser.origin, STRANGER)
+    within(5, lambda: mother.get("/why") == 200 and "Máy này chưa có tên trong nhà, nên nghỉ cùng giờ với các bé." in mother.text)
+    mother.get("/sign-in")
+    mother.submit("/sign-in", {"sign_in": "me", "password": PASSWORD})
+    mother.get("/")
+    assert "Máy bạn đang cầm chưa có tên." in mother.text and "đến 06:00" in mother.text
+    adults = next(button for form in mother.page.forms for button in form.buttons if button[0] == "adults")
+    assert mother.submit("/devices", button=adults) == 200, mother.text  # she typed her password a moment ago
+    town.at("2027-01-25T21:10", ("vtvgo.vn", STRANGER, True), ("www.facebook.com", STRANGER, True), ("vtvgo.vn", BI, False))
+    mother.get("/")
+    assert "chưa có tên" not in mother.text
+
+    # the next new device sleeps, also after a restart and when the child is off in the afternoon
+    town.at("2027-01-25T21:15", ("vtvgo.vn", VISITOR, False))
+    gateway.stop()
+    gateway.start()
+    town.at("2027-01-26T05:59", ("vtvgo.vn", VISITOR, False))
+    town.at("2027-01-26T15:00", ("vtvgo.vn", VISITOR, True))
+    town.press(child, f"{child}/off", None, ("until", "1h"))
+    town.at("2027-01-26T15:05", ("free.example", BI, False), ("vtvgo.vn", VISITOR, False), ("free.example", VISITOR, True))
+    town.at("2027-01-26T16:02", ("free.example", BI, True), ("vtvgo.vn", VISITOR, True))

@@ -46,6 +46,21 @@ async def test_giving_it_to_an_adult_needs_the_password(parent: Visitor, family:
     assert "Mới: giao cho ai?" not in parent.text
 
 
+@pytest.mark.parametrize("owner", ["adults", "na"])
+async def test_new_device_of_a_page_left_open_stays_with_the_strictest(parent: Visitor, family: Family, clock: Clock, owner: str) -> None:
+    """A phone that took a new address is nobody's; the parent's open page does not give it to the adults or to the elder child."""
+    clock.forward(minutes=15)
+    await parent.get("/devices")
+    if owner == "adults":
+        assert "Máy của người lớn" in parent.text
+        response = await parent.submit("/devices", button=("adults", family.adults.id))
+    else:
+        response = await parent.submit("/devices", {"owner": family.na.id})
+    assert response.status_code == 401
+    await parent.submit("/devices", {"_password": PASSWORD})
+    assert "Mới: giao cho ai?" not in parent.text
+
+
 async def test_device_moves_and_is_forgotten(parent: Visitor, family: Family, clock: Clock) -> None:
     """Handing a phone down, renaming it, forgetting it; a freer owner and a child's phone without its hours ask for the password."""
     clock.forward(minutes=15)
