@@ -24,6 +24,7 @@ from admin.edge.faults import Faults, answer
 from admin.edge.headers import Headers
 from admin.edge.limits import BodyLimit
 from admin.edge.origin import OwnOrigin
+from admin.ended import check_age
 from admin.errors import AdminError
 from admin.factors import Factors, load_key
 from admin.foresight import Foresight
@@ -90,6 +91,7 @@ async def open_services(settings: AdminSettings, wall: Callable[[], float]) -> S
     database = await open_database(settings.database)
     now = datetime.fromtimestamp(wall(), UTC)
     await migrate(database, settings.state_dir, now)
+    await check_age(database, settings.state_dir, now)
     return make_services(settings, database, wall, Pages(Assets()))
 
 

@@ -98,6 +98,10 @@ class Applier:
             self._wake.set()
         return await self.enforcement(tenant)
 
+    def hurry(self) -> None:
+        """The loop looks now instead of at its next round: the whole database was changed."""
+        self._wake.set()
+
     async def forget(self, tenant: OrganisationId) -> None:
         """After an erasure: what the write-ahead log and older generations still say of the tenant leaves the disk, now or by the loop."""
         self._forgetting.add(tenant)

@@ -80,6 +80,7 @@ class Action(StrEnum):
     PROFILE_RETIRED = "profile.retired"
     DEVICE_ASSIGNED = "device.assigned"
     DEVICE_RETIRED = "device.retired"
+    PHONE_RENEWED = "device.renamed"
     HOME_LINKED = "home.linked"
     HOME_UNLINKED = "home.unlinked"
     SWITCH_SET = "switch.set"

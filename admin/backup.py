@@ -2,8 +2,8 @@
 
 A backup holds people's words and password hashes: only its owner can read it, and the keys that lie beside the database are not in it.
 Putting one back first keeps a copy of what was there, checks the file's digest and its tables, brings an older schema up to date, ends
-every session, erases again what was erased since, leaves revoked keys revoked, and tells the gateway; a file that is not whole changes
-nothing. PostgreSQL has its own tools, which are named instead.
+every session, erases again what was erased since, leaves ended what ended since (`admin.ended`), and tells the gateway; a file that is not
+whole changes nothing. PostgreSQL has its own tools, which are named instead.
 """
 
 from __future__ import annotations
@@ -17,17 +17,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import delete, select, update
-
-from admin.audit import CHECKPOINT, MACHINE, Act, Action, keep_checkpoint, record
-from admin.erasing import read_erased, wipe
+from admin.audit import keep_checkpoint
+from admin.ended import EndedAgain, note_ended, note_restored, read_end, settle
 from admin.migrate import migrate, read_number
-from admin.tables import api_tokens, policies, sessions
-from admin.tenants import mark_changed
 from blocklists.database import Database, open_database
-from blocklists.journal import read_checkpoint
-from blocklists.tables import EVERY_TENANT, OrganisationId
-from blocklists.takedown.masking import mask_older
 from gateway.errors import StartError
 
 FORMAT = 1
@@ -45,6 +38,14 @@ class Backup:
     made_at: datetime
     schema: int
     octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was put back, and what of it ended again."""
+
+    backup: Backup
+    again: EndedAgain
 
 
 async def back_up(database: Database, path: Path, now: datetime) -> Backup:
@@ -69,24 +70,30 @@ async def back_up(database: Database, path: Path, now: datetime) -> Backup:
     return info
 
 
-async def restore(database: Database, state_dir: Path, path: Path, now: datetime) -> Backup:
+async def restore(database: Database, state_dir: Path, path: Path, now: datetime) -> Restored:
     """Put a backup in the place of what is there. Raises StartError and changes nothing when it is not whole or not ours."""
+    read_info(path)
+    await migrate(database, state_dir, now)  # a new, empty one where the old one was lost
+    await note_ended(database, state_dir)
     with tempfile.TemporaryDirectory(dir=state_dir, prefix=".lachan-restore-") as place:
         fresh = Path(place) / _DATA
         info = _unpack(path, fresh)
         staged = await open_database(f"sqlite+aiosqlite:///{fresh}")
         try:
             await migrate(staged, Path(place), now)
-            await _settle(staged, state_dir, now)
-            await _keep_revoked(database, staged, now)
+            head = await read_end(staged)
+            async with staged.write() as connection:
+                again = await settle(connection, state_dir, now, database)
         finally:
             await staged.close()
         kept = state_dir / f"lachan-before-restore-{now:%Y%m%dT%H%M%S}.db"
         if not await database.copy_to(kept):
             raise StartError("admin.database: PostgreSQL is restored by its own tools: pg_restore --clean --dbname=DATABASE lachan.dump")
         await database.take_over(fresh)
+    if head is not None:
+        note_restored(state_dir, head)
     await keep_checkpoint(database, state_dir)
-    return info
+    return Restored(info, again)
 
 
 def read_info(path: Path) -> Backup:
@@ -126,33 +133,6 @@ def _unpack(path: Path, fresh: Path) -> Backup:
     if left or _digest(fresh) != manifest.get("sha256"):
         raise StartError(f"{path} is damaged: its content is not what was written; take another copy of it")
     return info
-
-
-async def _settle(staged: Database, state_dir: Path, now: datetime) -> None:
-    """What must be true of an older state before it is the present one."""
-    lost = read_checkpoint(state_dir / CHECKPOINT)
-    async with staged.write() as connection:
-        await connection.execute(delete(sessions))
-        await mask_older(connection, state_dir)
-        for tenant, profile in read_erased(state_dir):
-            await wipe(connection, tenant, profile)
-        listed = select(policies.c.tenant_id).execution_options(**EVERY_TENANT)
-        for row in (await connection.execute(listed)).all():
-            act = Act(OrganisationId(row.tenant_id), MACHINE, now)
-            # The end of the chain that this replaces stands in the journal, so that the gap can be told from tampering.
-            after = {"replaces": f"{lost.seq} {lost.digest.hex()}" if lost is not None else ""}
-            await record(connection, act, Action.DATABASE_RESTORED, act.tenant, after=after)
-            await mark_changed(connection, act)
-
-
-async def _keep_revoked(database: Database, staged: Database, now: datetime) -> None:
-    """A key for programs that was taken back since stays worthless."""
-    async with database.read() as connection:
-        revoked = select(api_tokens.c.id).where(api_tokens.c.revoked_at.isnot(None)).execution_options(**EVERY_TENANT)
-        gone = list((await connection.execute(revoked)).scalars())
-    async with staged.write() as connection:
-        again = update(api_tokens).where(api_tokens.c.revoked_at.is_(None), api_tokens.c.id.in_(gone)).values(revoked_at=now)
-        await connection.execute(again.execution_options(**EVERY_TENANT))
 
 
 def _digest(path: Path) -> str:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from admin.audit import Act
+from admin.audit import Act, Action, record
 from admin.devices import Device, Match, assign_device, load_device
 from admin.errors import NotFound
 from admin.profiles import Profile, load_profile
@@ -111,6 +111,7 @@ async def renew_token(connection: AsyncConnection, act: Act, device: Device) -> 
         )
         .values(value=new_token())
     )
+    await record(connection, act, Action.PHONE_RENEWED, device.id)
     await mark_changed(connection, act)
 
 

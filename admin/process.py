@@ -25,6 +25,7 @@ from admin.app import create_app, create_page_app, open_services
 from admin.audit import keep_checkpoint
 from admin.dependencies import Services
 from admin.digest import send_digests
+from admin.ended import note_ended
 from admin.history import forget_history
 from admin.homelink import forget_ended
 from admin.link import GatewayAway
@@ -113,6 +114,7 @@ async def services_running(services: Services, clock: WallClock) -> AsyncIterato
         await asyncio.gather(*loops, return_exceptions=True)
         if services.office.duty.feed is not None:
             await services.office.duty.feed.stop()
+        await note_ended(services.database, services.settings.state_dir)
         await keep_checkpoint(services.database, services.settings.state_dir)
         await services.database.close()
 
@@ -223,6 +225,7 @@ async def _collect(services: Services) -> None:
             if tenant is not None:
                 await services.office.signing.settle(tenant, now)
                 await _leave_numbers(services, tenant)
+            await note_ended(services.database, services.settings.state_dir)
             words = services.pages.words
             await send_digests(services.database, services.post, words, next(iter(words)), public_url(services.settings), now)
         except Exception:

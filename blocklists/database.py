@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -69,6 +69,17 @@ class Database:
         await self.writer.dispose()
 
 
+#: How SQLite says that a file is damaged so far that not even the check can read it.
+_DAMAGED = ("malformed", "not a database")
+
+
+def _damaged(url: URL, what: str) -> StartError:
+    return StartError(
+        f"admin.database: {url.render_as_string()} is damaged ({what}); names keep resolving by the last good policy; move the file away, "
+        "then put the newest backup back (lachan restore FILE) or start anew"
+    )
+
+
 async def open_database(address: str) -> Database:
     """Open the database and look for damage first. Raises StartError with the remedy; a damaged file is never written to."""
     try:
@@ -85,11 +96,10 @@ async def open_database(address: str) -> Database:
     except SQLAlchemyError as error:
         await database.close()
         reason = str(error.__cause__ or error).splitlines()[0]
+        if any(words in reason for words in _DAMAGED):
+            raise _damaged(url, reason) from error
         raise StartError(f"admin.database: {url.render_as_string()} cannot be used: {reason}") from error
     if damage:
         await database.close()
-        raise StartError(
-            f"admin.database: {url.render_as_string()} is damaged ({damage[0]}); names keep resolving by the last good policy; "
-            "put back the newest backup, or move the file away to start anew"
-        )
+        raise _damaged(url, damage[0])
     return database

@@ -77,9 +77,24 @@ def restore(config: Path | None, path: Path, yes: bool) -> None:
     typer.echo(f"Bản sao lưu lúc / backup made at {info.made_at:%d/%m/%Y %H:%M} UTC, schema {info.schema}")
     if not yes:
         typer.confirm("Thay thế dữ liệu đang có? / Replace what is there now?", abort=True)
-    asyncio.run(_with_database(settings, lambda database: put_back(database, settings.state_dir, path, datetime.now(UTC))))
+    done = asyncio.run(_with_database(settings, lambda database: put_back(database, settings.state_dir, path, datetime.now(UTC))))
     typer.echo("Xong; dữ liệu trước đó còn trong thư mục dữ liệu. / Done; what was there before is kept in the state directory.")
-    typer.echo("Mọi người đăng nhập lại. / Everybody signs in again.")
+    typer.echo("Mọi người đăng nhập lại, bằng mật khẩu hiện nay. / Everybody signs in again, with the password of today.")
+    again = done.again
+    told = (
+        (again.erased, "hồ sơ đã xóa: xóa lại", "erased profiles: erased again"),
+        (again.roles, "vai trò đã hết: vẫn hết", "roles that had ended: ended again"),
+        (again.keys, "khóa cho phần mềm đã thu: vẫn thu", "revoked keys for programs: still worthless"),
+        (again.passkeys, "khóa truy cập đã bỏ: vẫn bỏ", "passkeys taken away: still gone"),
+        (again.phones, "tên riêng của điện thoại đã bỏ: vẫn bỏ", "names of phones that were given up: still worthless"),
+    )
+    for number, text, english in told:
+        if number:
+            typer.echo(f"  {number} {text} / {english}")
+    if again.locked:
+        typer.echo("Mật khẩu đã đổi sau bản sao này; đặt mật khẩu mới cho: / Their passwords changed after this backup; give new ones:")
+        for name in again.locked:
+            typer.echo(f"  lachan reset-password {name}")
 
 
 async def _with_database(settings: AdminSettings, work: Callable[[Database], Awaitable[_T]]) -> _T:

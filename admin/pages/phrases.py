@@ -159,6 +159,7 @@ ACTS: Mapping[str, str] = {
     "database.restored": _("An older backup put back"),
     "profile.retired": _("Profile taken away"),
     "device.assigned": _("Device given to somebody"),
+    "device.renamed": _("A phone's own name was renewed"),
     "device.retired": _("Device forgotten"),
     "home.linked": _("Address of the home linked"),
     "home.unlinked": _("Address of the home taken back"),

@@ -13,7 +13,8 @@ from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
 from admin.backup import back_up, restore
-from admin.dependencies import Visit, need
+from admin.dependencies import Visit, need, open_page
+from admin.edge.cookies import SESSION, drop_cookie
 from admin.errors import FieldMistake, NotFound
 from admin.forms import save_file
 from admin.permissions import Permission
@@ -49,19 +50,21 @@ async def take(visit: Annotated[Visit, Depends(need(Permission.SYSTEM_BACKUP))])
 
 @router.post("/backup/restore")
 async def put_back(visit: Annotated[Visit, Depends(need(Permission.SYSTEM_BACKUP, files=1))]) -> Response:
-    """Put a backup back; everybody signs in again."""
+    """Put a backup back; the page says what of it did not come back. Everybody signs in again."""
     await check_alone(visit)
     path = _place(visit)
     try:
         if not await save_file(visit.request, "file", path):
             return await _page(visit, mistakes=(FieldMistake("file", "required"),))
-        await restore(visit.services.database, visit.services.settings.state_dir, path, visit.now)
+        done = await restore(visit.services.database, visit.services.settings.state_dir, path, visit.now)
     except StartError as error:
         return await _page(visit, str(error))
     finally:
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
-    return visit.go("/sign-in")
+    visit.services.applier.hurry()
+    drop_cookie(visit.request, SESSION)
+    return open_page(visit.request, "more/restored.html", {"done": done})
 
 
 async def check_alone(visit: Visit) -> None:

@@ -9,17 +9,27 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from admin.audit import Act, verify_database
+from admin.audit import Act, Action, record, verify_database
 from admin.backup import back_up, read_info, restore
 from admin.dependencies import Services
+from admin.devices import load_device, retire_device
+from admin.ended import is_older, note_ended
 from admin.erasing import erase_profile, note_erased
+from admin.errors import NotFound
+from admin.invitations import find_invitation, invite
+from admin.onboarding import add_phone, is_token, load_phone, renew_token
+from admin.passwords import Passwords
+from admin.people import end_role, list_members
 from admin.permissions import Scope
 from admin.profiles import change_profile, list_profiles
 from admin.sessions import create_token, load_token, open_session, revoke_token
 from admin.tables import policies, sessions
-from blocklists.tables import AccountId, accounts
+from admin.tenants import create_account, grant_role
+from blocklists.database import open_database
+from blocklists.tables import AccountId, Role, accounts
 from gateway.errors import StartError
 from tests.support.family import Family
 
@@ -91,6 +101,80 @@ async def test_a_key_that_was_taken_back_stays_worthless(services: Services, fam
     async with services.database.read() as connection:
         found = [await load_token(connection, secret, act.now) for _, secret in made]
     assert [one is not None for one in found] == [False, True]
+
+
+async def test_old_passwords_roles_and_phones_do_not_come_back(services: Services, family: Family, act: Act, tmp_path: Path) -> None:
+    """Settings come back, access does not: the password of today holds, a role that ended has ended, a phone's old name is worthless, a
+    link that waited opens nothing, and the answer counts them."""
+    passwords, later = Passwords(), replace(act, now=act.now + timedelta(hours=1))
+    async with services.database.write() as connection:
+        father = await create_account(connection, "bo", "Bố", "hash", "vi", act.now)
+        await grant_role(connection, act, father, Role.PARENT)
+        phone = await add_phone(connection, act, family.bi.id, "Máy")
+        gone = await add_phone(connection, act, family.na.id, "Máy cũ")
+        link = await invite(connection, act, Role.PARENT, "")
+        old = await load_phone(connection, family.tenant, phone)
+    path = tmp_path / "before.backup"
+    await back_up(services.database, path, act.now)
+    hashed = await passwords.hash("mật khẩu mới hơn")
+    async with services.database.write() as connection:
+        (member,) = [one for one in await list_members(connection, family.tenant, later.now) if one.account == father]
+        await end_role(connection, later, member.assignment)
+        await change_password(connection, family.account, hashed, later)
+        await renew_token(connection, later, old.device)
+        await retire_device(connection, later, await load_device(connection, family.tenant, gone))
+        renewed = await load_phone(connection, family.tenant, phone)
+    done = await restore(services.database, services.settings.state_dir, path, later.now)
+    async with services.database.read() as connection:
+        assert [one.account for one in await list_members(connection, family.tenant, later.now)] == [family.account]
+        stored = (await connection.execute(select(accounts.c.password_hash).where(accounts.c.id == family.account))).scalar_one()
+        assert not await is_token(connection, old.token) and await is_token(connection, renewed.token)
+        with pytest.raises(NotFound):
+            await load_phone(connection, family.tenant, gone)
+        with pytest.raises(NotFound):
+            await find_invitation(connection, link, later.now)
+    assert stored == hashed
+    assert (done.again.roles, done.again.phones, done.again.locked) == (1, 1, ())
+
+
+async def test_where_the_database_was_lost_no_old_password_opens(services: Services, family: Family, act: Act, tmp_path: Path) -> None:
+    """Its file is gone and a backup from before a new password is put back: the old one opens nothing, the name is told, and the same holds
+    for a role and a key; a password that did not change goes on."""
+    later = replace(act, now=act.now + timedelta(hours=1))
+    async with services.database.write() as connection:
+        father = await create_account(connection, "bo", "Bố", "hash", "vi", act.now)
+        await grant_role(connection, act, father, Role.PARENT)
+        key, _ = await create_token(
+            connection, family.tenant, family.account, "a", frozenset({Scope.READ}), act.now, act.now + timedelta(days=9)
+        )
+    path = tmp_path / "before.backup"
+    await back_up(services.database, path, act.now)
+    async with services.database.write() as connection:
+        await change_password(connection, family.account, "another", later)
+        assert await revoke_token(connection, family.tenant, key, later.now)
+        await record(connection, later, Action.TOKEN_REVOKED, key)
+    state = services.settings.state_dir
+    assert await note_ended(services.database, state) == 2 and await note_ended(services.database, state) == 0
+    fresh = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'fresh.db'}")
+    done = await restore(fresh, state, path, later.now)
+    assert (done.again.keys, done.again.locked) == (1, ("me",))
+    async with fresh.read() as connection:
+        hashes = {row.sign_in: row.password_hash for row in await connection.execute(select(accounts))}
+    assert hashes == {"me": "", "bo": "hash"}
+    assert not await Passwords().verify(hashes["me"], "", known=True)
+    assert not await is_older(fresh, state), "from here on the file goes on with this state"
+    async with fresh.write() as connection:
+        (member,) = [one for one in await list_members(connection, family.tenant, later.now) if one.account == father]
+        await end_role(connection, later, member.assignment)
+    assert await note_ended(fresh, state) == 1
+    await fresh.close()
+
+
+async def change_password(connection: AsyncConnection, account: AccountId, stored: str, act: Act) -> None:
+    """A new password, as the account page stores it."""
+    changed = update(accounts).where(accounts.c.id == account).values(password_hash=stored, password_set_at=act.now)
+    await connection.execute(changed)
+    await record(connection, act, Action.PASSWORD_CHANGED, account)
 
 
 def cut(path: Path) -> None:

@@ -118,7 +118,8 @@ def test_damaged_database_is_one_sentence_and_status_one(
     own = replace(settings, database=f"sqlite+aiosqlite:///{tmp_path / 'bad.db'}")
     with listener() as one:
         assert serve(own, [one]) == 1
-    assert "cannot be used" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "is damaged" in told and "lachan restore FILE" in told and "names keep resolving" in told
     with pytest.raises(StartError):
         serve(own)
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from admin.ended import note_ended
 from admin.migrate import migrate
 from blocklists.database import open_database
 from lachan.__main__ import app
+from tests.support.people import make_person
 
 RUNNER = CliRunner()
 
@@ -58,3 +60,35 @@ def test_reset_password_without_accounts_says_so(tmp_path: Path) -> None:
     assert "there are: none" in str(found.exception)
     whole = RUNNER.invoke(app, ["verify-journal", *arguments])
     assert whole.exit_code == 0
+
+
+def test_backup_after_the_database_was_lost(tmp_path: Path) -> None:
+    """The file is damaged: the remedy is said. Moved away, the backup comes back by command; a password that changed after it opens nothing,
+    and the command says for whom to set one."""
+    arguments, now = settings(tmp_path), datetime.now(UTC)
+    path, saved = tmp_path / "var" / "lachan.db", tmp_path / "one.backup"
+
+    async def make() -> None:
+        database = await open_database(f"sqlite+aiosqlite:///{path}")
+        await migrate(database, tmp_path / "var", now)
+        await make_person(database, now)
+        await database.close()
+
+    async def change() -> None:
+        database = await open_database(f"sqlite+aiosqlite:///{path}")
+        await note_ended(database, tmp_path / "var")
+        await database.close()
+
+    asyncio.run(make())
+    assert RUNNER.invoke(app, ["backup", str(saved), *arguments]).exit_code == 0
+    assert RUNNER.invoke(app, ["reset-password", "me", *arguments], input="một hai ba bốn\nmột hai ba bốn\n").exit_code == 0
+    asyncio.run(change())
+    content = bytearray(path.read_bytes())
+    content[4096:] = bytes(len(content) - 4096)
+    path.write_bytes(content)
+    broken = RUNNER.invoke(app, ["restore", str(saved), "--yes", *arguments])
+    assert broken.exit_code == 1 and "move the file away, then put the newest backup back (lachan restore FILE)" in str(broken.exception)
+    path.rename(tmp_path / "damaged.db")
+    done = RUNNER.invoke(app, ["restore", str(saved), "--yes", *arguments])
+    assert done.exit_code == 0, done.output
+    assert "lachan reset-password me" in done.output

@@ -1,0 +1,302 @@
+"""What must not come back with an older state of the database: roles that ended, keys and passkeys that were taken back, old passwords.
+
+A backup brings settings back, never access. What ended is read out of the journal and kept in a file beside the database: sequence number,
+moment, act and random id, nothing else. It is applied to a backup that is put back (`admin.backup`), and at the start to a database that is
+older than what is known outside it, however it came there (a copied file, `pg_restore`). Where the present database is still there, people
+keep the passwords and second factors of today; where it is lost, an account whose password changed since the backup has none until the
+machine's owner gives it one: nobody can know whose the old one is by now.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.audit import CHECKPOINT, MACHINE, Act, Action, keep_checkpoint, record
+from admin.erasing import read_erased, wipe
+from admin.familytables import home_links, join_codes, pin_renewals, recovery_sheets, staff_invitations
+from admin.officetables import gateways, invitations
+from admin.tables import (
+    api_tokens,
+    device_matches,
+    devices,
+    family_pins,
+    known_browsers,
+    passkeys,
+    policies,
+    recovery_codes,
+    second_factors,
+    sessions,
+)
+from admin.tenants import mark_changed
+from admin.values import DeviceMatch
+from blocklists.database import Database
+from blocklists.journal import read_checkpoint
+from blocklists.tables import EVERY_TENANT, OrganisationId, accounts, journal, role_assignments
+from blocklists.takedown.masking import mask_older
+
+log = logging.getLogger(__name__)
+
+FILE = "ended.ids"
+#: Lines that end nothing: how far the journal was read, and that an older state was put in place.
+_SEEN, _RESTORED = "seen", "restored"
+_SEEN_STEP = 5000
+#: After one of these nobody can say whose the older password, factor or paper is by now. Their object is the account.
+SECRETS = frozenset(
+    {
+        Action.PASSWORD_CHANGED, Action.PASSWORD_RESET, Action.PIN_RENEWED, Action.FACTOR_ADDED, Action.FACTOR_REMOVED,
+        Action.RECOVERY_RENEWED,
+    }
+)  # fmt: skip
+ENDINGS = SECRETS | {
+    Action.ROLE_ENDED, Action.TOKEN_REVOKED, Action.PASSKEY_REMOVED, Action.DEVICE_RETIRED, Action.PHONE_RENEWED,
+    Action.JOIN_CODE_WITHDRAWN, Action.STAFF_INVITATION_WITHDRAWN, Action.SHEET_MADE, Action.PIN_SET, Action.PIN_REMOVED,
+    Action.GATEWAY_RETIRED,
+}  # fmt: skip
+#: What says who an account is. Where the present database is there, its rows hold on.
+_PROOFS = (second_factors, recovery_codes, passkeys, recovery_sheets, known_browsers)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """One thing that ended: its row in the journal, when, by which act, and its random id."""
+
+    seq: int
+    at: datetime
+    action: str
+    object_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndedAgain:
+    """What an older state would have brought back, and did not. `locked`: sign-in names that need a new password by command."""
+
+    roles: int = 0
+    keys: int = 0
+    passkeys: int = 0
+    phones: int = 0
+    erased: int = 0
+    locked: tuple[str, ...] = field(default=())
+
+
+async def note_ended(database: Database, state_dir: Path) -> int:
+    """Copy what ended since the last look from the journal into the file; how many. Once a minute, at the stop, before a restore."""
+    lines = read_lines(state_dir)
+    last = lines[-1].seq if lines else 0
+    found = select(journal.c.seq, journal.c.at, journal.c.action, journal.c.object_id).where(
+        journal.c.seq > last, journal.c.action.in_([action.value for action in ENDINGS])
+    )
+    async with database.read() as connection:
+        rows = (await connection.execute(found.order_by(journal.c.seq))).all()
+        head = await _head(connection)
+    fresh = [Ending(row.seq, row.at, row.action, row.object_id) for row in rows]
+    if head is not None and head.seq - (fresh[-1].seq if fresh else last) > _SEEN_STEP:
+        fresh.append(replace(head, action=_SEEN, object_id="-"))
+    _append(state_dir, fresh)
+    return len(rows)
+
+
+def read_lines(state_dir: Path) -> list[Ending]:
+    """Every line of the file; one that was cut short by a power failure is left out."""
+    try:
+        text = (state_dir / FILE).read_text(encoding="ascii")
+    except FileNotFoundError:
+        return []
+    parts = [line.split(" ") for line in text.splitlines()]
+    return [Ending(int(part[0]), datetime.fromisoformat(part[1]), part[2], part[3]) for part in parts if len(part) == 4]
+
+
+async def is_older(database: Database, state_dir: Path) -> bool:
+    """Whether the database is an older state than what is known outside it."""
+    lines, kept = read_lines(state_dir), read_checkpoint(state_dir / CHECKPOINT)
+    known = max(lines[-1].seq if lines else 0, kept.seq if kept is not None else 0)
+    async with database.read() as connection:
+        head = await _head(connection)
+    return head is not None and head.seq < known
+
+
+async def check_age(database: Database, state_dir: Path, now: datetime) -> EndedAgain | None:
+    """At the start: settle a database that is an older state (its file was copied here, or PostgreSQL restored it), and say so; None for
+    one that is not."""
+    if not await is_older(database, state_dir):
+        await note_ended(database, state_dir)
+        return None
+    head = await read_end(database)
+    assert head is not None
+    async with database.write() as connection:
+        again = await settle(connection, state_dir, now)
+    note_restored(state_dir, head)
+    await keep_checkpoint(database, state_dir)
+    log.warning(
+        "the database is older than what is known of it: what was erased and ended since was erased and ended again; "
+        "accounts whose password changed since need `lachan reset-password`",
+        extra={"event": "database.older", "locked": len(again.locked)},
+    )
+    return again
+
+
+async def settle(connection: AsyncConnection, state_dir: Path, now: datetime, present: Database | None = None) -> EndedAgain:
+    """What must be true of an older state before it is the present one: nobody is signed in, what was erased is erased again, what ended
+    has ended. `present` is the database that it replaces; people keep its passwords. Every tenant's journal says that it happened."""
+    lost = read_checkpoint(state_dir / CHECKPOINT)
+    head = await _head(connection)
+    await connection.execute(delete(sessions))
+    await mask_older(connection, state_dir)
+    erased = read_erased(state_dir)
+    for tenant, profile in erased:
+        await wipe(connection, tenant, profile)
+    endings, spared = read_lines(state_dir), frozenset[str]()
+    if present is not None:
+        spared = await _keep_proofs(connection, present)
+        endings += await _ended_in(present, now)
+    again = await end_again(connection, endings, head.at if head is not None else now, spared, now)
+    listed = select(policies.c.tenant_id).execution_options(**EVERY_TENANT)
+    for row in (await connection.execute(listed)).all():
+        act = Act(OrganisationId(row.tenant_id), MACHINE, now)
+        # The end of the chain that this replaces stands in the journal, so that the gap can be told from tampering.
+        after = {"replaces": f"{lost.seq} {lost.digest.hex()}" if lost is not None else ""}
+        await record(connection, act, Action.DATABASE_RESTORED, act.tenant, after=after)
+        await mark_changed(connection, act)
+    return replace(again, erased=len(erased))
+
+
+def note_restored(state_dir: Path, head: Ending) -> None:
+    """From here on the file goes on with the rows of the state that was put in place."""
+    _append(state_dir, [replace(head, action=_RESTORED, object_id="-")])
+
+
+async def read_end(database: Database) -> Ending | None:
+    """The newest row of the journal; None when it has none."""
+    async with database.read() as connection:
+        return await _head(connection)
+
+
+async def end_again(
+    connection: AsyncConnection, endings: Sequence[Ending], since: datetime, spared: Collection[str], now: datetime
+) -> EndedAgain:
+    """End in an older state what ended later. `since` is the moment of that state, `spared` the accounts that have today's passwords."""
+    of: dict[str, set[str]] = {}
+    later: dict[str, set[str]] = {}
+    for one in endings:
+        of.setdefault(one.action, set()).add(one.object_id)
+        if one.at > since:
+            later.setdefault(one.action, set()).add(one.object_id)
+
+    async def run(statement: Any) -> int:  # Any: an update or a delete
+        return int((await connection.execute(statement.execution_options(**EVERY_TENANT))).rowcount)
+
+    alive = role_assignments.c.valid_until.is_(None) | (role_assignments.c.valid_until > now)
+    over = (role_assignments.c.id.in_(of.get(Action.ROLE_ENDED, ())), alive)
+    roles = await run(update(role_assignments).where(*over).values(valid_until=now))
+    revoked = (api_tokens.c.revoked_at.is_(None), api_tokens.c.id.in_(of.get(Action.TOKEN_REVOKED, ())))
+    keys = await run(update(api_tokens).where(*revoked).values(revoked_at=now))
+    gone = await run(delete(passkeys).where(passkeys.c.id.in_(of.get(Action.PASSKEY_REMOVED, ()))))
+    phones = await _end_phones(connection, of.get(Action.DEVICE_RETIRED, set()) | later.get(Action.PHONE_RENEWED, set()), spared, now)
+    codes = (join_codes.c.withdrawn_at.is_(None), join_codes.c.id.in_(of.get(Action.JOIN_CODE_WITHDRAWN, ())))
+    await run(update(join_codes).where(*codes).values(withdrawn_at=now))
+    schools = staff_invitations.c.tenant_id.in_(later.get(Action.STAFF_INVITATION_WITHDRAWN, ()))
+    await run(update(staff_invitations).where(schools, staff_invitations.c.withdrawn_at.is_(None)).values(withdrawn_at=now))
+    retired = (gateways.c.retired_at.is_(None), gateways.c.id.in_(of.get(Action.GATEWAY_RETIRED, ())))
+    await run(update(gateways).where(*retired).values(retired_at=now))
+    # Links and slips that waited may have been used since: they are for days and are easily made anew.
+    await run(update(invitations).where(invitations.c.accepted_at.is_(None), invitations.c.withdrawn_at.is_(None)).values(withdrawn_at=now))
+    await run(update(pin_renewals).where(pin_renewals.c.used_at.is_(None), pin_renewals.c.stopped_at.is_(None)).values(stopped_at=now))
+    await run(update(gateways).where(gateways.c.joined_at.is_(None), gateways.c.ticket_ends_at > now).values(ticket_ends_at=now))
+    pins = (later.get(Action.PIN_SET, set()) | later.get(Action.PIN_REMOVED, set())) - set(spared)
+    await run(delete(family_pins).where(family_pins.c.tenant_id.in_(pins)))
+    sheets = later.get(Action.SHEET_MADE, set()) - set(spared)
+    await run(update(recovery_sheets).where(recovery_sheets.c.account_id.in_(sheets)).values(secret_hash=None))
+    changed = set().union(*(later.get(action, set()) for action in SECRETS)) - set(spared)
+    return EndedAgain(roles, keys, gone, phones, locked=await _lock(connection, changed))
+
+
+async def _lock(connection: AsyncConnection, changed: Collection[str]) -> tuple[str, ...]:
+    """These accounts have no password, factor or passkey until they get a new one; their sign-in names."""
+    for table in (second_factors, recovery_codes, passkeys):
+        await connection.execute(delete(table).where(table.c.account_id.in_(changed)))
+    mine = accounts.c.id.in_(changed)
+    await connection.execute(update(accounts).where(mine).values(password_hash=""))  # no password has this hash
+    return tuple((await connection.execute(select(accounts.c.sign_in).where(mine).order_by(accounts.c.sign_in))).scalars())
+
+
+async def _end_phones(connection: AsyncConnection, ended: Collection[str], spared: Collection[str], now: datetime) -> int:
+    """The names of phones that were forgotten or got another name; a device known by its address alone comes back with its rules."""
+    tokens = (device_matches.c.kind == DeviceMatch.TOKEN.value, device_matches.c.retired_at.is_(None))
+    mine = (*tokens, device_matches.c.device_id.in_(ended), device_matches.c.device_id.not_in(spared))
+    done = await connection.execute(update(device_matches).where(*mine).values(retired_at=now).execution_options(**EVERY_TENANT))
+    left = select(device_matches.c.device_id).where(device_matches.c.retired_at.is_(None))
+    bare = (devices.c.id.in_(ended), devices.c.id.not_in(spared), devices.c.retired_at.is_(None), devices.c.id.not_in(left))
+    await connection.execute(update(devices).where(*bare).values(retired_at=now).execution_options(**EVERY_TENANT))
+    homes = select(devices.c.id).where(devices.c.retired_at.isnot(None))
+    await connection.execute(delete(home_links).where(home_links.c.device_id.in_(homes)).execution_options(**EVERY_TENANT))
+    return int(done.rowcount)
+
+
+async def _ended_in(present: Database, now: datetime) -> list[Ending]:
+    """What has ended by the present database itself."""
+    over = select(role_assignments.c.id).where(role_assignments.c.valid_until <= now)
+    revoked = select(api_tokens.c.id).where(api_tokens.c.revoked_at.isnot(None)).execution_options(**EVERY_TENANT)
+    async with present.read() as rows:
+        found = {Action.ROLE_ENDED: await rows.execute(over), Action.TOKEN_REVOKED: await rows.execute(revoked)}
+        return [Ending(0, now, action.value, identity) for action, result in found.items() for identity in result.scalars()]
+
+
+async def _keep_proofs(connection: AsyncConnection, present: Database) -> frozenset[str]:
+    """Give accounts, families and phones of an older state the secrets that they have today; the ids of those that have them."""
+    async with present.read() as rows:
+
+        async def read(statement: Any) -> Sequence[Any]:  # Any: a select, and its rows
+            return (await rows.execute(statement.execution_options(**EVERY_TENANT))).mappings().all()
+
+        people = await read(select(accounts.c.id, accounts.c.password_hash, accounts.c.password_set_at, accounts.c.disabled_at))
+        proofs = {table: await read(select(table)) for table in _PROOFS}
+        pins = await read(select(family_pins))
+        families = {row["tenant_id"] for row in await read(select(policies.c.tenant_id))}
+        tokens = await read(select(device_matches).where(device_matches.c.kind == DeviceMatch.TOKEN.value))
+    there = set((await connection.execute(select(accounts.c.id))).scalars())
+    kept = [row for row in people if row["id"] in there]
+    for row in kept:
+        values = {name: row[name] for name in ("password_hash", "password_set_at", "disabled_at")}
+        await connection.execute(update(accounts).where(accounts.c.id == row["id"]).values(**values))
+    ids = {row["id"] for row in kept}
+    for table, listed in proofs.items():
+        await connection.execute(delete(table).where(table.c.account_id.in_(ids)))
+        if mine := [dict(row) for row in listed if row["account_id"] in ids]:
+            await connection.execute(insert(table), mine)
+    both = families & set((await connection.execute(select(policies.c.tenant_id).execution_options(**EVERY_TENANT))).scalars())
+    await connection.execute(delete(family_pins).where(family_pins.c.tenant_id.in_(both)))
+    if own := [dict(row) for row in pins if row["tenant_id"] in both]:
+        await connection.execute(insert(family_pins), own)
+    for row in tokens:
+        if row["retired_at"] is None:
+            named = (device_matches.c.tenant_id == row["tenant_id"], device_matches.c.id == row["id"])
+            await connection.execute(update(device_matches).where(*named).values(value=row["value"]))
+    alive = {row["device_id"] for row in tokens if row["retired_at"] is None}
+    return frozenset(ids | both | alive)
+
+
+async def _head(connection: AsyncConnection) -> Ending | None:
+    newest = select(journal.c.seq, journal.c.at, journal.c.action, journal.c.object_id).order_by(journal.c.seq.desc()).limit(1)
+    row = (await connection.execute(newest)).first()
+    return Ending(row.seq, row.at, row.action, row.object_id) if row is not None else None
+
+
+def _append(state_dir: Path, endings: Sequence[Ending]) -> None:
+    if not endings:
+        return
+    path = state_dir / FILE
+    cut = path.exists() and not path.read_bytes().endswith(b"\n")
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(number, "a", encoding="ascii") as file:
+        file.write("\n" if cut else "")  # a line that a power failure cut short stays alone
+        file.write("".join(f"{one.seq} {one.at.isoformat()} {one.action} {one.object_id}\n" for one in endings))
+        file.flush()
+        os.fsync(file.fileno())

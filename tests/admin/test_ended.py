@@ -1,0 +1,70 @@
+"""An older database that came here by another way (a copied file, pg_restore) is settled at the start: on both databases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from admin.audit import Act, Action, keep_checkpoint, record
+from admin.dependencies import Services
+from admin.ended import FILE, check_age, note_ended, read_lines
+from admin.erasing import note_erased
+from admin.people import list_members
+from admin.profiles import list_profiles
+from admin.sessions import open_session
+from admin.tables import sessions
+from admin.tenants import create_account, grant_role
+from blocklists.tables import Role, accounts, journal, role_assignments
+from tests.support.family import Family
+
+
+async def test_an_older_state_is_settled_at_the_start(
+    services: Services, family: Family, act: Act, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is known outside says more than the database: the child is erased again, the role ends, the password opens nothing, nobody is
+    signed in, and the family's journal says so. Once; the next start has nothing to do."""
+    state, later = services.settings.state_dir, act.now + timedelta(hours=2)
+    async with services.database.write() as connection:
+        father = await create_account(connection, "bo", "Bố", "hash", "vi", act.now)
+        await grant_role(connection, act, father, Role.PARENT)
+        await open_session(connection, family.account, act.now, kept=True, browser="")
+        mine = select(role_assignments.c.id).where(role_assignments.c.account_id == father)
+        assignment = (await connection.execute(mine)).scalar_one()
+        seq = (await connection.execute(select(func.max(journal.c.seq)))).scalar_one()
+    assert await check_age(services.database, state, act.now) is None
+    note_erased(state, family.tenant, family.bi.id)
+    lines = [(seq + 3, "role.ended", assignment), (seq + 4, "password.changed", family.account), (seq + 5, "seen", "-")]
+    (state / FILE).write_text("".join(f"{number} {later.isoformat()} {action} {thing}\n" for number, action, thing in lines))
+    again = await check_age(services.database, state, later)
+    assert again is not None and (again.roles, again.erased, again.locked) == (1, 1, ("me",))
+    assert "reset-password" in caplog.text and "me" not in caplog.text.split()
+    async with services.database.read() as connection:
+        assert (await connection.execute(select(func.count()).select_from(sessions))).scalar_one() == 0
+        assert [one.account for one in await list_members(connection, family.tenant, later)] == [family.account]
+        assert "Bi" not in {profile.label for profile in await list_profiles(connection, family.tenant)}
+        told = select(journal.c.action).where(journal.c.tenant_id == family.tenant).order_by(journal.c.seq.desc()).limit(1)
+        assert (await connection.execute(told)).scalar_one() == Action.DATABASE_RESTORED.value
+        assert (await connection.execute(select(accounts.c.password_hash).where(accounts.c.sign_in == "me"))).scalar_one() == ""
+    assert await check_age(services.database, state, later) is None
+
+
+async def test_what_ended_is_kept_outside_as_ids_alone(services: Services, family: Family, act: Act) -> None:
+    """A line names a row, a moment, an act and a random id; a line cut short by a power failure harms nothing; what follows it is noted."""
+    state = services.settings.state_dir
+    async with services.database.write() as connection:
+        await record(connection, act, Action.TOKEN_REVOKED, "k" * 24)
+        await record(connection, act, Action.PROFILE_CHANGED, family.bi.id)
+    await note_ended(services.database, state)
+    (line,) = read_lines(state)
+    assert (line.action, line.object_id, line.at) == ("token.revoked", "k" * 24, act.now)
+    assert (state / FILE).stat().st_mode & 0o777 == 0o600
+    with (state / FILE).open("a") as file:
+        file.write("99 2026-10")
+    await keep_checkpoint(services.database, state)
+    assert await check_age(services.database, state, act.now) is None
+    async with services.database.write() as connection:
+        await record(connection, act, Action.PASSKEY_REMOVED, "p" * 24)
+    await note_ended(services.database, state)
+    assert {one.object_id for one in read_lines(state)} >= {"k" * 24, "p" * 24}
