@@ -63,7 +63,7 @@ def test_reset_password_without_accounts_says_so(tmp_path: Path) -> None:
 
 
 def test_backup_after_the_database_was_lost(tmp_path: Path) -> None:
-    """The file is damaged: the remedy is said. Moved away, the backup comes back by command; a password that changed after it opens nothing,
+    """A damaged file: the remedy is said. Moved away, the backup comes back by command; a password that changed after it opens nothing,
     and the command says for whom to set one."""
     arguments, now = settings(tmp_path), datetime.now(UTC)
     path, saved = tmp_path / "var" / "lachan.db", tmp_path / "one.backup"
