@@ -92,8 +92,12 @@ async def admit(connection: AsyncConnection, ticket: str, public: str, proof: by
     return row
 
 
-async def retire_gateway(connection: AsyncConnection, act: Act, identity: str) -> None:
-    """Take a gateway off the page; its receipts count no more. Raises NotFound."""
+async def retire_gateway(connection: AsyncConnection, act: Act, identity: str) -> bool:
+    """Take a gateway off the page; its receipts count no more. Whether it had joined. Raises NotFound."""
+    joined = await connection.execute(
+        select(gateways.c.id).where(gateways.c.id == identity, gateways.c.tenant_id == act.tenant, gateways.c.public.isnot(None))
+    )
+    had_joined = joined.first() is not None
     done = await connection.execute(
         update(gateways)
         .where(gateways.c.id == identity, gateways.c.tenant_id == act.tenant, gateways.c.retired_at.is_(None))
@@ -102,6 +106,14 @@ async def retire_gateway(connection: AsyncConnection, act: Act, identity: str) -
     if not done.rowcount:
         raise NotFound
     await record(connection, act, Action.GATEWAY_RETIRED, identity)
+    return had_joined
+
+
+async def require_gateway(connection: AsyncConnection, identity: str, signed: bytes, signature: bytes) -> None:
+    """Let a gateway that joined here, and nobody else, go on. Raises NotFound."""
+    row = await _joined(connection, identity)
+    if row is None or not receipts.is_signed(row["public"], signed, signature):
+        raise NotFound
 
 
 async def take_receipt(connection: AsyncConnection, data: bytes, now: datetime) -> str:
@@ -110,12 +122,7 @@ async def take_receipt(connection: AsyncConnection, data: bytes, now: datetime) 
     Raises NotFound for a gateway nobody knows, ReceiptError for bytes that are no receipt.
     """
     receipt, signed, signature = receipts.read(data)
-    found = await connection.execute(
-        select(gateways)
-        .where(gateways.c.id == receipt.gateway, gateways.c.retired_at.is_(None), gateways.c.public.isnot(None))
-        .execution_options(**EVERY_TENANT)  # the signature says whose it is
-    )
-    row = found.mappings().first()
+    row = await _joined(connection, receipt.gateway)
     if row is None:
         raise NotFound
     if not receipts.is_signed(row["public"], signed, signature):
@@ -138,6 +145,15 @@ async def take_receipt(connection: AsyncConnection, data: bytes, now: datetime) 
         await _keep(connection, row["id"], receipt.serial, in_force_at, now)
     await connection.execute(update(gateways).where(*where).values(**values))
     return ""
+
+
+async def _joined(connection: AsyncConnection, identity: str) -> RowMapping | None:
+    found = await connection.execute(
+        select(gateways)
+        .where(gateways.c.id == identity, gateways.c.retired_at.is_(None), gateways.c.public.isnot(None))
+        .execution_options(**EVERY_TENANT)  # the signature says whose it is
+    )
+    return found.mappings().first()
 
 
 async def _judge(connection: AsyncConnection, row: RowMapping, receipt: Receipt, now: datetime) -> str:

@@ -28,6 +28,7 @@ from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
 from blocklists.releases import TARGET, segment_target
+from blocklists.sealing import SealError, sealed_with, unseal
 from blocklists.takedown.segments import merge
 from gateway.errors import LachanError, Mistake, SettingsError
 from gateway.policy.overlay import parse_segment
@@ -51,7 +52,7 @@ _LIMITS = UpdaterConfig(
 
 
 class FollowError(LachanError):
-    """A release that was not taken; `code` is bounded for metrics (`unreachable`, `refused`, `rollback`, `shape`)."""
+    """A release that was not taken; `code` is bounded for metrics (`unreachable`, `refused`, `rollback`, `shape`, `key`)."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code = code
@@ -122,9 +123,11 @@ class FolderFetcher(FetcherInterface):
 def follow(
     folder: Path, url: str, root: bytes, enforced: int, fetcher: FetcherInterface | None = None,
     *, held: Callable[[str], bool] = lambda _: False, read: Callable[[str], dict[str, Any]] | None = None, now: datetime | None = None,
+    keys: Callable[[str], bytes | None] = lambda _: None,
 ) -> Release | None:  # fmt: skip
     """The newest release when it is newer than the serial in force, else None. `held` says which segments the gateway has already, `read`
-    gives one of these; expiry is judged at `now`. Raises FollowError; the local copy stays as it was good."""
+    gives one of these, `keys` the key of sealed segments by its id; expiry is judged at `now`. Raises FollowError; the local copy stays as
+    it was good."""
     metadata, targets = folder / "metadata", folder / "targets"
     for place in (metadata, targets):
         place.mkdir(parents=True, exist_ok=True)
@@ -156,7 +159,7 @@ def follow(
                 if piece is None:
                     raise FollowError("shape", f"segment {name[:16]} is named and not signed")
                 left -= len(piece)
-                fresh[name] = _segment(name, piece)
+                fresh[name] = _segment(name, _opened(name, piece, keys))
     except DownloadLengthMismatchError as error:
         raise FollowError("refused", f"the release is not what was signed: {error}") from error
     except DownloadError as error:
@@ -244,6 +247,20 @@ def _contents(data: bytes) -> tuple[int, dict[str, Any] | None, tuple[str, ...],
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise FollowError("shape", f"the signed list cannot be read: {error}") from error
     return serial, journal, tuple(names), made_of
+
+
+def _opened(name: str, data: bytes, keys: Callable[[str], bytes | None]) -> bytes:
+    """A verified segment as it was before it was sealed. Raises FollowError."""
+    sealed = sealed_with(data)
+    if not sealed:
+        return data
+    key = keys(sealed)
+    if key is None:
+        raise FollowError("key", f"segment {name[:16]} is sealed with key {sealed}, which this gateway was not given")
+    try:
+        return unseal(data, {sealed: key})
+    except SealError as error:
+        raise FollowError("shape", f"segment {name[:16]} cannot be opened: {error}") from error
 
 
 def _segment(name: str, data: bytes) -> dict[str, Any]:

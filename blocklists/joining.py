@@ -1,12 +1,14 @@
 """A gateway joins an office by one code, and later tells it what it enforces. The gateway's side; runs in commands and job processes.
 
 `join` fetches the office's first root and believes it only when its fingerprint is the one in the code; with the code's ticket it leaves
-the office its own public key. What was joined stands in `state_dir/follow/`: `office.json`, `root.json`, `gateway.key`. Every fault leaves
-what was in force. `report` sends a signed receipt after a change, and each hour that everything is as it was.
+the office its own public key, and asks for the keys of sealed segments. What was joined stands in `state_dir/follow/`: `office.json`,
+`root.json`, `gateway.key`, `release.keys`. Every fault leaves what was in force. `report` sends a signed receipt after a change, and each
+hour that everything is as it was.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from dataclasses import asdict
@@ -20,6 +22,7 @@ from blocklists.follower import check_root
 from blocklists.joined import OFFICE, ROOT, Joined, read_joined
 from blocklists.pairing import JoinCode, fingerprint_of
 from blocklists.receipts import Receipt, join_bytes, load_key, public_of, seal
+from blocklists.sealing import HELD_FILE, SealError, ask, read_keys, unwrap, write_keys
 from gateway.errors import LachanError, SettingsError
 from gateway.release import canonical_bytes, replace_file
 
@@ -57,6 +60,8 @@ def join(state_dir: Path, code: JoinCode) -> Joined:
         for name in (HEAD, SENT):
             (state_dir / name).unlink(missing_ok=True)
         replace_file(state_dir / OFFICE, canonical_bytes({"format": 1} | asdict(joined)))
+        with contextlib.suppress(JoinError, SealError):
+            fetch_keys(state_dir)  # asked for again when a release needs one
     except SettingsError:
         raise JoinError("this address offers no root of a list office") from None
     except (OSError, ValueError) as error:
@@ -93,6 +98,19 @@ def report(state_dir: Path, serial: int, version: str, now: float) -> bool | Non
         return False
     replace_file(state_dir / SENT, canonical_bytes(note | {"taken": True, "wait": random.randint(800, 1200)}))
     return True
+
+
+def fetch_keys(state_dir: Path) -> None:
+    """Ask the office for the keys of sealed segments, and keep them with those that are here. Raises JoinError, SealError, OSError; then
+    those that are here stay."""
+    joined = read_joined(state_dir)
+    if joined is None or not joined.gateway:
+        raise SealError("keys are for gateways that joined by a code of their own: ask the office for one, or for its file of keys")
+    question, moment = ask(joined.gateway, load_key(state_dir / KEY))
+    given = unwrap(_post(f"{joined.url}/keys", question), moment)
+    held = read_keys(state_dir / HELD_FILE)
+    if not given.keys() <= held.keys():
+        write_keys(state_dir / HELD_FILE, given | held)
 
 
 def _introduce(state_dir: Path, code: JoinCode) -> Joined:

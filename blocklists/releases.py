@@ -7,7 +7,8 @@ sign, several of them where the office wants it; *snapshot* and *timestamp* are 
 The folder: `metadata/` (`1.root.json`, `7.targets.json`, `7.snapshot.json`, `timestamp.json`) and `targets/`. Files are written whole or
 not at all; `timestamp.json` comes last, so a reader never sees a release that is not complete. What is signed is a small list of contents
 (`Listing`): the order segments that are in force, each by the digest of its content. A follower fetches only the segments it does not hold,
-so news of one name costs kilobytes. Imported by `lachan`, `admin` and the tests.
+so news of one name costs kilobytes; segments with masked names come sealed (`blocklists.sealing`), and are signed as they come. Imported by
+`lachan`, `admin` and the tests.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -23,10 +25,13 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 from tuf.api.serialization.json import JSONSerializer
 
+from blocklists.sealing import sealed_with
 from gateway.errors import LachanError
 from gateway.release import canonical_bytes, replace_file
 
 TARGET = "list.json"
+SEALED = "sealed"
+"""What is signed with a segment: the id of the key it is sealed with, empty for one without masked names."""
 LIFE = {
     Root.type: timedelta(days=365),
     Targets.type: timedelta(days=90),
@@ -101,7 +106,7 @@ class Repository:
         return data
 
     def publish(self, listing: Listing, read: Callable[[str], bytes], signers: Mapping[str, Sequence[Signer]], now: datetime) -> int:
-        """Publish the next release; returns the version of its targets. `read` gives the bytes of a segment that is not there yet.
+        """Publish the next release; returns the version of its targets. `read` gives the bytes of a segment as they are published.
 
         Raises ReleaseError for a serial that does not grow or for too few approvers' signatures; then followers see what they saw.
         """
@@ -121,15 +126,24 @@ class Repository:
         contents.unrecognized_fields["custom"] = {"serial": listing.serial, "journal": listing.journal}
         _place(self.targets / f"{contents.hashes['sha256']}.{TARGET}", data)
         found = {TARGET: contents}
-        for name in listing.segments:
-            digest, target = name.split(".")[0], segment_target(name)
-            path = self.targets / f"{digest}.{target}"
-            if not path.exists():
-                _place(path, read(name))
-            found[target] = TargetFile(path.stat().st_size, {"sha256": digest}, target)
         metadata = self.redraft(now)
+        for name in listing.segments:
+            target = segment_target(name)
+            found[target] = self._segment(metadata.signed.targets.get(target), target, partial(read, name))
         metadata.signed.targets = found
         return metadata
+
+    def _segment(self, before: TargetFile | None, target: str, read: Callable[[], bytes]) -> TargetFile:
+        """A segment as it is signed: as it was in the release before, unless that was made before segments were sealed, or is lost."""
+        if before is not None and SEALED in (before.custom or {}) and (self.targets / f"{before.hashes['sha256']}.{target}").exists():
+            return before
+        data = read()
+        made = TargetFile.from_data(target, data, ["sha256"])
+        made.unrecognized_fields["custom"] = {SEALED: sealed_with(data)}
+        path = self.targets / f"{made.hashes['sha256']}.{target}"
+        if not path.exists():
+            _place(path, data)
+        return made
 
     def redraft(self, now: datetime) -> Metadata[Targets]:
         """The same list under the next version, for approvers to sign."""
@@ -223,12 +237,16 @@ class Repository:
                 if not path.exists():
                     break
                 path.unlink()
-        wanted = set()
-        for version in range(max(1, targets - KEPT_RELEASES + 1), targets + 1):
+        wanted: set[str] = set()
+        sealed: set[str] = set()
+        for version in range(targets, max(0, targets - KEPT_RELEASES), -1):
             path = self.metadata / f"{version}.targets.json"
             if path.exists():
                 held = Metadata[Targets].from_file(str(path)).signed.targets
-                wanted |= {f"{one.hashes['sha256']}.{name}" for name, one in held.items()}
+                told = {name: bool((one.custom or {}).get(SEALED)) for name, one in held.items()}
+                # What is sealed now leaves no copy in clear behind, though an older release named one.
+                wanted |= {f"{one.hashes['sha256']}.{name}" for name, one in held.items() if told[name] or name not in sealed}
+                sealed |= {name for name, is_sealed in told.items() if is_sealed}
         for path in self.targets.glob("*"):
             if path.name not in wanted:
                 path.unlink(missing_ok=True)

@@ -56,10 +56,12 @@ class FetchSettings:
 
 @dataclass(frozen=True, slots=True)
 class FollowSettings:
-    """The office whose signed releases this gateway enforces: where they are, and the file of the root that began the trust."""
+    """The office whose signed releases this gateway enforces: where they are, the file of the root that began the trust, and the file of
+    keys of sealed segments where no code was used to join."""
 
     url: str
     root: Path
+    keys: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,12 @@ class FollowFile(Section):
     )
     root: Text = key(
         ..., "Tệp gốc tin cậy do cơ quan trao (root.json).", "File of the root of trust, handed over by the office.", "root.json"
+    )
+    keys: Text | None = key(
+        None,
+        "Tệp khóa của các tên được che (lachan release keys ở cơ quan), khi máy này không kết nối bằng mã.",
+        "File of the keys of masked names (lachan release keys at the office), where no code was used to join.",
+        "release.keys",
     )
 
 
@@ -251,7 +259,8 @@ class _Judge:
         orders = self.file(written.file, ("takedown", "file")) if written.file is not None else None
         if written.follow is None:
             return orders, None
-        return orders, FollowSettings(written.follow.url, self.file(written.follow.root, ("takedown", "follow", "root")))
+        keys = self.file(written.follow.keys, ("takedown", "follow", "keys")) if written.follow.keys else None
+        return orders, FollowSettings(written.follow.url, self.file(written.follow.root, ("takedown", "follow", "root")), keys)
 
     def file(self, text: str, keys: Keys) -> Path:
         path = (self.folder / text).absolute()

@@ -14,7 +14,7 @@ from typing import Any, Final
 from gateway.release import canonical_bytes, replace_file
 
 FILE: Final = "follow/status.json"
-CODES: Final = ("unreachable", "refused", "rollback", "shape", "root", "apply", "disk")
+CODES: Final = ("unreachable", "refused", "rollback", "shape", "root", "key", "apply", "disk")
 """Why a round failed; empty when it went well."""
 LIFE_SECONDS: Final = 3 * 86_400
 """How long a release counts as new where it is not known until when the office signed it."""

@@ -194,7 +194,7 @@ RELEASE_FAILURE = Metric(
     "lachan_release_failure",
     "gauge",
     "1 for the reason why the list office's newest release is not taken; the last good one stays in force.",
-    (_closed("code", "unreachable", "refused", "rollback", "shape", "root", "apply", "disk"),),
+    (_closed("code", "unreachable", "refused", "rollback", "shape", "root", "key", "apply", "disk"),),
 )
 OFFICE_GATEWAYS = Metric(
     "lachan_office_gateways",

@@ -331,11 +331,11 @@ def forget_tenant(state_dir: Path, tenant: str) -> int:
     return gone
 
 
-def replace_file(target: Path, data: bytes) -> None:
-    """Write a file durably under its name: temporary file, fsync, rename, fsync of the folder."""
+def replace_file(target: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Write a file durably under its name: temporary file, fsync, rename, fsync of the folder. `mode` as for `os.open`."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -206,6 +206,17 @@ def release_refresh(config: ConfigFile = None, to: ReleaseFolder = None) -> None
     releasing.refresh(config, to)
 
 
+@release_app.command("keys")
+def release_keys(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="tệp mới, chỉ chủ đọc được / a new file, for its owner alone")],
+    config: ConfigFile = None,
+) -> None:
+    """Khóa của các tên được che, cho cổng lọc không có mạng / keys of masked names, for a gateway that is never online."""
+    from lachan import releasing
+
+    releasing.hand_keys(config, file)
+
+
 @release_app.command("export")
 def release_export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="thư mục, như một USB / a folder, such as a stick")],

@@ -96,6 +96,7 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
     from blocklists.copies import alone
     from blocklists.follower import FolderFetcher, FollowError, follow, good_until
     from blocklists.joining import note_head
+    from blocklists.sealing import SealError
 
     settings, state_dir = configuration.lists.follow, configuration.gateway.state_dir
     if settings is None:
@@ -110,7 +111,8 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
             root = settings.root.read_bytes()
             folder = state_dir / "follow" / hashlib.sha256(root).hexdigest()[:16]
             now = datetime.fromtimestamp(WallClock.from_environment(os.environ).now(), UTC)
-            newest = follow(folder, url, root, enforced, fetcher, held=holder(state_dir), read=reader(state_dir), now=now)
+            held, read, keys = holder(state_dir), reader(state_dir), key_source(state_dir, settings.keys)
+            newest = follow(folder, url, root, enforced, fetcher, held=held, read=read, now=now, keys=keys)
             expires_at = good_until(folder)
             if newest is not None:
                 note_head(state_dir, newest.serial, newest.journal)
@@ -122,6 +124,8 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
                 enforced, changes = newest.serial, {} if commit else changes
         except FollowError as error:
             code, problem = error.code, str(error)
+        except SealError as error:
+            code, problem = "key", str(error)
         except (ControlError, GenerationError) as error:
             code, problem = "apply", str(error)
         except OSError as error:
@@ -164,6 +168,24 @@ def holder(state_dir: Path) -> Callable[[str], bool]:
         return True
 
     return held
+
+
+def key_source(state_dir: Path, file: Path | None) -> Callable[[str], bytes | None]:
+    """Finds the key of sealed segments: in the settings' file, among those the office gave, or by asking the office now."""
+    from blocklists.joining import fetch_keys
+    from blocklists.sealing import HELD_FILE, SealError, read_keys
+
+    def find(name: str) -> bytes | None:
+        try:
+            for path in (file, state_dir / HELD_FILE):
+                if path is not None and (key := read_keys(path).get(name)) is not None:
+                    return key
+            fetch_keys(state_dir)
+            return read_keys(state_dir / HELD_FILE).get(name)
+        except (LachanError, ValueError, OSError) as error:
+            raise SealError(f"the release has masked names, and this gateway has no key for them: {error}") from None
+
+    return find
 
 
 def reader(state_dir: Path) -> Callable[[str], dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""`lachan release init|publish|refresh|export`: the office's newest version as a folder of signed files that any web server can serve.
+"""`lachan release init|publish|refresh|keys|export`: the office's newest version as a folder of signed files that any web server can serve.
 
 Only `lachan` imports this module.
 """
@@ -16,6 +16,7 @@ import typer
 
 from blocklists.releasekeys import ROLES, UNATTENDED, is_locked, load_signers, make_keys
 from blocklists.releases import Keys, Listing, ReleaseError, Repository
+from blocklists.sealing import office_keys, write_keys
 from blocklists.takedown.releasing import segments_of
 from gateway.clock import WallClock
 from gateway.errors import LachanError, StartError
@@ -63,6 +64,18 @@ def refresh(config: Path | None, to: Path | None) -> None:
     repository = _existing(folder)
     repository.refresh(load_signers(_keys_folder(configuration), UNATTENDED), _now())
     typer.echo(f"Đã ký lại bản {repository.serial()}. / Release {repository.serial()} is signed anew.")
+
+
+def hand_keys(config: Path | None, file: Path) -> None:
+    """Write the keys of sealed segments for a gateway that cannot ask for them (`takedown.follow.keys`). Raises LachanError."""
+    configuration, _ = _places(config, None)
+    if file.exists():
+        raise LachanError(f"{file} is there already: name another file")
+    try:
+        write_keys(file.absolute(), office_keys(configuration.gateway.state_dir))
+    except OSError as error:
+        raise LachanError(f"{file}: cannot be written ({error.strerror})") from None
+    typer.echo(f"{file}: ai giữ tệp này thử được các tên được che, chỉ trao tận tay. / Hand it over in person.")
 
 
 def export(config: Path | None, folder: Path, to: Path | None) -> None:

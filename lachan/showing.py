@@ -116,7 +116,7 @@ def _lists(lists: BlocklistSettings) -> dict[str, Any]:
     if lists.orders_file:
         shown["takedown"] = {"file": str(lists.orders_file)}
     if lists.follow:
-        shown["takedown"] = {"follow": _plain(lists.follow)}
+        shown["takedown"] = {"follow": _without_empty(_plain(lists.follow))}
     return shown
 
 

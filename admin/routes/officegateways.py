@@ -1,7 +1,9 @@
-"""The page of the gateways that follow this office, and the two doors they knock at: joining by a code, and leaving receipts."""
+"""The page of the gateways that follow this office, and the doors they knock at: joining by a code, asking for keys, leaving
+receipts."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import Annotated
@@ -13,13 +15,14 @@ from starlette.responses import JSONResponse, Response
 from admin.dependencies import Visit, address_of, need, services_of
 from admin.errors import NotFound
 from admin.office import open_office
-from admin.officegateways import admit, invite_gateway, read_gateways, read_spread, retire_gateway, take_receipt
+from admin.officegateways import admit, invite_gateway, read_gateways, read_spread, require_gateway, retire_gateway, take_receipt
 from admin.permissions import Permission
 from admin.routes.officeparts import signing_of, words_of
 from admin.setup import public_url
 from blocklists.pairing import CodeError, JoinCode, parse_code
 from blocklists.pairing import words_of as spoken
 from blocklists.receipts import MOST_BYTES, ReceiptError
+from blocklists.sealing import SealError, office_keys, read_question, wrap
 from blocklists.takedown.clocks import read_levels
 from blocklists.takedown.deadlines import countdown
 from gateway.release import canonical_bytes
@@ -67,9 +70,11 @@ async def picture(visit: Read, code: str = "") -> Response:
 
 @router.post("/office/gateways/{gateway}/retire")
 async def retire(visit: Invite, gateway: str) -> Response:
-    """Take a gateway off the page."""
+    """Take a gateway off the page. What is published from now on is sealed with a key it was never given."""
     async with visit.services.database.write() as connection:
-        await retire_gateway(connection, visit.act, gateway)
+        had_keys = await retire_gateway(connection, visit.act, gateway)
+    if had_keys:
+        await asyncio.to_thread(office_keys, visit.services.settings.state_dir, fresh=True)
     return visit.go("/office/gateways")
 
 
@@ -89,6 +94,21 @@ async def join(request: Request) -> Response:
     async with services.database.write() as connection:
         row = await admit(connection, ticket, public, signature, services.now())
     return JSONResponse({"gateway": row["id"], "label": row["label"]})
+
+
+@router.post("/release/keys")
+async def keys(request: Request) -> Response:
+    """A gateway asks for the keys of sealed segments. No account: its signature is the right, and only it can read the answer."""
+    services = services_of(request)
+    services.office.knocking.spend(address_of(request), time.monotonic())
+    try:
+        asker, exchange, signed, signature = read_question(await _body(request))
+        async with services.database.read() as connection:
+            await require_gateway(connection, asker, signed, signature)
+        held = await asyncio.to_thread(office_keys, services.settings.state_dir)
+        return Response(wrap(held, exchange), media_type="application/json", headers={"Cache-Control": "no-store"})
+    except SealError as error:
+        raise NotFound from error
 
 
 @router.post("/release/receipts")

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from blocklists import journal
 from blocklists.releases import Listing
+from blocklists.sealing import must_be_sealed, office_keys, seal
 from blocklists.takedown.publishing import latest, read_current
 from blocklists.takedown.store import Office
 from gateway import release
@@ -30,5 +31,11 @@ async def read_listing(connection: AsyncConnection, office: Office) -> Listing |
 
 
 def segments_of(state_dir: Path) -> Callable[[str], bytes]:
-    """Reads segment files of this machine. The reader raises GenerationError when one is lost."""
-    return lambda name: release.read_verified(state_dir, name)
+    """Reads segment files of this machine as they are published: those with masked names sealed with the newest key. The reader raises
+    GenerationError when one is lost, SealError or OSError where there is no key."""
+
+    def read(name: str) -> bytes:
+        data = release.read_verified(state_dir, name)
+        return seal(data, next(iter(office_keys(state_dir).values()))) if must_be_sealed(data) else data
+
+    return read

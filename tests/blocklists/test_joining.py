@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from blocklists.joined import ROOT, read_joined
-from blocklists.joining import EVERY, JoinError, join, note_head, report
+from blocklists.joining import EVERY, JoinError, fetch_keys, join, note_head, report
 from blocklists.pairing import JoinCode, fingerprint_of
 from blocklists.receipts import is_signed, join_bytes, read
+from blocklists.sealing import HELD_FILE, SealError, key_id, read_keys, read_question, wrap
 from tests.support.publisher import Publisher
 
 TICKET = "abcdefghjkmnpqrstuvwxyz2"
@@ -29,6 +30,7 @@ class Office:
     url: str = ""
     status: int = 200
     received: list[Any] = field(default_factory=list)
+    keys: dict[str, bytes] = field(default_factory=lambda: {key_id(bytes(32)): bytes(32)})
 
 
 @pytest.fixture
@@ -42,8 +44,11 @@ def office(tmp_path: Path) -> Iterator[Office]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            place.received.append((self.path, body))
             answer = json.dumps({"gateway": "gw1", "label": "Trường A"}).encode()
+            if self.path == "/keys":
+                answer = wrap(place.keys, read_question(body)[1])
+            else:
+                place.received.append((self.path, body))
             self.send_response(place.status)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
@@ -85,6 +90,29 @@ def test_gateway_joins_and_tells_what_it_enforces(office: Office, tmp_path: Path
     receipts = [one[0] for one in told]
     assert [(one.serial, one.in_force_at, one.journal) for one in receipts] == [(1, 1000, (5, "ab" * 32)), (2, 1020, None), (2, 1020, None)]
     assert receipts[0].counter < receipts[1].counter < receipts[2].counter
+
+
+def test_keys_come_with_joining_and_later(office: Office, tmp_path: Path) -> None:
+    """A gateway has the keys of sealed segments from the moment it joined, keeps them when a new one comes, or nothing does."""
+    join(tmp_path, code_of(office))
+    held = tmp_path / HELD_FILE
+    assert read_keys(held) == office.keys
+    assert held.stat().st_mode & 0o777 == 0o600
+    old, office.keys = office.keys, {key_id(b"n" * 32): b"n" * 32}
+    fetch_keys(tmp_path)
+    assert read_keys(held) == office.keys | old
+    office.status = 404
+    with pytest.raises(JoinError):
+        fetch_keys(tmp_path)
+    assert read_keys(held) == office.keys | old
+
+
+def test_whoever_has_no_ticket_is_given_no_key(office: Office, tmp_path: Path) -> None:
+    """Following is free; keys are for gateways the office knows."""
+    join(tmp_path, code_of(office, ""))
+    with pytest.raises(SealError, match="joined by a code of their own"):
+        fetch_keys(tmp_path)
+    assert not (tmp_path / HELD_FILE).exists()
 
 
 def test_lost_receipt_is_sent_again_with_a_new_counter(office: Office, tmp_path: Path) -> None:

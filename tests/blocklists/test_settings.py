@@ -60,6 +60,9 @@ def test_followed_office_arrives(tmp_path: Path) -> None:
     found = settings_of('takedown: {follow: {url: "https://office.example/", root: root.json}}', tmp_path)
     assert found.follow == FollowSettings("https://office.example/", tmp_path / "root.json")
     assert found.orders_file is None
+    (tmp_path / "a.keys").touch()
+    found = settings_of('takedown: {follow: {url: "https://office.example/", root: root.json, keys: a.keys}}', tmp_path)
+    assert found.follow is not None and found.follow.keys == tmp_path / "a.keys"
 
 
 def test_every_override_of_a_zone_is_read(tmp_path: Path) -> None:

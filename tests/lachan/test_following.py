@@ -13,7 +13,11 @@ from pathlib import Path
 import pytest
 from dns.edns import EDEOption
 
+from blocklists.releases import Listing
+from blocklists.takedown.releasing import segments_of
+from gateway import release
 from gateway.following import read_state
+from gateway.policy.masked import mask
 from lachan import following
 from lachan.configuration import load
 from lachan.following import follow_once, serial_in_force, take_round
@@ -190,6 +194,38 @@ def test_release_comes_on_a_stick_where_there_is_no_network(office: Publisher, t
             said = refused.stderr
             assert refused.returncode == 1 and f"({code})" in said and "release 2 stays in force" in said, (stick, said)
         assert is_blocked(gateway, "worse.example")
+
+
+def test_masked_names_need_a_key_and_without_one_the_last_good_release_stays(office: Publisher, tmp_path: Path) -> None:
+    """A release with a sealed segment: without its key the gateway goes on with what it has and says so; with the file that the office
+    handed over the name is blocked, and so it is from a stick."""
+    hidden, stick, keys = office.segment(), tmp_path / "stick", tmp_path / "handed.keys"
+    hidden["entries"] = [[mask("example.worse."), 0, 0]]
+    hidden["orders"][0]["id"] = "o2"
+    var = tmp_path / "office-var"
+    var.mkdir()
+    names = tuple(release.write_file(var, one) for one in (office.segment("bad.example"), hidden))
+    settings = SETTINGS.replace("root: root.json", "root: root.json, keys: handed.keys")
+    with serve(office.folder) as url, RunningUpstream(RECORDS) as upstream:
+        with Gateway(tmp_path, SETTINGS, upstream=upstream.port, url=url) as gateway:
+            assert comes_true(lambda: is_blocked(gateway, "bad.example"))
+            office.repository.publish(Listing(2, None, names), segments_of(var), office.signers, datetime.now(UTC))
+            refused = gateway.command("follow")
+            assert refused.returncode == 1 and "(key)" in refused.stderr and "release 1 stays in force" in refused.stderr, refused.stderr
+            assert is_blocked(gateway, "bad.example") and not is_blocked(gateway, "worse.example")
+            assert gateway.metric("lachan_release_failure", code="key") == 1
+        office.repository.copy_to(stick)
+    (tmp_path / "office.yaml").write_text('state_dir: office-var\nadmin: {listen: "127.0.0.1:0"}\n')
+    handed = run_command("release", "keys", str(keys), "-c", str(tmp_path / "office.yaml"))
+    assert handed.returncode == 0 and keys.stat().st_mode & 0o777 == 0o600, handed.stderr
+    assert "is there already" in run_command("release", "keys", str(keys), "-c", str(tmp_path / "office.yaml")).stderr
+    with (
+        RunningUpstream(RECORDS) as upstream,
+        Gateway(tmp_path, settings, upstream=upstream.port, url="http://127.0.0.1:9/") as gateway,
+    ):
+        done = gateway.command("release", "import", str(stick))
+        assert done.returncode == 0, done.stderr
+        assert is_blocked(gateway, "www.worse.example") and is_blocked(gateway, "bad.example")
 
 
 def configured(folder: Path, url: str) -> Path:

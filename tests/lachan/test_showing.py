@@ -88,7 +88,7 @@ rpz_out:
 INSTEAD = {
     "database: sqlite+aiosqlite:///x.db": "database_file: database",
     "name: ns1.example, authorities: server-1.pem": 'pin: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="',
-    "{file: orders.yaml}": '{follow: {url: "https://office.example/", root: root.json}}',
+    "{file: orders.yaml}": '{follow: {url: "https://office.example/", root: root.json, keys: list.txt}}',
 }
 """The other way to say the same: both at once is a mistake."""
 

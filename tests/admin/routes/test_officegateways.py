@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import delete, text
 
 from admin.audit import verify_database
@@ -16,15 +17,19 @@ from admin.dependencies import Services
 from admin.officegateways import read_gateways
 from admin.settings import AdminSettings
 from blocklists.database import Database
+from blocklists.follower import FollowError, follow
 from blocklists.journal import append, read_head
 from blocklists.pairing import JoinCode, fingerprint_of, parse_code, words_of
 from blocklists.receipts import Receipt, join_bytes, load_key, public_of, seal
+from blocklists.sealing import Keys, ask, office_keys, unwrap
 from blocklists.tables import journal
+from gateway.policy.masked import mask
 from tests.admin.conftest import Clock
 from tests.admin.routes.test_officeorders import gateway
 from tests.admin.routes.test_officesigning import PASSPHRASE, approve, make_key
 from tests.blocklists.test_journal import entry
-from tests.support.office import OfficeGateway, Officers
+from tests.support.office import LETTER, OfficeGateway, Officers
+from tests.support.publisher import serve
 from tests.support.visitor import Visitor
 
 __all__ = ["gateway"]
@@ -52,6 +57,12 @@ class Far:
         """Send bytes; `taken`, or the code of the refusal."""
         answer = await self.http.post("/release/receipts", content=data, headers={"Origin": self.origin})
         return "unknown" if answer.status_code == 404 else answer.json()["code"] or "taken"
+
+    async def ask_keys(self, own: Ed25519PrivateKey | None = None) -> Keys | int:
+        """Ask for the keys of sealed segments; the status where none are given."""
+        question, moment = ask(self.receipt.gateway, own or self.key)
+        answer = await self.http.post("/release/keys", content=question, headers={"Origin": self.origin})
+        return unwrap(answer.content, moment) if answer.status_code == 200 else answer.status_code
 
     async def tell(self, **changes: object) -> str:
         """Send the next receipt."""
@@ -189,3 +200,39 @@ async def test_journal_written_anew_is_found(
     assert services.office.alarm.since == clock.at
     await two.get("/office/gateways")
     assert "lachan verify-journal" in two.text
+
+
+async def test_masked_names_are_for_gateways_that_joined(
+    one: Visitor, two: Visitor, far: Far, gateway: OfficeGateway, settings: AdminSettings, clock: Clock, tmp_path: Path
+) -> None:
+    """A masked name is approved and signed: no file for everybody tells whether it is listed; a gateway asks for the key;
+    nobody else is given one, and a gateway that was taken off has none for what comes next."""
+    await one.get("/office/orders/new")
+    await one.submit("/office/orders/read", {"text": f"{LETTER.partition('1. ')[0]}1. trang-cam.example\n", "category": "csam"})
+    await one.submit("/office/orders")
+    path = one.response.url.path
+    for action in [form.action for form in one.forms if form.action.endswith("/open")]:
+        await one.submit(action)
+    await one.submit(f"{path}/verify")
+    await two.get(path)
+    await two.submit(f"{path}/approve", {"passphrase": PASSPHRASE}, button=("step", "approve"))
+    folder, key = settings.state_dir / "release", mask("example.trang-cam.")
+    assert gateway.enforced() == {key}
+    public = [file.read_bytes() for file in folder.rglob("*") if file.is_file()]
+    assert len(public) > 6 and not [data for data in public if key[1:-1].encode() in data]
+    root = (folder / "metadata/1.root.json").read_bytes()
+    keys = await far.ask_keys()
+    assert keys == office_keys(settings.state_dir)
+    with serve(folder) as url:
+        with pytest.raises(FollowError, match="was not given"):
+            follow(tmp_path / "stranger", url, root, 0, now=clock.at)
+        taken = follow(tmp_path / "joined", url, root, 0, now=clock.at, keys=keys.get)
+    assert taken is not None
+    assert [row[0] for segment in taken.fresh.values() for row in segment["entries"]] == [key]
+    assert await far.ask_keys(load_key(tmp_path / "thief")) == 404
+    for broken in (b"", b"{}", b"[" * 4000, b"x" * 5000):
+        assert (await far.http.post("/release/keys", content=broken, headers={"Origin": far.origin})).status_code == 404
+    await two.get("/office/gateways")
+    await two.submit(next(form.action for form in two.forms if form.action.endswith("/retire")))
+    assert await far.ask_keys() == 404
+    assert len(office_keys(settings.state_dir)) == len(keys) + 1
