@@ -5,9 +5,9 @@
     mikrotik   a RouterOS 7 script
 
 The rules do three things for what comes from the local network: DNS to anywhere else goes to the gateway instead (or is turned down, over
-IPv6 when the gateway has no IPv6 address); DoT and DoQ, which have ports of their own, are turned down; DoH to the addresses of the
-catalogue is turned down. "Turned down" is always told, so that devices fall back at once instead of waiting. The gateway's own questions
-pass: its upstreams may be among those addresses.
+IPv6 when the gateway has no IPv6 address, also at the router itself, whose own DNS asks the provider); DoT and DoQ, which have ports of
+their own, are turned down; DoH to the addresses of the catalogue is turned down. "Turned down" is always told, so that devices fall back at
+once instead of waiting. The gateway's own questions pass: its upstreams may be among those addresses.
 
 `lachan` may import this module. What no router can stop is written in deploy/routers/README.md.
 """
@@ -152,6 +152,10 @@ def _nft(resolvers: Sequence[Resolver], network: Network) -> str:
             f"\t\t{family} daddr @resolvers{version} tcp dport {_DOH} reject with tcp reset",
             f"\t\t{family} daddr @resolvers{version} udp dport {_DOH} reject",
         ]
+    if network.gateway(6) is None:
+        lines += ["\t}", "\tchain turn_down_here {", "\t\ttype filter hook input priority filter - 5; policy accept;"]
+        lines += [f'\t\tiifname != "{network.interface}" return', "\t\tmeta nfproto ipv6 udp dport 53 reject"]
+        lines.append("\t\tmeta nfproto ipv6 tcp dport 53 reject with tcp reset")
     return "\n".join([*lines, "\t}", "}", ""])
 
 
@@ -167,32 +171,32 @@ def _mikrotik(resolvers: Sequence[Resolver], network: Network) -> str:
                 suffix = "" if version == 4 else "/128"
                 lines.append(f'add list=lachan-resolvers address={address}{suffix} comment="{resolver.name}"')
         lan = f"in-interface-list={network.interface}"
-        not_gateway = f" src-address=!{gateway}{'' if version == 4 else '/128'}" if gateway is not None else ""
+        not_gateway = to_others = ""
         if gateway is not None:
+            width = "" if version == 4 else "/128"
+            not_gateway, to_others = f" src-address=!{gateway}{width}", f" dst-address=!{gateway}{width}"
             lines += [f"{menu} firewall nat", 'remove [find where comment="lachan"]']
             to = f"to-addresses={gateway} to-ports=53" if version == 4 else f"to-address={gateway}/128 to-ports=53"
-            width = "" if version == 4 else "/128"
             for protocol in ("udp", "tcp"):
                 lines.append(
-                    f"add chain=dstnat {lan}{not_gateway} dst-address=!{gateway}{width} protocol={protocol} dst-port=53"
-                    f' action=dst-nat {to} comment="lachan"'
+                    f'add chain=dstnat {lan}{not_gateway}{to_others} protocol={protocol} dst-port=53 action=dst-nat {to} comment="lachan"'
                 )
             if network.is_same:
                 for protocol in ("udp", "tcp"):
                     lines.append(
-                        f"add chain=srcnat dst-address={gateway}{width} protocol={protocol} dst-port=53 connection-nat-state=dstnat"
-                        ' action=masquerade comment="lachan"'
+                        f"add chain=srcnat out-interface-list={network.interface} dst-address={gateway}{width} protocol={protocol}"
+                        ' dst-port=53 action=masquerade comment="lachan"'
                     )
         lines += [f"{menu} firewall filter", 'remove [find where comment="lachan"]']
         unreachable = "icmp-port-unreachable"
-        closed = [("dst-port=853", "")]
+        closed = [("forward", f"dst-port={_DOT}", to_others)]
         if gateway is None:
-            closed.append(("dst-port=53", ""))
-        closed.append((f"dst-port={_DOH}", " dst-address-list=lachan-resolvers"))
-        for ports, to_list in closed:
+            closed += [("forward", "dst-port=53", ""), ("input", "dst-port=53", "")]
+        closed.append(("forward", f"dst-port={_DOH}", " dst-address-list=lachan-resolvers"))
+        for chain, ports, whither in closed:
             for protocol, with_ in (("tcp", "tcp-reset"), ("udp", unreachable)):
                 lines.append(
-                    f"add chain=forward {lan}{not_gateway}{to_list} protocol={protocol} {ports}"
+                    f"add chain={chain} {lan}{not_gateway}{whither} protocol={protocol} {ports}"
                     f' action=reject reject-with={with_} comment="lachan"'
                 )
     return "\n".join([*lines, ""])
@@ -216,8 +220,9 @@ def _openwrt(resolvers: Sequence[Resolver], network: Network) -> str:
         others = {"src_ip": f"!{gateway}"} if gateway is not None else {}
         if gateway is not None:
             options = {"src": zone, "family": family, "proto": "tcp udp", "src_dport": "53", "dest_port": "53", "target": "DNAT"}
+            whither = {"dest": zone} if network.is_same else {}  # elsewhere the firewall finds the zone of `dest_ip` itself
             section(
-                "redirect", f"lachan-dns-{version}", **options, **others, src_dip=f"!{gateway}", dest=zone, dest_ip=str(gateway),
+                "redirect", f"lachan-dns-{version}", **options, **others, src_dip=f"!{gateway}", **whither, dest_ip=str(gateway),
                 reflection="0",
             )  # fmt: skip
             if network.is_same:
@@ -226,7 +231,9 @@ def _openwrt(resolvers: Sequence[Resolver], network: Network) -> str:
                     target="MASQUERADE",
                 )  # fmt: skip
         else:
-            section("rule", f"lachan-dns-{version}", src=zone, dest="*", family=family, proto="tcp udp", dest_port="53", target="REJECT")
+            turned_down = {"family": family, "proto": "tcp udp", "dest_port": "53", "target": "REJECT"}
+            section("rule", f"lachan-dns-{version}", src=zone, dest="*", **turned_down)
+            section("rule", f"lachan-dns-here-{version}", src=zone, **turned_down)
         section(
             "rule", f"lachan-dot-{version}", src=zone, dest="wan", family=family, proto="tcp udp", dest_port=str(_DOT), **others,
             target="REJECT",

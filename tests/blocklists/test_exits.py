@@ -12,9 +12,15 @@ import pytest
 from blocklists import catalogue
 from blocklists.exits import FORMATS, Format, Network, Resolver, export, read_resolvers
 from gateway.errors import SettingsError
+from tests.support import fw4, routeros
 
 V4, V6 = ip_address("192.168.1.2"), ip_address("fd00::2")
 BOTH = Network((V4, V6), "br-lan", True)
+NETWORKS = [
+    pytest.param(Network(gateways, "br-lan", is_same), id=f"{'same' if is_same else 'other'}-{len(gateways)}")
+    for is_same in (True, False)
+    for gateways in ((V4,), (V4, V6))
+]
 SMALL = [Resolver("One", (ip_address("9.9.9.9"), ip_address("2620:fe::fe")), "somewhere", "2026-01-01")]
 
 
@@ -94,12 +100,44 @@ def test_mistakes_of_the_catalogue_are_told_all_at_once() -> None:
 
 
 def test_sections_of_openwrt_are_well_formed() -> None:
-    """Every line is a comment, a section, an option or a list entry, and every set that is used exists."""
+    """Every section has only options that fw4 knows for it, and every set that is used exists."""
     text = export("openwrt", shipped(), BOTH)
-    line = re.compile(r"#.*|config (ipset|redirect|nat|rule)|\t(option|list) [a-z_]+ '[^']*'|")
-    assert [each for each in text.splitlines() if not line.fullmatch(each)] == []
+    assert {one.kind for one in fw4.read_sections(text)} == {"ipset", "redirect", "nat", "rule"}
     used = set(re.findall(r"option ipset '(\S+) dest'", text))
     assert used == set(re.findall(r"config ipset\n\toption name '(\S+)'", text)) == {"lachan_resolvers4", "lachan_resolvers6"}
+    for wrong in (text.replace("src_dport", "dport", 1), text.replace("config nat", "config snat", 1), text + "\toption x y\n"):
+        with pytest.raises(AssertionError, match=r"^line \d+: "):
+            fw4.read_sections(wrong)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_each_command_of_mikrotik_is_one_that_its_menu_takes(network: Network) -> None:
+    """One property of another menu would end the import of the whole script, with half of it in force."""
+    commands = routeros.read_script(export("mikrotik", shipped(), network))
+    menus = {one.menu for one in commands}
+    families = ("/ip", "/ipv6") if network.gateway(6) else ("/ip",)
+    assert menus == {f"{family} firewall nat" for family in families} | {
+        f"{family} firewall {menu}" for family in ("/ip", "/ipv6") for menu in ("address-list", "filter")
+    }
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("action=masquerade", "connection-nat-state=dstnat action=masquerade"),
+        ("to-address=", "to-addresses="),
+        ("reject-with=tcp-reset", "reject-with=icmp-net-unreachable"),
+        ("protocol=udp dst-port=53", "dst-port=53"),
+        ("/ip firewall nat", "/ip firewall snat"),
+        ('comment="lachan"', "comment=la chan"),
+    ],
+)
+def test_command_that_mikrotik_would_not_take_is_found(right: str, wrong: str) -> None:
+    """The reading is strict: a property of another menu, a value that is none, a port without a protocol."""
+    text = export("mikrotik", SMALL, BOTH)
+    assert right in text
+    with pytest.raises(AssertionError, match=r"^line \d+: "):
+        routeros.read_script(text.replace(right, wrong, 1))
 
 
 def test_script_of_mikrotik_adds_only_after_choosing_a_menu() -> None:
@@ -113,10 +151,16 @@ def test_script_of_mikrotik_adds_only_after_choosing_a_menu() -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("network", [BOTH, Network((V4,), "br-lan", False)])
-def test_table_is_one_that_nft_accepts(network: Network) -> None:
-    """Checked by the real nft, without loading it."""
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_table_is_one_that_nft_accepts(network: Network, form: Format) -> None:
+    """Checked by the real nft, without loading it; OpenWrt's sections as fw4 writes them, MikroTik's rules as netfilter sees them."""
     if shutil.which("nft") is None:
         pytest.skip("nft is not installed")
-    done = subprocess.run(["nft", "-c", "-f", "-"], input=export("nft", shipped(), network), capture_output=True, text=True, check=False)
+    text = export(form, shipped(), Network(network.gateways, "lan" if form == "openwrt" else network.interface, network.is_same))
+    if form == "openwrt":
+        text = fw4.ruleset(fw4.DEFAULT + text)
+    elif form == "mikrotik":
+        text = routeros.ruleset(text, {network.interface: "eth0", "LAN": "eth0", "WAN": "eth1"})
+    done = subprocess.run(["nft", "-c", "-f", "-"], input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
