@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.listeners import PENDING
-from gateway.listeners.http import MEDIA_TYPE, Ask, Refusal, Target, least_ttl, read_target
+from gateway.listeners.http import Ask, Refusal, Target, least_ttl, read_target
 from gateway.listeners.http1 import Http1
-from gateway.listeners.http2 import Http2
+from gateway.listeners.http2 import Blocks, Http2
 from gateway.listeners.stream import Connection, StreamListener
 from gateway.query import Origin
 
@@ -50,8 +50,8 @@ class DohListener(StreamListener):
         super().__init__(sock, scope, front, counters, limits, loop, tls, token_of)
         self.path = path
         self.connection_class = DohConnection
-        self.written: dict[tuple[tuple[bytes, bytes], ...], bytes] = {}
-        """Header blocks of responses, for every connection."""
+        self.blocks: Blocks = {}
+        """Header blocks of answers over HTTP/2, for every connection."""
 
 
 class Speaker(Protocol):
@@ -68,8 +68,11 @@ class Speaker(Protocol):
     def receive(self, data: bytes) -> bool:
         """Take octets in; False when the connection must end."""
 
+    def answer(self, stream: int, age: int, body: bytes) -> None:
+        """Send a DNS answer, which may be kept for `age` seconds."""
+
     def respond(self, stream: int, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        """Send one response."""
+        """Send one response of another kind."""
 
     def end(self) -> None:
         """Say that nothing more is taken."""
@@ -88,6 +91,9 @@ class _Gone:
         """The connection must end."""
         return False
 
+    def answer(self, stream: int, age: int, body: bytes) -> None:
+        """Nobody is there."""
+
     def respond(self, stream: int, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         """Nobody is there."""
 
@@ -105,6 +111,7 @@ class DohConnection(Connection):
     """One client connection; which HTTP it speaks is agreed in the handshake (ALPN), HTTP/1.1 without one."""
 
     _speaker: Speaker = GONE
+    _second = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio's callback."""
@@ -141,6 +148,7 @@ class DohConnection(Connection):
 
     def _feed(self, data: bytes) -> bool:
         """Give octets to the protocol; False when that was the end of the connection."""
+        self._second = self._listener.front.begin()
         if not self._speaker.receive(data):
             if not self._transport.is_closing():
                 self._speaker.end()
@@ -192,10 +200,10 @@ class DohConnection(Connection):
         self._listener.refuse(budget)
 
     @property
-    def written(self) -> dict[tuple[tuple[bytes, bytes], ...], bytes]:
+    def blocks(self) -> Blocks:
         """Header blocks that were written already."""
         assert isinstance(self._listener, DohListener)
-        return self._listener.written
+        return self._listener.blocks
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -203,7 +211,12 @@ class DohConnection(Connection):
 
     def later(self, work: Callable[[], None]) -> None:
         """Do something in the next turn of the loop, unless the connection is gone."""
-        self._listener.loop.call_soon(lambda: None if self._is_lost else work())
+        self._listener.loop.call_soon(self._do, work)
+
+    def _do(self, work: Callable[[], None]) -> None:
+        if not self._is_lost:
+            self._second = self._listener.front.begin()
+            work()
 
     def close(self) -> None:
         """End the connection once what was written is sent."""
@@ -215,29 +228,29 @@ class DohConnection(Connection):
         if data and not self._is_lost and not self._transport.is_closing():
             self._transport.write(data)
 
-    def read_target(self, path: str) -> Target | None:
+    def read_target(self, path: bytes) -> Target | None:
         """The target of a request, None when the path is not ours."""
         listener = self._listener
         assert isinstance(listener, DohListener)
-        return read_target(path, listener.path)
+        return read_target(path.decode("ascii", "replace"), listener.path)
 
     def ask(self, stream: int, ask: Ask | Refusal) -> None:
         """Answer a request, now or when its upstream has."""
+        self._since = self._listener.loop.time()
         if isinstance(ask, Refusal):
-            self._since = self._listener.loop.time()
             headers = [(b"allow", ask.allow.encode())] if ask.allow else []
             self._speaker.respond(stream, ask.status, headers, b"")
             return
+        self._is_new = False
         mine = self._origin
         token = ask.token or mine.token
-        origin = mine
-        if token != mine.token or stream:
-            source = mine.source if token == mine.token else mine.peer + (mine.local or b"") + b"\0" + (token or "").encode()
-            origin = Origin(mine.transport, mine.peer, mine.port, mine.scope, source, mine.local, token, self._send_late, stream)
-        second = self._listener.front.begin()
-        self._since = self._listener.loop.time()
-        self._is_new = False
-        reply = self.look_up(ask.message, origin, second)
+        source = mine.source if token == mine.token else mine.peer + (mine.local or b"") + b"\0" + (token or "").encode()
+        found = self.find(ask.message, source, self._second)
+        if isinstance(found, bytes):
+            self._give(stream, found)
+            return
+        origin = Origin(mine.transport, mine.peer, mine.port, mine.scope, source, mine.local, token, self._send_late, stream, found)
+        reply = self._listener.front.answer_now(ask.message, origin)
         if reply is PENDING:
             self._in_flight += 1
         else:
@@ -258,5 +271,4 @@ class DohConnection(Connection):
             # Over the limit, or nothing that could be answered: DNS says nothing, HTTP must.
             self._speaker.respond(stream, 429, [(b"retry-after", b"1")], b"")
             return
-        headers = [(b"content-type", MEDIA_TYPE), (b"cache-control", b"max-age=%d" % least_ttl(reply))]
-        self._speaker.respond(stream, 200, headers, reply)
+        self._speaker.answer(stream, least_ttl(reply), reply)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from struct import Struct
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
@@ -17,6 +18,10 @@ from gateway.wire.constants import Qtype
 MEDIA_TYPE: Final = b"application/dns-message"
 MOST_BODY: Final = 65_535
 _BASE64: Final = re.compile(r"[A-Za-z0-9_-]*")
+_COUNTS: Final = Struct(">HHH")
+_RECORD: Final = Struct(">HHIH")
+"""Type, class, TTL and size of a record."""
+_OPT: Final = int(Qtype.OPT)
 _TOKEN: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -35,16 +40,20 @@ class Refusal(NamedTuple):
 
 
 class Request:
-    """A request while it arrives, since a moment in monotonic seconds."""
+    """A request while it arrives, since a moment in monotonic seconds. `length` is what it says of its body, -1 if nothing; `taken` belongs
+    to the version of HTTP.
+    """
 
-    __slots__ = ("body", "media_type", "method", "since", "target")
+    __slots__ = ("body", "length", "media_type", "method", "since", "taken", "target")
 
-    def __init__(self, method: bytes, target: Target | None, media_type: bytes, since: float = 0.0) -> None:
+    def __init__(self, method: bytes, target: Target | None, media_type: bytes, since: float = 0.0, length: int = -1) -> None:
         self.method = method
         self.target = target
         self.media_type = media_type
         self.since = since
-        self.body = bytearray()
+        self.length = length
+        self.taken = 0
+        self.body: bytes | bytearray = bytearray()
 
     def read(self) -> Ask | Refusal:
         """What the whole request asks."""
@@ -81,7 +90,7 @@ def read_get(target: Target) -> Ask | Refusal:
     found = [part[4:] for part in target.query.split("&") if part.startswith("dns=")]
     if len(found) != 1:
         return Refusal(400)
-    text = unquote(found[0])
+    text = unquote(found[0]) if "%" in found[0] else found[0]
     if not text or not _BASE64.fullmatch(text) or len(text) % 4 == 1:
         return Refusal(400)
     if len(text) > MOST_BODY * 4 // 3 + 4:
@@ -95,7 +104,7 @@ def read_get(target: Target) -> Ask | Refusal:
 
 def read_post(target: Target, media_type: bytes, body: bytes) -> Ask | Refusal:
     """The message of a POST: a body of the one media type, at most 64 KiB."""
-    if media_type.split(b";")[0].strip().lower() != MEDIA_TYPE:
+    if media_type != MEDIA_TYPE and media_type.split(b";")[0].strip().lower() != MEDIA_TYPE:
         return Refusal(415)
     if len(body) > MOST_BODY:
         return Refusal(413)
@@ -104,15 +113,16 @@ def read_post(target: Target, media_type: bytes, body: bytes) -> Ask | Refusal:
 
 def least_ttl(reply: bytes) -> int:
     """The smallest TTL of a reply's records in seconds, 0 without any (RFC 8484 §5.1). For our own, well-formed replies."""
-    counts = [int.from_bytes(reply[at : at + 2], "big") for at in (4, 6, 8)]
+    questions, answers, authorities = _COUNTS.unpack_from(reply, 4)
     position, least = 12, 1 << 31
-    for _ in range(counts[0]):
+    for _ in range(questions):
         position = _skip_name(reply, position) + 4
-    for _ in range(counts[1] + counts[2]):
-        position = _skip_name(reply, position)
-        if int.from_bytes(reply[position : position + 2], "big") != Qtype.OPT:
-            least = min(least, int.from_bytes(reply[position + 4 : position + 8], "big"))
-        position += 10 + int.from_bytes(reply[position + 8 : position + 10], "big")
+    for _ in range(answers + authorities):
+        position = _skip_name(reply, position) if reply[position] < 0xC0 else position + 2
+        kind, _, ttl, size = _RECORD.unpack_from(reply, position)
+        if ttl < least and kind != _OPT:
+            least = ttl
+        position += 10 + size
     return 0 if least == 1 << 31 else least
 
 

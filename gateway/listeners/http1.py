@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import h11
 
-from gateway.listeners.http import MOST_BODY, Request
+from gateway.listeners.http import MEDIA_TYPE, MOST_BODY, Request
 
 if TYPE_CHECKING:
     from gateway.listeners.doh import DohConnection
@@ -50,7 +50,7 @@ class Http1:
                 return True
             if isinstance(event, h11.Request):
                 fields = dict(event.headers)
-                target = self._owner.read_target(bytes(event.target).decode("ascii", "replace"))
+                target = self._owner.read_target(bytes(event.target))
                 self._request = Request(bytes(event.method), target, bytes(fields.get(b"content-type", b"")))
             elif isinstance(event, h11.Data) and self._request is not None:
                 self._request.body += event.data
@@ -65,6 +65,10 @@ class Http1:
             elif isinstance(event, h11.ConnectionClosed):
                 return False
         return True
+
+    def answer(self, stream: int, age: int, body: bytes) -> None:
+        """Send a DNS answer, which may be kept for `age` seconds, and go on with the next request."""
+        self.respond(stream, 200, [(b"content-type", MEDIA_TYPE), (b"cache-control", b"max-age=%d" % age)], body)
 
     def respond(self, stream: int, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         """Send one response and go on with the next request."""

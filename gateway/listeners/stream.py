@@ -15,13 +15,13 @@ import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from gateway.listeners import PENDING, Front, Pending
+from gateway.listeners import PENDING, Front
 from gateway.metrics import CONNECTIONS, CONNECTIONS_REFUSED, MALFORMED, Counters
 from gateway.query import Origin
 from gateway.settings import Limits
 
 if TYPE_CHECKING:
-    from gateway.clients import Scope
+    from gateway.clients import Record, Scope
 
 TURN: Final = 64
 """Queries of one connection that are answered in one turn of the loop."""
@@ -367,7 +367,11 @@ class Connection(asyncio.Protocol):
     def _answer(self, data: bytes, second: int) -> bytes | None:
         """The reply to one message if it is ready."""
         origin = self._origin
-        reply = self.look_up(data, origin, second)
+        found = self.find(data, origin.source, second)
+        if isinstance(found, bytes):
+            return found
+        origin.record = found
+        reply = self._listener.front.answer_now(data, origin)
         if reply is PENDING:
             self._in_flight += 1
             return None
@@ -376,22 +380,21 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         return reply
 
-    def look_up(self, data: bytes, origin: Origin, second: int) -> bytes | Pending | None:
-        """The reply to one message from the answer table, else what the front says."""
+    def find(self, data: bytes, source: bytes, second: int) -> bytes | Record | None:
+        """The reply to one message from the answer table; else the record of the source, which has paid for it, None without one."""
         listener = self._listener
-        record = listener.scope.records.get(origin.source)
-        origin.record = None
-        if record is not None and record.left > 0:
-            record.left -= 1
-            raw = data[2:]
-            entry = record.view.answers.get(raw)
-            if entry is not None:
-                tail = entry.reply if entry.second == second else listener.front.touch(record, entry, raw, second)
-                if tail is not None:
-                    entry.tally.n += 1
-                    return data[:2] + tail
-            origin.record = record
-        return listener.front.answer_now(data, origin)
+        record = listener.scope.records.get(source)
+        if record is None or record.left <= 0:
+            return None
+        record.left -= 1
+        raw = data[2:]
+        entry = record.view.answers.get(raw)
+        if entry is not None:
+            tail = entry.reply if entry.second == second else listener.front.touch(record, entry, raw, second)
+            if tail is not None:
+                entry.tally.n += 1
+                return data[:2] + tail
+        return record
 
     def _send_late(self, origin: Origin, reply: bytes | None) -> None:
         """Take a reply that was not ready when its query was read."""

@@ -13,17 +13,20 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from tests.bench import measure, peers, readme, report, whole, workload
+from tests.bench import https, measure, peers, readme, report, whole, workload
 
 KINDS: Final = {
-    "udp": ("hits", "udp"),
-    "tcp": ("hits over TCP", "tcp"),
-    "tls": ("hits over TLS", "dot"),
-    "https": ("hits over HTTPS", "doh"),
-    "misses": ("misses", "udp"),
-    "mixed": ("mixed", "udp"),
+    "udp": ("hits", "udp", 400),
+    "tcp": ("hits over TCP", "tcp", 400),
+    "tls": ("hits over TLS", "dot", 400),
+    "tls1": ("hits over TLS, one at a time", "dot", 8),
+    "https": ("hits over HTTPS", "doh", 400),
+    "https1": ("hits over HTTPS, one at a time", "doh", 8),
+    "misses": ("misses", "udp", 400),
+    "mixed": ("mixed", "udp", 400),
 }
-"""What is asked, by its word on the command line: the name in the report, and how dnsperf asks."""
+"""What is asked, by its word on the command line: the name in the report, the transport, and how many questions wait for their answers.
+Eight connections over TCP, TLS and HTTPS, so 50 or one on each."""
 
 
 def say(text: str = "") -> None:
@@ -61,6 +64,7 @@ def run(options: argparse.Namespace, folder: Path) -> tuple[list[str], list[str]
     workload.write_list(folder / "names.txt", options.names)
     workload.write_hits(folder / "hits.txt", options.names)
     workload.write_warm(folder / "warm.txt", folder / "hits.txt")
+    https.write_targets(folder / "targets.txt", folder / "hits.txt")
     started = [source := peers.upstream(folder, peers.free_port())]
     running: dict[str, peers.Peer] = {}
     measured: dict[str, dict[str, dict[str, float]]] = {}
@@ -79,7 +83,12 @@ def run(options: argparse.Namespace, folder: Path) -> tuple[list[str], list[str]
             running[name] = peer
             measure.dnsperf(peer.process.pid, peer.port, folder / "warm.txt", 20, once=True)
             measure.dnsperf(peer.process.pid, peer.port, folder / "warm.txt", 20, once=True)
-        for kind, mode in (KINDS[word] for word in options.kinds):
+            if "doh" in peer.encrypted:
+                https.check(peer.encrypted["doh"], folder / "hits.txt")
+        for kind, mode, waiting in (KINDS[word] for word in options.kinds):
+            if mode == "doh" and shutil.which("h2load") is None:
+                say("hits over HTTPS need h2load and are left out: apt install nghttp2-client")
+                continue
             able = [name for name, peer in running.items() if mode in ("udp", "tcp") or mode in peer.encrypted]
             runs: dict[str, list[measure.Run]] = {name: [] for name in able if not (name == "floor" and kind != "hits")}
             for round_number in range(options.rounds):
@@ -94,8 +103,14 @@ def run(options: argparse.Namespace, folder: Path) -> tuple[list[str], list[str]
                             workload.mix(queries, folder / "hits.txt", every=5)
                     clients = 50 if mode == "udp" else 8
                     once = kind in ("misses", "mixed")
-                    port = peer.encrypted.get(mode, peer.port)
-                    result = measure.dnsperf(peer.process.pid, port, queries, options.seconds, once=once, mode=mode, clients=clients)
+                    pid, port = peer.process.pid, peer.encrypted.get(mode, peer.port)
+                    if mode == "doh":
+                        streams = waiting // clients
+                        result = measure.h2load(pid, port, folder / "targets.txt", options.seconds, clients=clients, streams=streams)
+                    else:
+                        result = measure.dnsperf(
+                            pid, port, queries, options.seconds, once=once, mode=mode, clients=clients, waiting=waiting
+                        )
                     runs[name].append(result)
                     figures_now = f"{result.rate:,.0f}/s, {result.micros:.2f} µs, lost {result.lost}"
                     say(f"  {kind} {round_number + 1}/{options.rounds} {name}: {figures_now}")
@@ -103,17 +118,23 @@ def run(options: argparse.Namespace, folder: Path) -> tuple[list[str], list[str]
             lines += [*report.table(kind, figures), "", *report.verdicts(kind, figures), ""]
         more = {"bộ nhớ / memory, MiB": {name: f"{measure.memory_mib(peer.process.pid):.0f}" for name, peer in running.items()}}
         more["khởi động / start, s"] = {name: f"{peer.start_seconds:.1f}" for name, peer in running.items()}
-        if "tls" in options.kinds:
-            # What one connection costs a server: a full handshake, one query, the end.
-            handshaking = {name: peer for name, peer in running.items() if "dot" in peer.encrypted}
-            costs = {name: measure.connections(peer.process.pid, peer.encrypted["dot"]) for name, peer in handshaking.items()}
-            more = {"một kết nối TLS / one TLS connection, CPU ms": {name: f"{cost:.1f}" for name, cost in costs.items()}, **more}
+        for kind, mode, words in (("https", "doh", "HTTPS"), ("tls", "dot", "TLS")):
+            if kind in options.kinds:
+                # What one connection costs a server: a full handshake, one query, the end.
+                costs = {name: connection_cost(peer, mode) for name, peer in running.items() if mode in peer.encrypted}
+                more = {f"một kết nối {words} / one {words} connection, CPU ms": costs, **more}
         if "lachan" in running:
             more["biên dịch / compile, s"] = {"lachan": f"{running['lachan'].notes['compile_seconds']:.1f}"}
     finally:
         for peer in started:
             peer.stop()
     return lines, readme.peers_table(measured, more)
+
+
+def connection_cost(peer: peers.Peer, mode: str) -> str:
+    """Processor milliseconds of one connection, the median of three times a hundred."""
+    port = peer.encrypted[mode]
+    return f"{median(measure.connections(peer.process.pid, port, is_https=mode == 'doh') for _ in range(3)):.2f}"
 
 
 def grow(options: argparse.Namespace, folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Processor time, memory and dnsperf: the instruments of the benchmark. Imported by the bench only."""
+"""Processor time, memory, dnsperf and h2load: the instruments of the benchmark. Imported by the bench only."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench import https
+
 TICK = os.sysconf("SC_CLK_TCK")
 SERVER_CORE, GENERATOR_CORE = "0", "1"
 PROBE = b"\x00\x00\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x05probe\x07example\x00\x00\x01\x00\x01"
@@ -18,7 +20,7 @@ PROBE = b"\x00\x00\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x05probe\x07example\x
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One dnsperf run: queries answered, seconds, server processor seconds, queries lost, busy share of the generator's core."""
+    """One run of a generator: queries answered, seconds, server processor seconds, queries lost, busy share of the generator's core."""
 
     answered: int
     seconds: float
@@ -104,10 +106,13 @@ def wait_for_answer(port: int, query: bytes = PROBE, seconds: float = 90.0) -> f
     raise TimeoutError(f"nobody answers on port {port}")
 
 
-def dnsperf(pid: int, port: int, queries: Path, seconds: float, *, once: bool = False, mode: str = "udp", clients: int = 50) -> Run:
-    """Run dnsperf against one server and account the server's processor time. Loopback only, bounded in time."""
+def dnsperf(
+    pid: int, port: int, queries: Path, seconds: float, *, once: bool = False, mode: str = "udp", clients: int = 50, waiting: int = 400
+) -> Run:
+    """Run dnsperf against one server and account the server's processor time; at most `waiting` questions are without an answer. Loopback
+    only, bounded in time."""
     command = ["taskset", "-c", GENERATOR_CORE, "dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", str(queries), "-m", mode]
-    command += ["-c", str(clients), "-q", "400", "-t", "2", "-l", str(seconds)]
+    command += ["-c", str(clients), "-q", str(waiting), "-t", "2", "-l", str(seconds)]
     command += ["-n", "1"] if once else []
     before = cpu_seconds(pid)
     usage = os.times()
@@ -124,12 +129,34 @@ def dnsperf(pid: int, port: int, queries: Path, seconds: float, *, once: bool = 
     return Run(int(completed.group(1)), elapsed, cpu, int(lost.group(1)) if lost else 0, busy)
 
 
-def connections(pid: int, port: int, number: int = 200) -> float:
-    """Server processor milliseconds for one connection over TLS 1.3 with a full handshake and one query."""
+def h2load(pid: int, port: int, requests: Path, seconds: float, *, clients: int, streams: int) -> Run:
+    """Run h2load against one server: GET of the targets in `requests`, `streams` at once on each of `clients` connections. An answer is a
+    status of 200 (`https.check` has seen that these are the right ones). Loopback only, bounded in time."""
+    command = ["taskset", "-c", GENERATOR_CORE, "h2load", "-D", str(max(1, round(seconds))), "-t", "1", "-c", str(clients)]
+    command += ["-m", str(streams), "-B", f"https://127.0.0.1:{port}", "-i", str(requests)]
+    before, usage, began = cpu_seconds(pid), os.times(), time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
+    elapsed, after = time.monotonic() - began, os.times()
+    cpu = cpu_seconds(pid) - before
+    answered = re.search(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", done.stdout)
+    failed = re.search(r"(\d+) failed, (\d+) errored, (\d+) timeout", done.stdout)
+    if not (answered and failed):
+        raise RuntimeError(f"h2load gave no figures: {done.stdout[-400:]} {done.stderr[-400:]}")
+    lost = sum(map(int, answered.groups()[1:])) + int(failed.group(1))
+    busy = (after.children_user + after.children_system - usage.children_user - usage.children_system) / elapsed
+    return Run(int(answered.group(1)), elapsed, cpu, lost, busy)
+
+
+def connections(pid: int, port: int, *, is_https: bool = False, number: int = 100) -> float:
+    """Server processor milliseconds for one connection over TLS 1.3: a full handshake and one query, by HTTP/2 with `is_https`."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     before = cpu_seconds(pid)
     for _ in range(number):
+        if is_https:
+            with https.connect(port) as stream:
+                https.ask(stream, [https.target("probe.example")])
+            continue
         with socket.create_connection(("127.0.0.1", port), 5) as plain, context.wrap_socket(plain, server_hostname="dns.example") as stream:
             stream.sendall(len(PROBE).to_bytes(2, "big") + PROBE)
             stream.recv(4096)

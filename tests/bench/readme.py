@@ -20,7 +20,9 @@ ROWS = {
     "hits": "đã biết, UDP / known",
     "hits over TCP": "đã biết, TCP / known",
     "hits over TLS": "đã biết, TLS / known",
+    "hits over TLS, one at a time": "đã biết, TLS, từng câu một / known, one at a time",
     "hits over HTTPS": "đã biết, HTTPS / known",
+    "hits over HTTPS, one at a time": "đã biết, HTTPS, từng câu một / known, one at a time",
     "misses": "chưa từng hỏi / never asked",
     "mixed": "một phần năm mới / one in five new",
 }

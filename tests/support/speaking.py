@@ -15,7 +15,7 @@ class Owner:
         self.asked: list[tuple[int, Ask | Refusal]] = []
         self.sent: list[bytes] = []
         self.refused: list[str] = []
-        self.written: dict[tuple[tuple[bytes, bytes], ...], bytes] = {}
+        self.blocks: dict[tuple[int, int], bytes] = {}
         self.time = 100.0
         self.is_closed = False
         self.turns = 0
@@ -34,8 +34,8 @@ class Owner:
         sent, self.sent = self.sent, []
         return b"".join(sent)
 
-    def read_target(self, path: str) -> Target | None:
-        return read_target(path, "/dns-query")
+    def read_target(self, path: bytes) -> Target | None:
+        return read_target(path.decode("ascii", "replace"), "/dns-query")
 
     def ask(self, stream: int, ask: Ask | Refusal) -> None:
         self.asked.append((stream, ask))

@@ -23,7 +23,6 @@ from gateway.clients import Scope
 from gateway.listeners import PENDING, Pending
 from gateway.listeners import http2 as http2_module
 from gateway.listeners.doh import DohConnection, DohListener
-from gateway.listeners.http2 import Http2
 from gateway.metrics import Counters
 from gateway.query import Origin, Transport
 from gateway.settings import Endpoint, Limits, TlsSettings
@@ -127,8 +126,6 @@ async def test_connection_that_is_gone_leaves_no_memory_behind(server: Server, h
             (connection,) = server.listener.connections
             assert isinstance(connection, DohConnection)
             left = [weakref.ref(connection), weakref.ref(connection._speaker)]
-            if isinstance(connection._speaker, Http2):
-                left.append(weakref.ref(connection._speaker._h2))  # type: ignore[arg-type]
             del connection
         await until(lambda: not any(one() for one in left))
     finally:
