@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -12,9 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.choices import Choices, note_digest, read_choices
 from admin.familytables import family_choices
+from admin.home import unnamed_devices
+from admin.link import GatewayAway, GatewayLink, SeenDevice
 from admin.notices import Message, Post
 from admin.pages.formats import Formats
-from admin.pages.words import Words, mark
+from admin.pages.render import Pages
+from admin.pages.words import mark
+from admin.policyfile import read_rows
 from admin.profiles import list_profiles
 from admin.requests import count_waiting
 from admin.tables import daily_totals, requests
@@ -43,10 +48,19 @@ class Digest:
     children: tuple[Line, ...]
     answered: int
     waiting: int
+    #: Devices that nobody has named; None: the gateway does not answer now.
+    unnamed: int | None = None
+
+    def share(self, line: Line) -> int:
+        """How long the bar of a child is, in percent of the longest; never so short that it cannot be seen."""
+        most = max((one.blocked or 0 for one in self.children), default=0) or 1
+        return max((line.blocked or 0) * 100 // most, 2)
 
 
-async def make_digest(connection: AsyncConnection, tenant: OrganisationId, now: datetime, zone: str) -> Digest:
-    """The last whole week."""
+async def make_digest(
+    connection: AsyncConnection, tenant: OrganisationId, now: datetime, zone: str, seen: Sequence[SeenDevice] | None = None
+) -> Digest:
+    """The last whole week; `seen` are the devices the gateway knows now."""
     today = now.astimezone(ZoneInfo(zone)).date()
     last = today - timedelta(days=today.weekday() + 1)
     first = last - timedelta(days=6)
@@ -75,11 +89,13 @@ async def make_digest(connection: AsyncConnection, tenant: OrganisationId, now: 
         tuple(Line(one.label, totals.get(one.id)) for one in children),
         int((await connection.execute(done)).scalar_one()),
         await count_waiting(connection, tenant, now),
+        None if seen is None else len(unnamed_devices(await read_rows(connection, tenant, now), seen)),
     )
 
 
-def write_digest(digest: Digest, words: Words, formats: Formats, address: str) -> Message:
-    """The message in a reader's language."""
+def write_digest(digest: Digest, pages: Pages, formats: Formats, address: str) -> Message:
+    """The letter in a reader's language, as text and as a page with the same figures."""
+    words = formats.words
     subject = words.gettext(mark("Lá Chắn: the week {days}")).format(days=formats.days(digest.first, digest.last))
     lines = []
     for one in digest.children:
@@ -90,16 +106,20 @@ def write_digest(digest: Digest, words: Words, formats: Formats, address: str) -
         else:
             counted = words.ngettext("{label}: {n} block", "{label}: {n} blocks", one.blocked)
             lines.append(counted.format(label=one.label, n=formats.number(one.blocked)))
-    lines.append("")
-    lines.append(words.gettext(mark("Requests answered: {n}. Waiting now: {waiting}.")).format(n=digest.answered, waiting=digest.waiting))
-    lines.append(
-        words.gettext(mark("Names of sites are not in this letter, on purpose. A good question for the table: what was funny this week?"))
+    more = [words.gettext(mark("Requests answered: {n}. Waiting now: {waiting}.")).format(n=digest.answered, waiting=digest.waiting)]
+    if digest.unnamed:
+        told = words.ngettext("{n} device has no name yet.", "{n} devices have no name yet.", digest.unnamed)
+        more.append(told.format(n=formats.number(digest.unnamed)))
+    closing = words.gettext(
+        mark("Names of sites are not in this letter, on purpose. A good question for the table: what was funny this week?")
     )
-    lines += ["", address]
-    return Message(subject, "\n".join(lines))
+    ending = f"{words.gettext(mark('Change or end this letter'))}: {address}/choices"
+    text = "\n".join([*lines, "", *more, closing, "", address, ending])
+    context = {"digest": digest, "subject": subject, "lines": more, "closing": closing, "address": address}
+    return Message(subject, text, pages.write("letters/week.html", formats, context))
 
 
-async def send_digests(database: Database, post: Post, words: Mapping[str, Words], fallback: str, address: str, now: datetime) -> int:
+async def send_digests(database: Database, post: Post, link: GatewayLink, pages: Pages, address: str, now: datetime) -> int:
     """Send those that are due; returns how many. One that cannot be sent is not sent twice."""
     if post.server is None:
         return 0
@@ -118,14 +138,17 @@ async def send_digests(database: Database, post: Post, words: Mapping[str, Words
         if (here.weekday(), here.hour) < (WEEKDAY, HOUR):
             continue
         tenant = OrganisationId(row.tenant_id)
+        seen: list[SeenDevice] | None = None
+        with contextlib.suppress(GatewayAway):
+            seen = await link.devices(tenant)
         async with database.write() as connection:
             choices = await read_choices(connection, tenant)
             if choices.digest_week == week:
                 continue
-            digest = await make_digest(connection, tenant, now, row.time_zone)
+            digest = await make_digest(connection, tenant, now, row.time_zone, seen)
             await note_digest(connection, tenant, week)
-        own = words.get(row.locale) or words[fallback]
-        message = write_digest(digest, own, Formats(own, row.time_zone, now), address)
+        own = pages.words.get(row.locale) or next(iter(pages.words.values()))
+        message = write_digest(digest, pages, Formats(own, row.time_zone, now), address)
         await post.send(Choices(mail=choices.mail), message)
         sent += 1
     return sent

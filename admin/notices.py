@@ -53,6 +53,8 @@ class Message:
 
     subject: str
     text: str
+    #: The same as a page, for mail programs that show one; empty: text only. Nothing in it is fetched from anywhere.
+    page: str = ""
 
 
 class Post:
@@ -121,6 +123,8 @@ class Post:
         letter["From"], letter["To"], letter["Subject"] = server.sender, address, message.subject
         letter["Auto-Submitted"] = "auto-generated"
         letter.set_content(message.text)
+        if message.page:
+            letter.add_alternative(message.page, subtype="html")
         context = ssl.create_default_context()
         if server.secure:
             connection: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=SECONDS, context=context)

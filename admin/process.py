@@ -226,8 +226,7 @@ async def _collect(services: Services) -> None:
                 await services.office.signing.settle(tenant, now)
                 await _leave_numbers(services, tenant)
             await note_ended(services.database, services.settings.state_dir)
-            words = services.pages.words
-            await send_digests(services.database, services.post, words, next(iter(words)), public_url(services.settings), now)
+            await send_digests(services.database, services.post, services.link, services.pages, public_url(services.settings), now)
         except Exception:
             # Counting must never end the process; the next minute tries again.
             log.exception("collecting failed", extra={"event": "collect.failed"})

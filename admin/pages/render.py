@@ -37,9 +37,12 @@ class Pages:
 
     def render(self, template: str, formats: Formats, context: Mapping[str, Any], status: int = 200) -> HTMLResponse:
         """A page. `context` holds what the template names; a name it lacks is an error, not a gap."""
-        environment = self._environments[formats.words.language]
-        text = environment.get_template(template).render({"f": formats, **context})
+        text = self.write(template, formats, context)
         return HTMLResponse(text, status, headers={"Content-Language": formats.words.language, "Vary": "Accept-Language, Cookie"})
+
+    def write(self, template: str, formats: Formats, context: Mapping[str, Any]) -> str:
+        """The text of a template: a page, or a letter."""
+        return self._environments[formats.words.language].get_template(template).render({"f": formats, **context})
 
     def templates(self) -> list[str]:
         """The names of all templates."""

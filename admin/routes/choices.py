@@ -13,7 +13,7 @@ from admin.digest import make_digest
 from admin.errors import FieldMistake, NotFound
 from admin.permissions import Permission
 from admin.policyfile import has_policy
-from admin.routes.home import waiting_of
+from admin.routes.home import look_around, waiting_of
 
 router = APIRouter()
 
@@ -57,10 +57,10 @@ async def show_digest(visit: Reader) -> Response:
     """The last whole week, as the letter has it."""
     if not has_policy(visit.tenant.kind):
         raise NotFound
+    seen, away = await look_around(visit)
     async with visit.services.database.read() as connection:
-        digest = await make_digest(connection, visit.tenant_id, visit.now, visit.tenant.time_zone)
-    most = max((line.blocked or 0 for line in digest.children), default=0) or 1
-    return visit.page("more/digest.html", {"digest": digest, "most": most, "waiting": await waiting_of(visit)})
+        digest = await make_digest(connection, visit.tenant_id, visit.now, visit.tenant.time_zone, None if away else seen)
+    return visit.page("more/digest.html", {"digest": digest, "waiting": await waiting_of(visit)})
 
 
 async def _page(visit: Visit, why: bool, stored: bool, mistakes: tuple[FieldMistake, ...] = ()) -> Response:

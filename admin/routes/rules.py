@@ -102,10 +102,14 @@ async def show_groups(profile: str, visit: Reader, stored: bool = False) -> Resp
     shelf = visit.services.shelves.current()
     found, strictest, own = await _switches_of(visit, profile)
     rows = [(row, is_open(shelf, own, found, strictest, SwitchKind.CATEGORY, row.code)) for row in shelf.rows(found.band, strictest)]
+    having = {code for code, count in shelf.entries.items() if count}
+    free = [(row, opened) for row, opened in rows if not row.cell.locked]
     context = {
-        "rows": [(row, opened) for row, opened in rows if not row.cell.locked],
+        "rows": [(row, opened) for row, opened in free if row.code in having],
+        "unlisted": [(row, opened) for row, opened in free if row.code not in having],
+        "has_partly": any(row.partly for row, _ in free),
         "locked": [row for row, _ in rows if row.cell.locked],
-        "entries": shelf.entries,
+        "having": having,
         "bases": {tier: bases_of(tier, visit.now.date()) for tier in ("L", "H")},
     }
     return await _page(visit, "profile/groups.html", found, stored, context)

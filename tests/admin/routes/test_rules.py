@@ -82,9 +82,11 @@ async def test_locked_group_cannot_be_opened_by_hand(parent: Visitor, services: 
 
 
 async def test_empty_lists_say_so(parent: Visitor, family: Family) -> None:
-    """A group that no list fills is not shown as if it were filtered."""
+    """A group that no list fills is not shown as if it were filtered: said once for all of them, not at each."""
     await parent.get(f"/profiles/{family.bi.id}/groups")
-    assert "chưa có danh sách" in parent.text
+    assert "nhóm nữa chưa có danh sách" in parent.text
+    assert "Cũng bị khóa, nhưng chưa có danh sách nên mới chặn được ít:" in parent.text
+    assert parent.text.count("chưa có danh sách") == 3
     assert "chỉ một phần" in parent.text
     assert "lọc theo tên không tới được" in parent.text
 
