@@ -39,7 +39,7 @@ class Variant(StrEnum):
 class Explanation:
     """What a page says about one name.
 
-    `group` is empty where it must not be named; `opens_at` is when it opens by itself; `asks`: could a parent or teacher open it at all?
+    `group` is empty where it must not be named; `rule` is the reason's code (words: `admin.pages.phrases.RULES`); `opens_at` is when it opens by itself; `asks`: could a parent or teacher open it at all?
     """
 
     variant: Variant
@@ -72,6 +72,8 @@ _BY_CATEGORY = {
     "dist": Variant.ORDER,
 }
 _BY_CLOCK = frozenset({Reason.OVERRIDE, Reason.OFFLINE, Reason.SCHEDULE})
+#: Rules whose basis is a document or the title of a list, and not our own shorthand.
+_WITH_BASIS = frozenset({Reason.ORDER, Reason.LIST, Reason.RPZ})
 #: Until these hours of the morning a rest is the night's.
 _MORNING = range(4, 9)
 
@@ -98,8 +100,8 @@ def explain(verdict: Verdict | None, host: str, reader: Bystander, shelf: Shelf,
         variant,
         host,
         group="" if category is None or is_hidden else shelf.name_of(category.code, language),
-        rule=text,
-        basis=rule.basis if rule is not None else "",
+        rule=verdict.reason.value,
+        basis=rule.basis if rule is not None and verdict.reason in _WITH_BASIS else "",
         version=rule.version if rule is not None else "",
         order=text.removeprefix("order ") if verdict.reason is Reason.ORDER else "",
         asks=asks,

@@ -242,6 +242,22 @@ FILE_MISTAKES = (
     _("must be a day such as 2026-12-21"),
 )
 
+#: What blocked a name (`gateway.policy.model.Reason`), for the adult who reads the explaining page; a reason without words is not told.
+RULES: Mapping[str, str] = {
+    "legal": _("closed by law for every child"),
+    "override": _("switched off for a while"),
+    "offline": _("the internet rests at this hour"),
+    "name": _("a site this home or school chose to block"),
+    "list": _("a list this gateway follows"),
+    "rpz": _("a list this gateway follows"),
+    "schedule": _("it rests at this hour"),
+    "service": _("an app this home or school chose to block"),
+    "switch": _("a group this home or school chose to block"),
+    "matrix": _("blocked for this age"),
+    "uncategorised": _("only known sites are open here"),
+    "rebinding": _("the name leads into a home network, as attackers do"),
+}
+
 #: Roles in the journal.
 ROLES: Mapping[str, str] = {
     "first_parent": _("parent"),

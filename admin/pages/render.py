@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse
 from admin.errors import FieldMistake
 from admin.pages.assets import Assets
 from admin.pages.formats import Formats
-from admin.pages.phrases import ACTS, MISTAKES, ROLES
+from admin.pages.phrases import ACTS, MISTAKES, ROLES, RULES
 from admin.pages.words import Words, load_words
 from admin.treats import gather
 
@@ -76,7 +76,9 @@ class Pages:
             mistake_of=_mistake_reader(words),
             act_words=lambda code: words.gettext(ACTS[code]) if code in ACTS else code,
             role_words=lambda code: words.gettext(ROLES[code]) if code in ROLES else code,
+            rule_words=lambda reason: words.gettext(RULES[reason]) if reason in RULES else "",
             icon=self._icon,
+            cursor=_cursor,
             gather=gather,
         )
         return environment
@@ -113,6 +115,11 @@ def _mistake_reader(words: Words) -> Any:  # Any: a function for templates
         return ""
 
     return mistake_of
+
+
+def _cursor(mistakes: tuple[FieldMistake, ...], field: str) -> Markup:
+    """The attribute that puts the cursor into the first field with a mistake, without a script."""
+    return Markup(" autofocus") if mistakes and mistakes[0].field == field else Markup()
 
 
 def _first_upper(text: str) -> str:

@@ -12,6 +12,7 @@ from admin.catalogue import read_shipped
 from admin.explanation import Variant, explain, explain_clock
 from admin.foresight import Verdict
 from admin.moment import Moment, Standing
+from admin.pages.phrases import RULES
 from blocklists.tables import OrganisationId, OrganisationKind
 from gateway.policy.model import Band, Reason, Rule, RuleOrigin
 
@@ -99,3 +100,13 @@ def test_open_and_unknown_names_are_told_as_such() -> None:
     assert explain(verdict(Reason.DEFAULT, blocked=False), "x.example", READER, SHELF, "vi").status == 200
     assert explain(None, "x.example", READER, SHELF, "vi").variant is Variant.PLAIN
     assert explain_clock(READER, "x.example") is None
+
+
+def test_every_rule_that_blocks_is_told_in_words() -> None:
+    """An adult reads what blocked in words of their language, never our shorthand."""
+    blocking = {Reason.LEGAL, Reason.OVERRIDE, Reason.OFFLINE, Reason.NAME, Reason.LIST, Reason.RPZ, Reason.SCHEDULE, Reason.SERVICE,
+                Reason.SWITCH, Reason.MATRIX, Reason.UNCATEGORISED, Reason.REBINDING}  # fmt: skip
+    assert set(RULES) == {one.value for one in blocking}
+    found = explain(verdict(Reason.MATRIX, "game", "category game"), "x.example", replace(READER, band=Band.NL), SHELF, "vi")
+    assert (found.rule, found.basis) == ("matrix", "")
+    assert explain(verdict(Reason.LIST, "game", "list x"), "x.example", READER, SHELF, "vi").basis == "basis"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from admin.pages.assets import FOLDER, Assets
+from admin.pages.render import TEMPLATES
 from tests.support.visitor import Visitor
 
 
@@ -53,3 +56,17 @@ def test_address_of_a_missing_file_is_a_mistake() -> None:
     """A template that names a file that is not there fails its test."""
     with pytest.raises(KeyError):
         Assets().address("missing.css")
+
+
+def test_every_picture_that_a_page_names_is_in_the_sprite() -> None:
+    """A picture with a wrong name is an empty gap that no error tells."""
+    drawn = set(re.findall(r'id="([\w-]+)"', (FOLDER / "icons.svg").read_text(encoding="utf-8")))
+    named: dict[str, str] = {}
+    for path in sorted(TEMPLATES.rglob("*.html")):
+        text = path.read_text(encoding="utf-8")
+        for call in re.findall(r"\bicon\(((?:[^()]|\([^()]*\))*)\)", text):
+            literals = re.findall(r'"([\w-]+)"(?!\s*:)', re.sub(r', "(big|huge)"$|\[[^\]]*\]|[=!]= "\w+"', "", call))
+            named |= dict.fromkeys(literals, path.name)
+        named |= dict.fromkeys(re.findall(r'\b(?:tab|item)\("[^"]*", "([\w-]+)"', text), path.name)
+    assert {"home", "moon", "search", "journal"} <= set(named)
+    assert {name: where for name, where in named.items() if name not in drawn} == {}

@@ -56,8 +56,16 @@ def test_mistake_stands_beside_its_field(pages: Pages) -> None:
         is_school = False
 
     page = pages.render("setup/password.html", formats(pages), {**context, "answers": Answers()})
-    assert b'aria-describedby="password-mistake"' in page.body
+    assert b'aria-describedby="password-mistake' in page.body
     assert b'id="password-mistake"' in page.body
+    assert page.body.count(b"autofocus") == 1  # one mistake has the cursor in its field; no list of one
+    assert b"<title>Xem l\xe1\xba\xa1i: " in page.body
+
+    more = (*mistakes, FieldMistake("again", "password_differs"))
+    page = pages.render("setup/password.html", formats(pages), {**context, "answers": Answers(), "mistakes": more})
+    assert page.body.index(b"autofocus") < page.body.index(b'href="#password-mistake"') < page.body.index(b'href="#again-mistake"')
+    for place in (b'id="password-mistake"', b'id="again-mistake"'):
+        assert place in page.body
 
 
 def test_templates_are_compiled_once_for_all_languages(pages: Pages) -> None:

@@ -228,6 +228,7 @@ async def test_mistakes_are_told_beside_the_field(bi: Visitor, fields: dict[str,
     response = await bi.submit("/ask?lang=vi", fields)
     assert response.status_code == 422
     assert words in bi.text
+    assert response.text.count(" autofocus") == 1  # the cursor waits where the first mistake is
 
 
 async def test_what_nobody_can_open_is_not_sent(bi: Visitor, services: Services, family: Family, now: datetime) -> None:
