@@ -39,7 +39,8 @@ class Variant(StrEnum):
 class Explanation:
     """What a page says about one name.
 
-    `group` is empty where it must not be named; `rule` is the reason's code (words: `admin.pages.phrases.RULES`); `opens_at` is when it opens by itself; `asks`: could a parent or teacher open it at all?
+    `group` is empty where it must not be named; `rule` is the reason's code (words: `admin.pages.phrases.RULES`);
+    `opens_at` is when it opens by itself; `asks`: could a parent or teacher open it at all?
     """
 
     variant: Variant
