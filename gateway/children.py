@@ -167,6 +167,8 @@ def _become_child(request: _Request, parent: int) -> None:
             signal.signal(number, signal.SIG_IGN)
         _follow_parent(parent)
         silence_descriptors(request.keep)
+        if sys.version_info < (3, 12):
+            asyncio.set_child_watcher(None)  # type: ignore[arg-type]  # it would warn of the parent's children
         asyncio.set_event_loop(None)
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
         code = request.body() or 0

@@ -12,6 +12,7 @@ anyone who wants something of a running gateway (the command, the pages), so any
     {"do": "recent_blocks", "address": "10.0.0.7"}      → {"ok": true, "blocks": [{at, name, category, rule}]}
     {"do": "probe", "nonce": "k3…"}     → {"ok": true, "seen": bool, address, profile, client, transport, generation}
     {"do": "asked", "names": ["www.example.com"]}       → {"ok": true, "names": {name: {registered, asked: {at_least, since} | null}}}
+    {"do": "hand_over"}                 a new gateway of this state directory asks for our sockets and our place (`succession`)
     {"do": "activity", "after": n}      → {"ok": true, "batches": [{"serial", "counts", "names", "dropped"}]}
 
 A refusal is `{"ok": false, "error": {"code", "message", "where"}}`. Several requests may follow each other on one connection. Requests,
@@ -71,7 +72,7 @@ class ControlServer:
                     (self._state_dir / SOCKET_NAME).unlink()
             old = os.umask(0o177)
             try:
-                with _short_path(self._state_dir) as path:
+                with short_path(self._state_dir) as path:
                     listener.bind(path)
             finally:
                 os.umask(old)
@@ -84,9 +85,11 @@ class ControlServer:
         self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MOST_REQUEST_BYTES)
 
     async def stop(self) -> None:
-        """Close the socket, take its name away, end what is under way."""
-        if self._server is not None:
-            self._server.close()
+        """Close the socket, take its name away, end what is under way; nothing when it is not open."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
@@ -146,7 +149,7 @@ async def ask(state_dir: Path, request: Mapping[str, object], seconds: float = 3
     """Ask the running gateway; its answer. Raises ControlError: the gateway's own, `not_running` or `timeout`."""
     try:
         async with asyncio.timeout(seconds):
-            with _short_path(state_dir) as path:
+            with short_path(state_dir) as path:
                 reader, writer = await asyncio.open_unix_connection(path, limit=MOST_REPLY_BYTES)
             try:
                 writer.write(json.dumps(dict(request), separators=(",", ":")).encode() + b"\n")
@@ -167,7 +170,7 @@ def ask_now(state_dir: Path, request: Mapping[str, object], seconds: float = 30.
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(seconds)
-            with _short_path(state_dir) as path:
+            with short_path(state_dir) as path:
                 client.connect(path)
             client.sendall(json.dumps(dict(request), separators=(",", ":")).encode() + b"\n")
             while not line.endswith(b"\n") and len(line) <= MOST_REPLY_BYTES:
@@ -221,14 +224,14 @@ async def _reply(writer: asyncio.StreamWriter, fields: Fields) -> None:
 
 
 @contextlib.contextmanager
-def _short_path(state_dir: Path) -> Iterator[str]:
-    """A name of the socket that fits into the 108 bytes of a socket address, however deep the state directory lies."""
-    path = str(state_dir / SOCKET_NAME)
+def short_path(state_dir: Path, name: str = SOCKET_NAME) -> Iterator[str]:
+    """A name of a socket there that fits into the 108 bytes of a socket address, however deep the state directory lies."""
+    path = str(state_dir / name)
     if len(os.fsencode(path)) < 104 or not os.path.isdir("/proc/self/fd"):
         yield path
         return
     folder = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{folder}/{SOCKET_NAME}"
+        yield f"/proc/self/fd/{folder}/{name}"
     finally:
         os.close(folder)

@@ -71,7 +71,8 @@ class Extras:
         self._is_stopping = False
 
     def start(self) -> None:
-        """Start all of them; returns at once."""
+        """Start all of them, also after `stop`; returns at once."""
+        self._is_stopping = False
         for extra in self.extras:
             self._totals.add(PROCESS_RESTARTS, (extra.process.name,), 0)
             extra.keeper = asyncio.create_task(self._keep(extra))

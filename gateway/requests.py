@@ -24,7 +24,9 @@ Reload = Callable[[], Awaitable[Fields]]
 MOST_NONCE = 64
 
 
-def control_requests(standing: Standing, generations: Generations, crew: Crew, handover: Handover, reload: Reload) -> dict[str, Request]:
+def control_requests(
+    standing: Standing, generations: Generations, crew: Crew, handover: Handover, reload: Reload, leave: Callable[[], None]
+) -> dict[str, Request]:
     """The requests of the control socket by their `do`."""
 
     async def status(_: Fields) -> Fields:
@@ -100,8 +102,14 @@ def control_requests(standing: Standing, generations: Generations, crew: Crew, h
             raise ControlError("bad_request", "after is the serial of the last batch stored", "after")
         return {"batches": handover.fetch(after)}
 
+    async def hand_over(_: Fields) -> Fields:
+        _refuse_unless_running(standing)
+        leave()
+        return {}
+
     return {
         "status": Request(status, 5.0),
+        "hand_over": Request(hand_over, 5.0),
         "reload": Request(reload_now, 1800.0),
         "flush": Request(flush, 15.0),
         "apply": Request(apply, 180.0),

@@ -2,7 +2,8 @@
 
 Each worker has its own UDP and TCP socket for each endpoint (SO_REUSEPORT: the kernel spreads clients over them), all opened here,
 before any worker starts, and kept by the supervisor: a worker that dies leaves its queue in the kernel and the next one reads on.
-Sockets passed by systemd are shared by all workers instead. Imported by the supervisor; workers get the finished sockets.
+A socket passed by systemd is shared by all workers instead; those of a gateway whose place we take are handed out to ours. Imported by
+the supervisor; workers get the finished sockets.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Listening:
 
 @dataclass(slots=True)
 class ListeningSockets:
-    """Every socket of the gateway. `workers[i]` are the ones only worker i reads; `shared` are read by all of them (passed by systemd);
+    """Every socket of the gateway. `workers[i]` are the ones only worker i reads; `shared` are read by all of them (one was passed);
     `quic` belong to the process that terminates QUIC; its queries reach the workers over the Unix socket `relay`."""
 
     workers: list[list[Listening]]
@@ -96,10 +97,10 @@ def open_sockets(settings: GatewaySettings, workers: int, passed: Sequence[socke
             for endpoint in section.listen if section is not None else ():
                 _open_streams(opened, kind, endpoint, remaining)  # type: ignore[arg-type]
         for endpoint in settings.doq.listen if settings.doq is not None else ():
-            quic = _take(remaining, socket.SOCK_DGRAM, endpoint) or bind(endpoint, socket.SOCK_DGRAM, "doq.listen", share=False)
+            quic = take(remaining, socket.SOCK_DGRAM, endpoint) or bind(endpoint, socket.SOCK_DGRAM, "doq.listen", share=False)
             opened.quic.append(Listening("doq", _real(endpoint, quic), quic))
         if opened.quic:
-            opened.relay = _open_relay(settings.state_dir / RELAY_NAME)
+            opened.relay = _take_relay(remaining) or _open_relay(settings.state_dir / RELAY_NAME)
         if not opened.all():
             raise StartError(f"dns.listen: no address of {', '.join(skipped)} exists on this machine: choose one that does")
     except BaseException:
@@ -162,17 +163,14 @@ def _open_relay(path: Path) -> socket.socket:
 
 def _open_pair(opened: ListeningSockets, endpoint: Endpoint, passed: list[socket.socket]) -> None:
     """UDP and TCP on the same port."""
-    udp, tcp = _take(passed, socket.SOCK_DGRAM, endpoint), _take(passed, socket.SOCK_STREAM, endpoint)
-    for one, kind in ((udp, "udp"), (tcp, "tcp")):
-        if one is not None:
-            opened.shared.append(Listening(kind, endpoint, one))  # type: ignore[arg-type]
-    if udp is not None and tcp is not None:
+    has_udp, has_tcp = _hand_out(opened, "udp", endpoint, passed), _hand_out(opened, "tcp", endpoint, passed)
+    if has_udp and has_tcp:
         return
     for attempt in range(_TRIES):
-        first_udp = None if udp is not None else bind(endpoint, socket.SOCK_DGRAM, "dns.listen", share=True)
+        first_udp = None if has_udp else bind(endpoint, socket.SOCK_DGRAM, "dns.listen", share=True)
         real = endpoint if first_udp is None else _real(endpoint, first_udp)
         try:
-            first_tcp = None if tcp is not None else bind(real, socket.SOCK_STREAM, "dns.listen", share=True)
+            first_tcp = None if has_tcp else bind(real, socket.SOCK_STREAM, "dns.listen", share=True)
         except StartError:
             if first_udp is not None:
                 first_udp.close()
@@ -186,12 +184,23 @@ def _open_pair(opened: ListeningSockets, endpoint: Endpoint, passed: list[socket
 
 
 def _open_streams(opened: ListeningSockets, kind: Kind, endpoint: Endpoint, passed: list[socket.socket]) -> None:
-    taken = _take(passed, socket.SOCK_STREAM, endpoint)
-    if taken is not None:
-        opened.shared.append(Listening(kind, endpoint, taken))
+    if _hand_out(opened, kind, endpoint, passed):
         return
     first = bind(endpoint, socket.SOCK_STREAM, f"{kind}.listen", share=True)
     _spread(opened, kind, _real(endpoint, first), first)
+
+
+def _hand_out(opened: ListeningSockets, kind: Kind, endpoint: Endpoint, passed: list[socket.socket]) -> bool:
+    """Give the workers the passed sockets of this endpoint: one each when they suffice, else all to all; False when there is none."""
+    sockets = []
+    while (one := take(passed, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM, endpoint)) is not None:
+        sockets.append(Listening(kind, endpoint, one))
+    if len(sockets) < len(opened.workers):
+        opened.shared.extend(sockets)
+    else:
+        for number, each in enumerate(sockets):
+            opened.workers[number % len(opened.workers)].append(each)
+    return bool(sockets)
 
 
 def _spread(opened: ListeningSockets, kind: Kind, endpoint: Endpoint, first: socket.socket) -> None:
@@ -225,7 +234,8 @@ def _refuse_company(family: int, kind: int, address: tuple[object, ...]) -> None
             alone.listen(1)
 
 
-def _take(passed: list[socket.socket], kind: int, endpoint: Endpoint) -> socket.socket | None:
+def take(passed: list[socket.socket], kind: int, endpoint: Endpoint) -> socket.socket | None:
+    """Take the first passed socket of this kind at this endpoint out of `passed`."""
     for each in passed:
         if each.type != kind or each.family not in (socket.AF_INET, socket.AF_INET6):
             continue
@@ -235,6 +245,15 @@ def _take(passed: list[socket.socket], kind: int, endpoint: Endpoint) -> socket.
                 passed.remove(each)
                 each.setblocking(False)
                 return each
+    return None
+
+
+def _take_relay(passed: list[socket.socket]) -> socket.socket | None:
+    for each in passed:
+        if each.family == socket.AF_UNIX:
+            passed.remove(each)
+            each.setblocking(False)
+            return each
     return None
 
 

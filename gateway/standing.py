@@ -45,7 +45,7 @@ from gateway.zones import CODES as ZONE_CODES
 from gateway.zones import describe as describe_zone
 from gateway.zones import read_zones
 
-State = Literal["starting", "ready", "degraded", "stopping"]
+State = Literal["starting", "ready", "degraded", "leaving", "stopping"]
 Document = dict[str, Any]  # Any: JSON values
 
 
@@ -61,7 +61,7 @@ class Standing:
     extras: Extras
     supervisor_pid: int
     started: float
-    phase: Literal["starting", "running", "stopping"] = "starting"
+    phase: Literal["starting", "running", "leaving", "stopping"] = "starting"
     notes: tuple[str, ...] = ()
 
     def state(self) -> State:

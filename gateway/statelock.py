@@ -20,7 +20,13 @@ class StateLock:
 
     def __init__(self, state_dir: Path) -> None:
         """Take the lock; raises StartError when somebody else has it or the directory cannot be used."""
-        path = state_dir / LOCK_NAME
+        self._state_dir = state_dir
+        self._file = -1
+        self.take()
+
+    def take(self) -> None:
+        """Take it again after `close`; raises StartError."""
+        state_dir, path = self._state_dir, self._state_dir / LOCK_NAME
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -31,7 +37,7 @@ class StateLock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             pid = os.pread(self._file, 20, 0).decode("ascii", "replace").strip()
-            os.close(self._file)
+            self.close()
             raise StartError(
                 f"state_dir: another gateway (pid {pid or 'unknown'}) uses {state_dir}: stop it (see `lachan status`), or choose another"
             ) from None

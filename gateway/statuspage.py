@@ -62,8 +62,8 @@ class StatusServer:
         self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Begin to answer."""
-        self._server = await asyncio.start_server(self._accept, sock=self._listener, limit=MOST_HEADER_BYTES)
+        """Begin to answer. The socket itself stays open at `stop`: connections wait for whoever answers next."""
+        self._server = await asyncio.start_server(self._accept, sock=self._listener.dup(), limit=MOST_HEADER_BYTES)
 
     async def stop(self) -> None:
         """Stop listening and end open connections."""

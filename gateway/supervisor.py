@@ -11,7 +11,8 @@
 The order of a start: become the user of the settings, keeping the right to low ports; lock the state directory; open every socket; give
 up the rights; prepare and load a generation; start the workers; only then is anything answered. `run` must be called in a process without
 threads (workers are forked) and without a running event loop. It returns when SIGTERM or SIGINT has been obeyed and everything is
-drained; it raises `StartError` when the gateway cannot start. Only the composition and `gateway.__main__` import this module.
+drained; it raises `StartError` when the gateway cannot start. With `take_over` it takes the place of the gateway that runs with this state
+directory, if one does (`gateway.succession`). Only the composition and `gateway.__main__` import this module.
 """
 
 from __future__ import annotations
@@ -42,12 +43,13 @@ from gateway.metrics import BUILD, CLOCK_TEST, GENERATION_CREATED, ORDER_UPDATED
 from gateway.notify import ServiceNotifier, passed_sockets
 from gateway.privileges import give_up_rights, switch_user
 from gateway.requests import control_requests
-from gateway.settings import GatewaySettings
+from gateway.settings import Endpoint, GatewaySettings
 from gateway.sharedword import SharedWord
-from gateway.sockets import RELAY_NAME, ListeningSockets, bind, open_sockets
+from gateway.sockets import RELAY_NAME, ListeningSockets, bind, open_sockets, take
 from gateway.standing import Standing, program_version
 from gateway.statelock import StateLock
 from gateway.statuspage import Page, StatusServer, json_page, text_page
+from gateway.succession import Succession, give, hear_done, hear_go, meet, take_over
 from gateway.switch import Generations, Load
 from gateway.totals import Totals
 from gateway.vitals import DropWatch, JumpWatch, take_pulse
@@ -60,6 +62,8 @@ Occasion = Literal["start", "reload"]
 DRAIN_SECONDS = 5.0
 PULSE_SECONDS = 10.0
 REMINDER_SECONDS = 60.0
+PATIENCE_TRIES = 50
+CONTAINER_INIT = 1
 NEEDS_RESTART = ("dns", "dot", "doh", "doq", "metrics", "state_dir")  # of `dns`: listen, workers and user only
 
 
@@ -89,10 +93,12 @@ def run(
     prepare: Prepare,
     extra_processes: Sequence[ExtraProcess] = (),
     *,
+    takes_over: bool = False,
     body: WorkerBody | None = None,
     load: Load | None = None,
 ) -> int:
-    """Run the gateway until it is told to stop; the exit status of the program. `body` and `load` replace the worker in tests."""
+    """Run the gateway until it is told to stop or another takes its place; the exit status. `takes_over`: take the place of the one that
+    runs with this state directory, if there is one. `body` and `load` replace the worker in tests."""
     if body is None or load is None:
         from gateway.demand import suffix_list
         from gateway.worker import load_snapshot, run_worker
@@ -100,16 +106,27 @@ def run(
         suffix_list()  # read once, shared by every worker
         body, load = body or run_worker, load or load_snapshot
     notifier = ServiceNotifier(os.environ)
-    passed = passed_sockets(os.environ, os.getpid())
+    passed: list[socket.socket] = passed_sockets(os.environ, os.getpid())
     _make_state_dir(settings)
     switch_user(settings.dns.user)
-    with StateLock(settings.state_dir):
+    succession = take_over(settings.state_dir) if takes_over else None
+    if succession is not None:
+        passed = [*passed, *succession.sockets]
+    with StateLock(settings.state_dir) as lock:
+        processes = [*extra_processes, *_quic_process(settings)]
+        endpoints = [*((settings.metrics,) if settings.metrics else ()), *(each for process in processes for each in process.listen)]
+        taken = {each: one for each in endpoints if (one := take(passed, socket.SOCK_STREAM, each)) is not None}
         sockets = open_sockets(settings, settings.dns.workers, passed)
         opened: list[Extra] = []
+
+        def open_stream(endpoint: Endpoint, setting: str) -> socket.socket:
+            return taken.pop(endpoint, None) or bind(endpoint, socket.SOCK_STREAM, setting, share=False)
+
+        metrics: socket.socket | None = None
         try:
-            metrics = bind(settings.metrics, socket.SOCK_STREAM, "metrics.listen", share=False) if settings.metrics else None
-            for process in [*extra_processes, *_quic_process(settings)]:
-                streams = [bind(each, socket.SOCK_STREAM, process.setting, share=False) for each in process.listen]
+            metrics = open_stream(settings.metrics, "metrics.listen") if settings.metrics else None
+            for process in processes:
+                streams = [open_stream(each, process.setting) for each in process.listen]
                 datagrams = [each.socket for each in sockets.quic] if process.takes_quic else []
                 opened.append(Extra(process, [*streams, *datagrams]))
             give_up_rights()
@@ -117,12 +134,25 @@ def run(
                 log.warning("running as root: set dns.user", extra={"event": "start.root"})
             clock = WallClock.from_environment(os.environ)
             forking = ForkingLoop()
-            supervisor = Supervisor(settings, prepare, notifier, sockets, metrics, clock, forking, opened, body, load)
-            return forking.run(supervisor.main())
+            supervisor = Supervisor(settings, prepare, notifier, lock, sockets, metrics, clock, forking, opened, body, load, succession)
+            status = forking.run(supervisor.main())
         finally:
             sockets.close()
+            if metrics is not None:
+                metrics.close()
             for each in (stream for extra in opened for stream in extra.sockets):
                 each.close()
+    if supervisor.is_succeeded and os.getpid() == CONTAINER_INIT:
+        _wait_to_be_removed()
+    return status
+
+
+def _wait_to_be_removed() -> None:
+    """A container that ends is started again by its engine, and would want its place back: stay, idle, until told to go."""
+    log.info("this container can be removed", extra={"event": "leave.idle"})
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    signal.sigwait(signals)
 
 
 def _quic_process(settings: GatewaySettings) -> list[ExtraProcess]:
@@ -146,6 +176,7 @@ class Supervisor:
         settings: GatewaySettings,
         prepare: Prepare,
         notifier: ServiceNotifier,
+        lock: StateLock,
         sockets: ListeningSockets,
         metrics: socket.socket | None,
         clock: WallClock,
@@ -153,7 +184,11 @@ class Supervisor:
         extras: Sequence[Extra],
         body: WorkerBody,
         load: Load,
+        succession: Succession | None,
     ) -> None:
+        self._succession = succession
+        self.is_succeeded = False
+        self._lock = lock
         self._settings = settings
         self._prepare = prepare
         self._notifier = notifier
@@ -183,14 +218,12 @@ class Supervisor:
         self._standing = Standing(
             self._clock, self._totals, self._generations, self._sockets, self._crew, self._extras, os.getpid(), time.monotonic()
         )
-        requests = control_requests(self._standing, self._generations, self._crew, self._handover, self.reload)
-        control = ControlServer(self._settings.state_dir, requests)
-        pages = StatusServer(self._metrics, self._pages()) if self._metrics is not None else None
+        requests = control_requests(self._standing, self._generations, self._crew, self._handover, self.reload, self._hand_over)
+        self._control = ControlServer(self._settings.state_dir, requests)
+        self._status_pages = StatusServer(self._metrics, self._pages()) if self._metrics is not None else None
         self._set_constants()
         self._catch_signals()
-        await control.start()
-        if pages is not None:
-            await pages.start()
+        await self._show()
         try:
             starting = asyncio.ensure_future(self._start())
             stopping = asyncio.ensure_future(self._stop.wait())
@@ -200,17 +233,15 @@ class Supervisor:
             with contextlib.suppress(asyncio.CancelledError):
                 await starting
             await stopping
-            return 0
         finally:
             self._standing.phase = "stopping"
             self._notifier.stopping()
             for task in self._background:
                 task.cancel()
             await asyncio.gather(self._extras.stop(), self._crew.stop(DRAIN_SECONDS))
-            if pages is not None:
-                await pages.stop()
-            await control.stop()
+            await self._hide()
             log.info("stopped", extra={"event": "stop.done"})
+        return 0
 
     async def reload(self) -> Fields:
         """Read everything again and put it in force; the old state stays when anything is wrong (raises the reason)."""
@@ -232,6 +263,69 @@ class Supervisor:
             finally:
                 self._notifier.ready(self._summary())
 
+    async def _show(self) -> None:
+        """Answer on the control socket and the metrics address."""
+        await self._control.start()
+        if self._status_pages is not None:
+            await self._status_pages.start()
+
+    async def _hide(self) -> None:
+        if self._status_pages is not None:
+            await self._status_pages.stop()
+        await self._control.stop()
+
+    def _hand_over(self) -> None:
+        """Begin to give our place to the gateway that asked. Raises ControlError when nobody waits for it."""
+        self._in_background(self._leave(meet(self._settings.state_dir)))
+
+    async def _leave(self, line: socket.socket) -> None:
+        """Hand the sockets over; the workers answer until the successor's do. When it fails, take everything up again."""
+        with line:
+            if not await hear_go(line):
+                return
+            async with self._reloading, self._generations.at_rest():
+                self._standing.phase = "leaving"
+                log.info("handing over", extra={"event": "leave.begin"})
+                await self._extras.stop()
+                await self._hide()
+                self._lock.close()
+                try:
+                    give(line, self._every_socket())
+                    is_done = await hear_done(line)
+                except OSError:
+                    is_done = False
+                if is_done:
+                    log.info("handed over", extra={"event": "leave.done"})
+                    self.is_succeeded = True
+                    self._stop.set()
+                else:
+                    await self._take_up_again()
+
+    async def _take_up_again(self) -> None:
+        reason = "the new gateway ended before it answered: this one goes on"
+        log.error(reason, extra={"event": "leave.failed"})
+        for attempt in range(PATIENCE_TRIES):
+            try:
+                self._lock.take()
+                break
+            except StartError as error:
+                if attempt == PATIENCE_TRIES - 1:
+                    log.error("somebody else has the state directory", extra={"event": "leave.lost", "reason": str(error)})
+                    self._stop.set()
+                    return
+                await asyncio.sleep(0.1)
+        await self._show()
+        self._extras.start()
+        self._standing.phase = "running"
+        self._standing.notes = (*self._standing.notes, reason)
+
+    def _every_socket(self) -> list[socket.socket]:
+        """Whatever is listened on: names, QUIC and its relay, metrics, pages."""
+        relay = self._sockets.relay
+        found = [each.socket for each in self._sockets.all()]
+        found += [each for extra in self._extra_list for each in extra.sockets if each not in found]
+        return [*found, *([self._metrics] if self._metrics is not None else []), *([relay] if relay is not None else [])]
+
     async def _start(self) -> None:
         prepared = await self._prepare_start()
         settings, late = merge_settings(self._settings, prepared.settings)
@@ -251,6 +345,8 @@ class Supervisor:
         self._in_background(self._tick())
         await self._crew.start(target)
         self._standing.phase = "running"
+        if self._succession is not None:
+            self._succession.done()
         self._extras.start()
         self._notifier.ready(self._summary())
         log.info(

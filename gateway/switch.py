@@ -103,6 +103,10 @@ class Generations:
                 self.refuse(error)
                 raise
 
+    def at_rest(self) -> asyncio.Lock:
+        """While it is held, nothing is put in force, and nothing is half way."""
+        return self._one_at_a_time
+
     async def forget(self, tenant: str) -> int:
         """Remove what older generations said about a tenant; how many files went. What is in force stays."""
         async with self._one_at_a_time:

@@ -35,6 +35,13 @@ tenant_app = typer.Typer(help="một gia đình hoặc trường trong một t�
 app.add_typer(tenant_app, name="tenant")
 
 ConfigFile = Annotated[Path | None, typer.Option("-c", "--config", metavar="FILE", help="tệp cấu hình / configuration file")]
+TakeOver = Annotated[
+    bool,
+    typer.Option(
+        "--take-over",
+        help="thay bản đang chạy, không mất câu hỏi nào / take the place of the one that runs, no query lost",
+    ),
+]
 
 
 @app.command()
@@ -44,19 +51,20 @@ def run(
         bool, typer.Option("--first", help="viết cấu hình mẫu khi chưa có / write a sample configuration when there is none")
     ] = False,
     lan: Annotated[bool, typer.Option("--lan", help="nghe cổng 53 của mạng trong nhà / listen on port 53 of the local network")] = False,
+    take_over: TakeOver = False,
 ) -> None:
     """Chạy tất cả trên một máy / run everything on one machine."""
     from lachan import run as running
 
-    raise typer.Exit(running.run_all(config, first=first, lan=lan))
+    raise typer.Exit(running.run_all(config, first=first, lan=lan, takes_over=take_over))
 
 
 @app.command()
-def gateway(config: ConfigFile = None) -> None:
+def gateway(config: ConfigFile = None, take_over: TakeOver = False) -> None:
     """Chỉ chạy phần phân giải / run the data plane alone."""
     from lachan import run as running
 
-    raise typer.Exit(running.run_gateway(config))
+    raise typer.Exit(running.run_gateway(config, takes_over=take_over))
 
 
 @app.command()

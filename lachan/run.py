@@ -51,7 +51,7 @@ class Overrides:
         return dataclasses.replace(settings, dns=dns)
 
 
-def run_all(config: Path | None, *, first: bool, lan: bool) -> int:
+def run_all(config: Path | None, *, first: bool, lan: bool, takes_over: bool = False) -> int:
     """Run everything on this machine until told to stop; the exit status. Raises SettingsError or StartError."""
     from lachan.lan import PORT, drop_to, require_lan, sudo_command
 
@@ -69,12 +69,12 @@ def run_all(config: Path | None, *, first: bool, lan: bool) -> int:
         from lachan.greeting import greet_when_ready
 
         greet_when_ready(configuration, overrides.listen)
-    return _supervise(configuration, overrides, with_admin=True)
+    return _supervise(configuration, overrides, with_admin=True, takes_over=takes_over)
 
 
-def run_gateway(config: Path | None) -> int:
+def run_gateway(config: Path | None, *, takes_over: bool = False) -> int:
     """Run the data plane alone; the exit status."""
-    return _supervise(load(find_file(config), require_files=False), Overrides(), with_admin=False)
+    return _supervise(load(find_file(config), require_files=False), Overrides(), with_admin=False, takes_over=takes_over)
 
 
 def run_admin(config: Path | None) -> int:
@@ -106,13 +106,13 @@ def _first_file(config: Path | None) -> Path:
     return PLACES[0] if PLACES[0].is_file() else write_default(has_system_resolver=bool(system_servers(())))
 
 
-def _supervise(configuration: Configuration, overrides: Overrides, *, with_admin: bool) -> int:
+def _supervise(configuration: Configuration, overrides: Overrides, *, with_admin: bool, takes_over: bool) -> int:
     from gateway import supervisor
 
     set_up_logs()
     give_state_dir(configuration.gateway)
     extra = [*_listening_to_others(configuration), *(_admin_process(configuration) if with_admin else [])]
-    return supervisor.run(configuration.gateway, Preparer(configuration, overrides), extra)
+    return supervisor.run(configuration.gateway, Preparer(configuration, overrides), extra, takes_over=takes_over)
 
 
 def _listening_to_others(configuration: Configuration) -> list[ExtraProcess]:

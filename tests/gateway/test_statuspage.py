@@ -31,6 +31,7 @@ async def address() -> AsyncIterator[tuple[str, int]]:
     await server.start()
     yield listener.getsockname()
     await server.stop()
+    listener.close()
 
 
 async def talk(address: tuple[str, int], data: bytes) -> bytes:

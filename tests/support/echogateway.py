@@ -224,7 +224,7 @@ def main(options: Any) -> int:
 
     extras = [ExtraProcess("page", page, (Endpoint("127.0.0.1", options["page"]),))] if options.get("page") else []
     try:
-        return run(settings, prepare, extras, body=body, load=load)
+        return run(settings, prepare, extras, takes_over=options.get("takes_over", False), body=body, load=load)
     except StartError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

@@ -1,0 +1,147 @@
+"""One gateway takes the place of another: real processes and sockets."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.control import ControlServer
+from gateway.errors import StartError
+from gateway.succession import PATH_NAME, take_over
+from tests.support.echogateway import EchoGateway, free_port
+
+
+@contextmanager
+def pair(folder: Path, *, workers: tuple[int, int] = (2, 2), **options: Any) -> Iterator[tuple[EchoGateway, EchoGateway]]:
+    """A running gateway and one that will take its place, on the same ports and state directory."""
+    shared = {"listen": [["127.0.0.1", free_port()]], "metrics": free_port(), "page": free_port(), **options}
+    with (
+        EchoGateway(folder, workers=workers[0], **shared) as old,
+        EchoGateway(folder, workers=workers[1], takes_over=True, **shared) as new,
+    ):
+        old.start()
+        yield old, new
+
+
+def pid_of(gateway: EchoGateway) -> int:
+    assert gateway.process is not None
+    return gateway.process.pid
+
+
+def page(gateway: EchoGateway) -> str:
+    """What the further process says."""
+    with socket.create_connection(("127.0.0.1", gateway.options["page"]), 5.0) as line:
+        return line.recv(100).decode()
+
+
+class Questions:
+    """A question every two milliseconds from a fresh port; never asked again. `slowest` in seconds."""
+
+    def __init__(self, port: int) -> None:
+        self.lost = self.asked = 0
+        self.slowest = 0.0
+        self._port = port
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+
+    def __enter__(self) -> Questions:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        while not self._stop.wait(0.002):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.settimeout(5.0)
+                self.asked += 1
+                began = time.monotonic()
+                client.sendto(b"x", ("127.0.0.1", self._port))
+                try:
+                    client.recv(4096)
+                except TimeoutError:
+                    self.lost += 1
+                self.slowest = max(self.slowest, time.monotonic() - began)
+
+
+@pytest.mark.parametrize("workers", [(2, 2), (2, 1), (1, 3)], ids=["as many", "fewer", "more"])
+def test_new_gateway_takes_the_place_and_no_question_is_lost(tmp_path: Path, workers: tuple[int, int]) -> None:
+    """Every question is answered at the first try, whatever the number of workers; the old one ends; the pages are the new one's."""
+    with pair(tmp_path, workers=workers) as (old, new):
+        port = old.port
+        with Questions(port) as questions:
+            time.sleep(0.2)
+            new.start(wait=False)
+            new.wait(lambda: new.status()["pid"] == pid_of(new) and new.status()["state"] == "ready")
+            assert old.process is not None
+            assert old.process.wait(15) == 0
+            time.sleep(0.2)
+        assert questions.asked > 50
+        assert questions.lost == 0
+        assert questions.slowest < 1.0
+        answering = {worker["pid"] for worker in new.status()["workers"]}
+        assert {new.query()["pid"] for _ in range(40)} <= answering  # type: ignore[index]
+        assert page(new)
+        assert new.page("/readyz")[0] == 200
+        assert not (old.state_dir / PATH_NAME).exists()
+        assert (old.state_dir / "supervisor.lock").read_text().strip() == str(pid_of(new))
+
+
+def test_place_of_nobody_is_an_ordinary_start(tmp_path: Path) -> None:
+    """Where no gateway runs, `takes_over` changes nothing."""
+    with EchoGateway(tmp_path, takes_over=True) as gateway:
+        assert gateway.start().query()
+
+
+def test_gateway_goes_on_when_its_successor_cannot_start(tmp_path: Path) -> None:
+    """A new one whose workers do not start ends; the old one answered all the time, has its pages again, and can be reloaded."""
+    with pair(tmp_path) as (old, new):
+        before, port = old.status()["workers"], old.port
+        old.want(text="broken", worker={"0": "fail", "1": "fail"})
+        with Questions(port) as questions:
+            new.start(wait=False)
+            assert new.process is not None
+            assert new.process.wait(30) == 1
+            old.wait(lambda: old.status()["state"] == "ready")
+        assert questions.lost == 0
+        assert questions.slowest < 1.0
+        assert [worker["pid"] for worker in old.status()["workers"]] == [worker["pid"] for worker in before], "nobody had to start again"
+        assert "ended before it answered" in old.status()["notes"][-1]
+        assert page(old)
+        with urllib.request.urlopen(f"http://127.0.0.1:{old.options['metrics']}/metrics", timeout=5) as reply:
+            assert reply.status == 200
+        old.want(text="second")
+        old.ask("reload")
+        assert old.query()["text"] == "second"  # type: ignore[index]
+
+
+def test_hand_over_without_anybody_waiting_changes_nothing(tmp_path: Path) -> None:
+    """Whoever asks must wait at the agreed place."""
+    with pair(tmp_path) as (old, _):
+        with pytest.raises(Exception, match="nobody waits"):
+            old.ask("hand_over")
+        assert old.status()["state"] == "ready"
+
+
+async def test_gateway_of_an_older_version_is_named(tmp_path: Path) -> None:
+    """It does not know the request: stop it first."""
+    import asyncio
+
+    server = ControlServer(tmp_path, {})
+    await server.start()
+    try:
+        with pytest.raises(StartError, match="stop it first"):
+            await asyncio.to_thread(take_over, tmp_path)
+    finally:
+        await server.stop()
+    assert not (tmp_path / PATH_NAME).exists()
