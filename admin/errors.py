@@ -10,6 +10,7 @@ LachanError
     ├── NotFound          404  no such object in this tenant (also: somebody else's object)
     ├── Conflict          409  the thing changed meanwhile, or exists already
     ├── CoolingOff        409  the family waits a while before it opens anything
+    ├── Changed           412  `If-Match` names a state that is no longer the object's
     ├── TooLarge          413  more than the limit
     ├── InvalidInput      422  one or more fields, each with its code
     ├── TooManyTries      429  wait `retry_after` seconds
@@ -49,6 +50,13 @@ class ConfirmationNeeded(AdminError):
 
     status = 401
     code = "confirmation_needed"
+
+
+class Changed(AdminError):
+    """`If-Match` names a state that is no longer the object's."""
+
+    status = 412
+    code = "changed"
 
 
 class CoolingOff(AdminError):

@@ -154,12 +154,6 @@ class StandingOut(In):
     problem: str
 
 
-class OrderPage(In):
-    """Documents, those that wait first."""
-
-    items: list[OrderRow]
-
-
 class EntryPage(In):
     """Entries; `next` is the cursor of the following page."""
 
@@ -172,9 +166,4 @@ class VersionPage(In):
 
     items: list[VersionOut]
     gateway: StandingOut
-
-
-class ReviewPage(In):
-    """Requests that wait."""
-
-    items: list[ReviewOut]
+    next: str | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,9 @@ from gateway.policy.model import Band
 Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9a-z]+$")]
 Label = Annotated[str, Field(min_length=1, max_length=40)]
 Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$", examples=["21:00"])]
+
+
+_Out = TypeVar("_Out", bound=BaseModel)
 
 
 class In(BaseModel):
@@ -35,6 +38,13 @@ class FaultReply(BaseModel):
     """Every error has this form."""
 
     error: Fault
+
+
+class PageOf(BaseModel, Generic[_Out]):
+    """Some of a list; `next` is the cursor of the following page, null on the last."""
+
+    items: list[_Out]
+    next: str | None
 
 
 class EnforcementOut(BaseModel):
@@ -215,25 +225,11 @@ class AnswerIn(In):
     profile: Identifier | None = None
 
 
-class ProfilePage(BaseModel):
-    """Some profiles; `next` is the cursor of the following page."""
-
-    items: list[ProfileOut]
-    next: str | None
-
-
 class DevicePage(BaseModel):
     """Some devices, and all that wait for a name (on the first page)."""
 
     items: list[DeviceOut]
     new: list[NewDeviceOut]
-    next: str | None
-
-
-class RequestPage(BaseModel):
-    """Some requests, waiting ones first."""
-
-    items: list[RequestOut]
     next: str | None
 
 

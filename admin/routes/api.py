@@ -2,9 +2,8 @@
 browser can be made to use it; answers are JSON, errors have a stable code and the field.
 
 Creates may carry `Idempotency-Key`: repeated with the same key within a day, they give what the first one made; with another body or
-for another object they are refused (409 `key_used`). Objects carry an
-`ETag`; a change with `If-Match` is refused (412) when somebody changed the object meanwhile. Lists are pages: `limit`, and `after`
-with the cursor the last page gave.
+for another object they are refused (409 `key_used`). Answers carry an `ETag`; what `If-None-Match` and `If-Match` do stands in
+`admin.edge.conditions`. Lists are pages: `limit`, and `after` with the cursor the last page gave.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, FastAPI, Header, Request, Response
+from fastapi import Depends, FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
@@ -28,11 +27,12 @@ from admin.apply import read_enforcement
 from admin.audit import Act, by_account
 from admin.choices import NOTHING_CHOSEN, Choices, hold, read_choices
 from admin.dependencies import Services, services_of
+from admin.edge.conditions import Conditions, describe
 from admin.edge.faults import answer
 from admin.errors import AdminError, Conflict, NotFound, NotSignedIn
 from admin.link import GatewayAway
 from admin.permissions import Permission, authorise
-from admin.schemas import EnforcementOut, FaultReply, StatusOut
+from admin.schemas import EnforcementOut, FaultReply, PageOf, StatusOut
 from admin.sessions import TOKEN_MARK, SignedIn, Tenant, hash_secret, load_token
 from admin.tables import api_tokens, creations
 from blocklists.tables import OrganisationId
@@ -41,7 +41,9 @@ KEY_LIFE = timedelta(days=1)
 USED_STEP = timedelta(minutes=1)
 PAGE, MOST = 50, 200
 
-_Model = TypeVar("_Model", bound=BaseModel)
+Limit = Annotated[int, Query(ge=1, le=MOST)]
+After = Annotated[str | None, Query(max_length=64)]
+
 _bearer = HTTPBearer(auto_error=False, description="An API token, made on the page “Keys for programs”.")
 
 
@@ -67,13 +69,6 @@ class Caller:
         """Ask for one more permission."""
         hold(permission, self.choices, self.now)
         authorise(self.signed_in.actor, permission, self.tenant.id, self.now)
-
-
-class Changed(AdminError):
-    """`If-Match` names a state that is no longer the object's."""
-
-    status = 412
-    code = "changed"
 
 
 def caller(permission: Permission) -> Callable[..., Awaitable[Caller]]:
@@ -131,6 +126,15 @@ def create_api(services: Services) -> FastAPI:
     app.include_router(apitenant.router)
     app.include_router(apioffice.router)
     app.include_router(apiofficework.router)
+    plain = app.openapi
+
+    def published() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = describe(plain())
+        return app.openapi_schema
+
+    app.openapi = published  # type: ignore[method-assign]  # the way FastAPI offers
+    app.add_middleware(Conditions, paths=lambda: published()["paths"])
     return app
 
 
@@ -163,26 +167,6 @@ async def show_status(who: Annotated[Caller, Depends(caller(Permission.STATUS_RE
     )
 
 
-def tag_of(model: BaseModel) -> str:
-    """The ETag of an object: a digest of what the API says about it, without what changes by the clock alone."""
-    content = model.model_dump(mode="json", exclude={"now", "last_seen"})
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return f'"{hashlib.sha256(text.encode()).hexdigest()[:20]}"'
-
-
-def give_tag(response: Response, model: _Model) -> _Model:
-    """The object with its ETag."""
-    response.headers["ETag"] = tag_of(model)
-    return model
-
-
-def check_match(if_match: str | None, model: BaseModel) -> None:
-    """Refuse a change to an object that somebody changed meanwhile."""
-    if if_match is not None and if_match.strip() not in ("*", tag_of(model)):
-        raise Changed
-
-
-IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=100)]
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
 
 
@@ -210,6 +194,7 @@ async def note_made(connection: AsyncConnection, who: Caller, key: str | None, m
 
 
 _Item = TypeVar("_Item")
+_Out = TypeVar("_Out", bound=BaseModel)
 
 
 def cut_page(items: Sequence[_Item], identity: Callable[[_Item], str], after: str | None, limit: int) -> tuple[list[_Item], str | None]:
@@ -222,6 +207,12 @@ def cut_page(items: Sequence[_Item], identity: Callable[[_Item], str], after: st
         start = place + 1
     page = list(items[start : start + limit])
     return page, identity(page[-1]) if page and start + limit < len(items) else None
+
+
+def page_of(items: Sequence[_Out], after: str | None, limit: int) -> PageOf[_Out]:
+    """One page of objects that have an id."""
+    page, following = cut_page(items, lambda one: str(one.id), after, limit)  # type: ignore[attr-defined]  # each has one
+    return PageOf(items=page, next=following)
 
 
 def _about(kind: str, said: tuple[BaseModel | str, ...]) -> str:

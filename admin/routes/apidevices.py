@@ -26,9 +26,8 @@ from admin.permissions import Permission
 from admin.policyfile import read_rows
 from admin.profiles import load_profile, load_strictest
 from admin.requests import Request, answer, list_requests, load_request
-from admin.routes.api import Caller, IdempotencyKey, IfMatch, caller, check_match, cut_page, give_tag, made_before, note_made
-from admin.routes.apiprofiles import After, Limit
-from admin.schemas import AnswerIn, DeviceChange, DeviceIn, DeviceOut, DevicePage, NewDeviceOut, RequestOut, RequestPage
+from admin.routes.api import After, Caller, IdempotencyKey, Limit, caller, cut_page, made_before, note_made
+from admin.schemas import AnswerIn, DeviceChange, DeviceIn, DeviceOut, DevicePage, NewDeviceOut, PageOf, RequestOut
 from admin.values import Decision, ProfileKind
 
 router = APIRouter()
@@ -72,20 +71,19 @@ async def assign(who: Writer, new: DeviceIn, response: Response, key: Idempotenc
         device = await load_device(connection, who.tenant_id, made)
     await who.services.applier.settle(who.tenant_id)
     response.headers["Location"] = f"/api/v1/devices/{made}"
-    return give_tag(response, _out(device, await _seen(who)))
+    return _out(device, await _seen(who))
 
 
 @router.get("/devices/{device}", tags=["devices"])
-async def read(who: Reader, device: str, response: Response) -> DeviceOut:
+async def read(who: Reader, device: str) -> DeviceOut:
     """One device."""
-    return give_tag(response, _out(await _load(who, device), await _seen(who)))
+    return _out(await _load(who, device), await _seen(who))
 
 
 @router.patch("/devices/{device}", tags=["devices"])
-async def change(who: Writer, device: str, wanted: DeviceChange, response: Response, if_match: IfMatch = None) -> DeviceOut:
+async def change(who: Writer, device: str, wanted: DeviceChange) -> DeviceOut:
     """Another owner or name. A freer owner needs the right to loosen."""
     found = await _load(who, device)
-    check_match(if_match, _out(found, ()))
     async with who.services.database.write() as connection:
         before = await load_profile(connection, who.tenant_id, found.profile_id)
         after = await load_profile(connection, who.tenant_id, wanted.profile or found.profile_id)
@@ -97,7 +95,7 @@ async def change(who: Writer, device: str, wanted: DeviceChange, response: Respo
             who.require(Permission.PROFILE_LOOSEN)
         await move_device(connection, who.act, found, after.id, wanted.label or found.label)
     await who.services.applier.settle(who.tenant_id)
-    return give_tag(response, _out(await _load(who, device), await _seen(who)))
+    return _out(await _load(who, device), await _seen(who))
 
 
 @router.delete("/devices/{device}", status_code=204, tags=["devices"])
@@ -114,12 +112,12 @@ async def forget(who: Writer, device: str) -> None:
 @router.get("/requests", tags=["requests"])
 async def list_asked(
     who: Annotated[Caller, Depends(caller(Permission.REQUEST_READ))], limit: Limit = 50, after: After = None
-) -> RequestPage:
+) -> PageOf[RequestOut]:
     """Requests that wait, oldest first, then those answered lately."""
     async with who.services.database.read() as connection:
         waiting, answered = await list_requests(connection, who.tenant_id, who.now)
     page, following = cut_page([*waiting, *answered], lambda one: one.id, after, limit)
-    return RequestPage(items=[_request_out(one) for one in page], next=following)
+    return PageOf(items=[_request_out(one) for one in page], next=following)
 
 
 @router.post("/requests/{request}/answer", tags=["requests"])

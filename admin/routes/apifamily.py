@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import read_rows as read_journal
@@ -37,8 +37,8 @@ from admin.onboarding import Phone, add_phone, load_phone, reach_of, renew_token
 from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.profiles import load_profile, load_strictest
-from admin.routes.api import Caller, IdempotencyKey, IfMatch, caller, check_match, give_tag, made_before, note_made
-from admin.routes.apiprofiles import Limit
+from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller, made_before, note_made, page_of
+from admin.schemas import PageOf
 from admin.sharing import take_back
 from admin.values import ProfileKind
 from admin.watching import WATCHABLE, end_watch, list_watches, start_watch
@@ -70,10 +70,10 @@ async def show_catalogue(who: Reader) -> CatalogueOut:
 
 
 @router.get("/dates", tags=["dates"])
-async def list_own_dates(who: Reader) -> list[DatesOut]:
+async def list_own_dates(who: Reader, limit: Limit = PAGE, after: After = None) -> PageOf[DatesOut]:
     """Exam days, days off and summers of one's own, earliest first; at most forty."""
     async with who.services.database.read() as connection:
-        return [_dates_out(one) for one in await list_dates(connection, who.tenant_id)]
+        return page_of([_dates_out(one) for one in await list_dates(connection, who.tenant_id)], after, limit)
 
 
 @router.post("/dates", status_code=201, tags=["dates"])
@@ -102,15 +102,14 @@ async def take_dates_away(who: Loosener, dates: str) -> None:
 
 
 @router.get("/choices", tags=["choices"])
-async def show_choices(who: Chooser, response: Response) -> ChoicesOut:
+async def show_choices(who: Chooser) -> ChoicesOut:
     """Waiting before opening, notices, the weekly letter."""
-    return give_tag(response, _choices_out(await _choices(who), who))
+    return _choices_out(await _choices(who), who)
 
 
 @router.put("/choices", tags=["choices"])
-async def change_choices(who: Loosener, wanted: ChoicesIn, response: Response, if_match: IfMatch = None) -> ChoicesOut:
+async def change_choices(who: Loosener, wanted: ChoicesIn) -> ChoicesOut:
     """Replace them. A shorter wait loosens, so this needs that right, and waits where waiting was chosen."""
-    check_match(if_match, _choices_out(await _choices(who), who))
     mistakes = []
     if wanted.cooling_minutes not in WAITS_OFFERED:
         mistakes.append(FieldMistake("cooling_minutes", "unknown"))
@@ -123,7 +122,7 @@ async def change_choices(who: Loosener, wanted: ChoicesIn, response: Response, i
     choices = Choices(wanted.cooling_minutes, None, wanted.mail, wanted.hook, wanted.digest)
     async with who.services.database.write() as connection:
         await set_choices(connection, who.act, choices)
-    return give_tag(response, _choices_out(await _choices(who), who))
+    return _choices_out(await _choices(who), who)
 
 
 @router.post("/choices/wait", tags=["choices"])

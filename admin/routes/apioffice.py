@@ -27,10 +27,8 @@ from admin.officeschemas import (
     LiftIn,
     OrderIn,
     OrderOut,
-    OrderPage,
     OrderRow,
     ReviewOut,
-    ReviewPage,
     StandingOut,
     StepIn,
     VersionOut,
@@ -38,9 +36,9 @@ from admin.officeschemas import (
 )
 from admin.officescope import read_places, schools
 from admin.permissions import Permission, authorise
-from admin.routes.api import Caller, IdempotencyKey, caller, made_before, note_made
-from admin.routes.apiprofiles import After, Limit
+from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller, cut_page, made_before, note_made, page_of
 from admin.routes.officeorders import APPROVALS
+from admin.schemas import PageOf
 from blocklists.takedown import cases, store
 from blocklists.takedown.clocks import Levels, read_levels
 from blocklists.takedown.deadlines import VIET_NAM
@@ -129,12 +127,13 @@ async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> 
 
 
 @router.get("/orders")
-async def list_orders(who: Reader) -> OrderPage:
+async def list_orders(who: Reader, limit: Limit = PAGE, after: After = None) -> PageOf[OrderRow]:
     """Documents that wait, the most urgent first, then the latest decided ones."""
     async with reading(who) as (connection, office):
         inbox = await read_inbox(connection, office, who.now)
         levels = await read_levels(connection, office)
-    return OrderPage(items=[_row(one.row, who.now, levels) for one in inbox.orders] + [_row(row, who.now, levels) for row in inbox.done])
+    listed = [one.row for one in inbox.orders] + list(inbox.done)
+    return page_of([_row(row, who.now, levels) for row in listed], after, limit)
 
 
 @router.get("/orders/{order_id}")
@@ -160,7 +159,7 @@ async def step(who: Stepper, order_id: str, wanted: StepIn) -> OrderOut:
 async def decide(who: Verifier, order_id: str, item_id: str, wanted: DecisionIn) -> OrderOut:
     """Block the whole site of a row, or leave it."""
     async with changing(who) as (connection, office):
-        await store.decide_item(connection, office, item_id, wanted.decision, wanted.reason, actor_in(who), who.now)
+        await store.decide_item(connection, office, item_id, wanted.decision, wanted.reason, actor_in(who), who.now, of=order_id)
     return await _order(who, order_id)
 
 
@@ -184,17 +183,19 @@ async def lift(who: Lifter, entry_id: str, wanted: LiftIn) -> EntryOut:
 
 
 @router.get("/versions")
-async def list_versions(who: Releases) -> VersionPage:
+async def list_versions(who: Releases, limit: Limit = PAGE, after: After = None) -> VersionPage:
     """Published versions, and whether this gateway enforces the newest."""
     async with reading(who) as (connection, office):
         rows = await read_versions(connection, office)
     stands = who.services.office.duty.standing
     gateway = StandingOut(serial=stands.serial, in_force=stands.in_force, problem=stands.problem)
-    return VersionPage(items=[VersionOut(**{name: row[name] for name in VersionOut.model_fields}) for row in rows], gateway=gateway)
+    page, following = cut_page(rows, lambda row: str(row["serial"]), after, limit)
+    items = [VersionOut(**{name: row[name] for name in VersionOut.model_fields}) for row in page]
+    return VersionPage(items=items, gateway=gateway, next=following)
 
 
 @router.get("/reviews")
-async def list_reviews(who: Reader) -> ReviewPage:
+async def list_reviews(who: Reader, limit: Limit = PAGE, after: After = None) -> PageOf[ReviewOut]:
     """Requests to look again that wait for an answer."""
     async with reading(who) as (connection, office):
         inbox = await read_inbox(connection, office, who.now)
@@ -206,7 +207,7 @@ async def list_reviews(who: Reader) -> ReviewPage:
         )
         for one in inbox.reviews
     ]  # fmt: skip
-    return ReviewPage(items=items)
+    return page_of(items, after, limit)
 
 
 @router.post("/reviews/{review_id}/steps", status_code=204)

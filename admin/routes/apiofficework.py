@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends
 
@@ -39,10 +39,13 @@ from admin.officeresults import (
 from admin.officeschemas import EntryOut, LiftIn
 from admin.officeshared import read_cases
 from admin.permissions import Permission
-from admin.routes.api import Caller, caller
+from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller, cut_page, made_before, note_made, page_of
 from admin.routes.apioffice import Reader, Releases, actor_in, actor_with, actors_in, changing, entry_out, reading
+from admin.schemas import PageOf
 from blocklists.takedown import candidates, cases, renewing, returns, store
 from blocklists.takedown.deadlines import VIET_NAM
+
+_Out = TypeVar("_Out")
 
 router = APIRouter(prefix="/office", tags=["list office"])
 
@@ -114,17 +117,24 @@ async def show_version(who: Releases, serial: int) -> DifferenceOut:
 
 
 @router.post("/versions/{serial}/return", status_code=201)
-async def go_back(who: Lifter, serial: int, wanted: LiftIn) -> ReturnOut:
+async def go_back(who: Lifter, serial: int, wanted: LiftIn, key: IdempotencyKey = None) -> ReturnOut:
     """Back to an earlier version; a second person confirms it within a day."""
     async with changing(who) as (connection, office):
-        made = await returns.go_back(connection, office, serial, wanted.reason, actor_in(who), who.now)
+        made = await made_before(connection, who, key, "return", wanted, str(serial))
+        if made is None:
+            made = await returns.go_back(connection, office, serial, wanted.reason, actor_in(who), who.now)
+            await note_made(connection, who, key, made, "return", wanted, str(serial))
     await who.services.office.duty.settle()
-    return next(one for one in await list_returns(who) if one.id == made)
+    return _of([one for one in await _returns(who) if one.id == made])
 
 
 @router.get("/returns")
-async def list_returns(who: Releases) -> list[ReturnOut]:
+async def list_returns(who: Releases, limit: Limit = PAGE, after: After = None) -> PageOf[ReturnOut]:
     """Returns that wait for a second person."""
+    return page_of(await _returns(who), after, limit)
+
+
+async def _returns(who: Caller) -> list[ReturnOut]:
     async with reading(who) as (connection, office):
         rows = await returns.waiting_returns(connection, office)
     return [ReturnOut(**{name: row[name] for name in ReturnOut.model_fields}) for row in rows]
@@ -139,12 +149,12 @@ async def decide_return(who: Lifter, identity: str, wanted: ReturnStepIn) -> Non
 
 
 @router.get("/reports")
-async def list_reports(who: Reader) -> list[ReportOut]:
+async def list_reports(who: Reader, limit: Limit = PAGE, after: After = None) -> PageOf[ReportOut]:
     """Reports that wait, the oldest first."""
     async with reading(who) as (connection, office):
-        rows = await cases.open_reports(connection, office)
-        pages = [await read_report(connection, office, row["id"], actors_in(who), who.now) for row in rows[:200]]
-    return [_report(page) for page in pages if page is not None]
+        rows, following = cut_page(await cases.open_reports(connection, office), lambda row: str(row["id"]), after, limit)
+        pages = [await read_report(connection, office, row["id"], actors_in(who), who.now) for row in rows]
+    return PageOf(items=[_report(page) for page in pages if page is not None], next=following)
 
 
 @router.get("/reports/{report_id}")
@@ -173,7 +183,7 @@ async def report_step(who: Worker, report_id: str, wanted: ReportStepIn) -> Repo
 
 
 @router.get("/candidates")
-async def list_candidates(who: Reader) -> list[CandidateOut]:
+async def list_candidates(who: Reader, limit: Limit = PAGE, after: After = None) -> PageOf[CandidateOut]:
     """Names that wait for a person."""
     async with reading(who) as (connection, office):
         rows = await candidates.waiting(connection, office)
@@ -187,7 +197,7 @@ async def list_candidates(who: Reader) -> list[CandidateOut]:
                 evidence=row["evidence"], source_taken=past.taken, source_wrong=past.wrong,
             )
         )  # fmt: skip
-    return found
+    return page_of(found, after, limit)
 
 
 @router.post("/candidates/{identity}", status_code=204)
@@ -198,8 +208,12 @@ async def decide_candidate(who: Worker, identity: str, wanted: CandidateStepIn) 
 
 
 @router.get("/bulletins")
-async def list_bulletins(who: Reader) -> list[BulletinOut]:
+async def list_bulletins(who: Reader, limit: Limit = PAGE, after: After = None) -> PageOf[BulletinOut]:
     """What schools and families read now."""
+    return page_of(await _bulletins(who), after, limit)
+
+
+async def _bulletins(who: Caller) -> list[BulletinOut]:
     async with reading(who) as (connection, office):
         rows = await bulletins_of(connection, office, who.now)
     return [
@@ -212,13 +226,16 @@ async def list_bulletins(who: Reader) -> list[BulletinOut]:
 
 
 @router.post("/bulletins", status_code=201)
-async def write_bulletin(who: Approver, new: BulletinIn) -> BulletinOut:
+async def write_bulletin(who: Approver, new: BulletinIn, key: IdempotencyKey = None) -> BulletinOut:
     """Publish one; nothing is blocked by it."""
     ends = datetime.combine(new.last_day, time(23, 59, 59), VIET_NAM)
     fresh = NewBulletin(new.kind, new.title, new.text, new.symbol, ends, new.place, new.host)
     async with changing(who) as (connection, office):
-        made = await add_bulletin(connection, office, actor_in(who), fresh, who.now)
-    return next(one for one in await list_bulletins(who) if one.id == made)
+        made = await made_before(connection, who, key, "bulletin", new)
+        if made is None:
+            made = await add_bulletin(connection, office, actor_in(who), fresh, who.now)
+            await note_made(connection, who, key, made, "bulletin", new)
+    return _of([one for one in await _bulletins(who) if one.id == made])
 
 
 @router.post("/bulletins/{identity}/end", status_code=204)
@@ -229,11 +246,11 @@ async def take_down(who: Approver, identity: str) -> None:
 
 
 @router.get("/cases")
-async def list_cases(who: CaseReader) -> list[CaseOut]:
+async def list_cases(who: CaseReader, limit: Limit = PAGE, after: After = None) -> PageOf[CaseOut]:
     """The shared register: states, deadlines and decisions, without anybody's notes."""
     async with reading(who) as (connection, office):
         found = await read_cases(connection, office, who.now)
-    return [
+    listed = [
         CaseOut(
             kind=one.kind.value, id=one.id, title=one.title, category=one.category, state=one.state, received_at=one.received_at,
             due_at=one.clock.due if one.clock else None, overdue=bool(one.clock and one.clock.overdue), goes_to=one.goes_to,
@@ -241,6 +258,14 @@ async def list_cases(who: CaseReader) -> list[CaseOut]:
         )
         for one in found
     ]  # fmt: skip
+    return page_of(listed, after, limit)
+
+
+def _of(found: list[_Out]) -> _Out:
+    """The one that was just made. Raises NotFound when it has ended since a first request with the same key made it."""
+    if not found:
+        raise NotFound
+    return found[0]
 
 
 def _touched(rows: Iterable[Touched]) -> list[TouchedOut]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Response
 
 from admin.dates import with_dates
 from admin.errors import FieldMistake, InvalidInput, NotFound
@@ -21,7 +21,7 @@ from admin.pages.weekgrid import monday_of
 from admin.permissions import Permission
 from admin.policyfile import TenantRows, read_rows
 from admin.profiles import NewProfile, Profile, change_profile, create_profile, is_looser, retire_profile, strictest_band
-from admin.routes.api import MOST, PAGE, Caller, IdempotencyKey, IfMatch, caller, check_match, cut_page, give_tag, made_before, note_made
+from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller, cut_page, made_before, note_made, page_of
 from admin.schemas import (
     HoursModel,
     MomentOut,
@@ -29,10 +29,10 @@ from admin.schemas import (
     NameOut,
     OverrideIn,
     OverrideOut,
+    PageOf,
     ProfileChange,
     ProfileIn,
     ProfileOut,
-    ProfilePage,
     SwitchIn,
     TargetModel,
 )
@@ -46,16 +46,14 @@ router = APIRouter(tags=["profiles"])
 
 Reader = Annotated[Caller, Depends(caller(Permission.PROFILE_READ))]
 Writer = Annotated[Caller, Depends(caller(Permission.PROFILE_TIGHTEN))]
-Limit = Annotated[int, Query(ge=1, le=MOST)]
-After = Annotated[str | None, Query(max_length=64)]
 
 
 @router.get("/profiles")
-async def list_all(who: Reader, limit: Limit = PAGE, after: After = None) -> ProfilePage:
+async def list_all(who: Reader, limit: Limit = PAGE, after: After = None) -> PageOf[ProfileOut]:
     """Every profile: children and classes, adults, guests."""
     rows = await _rows(who)
     page, following = cut_page(list(rows.profiles), lambda profile: profile.id, after, limit)
-    return ProfilePage(items=[_out(who, rows, profile) for profile in page], next=following)
+    return PageOf(items=[_out(who, rows, profile) for profile in page], next=following)
 
 
 @router.post("/profiles", status_code=201)
@@ -74,21 +72,20 @@ async def create(who: Writer, new: ProfileIn, response: Response, key: Idempoten
             await note_made(connection, who, key, made, "profile", new)
     await who.services.applier.settle(who.tenant_id)
     response.headers["Location"] = f"/api/v1/profiles/{made}"
-    return give_tag(response, await _one(who, made))
+    return await _one(who, made)
 
 
 @router.get("/profiles/{profile}")
-async def read(who: Reader, profile: str, response: Response) -> ProfileOut:
+async def read(who: Reader, profile: str) -> ProfileOut:
     """One profile."""
-    return give_tag(response, await _one(who, profile))
+    return await _one(who, profile)
 
 
 @router.patch("/profiles/{profile}")
-async def change(who: Writer, profile: str, wanted: ProfileChange, response: Response, if_match: IfMatch = None) -> ProfileOut:
+async def change(who: Writer, profile: str, wanted: ProfileChange) -> ProfileOut:
     """Change some fields. What opens anything needs the right to loosen."""
     rows = await _rows(who)
     before = _find(rows, profile)
-    check_match(if_match, _out(who, rows, before))
     after = _changed(before, wanted)
     old_hours = list(rows.hours.get(profile, ()))
     new_hours = old_hours if wanted.hours is None else [_hours(row) for row in wanted.hours]
@@ -102,7 +99,7 @@ async def change(who: Writer, profile: str, wanted: ProfileChange, response: Res
         await change_profile(connection, who.act, before, after)
         await set_hours(connection, who.act, before.id, new_hours)
     await who.services.applier.settle(who.tenant_id)
-    return give_tag(response, await _one(who, profile))
+    return await _one(who, profile)
 
 
 @router.delete("/profiles/{profile}", status_code=204)
@@ -118,15 +115,15 @@ async def remove(who: Writer, profile: str) -> None:
 
 
 @router.put("/profiles/{profile}/category/{code}")
-async def switch_category(who: Writer, profile: str, code: str, wanted: SwitchIn, response: Response) -> ProfileOut:
+async def switch_category(who: Writer, profile: str, code: str, wanted: SwitchIn) -> ProfileOut:
     """Open or close one category, or leave it to the band."""
-    return give_tag(response, await _switch(who, profile, SwitchKind.CATEGORY, code, wanted))
+    return await _switch(who, profile, SwitchKind.CATEGORY, code, wanted)
 
 
 @router.put("/profiles/{profile}/service/{code}")
-async def switch_service(who: Writer, profile: str, code: str, wanted: SwitchIn, response: Response) -> ProfileOut:
+async def switch_service(who: Writer, profile: str, code: str, wanted: SwitchIn) -> ProfileOut:
     """Open or close one service, or leave it to its categories."""
-    return give_tag(response, await _switch(who, profile, SwitchKind.SERVICE, code, wanted))
+    return await _switch(who, profile, SwitchKind.SERVICE, code, wanted)
 
 
 async def _switch(who: Caller, profile: str, kind: SwitchKind, code: str, wanted: SwitchIn) -> ProfileOut:
@@ -143,18 +140,26 @@ async def _switch(who: Caller, profile: str, kind: SwitchKind, code: str, wanted
 
 
 @router.post("/profiles/{profile}/names", status_code=201)
-async def list_name(who: Writer, profile: str, new: NameIn) -> NameOut:
+async def list_name(who: Writer, profile: str, new: NameIn, key: IdempotencyKey = None) -> NameOut:
     """List a name as allowed or denied."""
     found = _find(await _rows(who), profile)
     pattern = read_pattern(new.name, new.effect, who.services.shelves.current().catalogue)
     if new.effect is NameEffect.ALLOW:
         who.require(Permission.PROFILE_LOOSEN)
     async with who.services.database.write() as connection:
-        await add_name(connection, who.act, found.id, new.effect, pattern)
+        made = await made_before(connection, who, key, "name", new, profile)
+        if made is None:
+            await add_name(connection, who.act, found.id, new.effect, pattern)
         listed = await list_names(connection, who.tenant_id, found.id)
+        rule = next(
+            (one for one in listed if one.id == made or (made is None and (one.pattern, one.effect) == (pattern, new.effect))), None
+        )
+        if rule is None:
+            raise NotFound
+        if made is None:
+            await note_made(connection, who, key, rule.id, "name", new, profile)
     await who.services.applier.settle(who.tenant_id)
-    made = next(rule for rule in listed if rule.pattern == pattern)
-    return NameOut(id=made.id, name=made.pattern, effect=made.effect)
+    return NameOut(id=rule.id, name=rule.pattern, effect=rule.effect)
 
 
 @router.delete("/profiles/{profile}/names/{rule}", status_code=204)
@@ -170,11 +175,11 @@ async def take_off(who: Writer, profile: str, rule: str) -> None:
 
 
 @router.get("/profiles/{profile}/overrides")
-async def list_acts(who: Reader, profile: str) -> list[OverrideOut]:
+async def list_acts(who: Reader, profile: str, limit: Limit = PAGE, after: After = None) -> PageOf[OverrideOut]:
     """The timed acts that have not ended."""
     rows = await _rows(who)
     found = _find(rows, profile)
-    return [_act_out(act) for act in rows.overrides if act.profile_id == found.id]
+    return page_of([_act_out(act) for act in rows.overrides if act.profile_id == found.id], after, limit)
 
 
 @router.post("/profiles/{profile}/overrides", status_code=201)

@@ -173,7 +173,7 @@ async def decide(visit: Verify, order_id: str, item_id: str) -> Response:
 
     async def act(office: store.Office, connection: Any) -> None:  # Any: the write transaction
         reason = visit.form.raw("reason")[:300]
-        await store.decide_item(connection, office, item_id, decision, reason, actor_for(visit), visit.now)
+        await store.decide_item(connection, office, item_id, decision, reason, actor_for(visit), visit.now, of=order_id)
 
     return await _act(visit, order_id, act)
 

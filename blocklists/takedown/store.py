@@ -184,16 +184,16 @@ def will_block(item: RowMapping) -> bool:
 
 
 async def decide_item(
-    connection: AsyncConnection, office: Office, item_id: str, decision: str, reason: str, actor: Actor, now: datetime
+    connection: AsyncConnection, office: Office, item_id: str, decision: str, reason: str, actor: Actor, now: datetime, *, of: str = ""
 ) -> None:
-    """Block the whole host of a row, or leave it; only while the order is parsed, and blocking says why.
+    """Block the whole host of a row, or leave it; only while the order is parsed, and blocking says why. `of`: the document it must be of.
 
     Raises NotFound, TransitionRefused.
     """
     table = tables.items
     found = await connection.execute(select(table).where(table.c.id == item_id, table.c.tenant_id == office.tenant))
     item = found.mappings().first()
-    if item is None:
+    if item is None or (of and item["order_id"] != of):
         raise NotFound("no such row")
     order = await order_row(connection, office, item["order_id"])
     if order["state"] != State.PARSED:

@@ -23,7 +23,7 @@ async def test_dates_are_added_once_and_taken_away(api: httpx.AsyncClient) -> No
     body = {"kind": "exam", "label": "Thi", "first": "2026-12-21", "last": "2026-12-25"}
     made = [await api.post("/dates", json=body, headers={"Idempotency-Key": "one"}) for _ in range(2)]
     assert [one.status_code for one in made] == [201, 201] and made[0].json() == made[1].json()
-    assert [one["label"] for one in (await api.get("/dates")).json()] == ["Thi"]
+    assert [one["label"] for one in (await api.get("/dates")).json()["items"]] == ["Thi"]
     wrong = (await api.post("/dates", json={**body, "last": "2026-12-20"})).json()["error"]
     assert wrong["fields"] == [{"field": "last", "code": "dates_backwards"}]
     assert (await api.delete(f"/dates/{made[0].json()['id']}")).status_code == 204

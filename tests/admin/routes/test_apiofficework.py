@@ -65,8 +65,8 @@ async def test_reach_history_difference_renewal_and_return(
     later = (await one.post("/orders", json={"text": text, "issuer": "Sở Văn hóa"})).json()
     await one.post(f"/orders/{later['id']}/steps", json={"step": "verify"})
     await two.post(f"/orders/{later['id']}/steps", json={"step": "approve"})
-    made = await two.post("/versions/1/return", json={"reason": "sai sót"})
-    assert made.status_code == 201, made.text
+    made, twice = [await two.post("/versions/1/return", json={"reason": "sai sót"}, headers={"Idempotency-Key": "a"}) for _ in range(2)]
+    assert made.status_code == 201 and made.json() == twice.json(), made.text
     assert (await two.post(f"/returns/{made.json()['id']}", json={"step": "confirm"})).status_code == 409
     assert (await three.post(f"/returns/{made.json()['id']}", json={"step": "refuse"})).status_code == 204
     for client in (one, two, three):
@@ -86,14 +86,14 @@ async def test_reports_candidates_and_bulletins(
         assert (await connection.execute(sql("SELECT count(*) FROM takedown_candidates"))).scalar_one() == 1
     one = await program(app, database, officers.tenant, officers.verifier, now)
     two = await program(app, database, officers.tenant, officers.approver, now)
-    (waiting,) = (await one.get("/reports")).json()
+    (waiting,) = (await one.get("/reports")).json()["items"]
     path = f"/reports/{waiting['id']}/steps"
     assert (await one.post(path, json={"step": "fly"})).status_code == 422
     assert (await one.post(path, json={"step": "triage"})).json()["state"] == "triaged"
     referred = (await one.post(path, json={"step": "refer", "reason": "tội phạm", "referred_to": "Công an tỉnh"})).json()
     assert (referred["name"], referred["state"], referred["goes_to"], referred["steps"]) == (None, "referred", "Công an tỉnh", [])
-    assert [case["state"] for case in (await two.get("/cases")).json()] == ["referred"]
-    (candidate,) = (await one.get("/candidates")).json()
+    assert [case["state"] for case in (await two.get("/cases")).json()["items"]] == ["referred"]
+    (candidate,) = (await one.get("/candidates")).json()["items"]
     assert (await one.post(f"/candidates/{candidate['id']}", json={"step": "refuse"})).status_code == 409
     assert (await one.post(f"/candidates/{candidate['id']}", json={"step": "refuse", "reason": "nhầm"})).status_code == 204
     fresh = {"kind": "bulletin", "title": "Phương thức, thủ đoạn", "symbol": "2915/CAT-ANND", "last_day": "2027-01-01"}
@@ -101,6 +101,6 @@ async def test_reports_candidates_and_bulletins(
     made = await two.post("/bulletins", json=fresh)
     assert made.status_code == 201
     assert (await two.post(f"/bulletins/{made.json()['id']}/end")).status_code == 204
-    assert (await two.get("/bulletins")).json() == []
+    assert (await two.get("/bulletins")).json()["items"] == []
     for client in (one, two):
         await client.aclose()

@@ -71,9 +71,9 @@ async def test_timed_acts(api: httpx.AsyncClient, services: Services, family: Fa
     targets = [{"kind": "category", "value": "game"}, {"kind": "service", "value": "zalo"}]
     assert (await api.post(path, json={"kind": "open", "until": until, "targets": targets})).status_code == 201
     listed = (await api.get(path)).json()
-    assert [(one["kind"], len(one["targets"])) for one in listed] == [("open", 2)]
-    assert (await api.delete(f"{path}/{listed[0]['id']}")).status_code == 204
-    assert (await api.get(path)).json() == []
+    assert [(one["kind"], len(one["targets"])) for one in listed["items"]] == [("open", 2)]
+    assert (await api.delete(f"{path}/{listed['items'][0]['id']}")).status_code == 204
+    assert (await api.get(path)).json() == {"items": [], "next": None}
 
 
 @pytest.mark.parametrize(
