@@ -5,10 +5,16 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, Field, StrictBool, StrictInt
+from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictInt
 
+from admin.choices import WAITS_OFFERED
 from admin.schemas import Identifier, In, Label
 from admin.values import DatesKind
+
+
+def _whole(value: object) -> object:
+    """15.0 is 15 in JSON, too (RFC 8259 §6)."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class DatesIn(In):
@@ -31,9 +37,9 @@ class DatesOut(BaseModel):
 
 
 class ChoicesIn(In):
-    """What a family chooses; empty text: nowhere. `cooling_minutes` is one of 0, 15, 30, 60."""
+    """What a family chooses; empty text: nowhere."""
 
-    cooling_minutes: Annotated[StrictInt, Field(ge=0, le=60)]
+    cooling_minutes: Annotated[StrictInt, BeforeValidator(_whole), Field(json_schema_extra={"enum": list(WAITS_OFFERED)})]
     mail: Annotated[str, Field(max_length=120)] = ""
     hook: Annotated[str, Field(max_length=300)] = ""
     digest: StrictBool = False

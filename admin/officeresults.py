@@ -85,7 +85,7 @@ class ReportOut(In):
 class ReportStepIn(In):
     """One move of a report."""
 
-    step: Label
+    step: Literal["triage", "refer", "merge", "reject", "start", "propose", "approve"]
     reason: Reason = ""
     referred_to: Annotated[str, Field(max_length=160)] = ""
     merged_into: Label | None = None

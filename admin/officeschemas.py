@@ -36,10 +36,17 @@ class OrderIn(In):
     basis: Annotated[list[Line], Field(max_length=20)] | None = None
 
 
-class StepIn(In):
-    """One move of the transition table."""
+class OrderStepIn(In):
+    """One move of a document."""
 
-    step: Label
+    step: Literal["verify", "approve", "second", "approve_urgent", "confirm", "reject", "send_back"]
+    reason: Reason = ""
+
+
+class ReviewStepIn(In):
+    """One move of a request to look again."""
+
+    step: Literal["take", "uphold", "overturn"]
     reason: Reason = ""
 
 

@@ -29,9 +29,10 @@ from admin.choices import NOTHING_CHOSEN, Choices, hold, read_choices
 from admin.dependencies import Services, services_of
 from admin.edge.conditions import Conditions, describe
 from admin.edge.faults import answer
-from admin.errors import AdminError, Conflict, NotFound, NotSignedIn
+from admin.errors import AdminError, Conflict, FieldMistake, InvalidInput, NotFound, NotSignedIn
 from admin.link import GatewayAway
 from admin.permissions import Permission, authorise
+from admin.profiles import Profile, load_profile
 from admin.schemas import EnforcementOut, FaultReply, PageOf, StatusOut
 from admin.sessions import TOKEN_MARK, SignedIn, Tenant, hash_secret, load_token
 from admin.tables import api_tokens, creations
@@ -191,6 +192,14 @@ async def note_made(connection: AsyncConnection, who: Caller, key: str | None, m
     if key is not None:
         values = {"key_hash": _key_hash(who, key), "object_kind": _about(kind, said), "object_id": made, "created_at": who.now}
         await connection.execute(insert(creations).values(tenant_id=who.tenant_id, **values))
+
+
+async def load_owner(connection: AsyncConnection, who: Caller, profile: str) -> Profile:
+    """The profile that a body names. Raises InvalidInput with its field for one that is not there: the address itself is right."""
+    try:
+        return await load_profile(connection, who.tenant_id, profile)
+    except NotFound:
+        raise InvalidInput(FieldMistake("profile", "unknown")) from None
 
 
 _Item = TypeVar("_Item")

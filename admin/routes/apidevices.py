@@ -26,7 +26,7 @@ from admin.permissions import Permission
 from admin.policyfile import read_rows
 from admin.profiles import load_profile, load_strictest
 from admin.requests import Request, answer, list_requests, load_request
-from admin.routes.api import After, Caller, IdempotencyKey, Limit, caller, cut_page, made_before, note_made
+from admin.routes.api import After, Caller, IdempotencyKey, Limit, caller, cut_page, load_owner, made_before, note_made
 from admin.schemas import AnswerIn, DeviceChange, DeviceIn, DeviceOut, DevicePage, NewDeviceOut, PageOf, RequestOut
 from admin.values import Decision, ProfileKind
 
@@ -58,7 +58,7 @@ async def assign(who: Writer, new: DeviceIn, response: Response, key: Idempotenc
     if match is None:
         raise InvalidInput(FieldMistake("match", "device_form"))
     async with who.services.database.write() as connection:
-        profile = await load_profile(connection, who.tenant_id, new.profile)
+        profile = await load_owner(connection, who, new.profile)
         if profile.kind is ProfileKind.GUEST:
             raise InvalidInput(FieldMistake("profile", "unknown"))
         judge_owner(who.tenant.kind, profile, [match])
@@ -86,7 +86,7 @@ async def change(who: Writer, device: str, wanted: DeviceChange) -> DeviceOut:
     found = await _load(who, device)
     async with who.services.database.write() as connection:
         before = await load_profile(connection, who.tenant_id, found.profile_id)
-        after = await load_profile(connection, who.tenant_id, wanted.profile or found.profile_id)
+        after = await load_owner(connection, who, wanted.profile or found.profile_id)
         if after.kind is ProfileKind.GUEST:
             raise InvalidInput(FieldMistake("profile", "unknown"))
         if after.id != before.id:
@@ -130,7 +130,7 @@ async def decide(who: Annotated[Caller, Depends(caller(Permission.REQUEST_ANSWER
         chosen = found.profile_id or given.profile
         if chosen is None and given.decision is not Decision.NO:
             raise InvalidInput(FieldMistake("profile", "required"))
-        profile = await load_profile(connection, who.tenant_id, chosen) if chosen else None
+        profile = await load_owner(connection, who, chosen) if chosen else None
         await answer(connection, who.act, found, given.decision, profile, who.tenant.time_zone)
         done = await load_request(connection, who.tenant_id, request)
     await who.services.applier.settle(who.tenant_id)

@@ -37,7 +37,7 @@ from admin.onboarding import Phone, add_phone, load_phone, reach_of, renew_token
 from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.profiles import load_profile, load_strictest
-from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller, made_before, note_made, page_of
+from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller, load_owner, made_before, note_made, page_of
 from admin.schemas import PageOf
 from admin.sharing import take_back
 from admin.values import ProfileKind
@@ -182,7 +182,7 @@ async def protect_now(who: Tightener, profile: str) -> None:
 async def make_phone(who: Assigner, new: PhoneIn, key: IdempotencyKey = None) -> PhoneOut:
     """A phone that leaves the house, with a private name of its own. For an adult this needs the right to loosen."""
     async with who.services.database.write() as connection:
-        profile = await load_profile(connection, who.tenant_id, new.profile)
+        profile = await load_owner(connection, who, new.profile)
         if profile.kind is ProfileKind.GUEST:
             raise InvalidInput(FieldMistake("profile", "unknown"))
         if frees_new_device(await load_strictest(connection, who.tenant_id), profile):

@@ -28,9 +28,10 @@ from admin.officeschemas import (
     OrderIn,
     OrderOut,
     OrderRow,
+    OrderStepIn,
     ReviewOut,
+    ReviewStepIn,
     StandingOut,
-    StepIn,
     VersionOut,
     VersionPage,
 )
@@ -143,7 +144,7 @@ async def show_order(who: Reader, order_id: str) -> OrderOut:
 
 
 @router.post("/orders/{order_id}/steps")
-async def step(who: Stepper, order_id: str, wanted: StepIn) -> OrderOut:
+async def step(who: Stepper, order_id: str, wanted: OrderStepIn) -> OrderOut:
     """Verify, approve, reject: one move of the transition table. An approval is in force when the answer comes, if the gateway is there."""
     actor = actor_with(who, _STEPS, wanted.step)
     async with changing(who) as (connection, office):
@@ -211,7 +212,7 @@ async def list_reviews(who: Reader, limit: Limit = PAGE, after: After = None) ->
 
 
 @router.post("/reviews/{review_id}/steps", status_code=204)
-async def review_step(who: Stepper, review_id: str, wanted: StepIn) -> None:
+async def review_step(who: Stepper, review_id: str, wanted: ReviewStepIn) -> None:
     """Take, uphold or overturn."""
     actor = actor_with(who, _REVIEW_STEPS, wanted.step)
     async with changing(who) as (connection, office):
@@ -252,11 +253,8 @@ def actor_in(who: Caller) -> Actor:
 
 
 def actor_with(who: Caller, steps: dict[str, Permission], wanted: str) -> Actor:
-    """The caller in the capacity that this step needs. Raises Forbidden, NotFound for a step that does not exist."""
-    permission = steps.get(wanted)
-    if permission is None:
-        raise InvalidInput(FieldMistake("step", "unknown"))
-    role = authorise(who.signed_in.actor, permission, who.tenant_id, who.now)
+    """The caller in the capacity that this step needs. Raises Forbidden."""
+    role = authorise(who.signed_in.actor, steps[wanted], who.tenant_id, who.now)
     return actor_of(by_account(who.signed_in.actor.account_id, role), who.tenant_id)
 
 
