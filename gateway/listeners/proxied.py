@@ -127,6 +127,7 @@ def _look_up(data: bytes, origin: Origin, front: Front, second: int) -> bytes | 
 class ProxiedStreamListener(StreamListener):
     """TCP and DoT. Call `trust` before `open`."""
 
+    is_introduced = True
     front_ends: FrontEnds
 
     def trust(self, front_ends: FrontEnds) -> None:

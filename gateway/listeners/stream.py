@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from gateway.listeners import PENDING, Front
+from gateway.listeners.secure import SecureTransport
 from gateway.metrics import CONNECTIONS, CONNECTIONS_REFUSED, MALFORMED, Counters
 from gateway.query import Origin
 from gateway.settings import Limits
@@ -42,6 +43,9 @@ class StreamListener:
     With `tls` every connection is encrypted; `token_of` then finds the client's token in the handshake (RFC 6066 server name).
     """
 
+    is_introduced = False
+    """Whether something comes before TLS (`_meet`)."""
+
     def __init__(
         self,
         sock: socket.socket,
@@ -67,6 +71,7 @@ class StreamListener:
         self._counters = counters
         self._per_client: dict[bytes, int] = {}
         self._opening: set[asyncio.Task[None]] = set()
+        self._shaking: set[SecureTransport] = set()
         self._open = 0
         self._timer: asyncio.TimerHandle | None = None
         label = scope.transport.value
@@ -97,6 +102,8 @@ class StreamListener:
             self._timer.cancel()
         for task in self._opening:
             task.cancel()
+        for transport in list(self._shaking):
+            transport.abort()
         for connection in list(self.connections):
             connection.abort()
 
@@ -126,29 +133,41 @@ class StreamListener:
             self._per_client[client] = here + 1
             self._open += 1
             self._counters.set(CONNECTIONS, self._gauge, self._open)
-            task = self.loop.create_task(self._serve(accepted, peer, address[1], client))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            local = socket.inet_pton(accepted.family, accepted.getsockname()[0].partition("%")[0])
+            connection = self.connection_class(self, peer, address[1], local, client)
+            if self._tls is not None and not self.is_introduced:
+                self._secure(connection, accepted, self._tls)
+            else:
+                task = self.loop.create_task(self._serve(connection, accepted))
+                self._opening.add(task)
+                task.add_done_callback(self._opening.discard)
 
     def _resume(self) -> None:
         if not self.is_stopping:
             self.loop.add_reader(self._sock.fileno(), self._accept)
 
-    async def _serve(self, accepted: socket.socket, peer: bytes, port: int, client: bytes) -> None:
-        """Turn an accepted socket into a connection; with TLS after the handshake."""
-        local = socket.inet_pton(accepted.family, accepted.getsockname()[0].partition("%")[0])
-        connection = self.connection_class(self, peer, port, local, client)
+    async def _serve(self, connection: Connection, accepted: socket.socket) -> None:
+        """Turn an accepted socket into a connection."""
         try:
             await self._meet(connection, accepted)
-            await self.loop.connect_accepted_socket(
-                lambda: connection,
-                accepted,
-                ssl=self._tls,
-                ssl_handshake_timeout=self.limits.tcp_query if self._tls is not None else None,
-            )
-        except (OSError, asyncio.CancelledError) as error:  # ssl.SSLError is an OSError
-            error.__traceback__ = None  # its frames hold the error again and all of the handshake: a circle
+            if self._tls is not None:
+                self._secure(connection, accepted, self._tls)
+            else:
+                await self.loop.connect_accepted_socket(lambda: connection, accepted)
+        except (OSError, asyncio.CancelledError) as error:
+            error.__traceback__ = None  # its frames hold the error again: a circle
             accepted.close()
+            self.forget(connection)
+
+    def _secure(self, connection: Connection, accepted: socket.socket, tls: ssl.SSLContext) -> None:
+        """Turn an accepted socket into a connection after a handshake."""
+        self._shaking.add(SecureTransport(self.loop, accepted, tls, connection, self.limits.tcp_query, self._met))
+
+    def _met(self, transport: SecureTransport, connection: asyncio.Protocol, is_done: bool) -> None:
+        """A handshake is over, one way or the other."""
+        self._shaking.discard(transport)
+        if not is_done:
+            assert isinstance(connection, Connection)
             self.forget(connection)
 
     def _allowance(self, peer: bytes) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import asyncio.sslproto
 import base64
 import gc
 import socket
@@ -23,6 +22,7 @@ from gateway.clients import Scope
 from gateway.listeners import PENDING, Pending
 from gateway.listeners import http2 as http2_module
 from gateway.listeners.doh import DohConnection, DohListener
+from gateway.listeners.secure import SecureTransport
 from gateway.metrics import Counters
 from gateway.query import Origin, Transport
 from gateway.settings import Endpoint, Limits, TlsSettings
@@ -148,7 +148,7 @@ async def test_junk_inside_tls_leaves_no_memory_behind(server: Server, junk: byt
             await until(lambda: bool(server.listener.connections))
             (connection,) = server.listener.connections
             assert isinstance(connection, DohConnection)
-            inner = (connection, connection._speaker, connection._transport._ssl_protocol)  # type: ignore[attr-defined]
+            inner = (connection, connection._speaker, connection._transport)
             left = [weakref.ref(one) for one in inner]
             del connection, inner
             stream.writer.write(junk)
@@ -159,16 +159,16 @@ async def test_junk_inside_tls_leaves_no_memory_behind(server: Server, junk: byt
 
 
 async def test_handshake_that_fails_leaves_no_memory_behind(server: Server) -> None:
-    """The library's half-made connection goes at once, not when the collector looks at old things."""
+    """A half-made connection goes at once, not when the collector looks at old things."""
     gc.disable()
     try:
-        before = sum(isinstance(one, asyncio.sslproto.SSLProtocol) for one in gc.get_objects())
+        before = sum(isinstance(one, SecureTransport) for one in gc.get_objects())
         for _ in range(5):
             async with Stream(("127.0.0.1", server.port)) as stream:
                 stream.writer.write(b"GET / HTTP/1.1\r\n\r\n")
                 assert await stream.is_closed()
         await until(lambda: server.listener.is_idle)
-        await until(lambda: sum(isinstance(one, asyncio.sslproto.SSLProtocol) for one in gc.get_objects()) <= before)
+        await until(lambda: sum(isinstance(one, SecureTransport) for one in gc.get_objects()) <= before)
     finally:
         gc.enable()
 

@@ -297,7 +297,7 @@ async def test_tls_by_the_same_class(tmp_path: Path) -> None:
                     stream.send(query(number=number))
                     assert answers(dns.message.from_wire(await stream.receive())) == ["198.51.100.1"]
                 (connection,) = listener.connections
-                left = [weakref.ref(connection), weakref.ref(connection._transport._ssl_protocol)]  # type: ignore[attr-defined]
+                left = [weakref.ref(connection), weakref.ref(connection._transport)]
                 del connection
             await until(lambda: not any(one() for one in left))
         async with Stream(server) as plain:
