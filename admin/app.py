@@ -41,6 +41,7 @@ from admin.requests import Quota
 from admin.routes import (
     account,
     backups,
+    boxes,
     cards,
     check,
     child,
@@ -137,7 +138,7 @@ def create_app(services: Services) -> ASGIApp:
         app.add_exception_handler(status, answer)
     for room in (sign, account, setup, check, home, profiles, rules, devices, requests, tokens, child, shared, backups, onboarding):
         app.include_router(room.router, include_in_schema=False)
-    for room in (cards, guide, hosting, staff, timetable, joining, listoffice, history, dates, choices, place, transparency):
+    for room in (cards, boxes, guide, hosting, staff, timetable, joining, listoffice, history, dates, choices, place, transparency):
         app.include_router(room.router, include_in_schema=False)
     for room in (office, officeagencies, officeclocks, officefinding, officegateways):
         app.include_router(room.router, include_in_schema=False)

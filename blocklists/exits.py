@@ -9,7 +9,7 @@ IPv6 when the gateway has no IPv6 address, also at the router itself, whose own 
 their own, are turned down; DoH to the addresses of the catalogue is turned down. "Turned down" is always told, so that devices fall back at
 once instead of waiting. The gateway's own questions pass: its upstreams may be among those addresses.
 
-`lachan` may import this module. What no router can stop is written in deploy/routers/README.md.
+`lachan` and `admin` may import this module. What no router can stop is written in deploy/routers/README.md.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ Format = Literal["nft", "mikrotik", "openwrt"]
 FORMATS: Final[tuple[Format, ...]] = ("nft", "mikrotik", "openwrt")
 INTERFACES: Final = {"nft": "br-lan", "openwrt": "lan", "mikrotik": "LAN"}
 """What the local network is usually called there: an interface, a zone, an interface list."""
+FILE_NAMES: Final[dict[Format, str]] = {"nft": "la-chan.nft", "openwrt": "la-chan.firewall", "mikrotik": "la-chan.rsc"}
+"""How the text is called where a router's guide speaks of it."""
 
 _DOT = 853
 _DOH = 443

@@ -125,7 +125,7 @@ async def remove(device: str, visit: Assigner) -> Response:
 @router.get("/phone/{token}")
 async def show_phone(token: str, request: Request) -> HTMLResponse:
     """What the QR opens on the phone itself: the steps for Android, iPhone and computers, with a field to copy. No account."""
-    await _known(token, request)
+    await known_phone(token, request)
     reach = reach_of(services_of(request).settings.gateway)
     context = {"token": token, "reach": reach, "android": reach.android_name(token), "doh": reach.doh_url(token)}
     return open_page(request, "onboarding/phone.html", context)
@@ -134,7 +134,7 @@ async def show_phone(token: str, request: Request) -> HTMLResponse:
 @router.get("/phone/{token}/{kind}.mobileconfig")
 async def give_apple_profile(token: str, kind: str, request: Request) -> Response:
     """Apple's settings file, for this phone."""
-    await _known(token, request)
+    await known_phone(token, request)
     services = services_of(request)
     profile = apple_profile(reach_of(services.settings.gateway), token, kind)
     if profile is None:
@@ -147,7 +147,7 @@ async def give_apple_profile(token: str, kind: str, request: Request) -> Respons
 @router.get("/phone/{token}/check")
 async def begin_check(token: str, request: Request) -> Response:
     """A fresh name for this phone's check."""
-    await _known(token, request)
+    await known_phone(token, request)
     fresh = secrets.token_hex(6)
     return RedirectResponse(f"/phone/{token}/check/{fresh}{_seal(token, fresh)}", 303)
 
@@ -155,7 +155,7 @@ async def begin_check(token: str, request: Request) -> Response:
 @router.get("/phone/{token}/check/{nonce}")
 async def look(token: str, nonce: str, request: Request, n: int = 0) -> Response:
     """Whether the phone asked this gateway for the fresh name, by which transport, and under which rules."""
-    await _known(token, request)
+    await known_phone(token, request)
     if len(nonce) != 24 or not hmac.compare_digest(nonce[12:], _seal(token, nonce[:12])):
         raise NotFound
     services = services_of(request)
@@ -191,7 +191,7 @@ def _seal(token: str, fresh: str) -> str:
     return hmac.new(token.encode(), f"check {fresh}".encode(), sha256).hexdigest()[:12]
 
 
-async def _known(token: str, request: Request) -> None:
+async def known_phone(token: str, request: Request) -> None:
     """Refuse a token that no live phone has; guesses are counted like other look-ups without an account."""
     services = services_of(request)
     if TOKEN.fullmatch(token):

@@ -33,7 +33,8 @@ pytestmark = pytest.mark.full
 
 #: Who opens a page: a parent where nothing is said. `{bi}` and the like are filled in from `Town.ids`.
 SCHOOL = ("/families", "/families/codes/{code}", "/staff")
-OPEN = ("/sign-in", "/family/{code}", "/staff-join/{code}", "/phone/{token}", "/phone/{token}/check", "/new-pin")
+OPEN = ("/sign-in", "/family/{code}", "/staff-join/{code}", "/phone/{token}", "/phone/{token}/check", "/phone/{token}/computer/{box}",
+        "/new-pin")  # fmt: skip
 #: Pages behind every blocked name, on their own port.
 CHILD = ("/why", "/ask", "/answer", "/answer/{code}", "/lesson/{topic}", "/add", "/help", "/history")
 #: What other tests of this folder (and the last one here) open and read with axe.
@@ -43,10 +44,11 @@ ELSEWHERE = {
     "test_office_pages.py": ("/office", "/transparency", "/report", "/setup-office", "/join"),
 }
 #: Not pages: pictures, files, what is only passed through, and what routers ask.
-NO_PAGES = re.compile(r"\.svg$|\.mobileconfig$|manifest|/guide/pictures/|/release/|/check/\{nonce\}$|^/home/\{token\}$")
+NO_PAGES = re.compile(r"\.svg$|\.mobileconfig$|manifest|/guide/pictures/|/guide/rules/|/release/|/check/\{nonce\}$|^/home/\{token\}$")
 #: The same routes as somebody else sees them, and pages that only look different with something typed.
 MORE_FOR_PARENT = ("/profiles/{adults}", "/profiles/{guests}", "/profiles/{bi}/apps?q=lien+quan", "/profiles/{bi}/names?name=game.example",
-                   "/no-such-page")  # fmt: skip
+                   "/guide/box/vnpt", "/guide/box/fpt", "/guide/box/other", "/guide/box/mikrotik", "/guide/box/openwrt",
+                   "/guide/box/chrome", "/no-such-page")  # fmt: skip
 MORE_FOR_SCHOOL = ("/", "/profiles/{seven}", "/profiles/{seven}/hours", "/profiles/{teachers}", "/requests", "/devices", "/more",
                    "/choices", "/cards/way-in", "/profiles/new")  # fmt: skip
 MORE_FOR_CHILD = ("/ask?host=scratch.mit.edu", "/lesson/grooming", "/lesson/betting", "/lesson/help", "/answer/zzzzzzzz")
@@ -94,7 +96,7 @@ def town(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterato
     family = place.run(lambda: make_family(place.services))
     now = place.now
     ids = {"bi": family.bi.id, "profile": family.bi.id, "adults": family.adults.id, "guests": family.guests.id}
-    ids |= {"topic": "scam", "name": "phu-huynh"}
+    ids |= {"topic": "scam", "name": "phu-huynh", "box": "viettel", "computer": "windows"}
 
     async def fill() -> None:
         services = place.services
@@ -171,7 +173,7 @@ class Reader:
 
 def test_every_page_is_on_a_list() -> None:
     """A new route is a page for a parent and has every name in its path filled in, or stands on one of the lists above."""
-    unknown = {name for path in parents_routes() for name in re.findall(r"\{(\w+)\}", path)} - {"profile", "name", "device", "code"}
+    unknown = {name for path in parents_routes() for name in re.findall(r"\{(\w+)\}", path)} - {"profile", "name", "device", "code", "box"}
     assert unknown == set()
     assert set(SCHOOL + OPEN + CHILD) <= set(page_routes())
 
@@ -212,7 +214,8 @@ def _made_by_parent(town: Town, reader: Reader) -> list[str]:
     found = re.search(r"/phone/([a-z0-9-]+)", page.inner_text("main"))
     assert found
     town.ids["token"] = found[1]
-    return [*parents_routes(), *MORE_FOR_PARENT, "/phone/{token}", "/new-pin"]
+    sheet = ("/phone/{token}", "/phone/{token}/computer/{computer}", "/phone/{token}/computer/chrome")
+    return [*parents_routes(), *MORE_FOR_PARENT, *sheet, "/new-pin"]
 
 
 def _made_by_school(town: Town, reader: Reader) -> list[str]:
