@@ -138,7 +138,7 @@ class OfficeDuty:
         if broken:
             self._note(self.standing.serial, self.standing.in_force, STOPPED, broken)
         if self.feed is not None:
-            await self.feed.follow(self.database, office)
+            await self.feed.follow(self.database, office, now)
         if self._merging is None or self._merging.done():
             async with self.database.read() as connection:
                 parts = await publishing.wants_merge(connection, office)

@@ -1,22 +1,27 @@
-"""The list for other people's resolvers: one policy zone kept at the newest version, announced to the secondaries.
+"""The list for other people's resolvers: policy zones kept at the newest version, announced to the secondaries.
 
 A zone is read in clear by whoever may transfer it, so names of the masked category are not in it: those go to gateways that follow the
-office, whose releases hold masks. The zone lives in memory and is made from the database: whole at the start, then from what came and left
-with each version, so that one entry costs work for one entry and secondaries take IXFR. Only a version that the local gateway enforces
-goes out.
+office, whose releases hold masks. A zone cannot tell its askers apart either, so each says whom it is for (`Audience`), and holds the
+orders that bind all of them and have begun. Zones live in memory and are made from the database: whole at the start, then from what came
+and left with each version, so that one entry costs work for one entry and secondaries take IXFR. Only a version that the local gateway
+enforces goes out. A serial is a thousand times the version, plus one for each moment since then at which orders began.
 """
 
 from __future__ import annotations
 
+import heapq
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import dns.name
 import dns.tsig
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from admin.rpzsettings import RpzOutSettings
+from admin.rpzsettings import Audience, RpzOutSettings
 from blocklists.database import Database
 from blocklists.normalize import key_of_name
 from blocklists.policyzone import Entry, PolicyZone
@@ -25,22 +30,32 @@ from blocklists.takedown.model import IN_FORCE, MASKED, Match
 from blocklists.takedown.store import Office
 from blocklists.xfr import Feed, Secondary, TransferServer
 from gateway.errors import StartError
-from gateway.policy.overlay import Scope
 from gateway.tls import DOT_PROTOCOLS, ServerContext
 
 log = logging.getLogger(__name__)
 _MATCH = {Match.BOTH: 0, Match.EXACT: 1, Match.BELOW: 2}
+_STEPS = 1000
+
+
+@dataclass(slots=True)
+class Outlet:
+    """One zone with whom it is for, and the ids of the entries it holds."""
+
+    zone: PolicyZone
+    audience: Audience = field(default_factory=Audience)
+    held: set[str] = field(default_factory=set)
 
 
 class ListFeed:
-    """Keeps a policy zone at the newest version that is in force here."""
+    """Keeps policy zones at the newest version that is in force here."""
 
-    def __init__(self, server: TransferServer, zone: PolicyZone, place: str = "", certificate: ServerContext | None = None) -> None:
+    def __init__(self, server: TransferServer, outlets: Sequence[Outlet], certificate: ServerContext | None = None) -> None:
         self.server = server
-        self.zone = zone
-        self.place = place
+        self.outlets = outlets
         self.certificate = certificate
-        self._held: set[str] = set()
+        self._version = 0
+        self._steps = 0
+        self._waiting: list[tuple[datetime, str, Any]] = []
 
     async def stop(self) -> None:
         """Stop serving."""
@@ -53,31 +68,65 @@ class ListFeed:
         except StartError as error:
             log.error("certificate not usable, the old one stays", extra={"event": "rpz_out.broken", "reason": str(error)})
 
-    async def follow(self, database: Database, office: Office) -> None:
-        """Take the zone to the newest version, if it is not there yet; a renewed certificate serves new connections."""
+    async def follow(self, database: Database, office: Office, now: datetime) -> None:
+        """Take the zones to the newest version and the orders that have begun, if they are not there yet; a renewed certificate serves new
+        connections."""
         self._look_at_certificate()
         versions, entries = tables.versions, tables.entries
+        came: list[Any] = []
+        left: list[Any] = []
         async with database.read() as connection:
-            newest = select(func.max(versions.c.serial)).where(versions.c.tenant_id == office.tenant, versions.c.applied_at.isnot(None))
-            serial = (await connection.execute(newest)).scalar_one_or_none() or 0
-            if serial <= self.zone.serial:
-                return
-            added = await self._rows(connection, office, entries.c.serial_in > self.zone.serial, entries.c.serial_in <= serial)
-            gone = select(entries.c.id, entries.c.host, entries.c.match).where(
-                entries.c.tenant_id == office.tenant, entries.c.serial_out > self.zone.serial, entries.c.serial_out <= serial
+            newest = select(versions.c.serial, versions.c.created_at).where(
+                versions.c.tenant_id == office.tenant, versions.c.applied_at.isnot(None)
             )
-            left = [row for row in await connection.execute(gone) if row.id in self._held]
-        fresh = [row for row in added if row.id not in self._held]
-        self._held.difference_update(row.id for row in left)
-        self._held.update(row.id for row in fresh)
-        self.zone.advance(serial, map(_entry, left), map(_entry, fresh))
-        self.server.announce(self.zone.origin)
+            last = (await connection.execute(newest.order_by(versions.c.serial.desc()).limit(1))).first()
+            if last is None or (last.serial <= self._version and not self._begins(now)):
+                return
+            if last.serial > self._version:
+                came = await self._rows(connection, office, entries.c.serial_in > self._version, entries.c.serial_in <= last.serial)
+                gone = select(entries.c.id, entries.c.host, entries.c.match).where(
+                    entries.c.tenant_id == office.tenant, entries.c.serial_out > self._version, entries.c.serial_out <= last.serial
+                )
+                left = list(await connection.execute(gone))
+                begun = {row.valid_from for row in came if last.created_at < row.valid_from <= now} if not self._version else set()
+                self._version, self._steps = last.serial, len(begun)
+        away = {row.id for row in left}
+        self._waiting = [one for one in self._waiting if one[1] not in away]
+        for row in came:
+            if row.valid_from > now:
+                self._waiting.append((row.valid_from, row.id, row))
+        heapq.heapify(self._waiting)
+        fresh = [row for row in came if row.valid_from <= now]
+        moments = set()
+        while self._begins(now):
+            at, _, row = heapq.heappop(self._waiting)
+            moments.add(at)
+            fresh.append(row)
+        self._steps = min(self._steps + len(moments), _STEPS - 1)
+        for outlet in self.outlets:
+            self._advance(outlet, fresh, left)
+
+    def _begins(self, now: datetime) -> bool:
+        return bool(self._waiting) and self._waiting[0][0] <= now
+
+    def _advance(self, outlet: Outlet, fresh: list[Any], left: list[Any]) -> None:  # Any: rows
+        mine = [row for row in fresh if row.id not in outlet.held and outlet.audience.is_bound(row.places, row.organisations, row.bands)]
+        gone = [row for row in left if row.id in outlet.held]
+        outlet.held.difference_update(row.id for row in gone)
+        outlet.held.update(row.id for row in mine)
+        serial = (self._version * _STEPS + self._steps) % 2**32
+        if serial != outlet.zone.serial:
+            outlet.zone.advance(serial, map(_entry, gone), map(_entry, mine))
+            self.server.announce(outlet.zone.origin)
 
     async def _rows(self, connection: AsyncConnection, office: Office, *conditions: Any) -> list[Any]:  # Any: SQL expressions; rows
-        """Entries in force that this zone is for."""
+        """Entries that gateways have and that may stand in a zone."""
         orders, entries = tables.orders, tables.entries
         statement = (
-            select(entries.c.id, entries.c.host, entries.c.match, orders.c.places, orders.c.organisations)
+            select(
+                entries.c.id, entries.c.host, entries.c.match, entries.c.valid_from,
+                orders.c.places, orders.c.organisations, orders.c.bands,
+            )
             .outerjoin(orders, orders.c.id == entries.c.order_id)
             .where(
                 entries.c.tenant_id == office.tenant,
@@ -86,27 +135,19 @@ class ListFeed:
                 entries.c.category != MASKED,
                 *conditions,
             )
-        )
-        found = (await connection.execute(statement)).all()
-        return [row for row in found if is_for(self.place, row.places or "", row.organisations or "")]
+        )  # fmt: skip
+        return list((await connection.execute(statement)).all())
 
 
 def _entry(row: Any) -> Entry:  # Any: a row with host and match
     return key_of_name(row.host), _MATCH[Match(row.match)]
 
 
-def is_for(place: str, places: str, organisations: str) -> bool:
-    """Whether a zone holds an order. A zone cannot tell its askers apart: it holds what is for everybody, and what is for its own place."""
-    if not places and not organisations:
-        return True
-    return bool(place and places) and Scope(frozenset(places.split(","))).covers(place, "")
-
-
 async def open_feed(settings: RpzOutSettings) -> ListFeed:
     """Serve the list as `rpz_out` says. Raises StartError when the address is taken."""
-    zone = PolicyZone(settings.zone)
+    outlets = [Outlet(PolicyZone(name), audience) for name, audience in settings.zones]
     feed = Feed(
-        zones={zone.origin: zone},
+        zones={outlet.zone.origin: outlet.zone for outlet in outlets},
         keys={dns.name.from_text(key.name): dns.tsig.Key(key.name, key.secret, key.algorithm) for key in settings.keys},
         open_to=settings.open_to,
         secondaries=[Secondary(one.address, one.port, one.key) for one in settings.secondaries],
@@ -125,4 +166,4 @@ async def open_feed(settings: RpzOutSettings) -> ListFeed:
         if isinstance(error, StartError):
             raise
         raise StartError(f"rpz_out.{key}: cannot listen on {where} ({error.strerror}): choose another address") from error
-    return ListFeed(server, zone, settings.place, certificate)
+    return ListFeed(server, outlets, certificate)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from blocklists.transferkeys import TransferKey, TransferKeyFile, read_transfer_key
 from gateway.errors import Mistake, StartError
+from gateway.policy.model import CHILD_BANDS, Band
 from gateway.sections import EndpointText, NameText, NetworkText, Section, Text, key
 from gateway.settings import Endpoint, Network, TlsSettings
 from gateway.tls import try_files
+from gateway.written_policy import BandCode
 from gateway.yamlfile import Document
+
+CHILDREN: Final = frozenset({Band.MN, Band.TH, Band.CS, Band.PT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +28,33 @@ class Follower:
 
 
 @dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom a zone is for: the bands of those who ask the resolver, and its place or organisation where it is for one (empty: not said)."""
+
+    bands: frozenset[Band] = CHILDREN
+    place: str = ""
+    organisation: str = ""
+
+    def is_bound(self, places: str | None, organisations: str | None, bands: str | None) -> bool:
+        """Whether an order (lists with commas, as they are stored; empty: not narrowed) binds everybody the zone is for."""
+        if not self.bands <= (frozenset(map(Band, bands.split(","))) if bands else CHILD_BANDS):
+            return False
+        if not places and not organisations:
+            return True
+        # A part of the place is not the place: who asks from elsewhere would be blocked, too.
+        here = any(f"{self.place}.".startswith(f"{one}.") for one in (places or "").split(",") if one and self.place)
+        return here or bool(self.organisation and self.organisation in (organisations or "").split(","))
+
+
+@dataclass(frozen=True, slots=True)
 class RpzOutSettings:
-    """The list as a policy zone: where it is served, its name, and who may have it."""
+    """The list as policy zones: where they are served, their names and whom each is for, and who may have them."""
 
     listen: Endpoint
-    zone: str
+    zones: tuple[tuple[str, Audience], ...]
     keys: tuple[TransferKey, ...] = ()
     open_to: tuple[Network, ...] = ()
     secondaries: tuple[Follower, ...] = ()
-    place: str = ""
     secure_listen: Endpoint | None = None
     tls: TlsSettings | None = None
 
@@ -52,7 +75,36 @@ class SecondaryFile(Section):
     key_name: NameText | None = key(None, "Tên khóa dùng để báo.", "Name of the key to sign with.", "isp-a", alias="key")
 
 
-class RpzOutFile(Section):
+class AudienceFile(Section):
+    """Whom a zone is for."""
+
+    bands: list[BandCode] = key(
+        ["MN", "TH", "CS", "PT"],
+        "Độ tuổi của người hỏi máy ấy: vùng chỉ có quyết định dành cho tất cả các độ tuổi này. Có người lớn cùng hỏi thì thêm NL, KH.",
+        "Bands of those who ask that resolver: the zone holds only orders for all of these bands. Where adults ask it, too, add NL and KH.",
+        "[MN, TH, CS, PT, NL, KH]",
+    )
+    place: Text | None = key(
+        None,
+        "Vùng này phục vụ nơi nào (mã tỉnh, hay mã tỉnh.mã xã): khi đó có cả quyết định dành cho cả nơi đó.",
+        "Which place the zone is for (code of a province, or province.commune): it then holds the orders for all of that place, too.",
+        '"12"',
+    )
+    organisation: Text | None = key(
+        None,
+        "Vùng này phục vụ đơn vị nào (mã của đơn vị): khi đó có cả quyết định chỉ dành cho đơn vị đó.",
+        "Which organisation the zone is for (its id): it then holds the orders for that organisation only, too.",
+        '"k3v9…"',
+    )
+
+
+class MoreZonesFile(AudienceFile):
+    """rpz_out.zones[]"""
+
+    zone: NameText = key(..., "Tên vùng.", "Name of the zone.", "rpz-12.lachan.example.vn")
+
+
+class RpzOutFile(AudienceFile):
     """rpz_out:"""
 
     listen: EndpointText = key(
@@ -75,11 +127,11 @@ class RpzOutFile(Section):
         "Transfers over TLS (RFC 9103) besides listen.",
         '{listen: "192.0.2.1:8853", certificate: cert.pem, key: key.pem}',
     )
-    place: Text | None = key(
-        None,
-        "Vùng này phục vụ nơi nào (mã tỉnh): khi đó có cả quyết định chỉ dành cho nơi đó.",
-        "Which place the zone is for (code of a province): it then holds the orders for that place only, too.",
-        '"12"',
+    zones: list[MoreZonesFile] = key(
+        [],
+        "Thêm vùng, mỗi vùng một phạm vi.",
+        "More zones, one for each scope.",
+        '[{zone: rpz-12.lachan.example.vn, place: "12"}]',
     )
 
 
@@ -103,12 +155,24 @@ def resolve(written: RpzOutFile, document: Document, folder: Path) -> tuple[RpzO
             try_files(tls)
         except StartError as error:
             mistakes.append(Mistake(document.place(("rpz_out", "tls")), str(error).removeprefix("tls: ")))
+    names = [written.zone, *(row.zone for row in written.zones)]
+    for index, name in enumerate(names[1:]):
+        if name in names[: index + 1]:
+            mistakes.append(Mistake(document.place(("rpz_out", "zones", index, "zone")), "another zone has this name"))
+    audiences: list[AudienceFile] = [written, *written.zones]
+    for index, audience in enumerate(audiences):
+        if not audience.bands:
+            where = ("rpz_out", "zones", index - 1, "bands") if index else ("rpz_out", "bands")
+            mistakes.append(Mistake(document.place(where), "the zone would be for nobody", "name a band"))
     if not written.keys and not written.open_to:
         mistakes.append(Mistake(document.place(("rpz_out",)), "nobody could have the zone", "add keys or open_to"))
     if mistakes:
         return None, mistakes
     followers = tuple(Follower(row.address, row.port, row.key_name) for row in written.secondaries)
     secure = written.tls.listen if written.tls is not None else None
-    return RpzOutSettings(
-        written.listen, written.zone, tuple(keys), tuple(written.open_to), followers, written.place or "", secure, tls
-    ), []
+    zones = ((written.zone, _audience(written)), *((row.zone, _audience(row)) for row in written.zones))
+    return RpzOutSettings(written.listen, zones, tuple(keys), tuple(written.open_to), followers, secure, tls), []
+
+
+def _audience(written: AudienceFile) -> Audience:
+    return Audience(frozenset(map(Band, written.bands)), written.place or "", written.organisation or "")

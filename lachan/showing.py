@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 import yaml
 
+from gateway.policy.model import Band
 from gateway.settings import EncryptedSettings, Endpoint, GatewaySettings, TlsSettings, UpstreamAddress, UpstreamSettings
 from gateway.wire.name import text_of
 from lachan.configuration import Configuration, find_file, load
 
 if TYPE_CHECKING:
-    from admin.rpzsettings import RpzOutSettings
+    from admin.rpzsettings import Audience, RpzOutSettings
     from admin.settings import AdminSettings
     from blocklists.settings import BlocklistSettings
     from blocklists.zonesettings import Primary
@@ -151,13 +152,18 @@ def _mail(admin: AdminSettings) -> dict[str, Any] | None:
 def _rpz_out(out: RpzOutSettings) -> dict[str, Any]:
     return {
         "listen": str(out.listen),
-        "zone": out.zone,
-        **_without_empty({"place": out.place}),
+        **_zone(*out.zones[0]),
+        **_without_empty({"zones": [_zone(*zone) for zone in out.zones[1:]]}),
         "keys": [{"name": one.name, "algorithm": one.algorithm, "secret_file": str(one.secret_file)} for one in out.keys],
         "open_to": _plain(out.open_to),
         **({"tls": {"listen": str(out.secure_listen), **_tls(out.tls)}} if out.tls else {}),
         "secondaries": _plain(out.secondaries),
     }
+
+
+def _zone(name: str, audience: Audience) -> dict[str, Any]:
+    narrowed = _without_empty({"place": audience.place, "organisation": audience.organisation})
+    return {"zone": name, "bands": [band.value for band in Band if band in audience.bands], **narrowed}
 
 
 def _primary(primary: Primary) -> dict[str, Any]:

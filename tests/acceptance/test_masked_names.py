@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from admin.backup import back_up, restore
 from admin.dependencies import Services
 from admin.office import open_office
-from admin.officefeed import ListFeed
+from admin.officefeed import ListFeed, Outlet
 from admin.officereads import find_entries
 from admin.permissions import Scope
 from admin.sessions import create_token
@@ -174,8 +174,9 @@ async def test_a_masked_name_is_nowhere(
         assert MARK.encode() not in archive.read("lachan.db")
         (tmp_path / "from-backup.db").write_bytes(archive.read("lachan.db"))
     zone = PolicyZone("rpz.lachan.example")
-    await ListFeed(TransferServer(Feed(zones={zone.origin: zone})), zone).follow(database, await office_of(database, officers))
-    assert (zone.serial, len(zone)) == (1, 0), "whoever transfers a zone reads its names, so this one is not in it"
+    feed = ListFeed(TransferServer(Feed(zones={zone.origin: zone})), [Outlet(zone)])
+    await feed.follow(database, await office_of(database, officers), now)
+    assert (zone.serial, len(zone)) == (1000, 0), "whoever transfers a zone reads its names, so this one is not in it"
     files = files_below(tmp_path, settings.state_dir)
     assert any(one.parent.name == "files" for one in files)
     assert [one.name for one in files if MARK.encode() in one.read_bytes()] == []

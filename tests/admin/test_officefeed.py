@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from datetime import timedelta
 from ipaddress import ip_network
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dns.asyncquery
 import dns.message
@@ -11,18 +16,24 @@ import dns.name
 import dns.rcode
 import dns.zone
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from admin.dependencies import Services
 from admin.office import open_office
-from admin.officefeed import ListFeed, open_feed
+from admin.officefeed import ListFeed, Outlet, open_feed
 from admin.officereads import find_entries
-from admin.rpzsettings import RpzOutSettings, TransferKey
-from blocklists.takedown import store
+from admin.rpzsettings import Audience, Follower, RpzOutSettings, TransferKey
+from blocklists.policyzone import PolicyZone
+from blocklists.takedown import store, tables
 from blocklists.takedown.model import Actor, Capacity
+from gateway.policy.model import Band
 from gateway.settings import Endpoint
+from tests.admin.conftest import Clock
 from tests.admin.test_officeduty import approve
+from tests.blocklists.test_followers import ZONE as FOLLOWED
+from tests.blocklists.test_followers import Everything, running, unbound
 from tests.support.echogateway import free_port
+from tests.support.gateway import RunningUpstream
 from tests.support.office import OfficeGateway, Officers
 
 ZONE = "rpz.lachan.example"
@@ -39,7 +50,8 @@ async def out() -> AsyncIterator[tuple[ListFeed, int]]:
     """A running feed that is open to this machine, and its port."""
     port = free_port()
     key = TransferKey("isp-a", "hmac-sha256", b"0123456789abcdef")
-    feed = await open_feed(RpzOutSettings(Endpoint("127.0.0.1", port), ZONE, (key,), (ip_network("127.0.0.0/8"),)))
+    zones = ((ZONE, Audience()),)
+    feed = await open_feed(RpzOutSettings(Endpoint("127.0.0.1", port), zones, (key,), (ip_network("127.0.0.0/8"),)))
     yield feed, port
     await feed.stop()
 
@@ -60,7 +72,7 @@ async def test_the_zone_follows_a_publish_and_a_lift(
     await approve(services, officers, "bad.example")
     await services.office.duty.settle()
     assert await transfer(port) == {"bad.example", "*.bad.example"}
-    assert feed.zone.serial == 1
+    assert feed.outlets[0].zone.serial == 1000
     approver = Actor(officers.approver, Capacity.APPROVER)
     async with services.database.write() as connection:
         office = await open_office(connection, officers.tenant)
@@ -68,7 +80,7 @@ async def test_the_zone_follows_a_publish_and_a_lift(
         await store.move_entry(connection, office, entry["id"], "lift", approver, services.now(), "đã dọn sạch")
     await services.office.duty.settle()
     assert await transfer(port) == set()
-    assert feed.zone.serial == 2
+    assert feed.outlets[0].zone.serial == 2000
 
 
 @pytest.mark.parametrize(
@@ -79,7 +91,7 @@ async def test_a_zone_holds_what_is_for_its_place_and_nothing_masked(
 ) -> None:
     """A zone cannot tell its askers apart: an order for one province is in the zones of that province only, a masked name in none."""
     feed, port = out
-    feed.place = place
+    feed.outlets[0].audience = Audience(place=place)
     services.office.duty.feed = feed
     for host in ("all.example", "here.example", "there.example", "hidden.example"):
         await approve(services, officers, host)
@@ -92,6 +104,110 @@ async def test_a_zone_holds_what_is_for_its_place_and_nothing_masked(
     assert {name for name in await transfer(port) if not name.startswith("*.")} == told
 
 
+async def test_an_order_of_a_later_day_waits_for_it(
+    services: Services, officers: Officers, gateway: OfficeGateway, out: tuple[ListFeed, int], clock: Clock
+) -> None:
+    """Gateways hold the date; a zone has none, so the name comes when the day does, under a serial that secondaries take, also after a
+    restart; lifted before, it never comes."""
+    feed, port = out
+    services.office.duty.feed = feed
+    await approve(services, officers, "now.example")
+    for host in ("later.example", "never.example"):
+        order = await approve(services, officers, host)
+        async with services.database.write() as connection:
+            at = {"valid_from": clock.at + timedelta(days=1)}
+            mine = (tables.orders.c.id == order, tables.orders.c.tenant_id == officers.tenant)
+            await connection.execute(update(tables.orders).where(*mine).values(at))
+            mine = (tables.entries.c.order_id == order, tables.entries.c.tenant_id == officers.tenant)
+            await connection.execute(update(tables.entries).where(*mine).values(at))
+    await services.office.duty.settle()
+    serial = feed.outlets[0].zone.serial
+    assert {name for name in await transfer(port) if not name.startswith("*.")} == {"now.example"}
+    async with services.database.write() as connection:
+        office = await open_office(connection, officers.tenant)
+        (entry,) = await find_entries(connection, office, "never.example", "in_force")
+        approver = Actor(officers.approver, Capacity.APPROVER)
+        await store.move_entry(connection, office, entry["id"], "lift", approver, clock.at, "đã dọn sạch")
+    await services.office.duty.settle()
+    clock.forward(days=1, seconds=1)
+    await services.office.duty.settle()
+    assert {name for name in await transfer(port) if not name.startswith("*.")} == {"now.example", "later.example"}
+    assert feed.outlets[0].zone.serial > serial
+    again = ListFeed(feed.server, [Outlet(PolicyZone(ZONE))])
+    async with services.database.read() as connection:
+        office = await open_office(connection, officers.tenant)
+    await again.follow(services.database, office, clock.at)
+    assert again.outlets[0].zone.serial == feed.outlets[0].zone.serial
+
+
+SCOPES = {
+    "everybody.example": {"bands": "MN,TH,CS,PT,NL,KH"}, "children.example": {}, "primary.example": {"bands": "TH"},
+    "province.example": {"places": "12"}, "commune.example": {"places": "12.03385"}, "elsewhere.example": {"places": "08"},
+    "school.example": {"organisations": "s1"},
+}  # fmt: skip
+
+
+@pytest.mark.full
+@pytest.mark.skipif(shutil.which("named") is None or shutil.which("unbound") is None, reason="BIND and Unbound are not installed")
+async def test_a_narrowed_order_never_blocks_everybody_at_bind_and_unbound(
+    services: Services, officers: Officers, gateway: OfficeGateway
+) -> None:
+    """A province's BIND blocks what binds all its children, an Unbound that adults ask only what binds everybody; a lift is followed."""
+    port, bind_port, unbound_port = free_port(), free_port(), free_port()
+    zones = ((FOLLOWED, Audience(frozenset(Band))), (ZONE, Audience(place="12")))
+    told = (Follower("127.0.0.1", unbound_port, None), Follower("127.0.0.1", bind_port, None))
+    feed = await open_feed(RpzOutSettings(Endpoint("127.0.0.1", port), zones, (), (ip_network("127.0.0.0/8"),), told))
+    services.office.duty.feed = feed
+    for host, scope in SCOPES.items():
+        order = await approve(services, officers, host)
+        async with services.database.write() as connection:
+            if scope:
+                mine = (tables.orders.c.id == order, tables.orders.c.tenant_id == officers.tenant)
+                await connection.execute(update(tables.orders).where(*mine).values(scope))
+    await services.office.duty.settle()
+    with ExitStack() as stack:
+        upstream = stack.enter_context(RunningUpstream(upstream=Everything())).port
+        short = Path(stack.enter_context(TemporaryDirectory(prefix="lachan-")))
+        followers = []
+        for name, configure, listen in (("unbound", unbound, unbound_port), ("bind", bind, bind_port)):
+            (short / name).mkdir()
+            command = configure(short / name, listen, port, upstream)
+            followers.append(stack.enter_context(running(name, command, short / name, listen)))
+        everyone, province = followers
+        for follower in followers:
+            await follower.until("everybody.example", True)
+        assert {name for name in SCOPES if await everyone.blocked(f"www.{name}")} == {"everybody.example"}
+        held = {name for name in SCOPES if await province.blocked(f"www.{name}")}
+        assert held == {"everybody.example", "children.example", "province.example"}
+        async with services.database.write() as connection:
+            office = await open_office(connection, officers.tenant)
+            for name in ("everybody.example", "province.example"):
+                (entry,) = await find_entries(connection, office, name, "in_force")
+                approver = Actor(officers.approver, Capacity.APPROVER)
+                await store.move_entry(connection, office, entry["id"], "lift", approver, services.now(), "đã dọn sạch")
+        await services.office.duty.settle()
+        for follower in followers:
+            await follower.until("everybody.example", False)
+        await province.until("province.example", False)
+        assert await province.blocked("children.example")
+    await feed.stop()
+
+
+def bind(folder: Path, port: int, primary: int, upstream: int) -> list[str]:
+    """BIND that takes the province's zone and asks the upstream for the rest."""
+    (folder / "named.conf").write_text(f"""
+options {{
+  directory "{folder}"; pid-file none; session-keyfile "{folder}/session.key";
+  listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
+  recursion yes; dnssec-validation no; empty-zones-enable no; forward only; forwarders {{ 127.0.0.1 port {upstream}; }};
+  response-policy {{ zone "{ZONE}" min-update-interval 0; }} qname-wait-recurse no;
+}};
+controls {{ }};
+zone "{ZONE}" {{ type secondary; file "rpz.copy"; primaries {{ 127.0.0.1 port {primary}; }}; allow-notify {{ 127.0.0.1; }}; }};
+""")
+    return ["named", "-g", "-c", str(folder / "named.conf"), "-n", "1"]
+
+
 async def test_a_version_that_is_not_in_force_here_does_not_go_out(
     services: Services, officers: Officers, out: tuple[ListFeed, int]
 ) -> None:
@@ -100,7 +216,7 @@ async def test_a_version_that_is_not_in_force_here_does_not_go_out(
     services.office.duty.feed = feed
     await approve(services, officers, "bad.example")
     await services.office.duty.settle()
-    assert feed.zone.serial == 0
+    assert feed.outlets[0].zone.serial == 0
 
 
 def test_a_key_never_shows_its_secret() -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from admin.rpzsettings import Audience
+from gateway.policy.model import Band
 from tests.admin.test_settings import read
 
 HEAD = 'admin: {listen: "127.0.0.1:8080"}\n'
@@ -24,6 +26,51 @@ def test_a_whole_section_is_read(tmp_path: Path) -> None:
     assert settings.rpz_out is not None
     assert settings.rpz_out.keys[0].secret == b"0123456789abcdef"
     assert settings.rpz_out.secondaries[0].port == 53
+    assert settings.rpz_out.zones == (("rpz.lachan.example", Audience()),)
+
+
+def test_each_zone_says_whom_it_is_for(tmp_path: Path) -> None:
+    """Children unless it says otherwise; more zones beside the first."""
+    text = HEAD + (
+        'rpz_out:\n  listen: "127.0.0.1:5399"\n  zone: rpz.lachan.example\n  open_to: [127.0.0.0/8]\n  bands: [MN, TH, CS, PT, NL, KH]\n'
+        '  zones: [{zone: b.example, place: "12"}, {zone: c.example, organisation: s1, bands: [TH]}]\n'
+    )
+    settings, mistakes = read(text, tmp_path)
+    assert mistakes == [] and settings is not None and settings.rpz_out is not None
+    assert settings.rpz_out.zones == (
+        ("rpz.lachan.example", Audience(frozenset(Band))),
+        ("b.example", Audience(place="12")),
+        ("c.example", Audience(frozenset({Band.TH}), organisation="s1")),
+    )
+
+
+@pytest.mark.parametrize(
+    ("audience", "places", "organisations", "bands", "bound"),
+    [
+        (Audience(), "", "", "", True),
+        (Audience(), None, None, None, True),
+        (Audience(), "", "", "MN,TH,CS,PT,NL,KH", True),
+        (Audience(), "", "", "TH", False),
+        (Audience(frozenset({Band.TH})), "", "", "TH,CS", True),
+        (Audience(frozenset(Band)), "", "", "", False),
+        (Audience(frozenset(Band)), "", "", "MN,TH,CS,PT,NL,KH", True),
+        (Audience(), "12", "", "", False),
+        (Audience(place="12"), "12", "", "", True),
+        (Audience(place="12"), "08,12", "", "", True),
+        (Audience(place="12"), "1", "", "", False),
+        (Audience(place="12"), "12.03385", "", "", False),
+        (Audience(place="12.03385"), "12", "", "", True),
+        (Audience(place="12"), "08", "", "", False),
+        (Audience(place="12"), "", "s1", "", False),
+        (Audience(organisation="s1"), "", "s1,s2", "", True),
+        (Audience(organisation="s3"), "12", "s1,s2", "", False),
+    ],
+)
+def test_a_zone_holds_what_binds_everybody_it_is_for(
+    audience: Audience, places: str | None, organisations: str | None, bands: str | None, bound: bool
+) -> None:
+    """A narrowed order never blocks somebody it is not for: not in the rest of a province, not at another age."""
+    assert audience.is_bound(places, organisations, bands) is bound
 
 
 @pytest.mark.parametrize(
@@ -33,6 +80,9 @@ def test_a_whole_section_is_read(tmp_path: Path) -> None:
         ("  keys: [{name: a, secret_file: none.key}]\n", "cannot be read"),
         ("  keys: [{name: a, secret_file: bad.key}]\n", "does not hold base64"),
         ("  keys: [{name: a, secret_file: short.key}]\n", "fewer than 16 bytes"),
+        ("  open_to: [127.0.0.0/8]\n  zones: [{zone: rpz.lachan.example}]\n", "another zone has this name"),
+        ("  open_to: [127.0.0.0/8]\n  zones: [{zone: a.example, bands: []}]\n", "for nobody"),
+        ("  open_to: [127.0.0.0/8]\n  bands: [XX]\n", "rpz_out.bands"),
         ("  open_to: [127.0.0.0/8]\n  secondaries: [{address: 192.0.2.1, key: b}]\n", "no key of this name"),
     ],
 )

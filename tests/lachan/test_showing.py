@@ -80,6 +80,9 @@ rpz_out:
   listen: "127.0.0.1:5399"
   zone: out.example
   place: "12"
+  bands: [TH, CS]
+  organisation: s1
+  zones: [{zone: more.example, bands: [MN, TH, CS, PT, NL, KH], place: "12.03385", organisation: s2}]
   keys: [{name: isp, algorithm: hmac-sha512, secret_file: secret}]
   open_to: [127.0.0.0/8]
   secondaries: [{address: 192.0.2.53, port: 54, key: isp}]

@@ -9,7 +9,6 @@ from sqlalchemy import text
 from starlette.types import ASGIApp
 
 from admin.dependencies import Services
-from admin.officefeed import is_for
 from admin.officeform import read_chain
 from admin.settings import AdminSettings
 from admin.tenants import create_organisation
@@ -99,12 +98,3 @@ def test_a_chain_of_documents_is_read_line_by_line() -> None:
         ("531/KH-UBND", "830/QĐ-TTg", "116/2025/QH15", "05/QC-BCA"),
         (None, 0, 1, None),
     )
-
-
-@pytest.mark.parametrize(
-    ("place", "places", "organisations", "held"),
-    [("", "", "", True), ("", "12", "", False), ("12", "12.03385", "", True), ("44", "12", "", False), ("12", "", "school", False)],
-)
-def test_a_policy_zone_holds_what_is_for_everybody_and_for_its_place(place: str, places: str, organisations: str, held: bool) -> None:
-    """A zone cannot tell its askers apart."""
-    assert is_for(place, places, organisations) is held
