@@ -54,6 +54,9 @@ MORE_FOR_SCHOOL = ("/", "/profiles/{seven}", "/profiles/{seven}/hours", "/profil
 MORE_FOR_CHILD = ("/ask?host=scratch.mit.edu", "/lesson/grooming", "/lesson/betting", "/lesson/help", "/answer/zzzzzzzz")
 LANDMARKS = ("/", "/profiles/{profile}", "/requests", "/more", "/sign-in", "/why")
 
+_LOST_TABS = """() => [...document.querySelectorAll(".tabs a")].filter(one => one.getBoundingClientRect().right > innerWidth + 1)
+  .map(one => `${location.pathname}: the tab ${one.innerText} is outside the screen`)"""
+
 
 def page_routes() -> list[str]:
     """The path of every route that answers GET with a page, from the routers themselves."""
@@ -159,6 +162,8 @@ class Reader:
         keep(self.page, f"page{path.partition('?')[0].replace('/', '-')}-{self.size}")
         if not self.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"):
             self.wrong.append(f"{path} is wider than the screen")
+        # a bar that is fixed widens no page: it only loses its end
+        self.wrong += self.page.evaluate(_LOST_TABS)
 
     def _ask_axe(self, path: str, options: dict[str, Any] | None) -> None:
         for violation in self._axe.run(self.page, options=options)["violations"]:
@@ -234,6 +239,64 @@ def _made_by_school(town: Town, reader: Reader) -> list[str]:
     assert printed
     codes = [page.url.partition(town.place.address)[2], f"/staff-join/{found[1]}", f"/family/{printed[1]}"]
     return ["/families", "/staff", *codes, *MORE_FOR_SCHOOL]
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["narrow", "large-letters"])
+def test_every_page_reflows(chromium: Browser, town: Town, large: bool) -> None:
+    """A screen of 320 pixels (1280 at 400 %, WCAG 1.4.10), and letters of twice their size (1.4.4): nothing is wider than the screen."""
+    viewport: Any = {"width": 400 if large else 320, "height": 640}
+    context = chromium.new_context(viewport=viewport, locale="vi-VN", bypass_csp=True)
+    reader = Reader(context.new_page(), "reflow-large" if large else "reflow")
+    sign_in(reader.page, town.place)
+    paths = [(path, False) for path in _made_by_parent(town, reader)] + [(path, True) for path in (*CHILD, *MORE_FOR_CHILD)]
+    for path, child in paths:
+        reader.page.goto(town.address(path, child=child))
+        reader.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+        if large:
+            reader.page.evaluate("document.documentElement.style.fontSize = '200%'")
+        reader.width(path)
+    context.close()
+    assert reader.wrong == []
+
+
+#: What a page may cost on its first visit: (path, a child's own page, requests, kilobytes of HTML, styles, scripts and pictures).
+BUDGETS = (
+    ("/sign-in", False, 5, 20),
+    ("/", False, 5, 30),
+    ("/profiles/{bi}", False, 5, 36),
+    ("/profiles/{bi}/hours", False, 5, 30),
+    ("/profiles/{bi}/apps", False, 5, 110),
+    ("/requests", False, 5, 26),
+    ("/devices", False, 5, 36),
+    ("/why", True, 3, 10),
+    ("/ask?host=www.roblox.com", True, 3, 10),
+    ("/help", True, 3, 10),
+    ("/lesson/scam", True, 3, 10),
+)
+
+
+def test_pages_are_light_on_an_old_phone(chromium: Browser, town: Town) -> None:
+    """Few requests and few bytes the first time; the second time only the page itself travels. Bytes and requests, not times."""
+    over = []
+    for path, child, requests, kilobytes in BUDGETS:
+        context = chromium.new_context(viewport=PHONE, locale="vi-VN")  # type: ignore[arg-type]
+        page = context.new_page()
+        if not child and path != "/sign-in":
+            sign_in(page, town.place)
+            context.new_cdp_session(page).send("Network.clearBrowserCache")
+        network = context.new_cdp_session(page)
+        network.send("Network.enable")
+        sizes: list[float] = []
+        network.on("Network.loadingFinished", lambda event, sizes=sizes: sizes.append(event["encodedDataLength"]))
+        page.goto(town.address(path, child=child), wait_until="networkidle")
+        first, count = sum(sizes), len(sizes)
+        sizes.clear()
+        page.goto(town.address(path, child=child), wait_until="networkidle")
+        travelled = [size for size in sizes if size]
+        if not 2 <= count <= requests or first > kilobytes * 1000 or len(travelled) > 1:
+            over.append((path, count, first, travelled))
+        context.close()
+    assert over == []
 
 
 def test_wizard_is_read(chromium: Browser, place: Place) -> None:
