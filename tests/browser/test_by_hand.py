@@ -26,7 +26,8 @@ _STOP = """() => {
   const words = (one.innerText || one.getAttribute("aria-label") || one.labels?.[0]?.innerText || one.name || "").trim();
   const shown = [4, box.height / 2, box.height - 4].some(down => {  // some of it: a tall field may reach beyond the screen
     const there = document.elementFromPoint(box.x + box.width / 2, box.y + down);
-    return there && there.closest("main, header, footer, .skip") && (one.contains(there) || there.contains(one) || one.labels?.[0]?.contains(there));
+    if (!there || !there.closest("main, header, footer, .skip")) return false;
+    return one.contains(there) || there.contains(one) || one.labels?.[0]?.contains(there);
   });
   const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
   return { words, fault: !ring ? "no ring" : !shown ? "hidden behind something" : "" };
