@@ -1,4 +1,4 @@
-"""The main journeys with a keyboard alone and without a script: every stop can be seen, and after a mistake the cursor is where it is mended.
+"""The main journeys with a keyboard alone and without a script: every stop can be seen, a mistake has the cursor.
 
 Also what people set in their system: less motion, colours of their own.
 """
