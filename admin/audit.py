@@ -101,6 +101,7 @@ class Action(StrEnum):
     DATES_CHANGED = "dates.changed"
     POLICY_APPLIED = "policy.applied"
     SIGNING_KEY_MADE = "signing.key_made"
+    SIGNING_KEY_DOUBTED = "signing.key_doubted"
     SIGNING_KEY_RETIRED = "signing.key_retired"
     SIGNING_RULE_SET = "signing.rule_set"
     ROOT_SIGNED = "signing.root_signed"

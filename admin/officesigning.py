@@ -1,21 +1,26 @@
 """Signing on the page: an officer's passphrase opens their key for one act, and what was approved goes out signed.
 
 Nothing here keeps a passphrase or an opened key longer than the act. What is decided is in force on this machine without a signature; the
-signature is what gateways elsewhere ask for. One per process; files are touched by one task at a time (`blocklists.signing.Room`).
+signature is what gateways elsewhere ask for. Wrong passphrases slow down the officer who is signed in, and nobody else: each try takes a
+person with both factors. One's own key is withdrawn at once, somebody else's when two officers say so. One per process; files are touched
+by one task at a time (`blocklists.signing.Room`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from admin.audit import Act, Action, record
-from admin.errors import AdminError, FieldMistake, InvalidInput
-from admin.officekeys import read_holders, sealed_key, store_key
+from admin.errors import AdminError, FieldMistake, InvalidInput, NotFound, TooManyTries
+from admin.officedoubts import Doubt, read_doubts, write_doubts
+from admin.officekeys import held_keys, read_holders, retire_key, sealed_key, store_key
+from admin.throttle import Throttle
 from blocklists.database import Database
 from blocklists.tables import AccountId, OrganisationId
 from blocklists.takedown.publishing import newest_serial
@@ -46,6 +51,7 @@ class SigningDesk:
         self.database = database
         self._state_dir = state_dir
         self._turn = asyncio.Lock()
+        self._tries = Throttle()
 
     @cached_property
     def room(self) -> Room:
@@ -121,6 +127,31 @@ class SigningDesk:
         if standing.waits_for(signer.public_key.keyid, behind, act.now):
             await self._sign(office, act, signer, renew=True)
 
+    async def doubts(self, now: datetime) -> dict[str, Doubt]:
+        """Keys that one officer wants withdrawn, by their id."""
+        return await asyncio.to_thread(read_doubts, self._state_dir, now)
+
+    async def withdraw(self, act: Act, account: AccountId, key_id: str) -> bool:
+        """Withdraw a key: one's own at once, somebody else's when a second officer says so, too; whether it is withdrawn now. Raises
+        NotFound."""
+        async with self._turn:
+            async with self.database.read() as connection:
+                held = {one.id: one.account for one in await held_keys(connection, act.tenant, act.now)}
+            if key_id not in held:
+                raise NotFound
+            doubts = {key: doubt for key, doubt in (await self.doubts(act.now)).items() if key in held}
+            first = doubts.pop(key_id, None)
+            is_done = held[key_id] == account or (first is not None and first.account != account)
+            if not is_done:
+                doubts[key_id] = Doubt(account, act.now)
+            await asyncio.to_thread(write_doubts, self._state_dir, doubts)
+            async with self.database.write() as connection:
+                if is_done:
+                    await retire_key(connection, act, key_id)
+                else:
+                    await record(connection, act, Action.SIGNING_KEY_DOUBTED, key_id)
+        return is_done
+
     async def settle(self, act_tenant: OrganisationId, now: datetime) -> None:
         """What needs nobody: draft a change of keys when officers came or left, and sign daily that nothing is new."""
         async with self._turn:
@@ -145,9 +176,15 @@ class SigningDesk:
         if not passphrase:
             raise InvalidInput(FieldMistake(PASSPHRASE_FIELD, "required"))
         try:
-            return await asyncio.to_thread(open_box, found[1], passphrase)
+            self._tries.enter(time.monotonic(), "", "127.0.0.1", account)
+        except TooManyTries:
+            raise InvalidInput(FieldMistake(PASSPHRASE_FIELD, "passphrase_wait")) from None
+        try:
+            signer = await asyncio.to_thread(open_box, found[1], passphrase)
         except WrongPassphrase:
             raise InvalidInput(FieldMistake(PASSPHRASE_FIELD, "passphrase_wrong")) from None
+        self._tries.succeeded("", "127.0.0.1", account)
+        return signer
 
     async def _sign(self, office: Office, act: Act, signer: CryptoSigner, *, renew: bool) -> None:
         from blocklists.takedown.releasing import read_listing, segments_of

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, Response
 from admin.dependencies import Visit, need, services_of
 from admin.errors import FieldMistake, InvalidInput
 from admin.office import open_office
-from admin.officekeys import MOST_SIGNATURES, held_keys, read_threshold, retire_key, set_threshold
+from admin.officekeys import MOST_SIGNATURES, held_keys, read_threshold, set_threshold
 from admin.officesigning import PASSPHRASE_FIELD
 from admin.permissions import Permission
 from admin.routes.officeparts import words_of
@@ -78,9 +78,8 @@ async def rule(visit: Sign) -> Response:
 
 @router.post("/office/signing/keys/{key_id}/retire")
 async def retire(visit: Sign, key_id: str) -> Response:
-    """Withdraw a key: of somebody who left, or whose passphrase is lost."""
-    async with visit.services.database.write() as connection:
-        await retire_key(connection, visit.act, key_id)
+    """Withdraw a key: one's own, or with a second officer that of somebody who left."""
+    await visit.services.office.signing.withdraw(visit.act, visit.signed_in.actor.account_id, key_id)
     await visit.services.office.signing.settle(visit.tenant_id, visit.now)
     return visit.go("/office/signing")
 
@@ -118,6 +117,6 @@ async def _page(visit: Visit, *mistakes: FieldMistake) -> Response:
         "signing": standing, "behind": behind, "keys": keys, "own": own, "threshold": threshold,
         "most": min(MOST_SIGNATURES, max(1, approvers)), "waits": own is not None and standing.waits_for(own.keyid, behind, visit.now),
         "words": spoken(standing.fingerprint) if standing.is_begun else "", "say": words_of(visit), "mistakes": mistakes,
-        "standing": visit.services.office.duty.standing,
+        "standing": visit.services.office.duty.standing, "doubts": await desk.doubts(visit.now), "me": visit.signed_in.actor.account_id,
     }  # fmt: skip
     return visit.page("office/signing.html", context, 422 if mistakes else 200)

@@ -138,24 +138,74 @@ async def test_two_approvers_sign_where_the_office_wants_it(
     assert far.take() is not None and far.serial == 1
 
 
+def retire(browser: Visitor, place: int) -> str:
+    """The press that withdraws the key of this place, the oldest first."""
+    return [form.action for form in browser.forms if form.action.endswith("/retire")][place]
+
+
 async def test_withdrawn_key_signs_nothing_more(
     one: Visitor, two: Visitor, three: Visitor, gateway: OfficeGateway, far: Far, clock: Clock
 ) -> None:
-    """Somebody's passphrase is lost: another officer withdraws the key and signs the change, and the list that the lost key had signed."""
+    """Somebody's passphrase is lost: they withdraw their key, another officer signs the change, and the list that the lost key signed."""
     await make_key(two)
     clock.forward(seconds=1)
     await make_key(three, "cụm mật khẩu khác hẳn")
     await sign(two)
     await approve(one, two, PASSPHRASE)
     assert far.take() is not None
-    await three.get("/office/signing")
-    lost = next(form.action for form in three.forms if form.action.endswith("/retire"))
-    await three.submit(lost)
+    await two.get("/office/signing")
+    await two.submit(retire(two, 0))
     await sign(three, "cụm mật khẩu khác hẳn")
     await approve(one, three, "cụm mật khẩu khác hẳn", "trang-khac.example")
     assert far.take() is not None and far.serial == 2
     await two.get("/office/signing")
     assert two.has_form("/office/signing/key")
+
+
+async def test_somebody_elses_key_is_withdrawn_by_two(
+    one: Visitor, two: Visitor, three: Visitor, gateway: OfficeGateway, clock: Clock
+) -> None:
+    """One officer alone takes nobody's key, however often they ask: it goes on signing until a second one agrees."""
+    await make_key(two)
+    clock.forward(seconds=1)
+    await make_key(three, "cụm mật khẩu khác hẳn")
+    await sign(two)
+    await three.get("/office/signing")
+    form = next(form for form in three.forms if form.action.endswith("/retire"))
+    for _ in range(2):
+        await three.http.post(form.action, data=dict(form.fields), headers={"Origin": three.origin})
+        await three.get("/office/signing")
+        assert "khi một cán bộ nữa đồng ý" in three.text and len([one for one in three.forms if one.action.endswith("/retire")]) == 1
+    await approve(one, two, PASSPHRASE)
+    assert two.response.status_code == 200 and gateway.enforced() == {"example.game-doi-the."}
+    await one.get("/office/signing")
+    assert "một cán bộ khác muốn thu hồi" in one.text
+    await one.submit(retire(one, 0))
+    await two.get("/office/signing")
+    assert two.has_form("/office/signing/key")
+
+
+async def test_guessing_a_passphrase_slows_down_the_guesser_alone(
+    one: Visitor, two: Visitor, three: Visitor, gateway: OfficeGateway
+) -> None:
+    """After some wrong ones the right one is not tried either, on no page; a colleague goes on approving and signing."""
+    await make_key(two)
+    await make_key(three, "cụm mật khẩu khác hẳn")
+    await sign(two)
+    path = await register(one, f"{LETTER.partition('1. ')[0]}1. game-doi-the.example\n")
+    await one.submit(f"{path}/verify")
+    for _ in range(12):
+        await two.get(path)
+        await two.submit(f"{path}/approve", {"passphrase": "sai cụm mật khẩu này"}, button=("step", "approve"))
+        if "Sai cụm mật khẩu quá nhiều lần" in two.text:
+            break
+        assert "không mở được" in two.text
+    await two.get(path)
+    await two.submit(f"{path}/approve", {"passphrase": PASSPHRASE}, button=("step", "approve"))
+    assert two.response.status_code == 422 and "Sai cụm mật khẩu quá nhiều lần" in two.text and gateway.enforced() == set()
+    await three.get(path)
+    await three.submit(f"{path}/approve", {"passphrase": "cụm mật khẩu khác hẳn"}, button=("step", "approve"))
+    assert gateway.enforced() == {"example.game-doi-the."}
 
 
 async def test_passphrase_has_a_length_and_is_typed_twice(two: Visitor, far: Far) -> None:
