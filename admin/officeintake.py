@@ -1,8 +1,8 @@
 """From a pasted letter or an office file to a form with judged rows. Nothing is stored: the file is read in memory and dropped.
 
 Full addresses of places on platforms stand in the one answer to the request that brought them (`Intake.export`), nowhere else. What the
-second request needs (rows with the host part only) travels in the page, sealed with the office's key, so that nobody can slip in a row that
-the guard did not judge.
+second request needs (rows with the host part only) travels in the page, encrypted and sealed under a key of the office, so that nobody can
+slip in a row that the guard did not judge, and a page that was kept tells no name.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import asyncio
 import base64
 import csv
 import hashlib
-import hmac
 import io
 import json
+import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from admin.errors import FieldMistake as Mistake
 from admin.errors import InvalidInput
@@ -31,6 +34,7 @@ from blocklists.takedown.reading import Found, find_addresses, find_in_cells
 from blocklists.takedown.store import NewItem, NewOrder, Office
 
 MOST_SEALED = 16 * 1024 * 1024
+_NONCE = 12
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -100,15 +104,16 @@ def _counted(found: list[Found], tell: Callable[[int, int], None] | None) -> Ite
 
 
 def seal(office: Office, intake: Intake) -> str:
-    """What the page carries to the next request: the judged rows and the file's digest, compressed and sealed."""
+    """What the page carries to the next request: the judged rows and the file's digest, compressed, encrypted and sealed."""
     content = {
         "items": [asdict(row.item) for row in intake.found.rows],
         "held": intake.found.held,
         "digest": intake.file_digest,
         "bytes": intake.file_bytes,
     }
-    packed = base64.urlsafe_b64encode(zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 6)).decode()
-    return f"{office.digest('intake:' + packed)}.{packed}"
+    packed = zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 6)
+    nonce = os.urandom(_NONCE)
+    return base64.urlsafe_b64encode(nonce + _box(office).encrypt(nonce, packed, None)).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +128,18 @@ class Unsealed:
 
 def unseal(office: Office, text: str) -> Unsealed:
     """Open what `seal` made. Raises InvalidInput for anything else."""
-    mark, _, packed = text.partition(".")
-    if not mark or not hmac.compare_digest(mark.encode(), office.digest("intake:" + packed).encode()):
-        raise InvalidInput(Mistake("text", "required"))
-    unpacker = zlib.decompressobj()
-    content = json.loads(unpacker.decompress(base64.urlsafe_b64decode(packed), MOST_SEALED))
+    try:
+        data = base64.urlsafe_b64decode(text.encode("ascii"))
+        packed = _box(office).decrypt(data[:_NONCE], data[_NONCE:], None)
+    except (InvalidTag, ValueError):
+        raise InvalidInput(Mistake("text", "required")) from None
+    content = json.loads(zlib.decompressobj().decompress(packed, MOST_SEALED))
     items = tuple(NewItem(**{**row, "match": Match(row["match"]), "verdict": Enforceability(row["verdict"])}) for row in content["items"])
     return Unsealed(items, bool(content["held"]), content["digest"], content["bytes"])
+
+
+def _box(office: Office) -> ChaCha20Poly1305:
+    return ChaCha20Poly1305(hashlib.sha256(b"lachan intake 1\n" + office.digest("intake").encode()).digest())
 
 
 async def hidden(order: NewOrder, state_dir: Path) -> NewOrder:

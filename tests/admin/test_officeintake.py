@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import csv
 import io
+import zlib
 from pathlib import Path
 
 import openpyxl
@@ -78,7 +81,22 @@ def test_seal_brings_back_the_same_rows(guard: Guard) -> None:
     assert tally(back.items) == [("yes", 1), ("ip_only", 1)]
 
 
-@pytest.mark.parametrize("text", ["", "x", "x.y", ".", "a" * 64 + ".eJw"])
+def test_seal_tells_no_name_and_takes_no_change(guard: Guard) -> None:
+    """The page that carries it, kept or cached, is no list of names; one changed octet makes it worthless."""
+    sealed = seal(OFFICE, read(guard, "trang-cam.example\n"))
+    data = base64.urlsafe_b64decode(sealed)
+    for start in range(len(data)):
+        with contextlib.suppress(zlib.error):
+            assert b"trang-cam" not in zlib.decompressobj().decompress(data[start:])
+    assert b"trang-cam" not in data
+    for place in (0, 20, len(data) - 1):
+        changed = bytearray(data)
+        changed[place] ^= 1
+        with pytest.raises(InvalidInput):
+            unseal(OFFICE, base64.urlsafe_b64encode(changed).decode())
+
+
+@pytest.mark.parametrize("text", ["", "x", "x.y", ".", "ố", "a" * 64 + ".eJw"])
 def test_anything_else_is_no_seal(text: str) -> None:
     """A made-up text opens nothing."""
     with pytest.raises(InvalidInput):
