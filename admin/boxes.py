@@ -78,6 +78,11 @@ class Place:
         return tuple(ip_address(text) for text in (self.ipv4, self.ipv6) if text)
 
     @property
+    def is_public(self) -> bool:
+        """Whether a computer reaches `address` from anywhere."""
+        return self.ipv4 is not None and ip_address(self.ipv4).is_global
+
+    @property
     def is_known(self) -> bool:
         """Whether `address` is really this gateway's."""
         return self.ipv4 is not None

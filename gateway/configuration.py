@@ -198,7 +198,8 @@ class _Resolver:
         written = self.written
         for name, section in (("dot", written.dot), ("doh", written.doh), ("doq", written.doq)):
             if section is not None and written.tls is None:
-                self._mistake((name,), f"{name} needs a certificate", "add a section tls: with certificate and key")
+                remedy = "add a section tls: with certificate and key; for a first try: lachan certificate"
+                self._mistake((name,), f"{name} needs a certificate", remedy)
         if written.doq is not None and find_spec("aioquic") is None:
             self._mistake(("doq",), "doq needs the extra package aioquic", "install it with: pip install 'lachan[doq]'")
         if written.doh is not None and not written.doh.path.startswith("/"):

@@ -152,6 +152,22 @@ def zone_refresh(
     transfers.refresh(config, names or [], quiet=quiet)
 
 
+@app.command()
+def certificate(
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="tên của cổng lọc / the gateway's name, dns.example.net")],
+    address: Annotated[
+        list[str] | None, typer.Option("--address", metavar="ADDRESS", help="địa chỉ cũng có trong chứng chỉ / an address to carry, too")
+    ] = None,
+    folder: Annotated[Path, typer.Option("--folder", help="nơi ghi cert.pem và key.pem / where both files go")] = Path("."),
+) -> None:
+    """Chứng chỉ tự ký để thử DoT, DoH, DoQ / a certificate signed by itself, for a first try of DoT, DoH and DoQ."""
+    from lachan import certificate as making
+
+    chain, key = making.write(name, address or [], folder)
+    typer.echo(f"tls: {{certificate: {chain}, key: {key}, name: {name}}}")
+    typer.echo("Điện thoại không tin chứng chỉ này; để thử / phones do not trust it; to try: kdig +tls +tls-ca=cert.pem", err=True)
+
+
 @exits_app.callback()
 def exits_group() -> None:
     """A group, although it has one command."""
