@@ -4,8 +4,9 @@ Counted in the memory of each worker, by registered name (public suffix list) an
 before five different clients asked on one day. Until then a name keeps a sketch of who asked: at most four salted marks of four bytes, made
 with a secret of this run and of the day, dropped when the fifth client comes. Only queries that leave the path of the finished answers are
 looked at, and of those at most `MOST_SAMPLES` in a second, so a count says "at least". Names of help, of health and of protected categories
-are counted for nobody. The pipeline adds samples, the worker counts and answers, the supervisor sums (`told`). Only the
-gateway imports this module.
+are counted for nobody. A client is a device where that is known and else a network, so whoever holds many addresses is one; somebody with
+four devices of their own in the network, who is an officer besides, could still learn that a fifth asked, never which. The pipeline adds
+samples, the worker counts and answers, the supervisor sums (`told`). Only the gateway imports this module.
 """
 
 from __future__ import annotations
@@ -169,10 +170,11 @@ def _is_counted(verdict: Verdict) -> bool:
 
 
 def _client(record: Record) -> bytes:
-    """Who asked, as far as it is known: the one client, the hardware, the address (for IPv6 its network, where one machine has many)."""
+    """Who asked, as far as it is known: the one client, the hardware, else the network of the address (/24, /48): one machine can take
+    many addresses of its network, and must not be able to play four of the five."""
     match = record.match
     if match.client_id and match.by in ("token", "mac", "address"):
         return b"c" + match.client_id.encode()
     if record.mac:
         return b"m" + record.mac.encode()
-    return b"a" + (record.address[:8] if len(record.address) == 16 else record.address)
+    return b"a" + (record.address[:6] if len(record.address) == 16 else record.address[:3])

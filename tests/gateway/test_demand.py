@@ -27,7 +27,7 @@ RULE = Rule(RuleOrigin.SYSTEM, Reason.ORDER, "7/QĐ")
 def client(last: int, **who: Any) -> Any:
     """A source: an address of its own, and what identified it."""
     match = SimpleNamespace(client_id=who.get("client_id"), by=who.get("by", "default"))
-    return SimpleNamespace(address=who.get("address", bytes((10, 0, 0, last))), mac=who.get("mac"), match=match)
+    return SimpleNamespace(address=who.get("address", bytes((10, 0, last, 7))), mac=who.get("mac"), match=match)
 
 
 def ask(memory: Demand, name: str, clients: list[Any], verdict: Verdict | None = None, at: float = NOON) -> None:
@@ -67,14 +67,15 @@ def test_a_name_is_told_from_the_fifth_client_on() -> None:
 
 
 def test_one_client_behind_many_addresses_is_one() -> None:
-    """A phone with a token, one network card, one IPv6 network: none of them makes five."""
+    """A phone with a token, one network card, one IPv6 network, one IPv4 network that a machine walks through: together they make four."""
     memory = Demand(b"secret")
     ask(memory, "bad.example", [client(n, client_id="phone", by="token") for n in range(9)])
     ask(memory, "bad.example", [client(n, mac="02:00:00:00:00:01") for n in range(9)])
-    ask(memory, "bad.example", [client(0, address=bytes(15) + bytes((n,))) for n in range(9)])
+    ask(memory, "bad.example", [client(0, address=bytes((32, 1, 13, 184, 0, 1, n)) + bytes(8) + bytes((n,))) for n in range(9)])
+    ask(memory, "bad.example", [client(0, address=bytes((192, 0, 2, n))) for n in range(99)])
     assert of(memory) is None
-    ask(memory, "bad.example", [client(n, client_id="class-3a", by="network") for n in range(2)])
-    assert of(memory) is not None, "pupils of one class are several"
+    ask(memory, "bad.example", [client(n, client_id="class-3a", by="network", mac=f"02:00:00:00:01:0{n}") for n in range(2)])
+    assert of(memory) is not None, "pupils of one class are several where their hardware is known"
 
 
 def test_clients_of_several_workers_are_told_apart() -> None:
@@ -129,7 +130,7 @@ def test_memory_is_bounded_and_holds_no_client(monkeypatch: pytest.MonkeyPatch) 
     assert not memory.samples
     rows = memory.of(["flood199.example"])
     assert len(rows["names"]["flood199.example"]["marks"]) == 1
-    assert bytes((10, 0, 0, 77)).hex() not in json.dumps(rows) and "10.0.0.77" not in json.dumps(rows)
+    assert bytes((10, 0, 77)).hex() not in json.dumps(rows) and "10.0.77" not in json.dumps(rows)
     fresh = Demand(b"another run")
     ask(fresh, "flood199.example", [client(77)])
     assert fresh.of(["flood199.example"]) != rows, "marks of two runs cannot be compared"
