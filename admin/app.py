@@ -48,6 +48,7 @@ from admin.routes import (
     choices,
     dates,
     devices,
+    emergency,
     guide,
     history,
     home,
@@ -142,7 +143,7 @@ def create_app(services: Services) -> ASGIApp:
         app.include_router(room.router, include_in_schema=False)
     for room in (office, officeagencies, officeclocks, officefinding, officegateways):
         app.include_router(room.router, include_in_schema=False)
-    for room in (officeorders, officesetup, officeshared, officesigning):
+    for room in (emergency, officeorders, officesetup, officeshared, officesigning):
         app.include_router(room.router, include_in_schema=False)
     for room in (passkeys, people):
         app.include_router(room.router, include_in_schema=False)

@@ -41,6 +41,7 @@ class Action(StrEnum):
     ROLE_GRANTED = "role.granted"
     ROLE_OFFERED = "role.offered"
     ROLE_ENDED = "role.ended"
+    GLASS_BROKEN = "glass.broken"
     INVITATION_WITHDRAWN = "invitation.withdrawn"
     NAME_OPENED = "name.opened"
     SESSION_OPENED = "session.opened"

@@ -159,6 +159,30 @@ class RenewIn(In):
     reason: Reason
 
 
+class SchoolOut(In):
+    """One school in numbers; null: not told, because it is under five or could be worked out."""
+
+    name: str
+    in_force: bool
+    blocked: int | None
+
+
+class GroupOut(In):
+    """One group of all schools together; null: not told."""
+
+    category: str
+    blocked: int | None
+
+
+class SchoolsOut(In):
+    """The schools of a province in the last seven days."""
+
+    body: str
+    place: str
+    schools: list[SchoolOut]
+    groups: list[GroupOut]
+
+
 class CaseOut(In):
     """A case as every body sees it."""
 

@@ -55,8 +55,8 @@ class Voice:
         return self.is_office or self.agency is not None
 
 
-async def voice_of(connection: AsyncConnection, office: Office, account: str, now: datetime) -> Voice:
-    """For whom an account speaks in this office today."""
+async def voice_of(connection: AsyncConnection, office: Office, account: str, now: datetime, role: Role | None = None) -> Voice:
+    """For whom an account speaks in this office today; with `role`, in that one."""
     table = role_assignments
     rows = await connection.execute(
         select(table.c.role, table.c.agency_id)
@@ -66,7 +66,7 @@ async def voice_of(connection: AsyncConnection, office: Office, account: str, no
         )
         .order_by(table.c.valid_from)
     )  # fmt: skip
-    found = rows.all()
+    found = [row for row in rows if role is None or row.role == role.value]
     if any(row.role in _OFFICERS for row in found):
         return Voice(None, is_office=True)
     return Voice(next((row.agency_id for row in found if row.agency_id), None), is_office=False)

@@ -106,6 +106,7 @@ ROLES: Mapping[str, str] = {
     "child_liaison": _("liaison for children"),
     "auditor": _("auditor"),
     "observer": _("observer"),
+    "edu_admin": _("education department"),
     "system": _("by itself"),
     "machine": _("the machine"),
     "public": _("somebody without an account"),

@@ -55,6 +55,9 @@ class Permission(StrEnum):
     NOTE_WRITE = "note.write"
     FIGURES_READ = "figures.read"
     PEOPLE_MANAGE = "people.manage"
+    SCHOOLS_COUNT = "schools.count"
+    GLASS_BREAK = "glass.break"
+    GLASS_READ = "glass.read"
 
 
 class Scope(StrEnum):
@@ -139,11 +142,18 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
         Permission.JOURNAL_READ,
         Permission.CASE_READ,
         Permission.FIGURES_READ,
+        Permission.GLASS_READ,
     },
+    # The education department of a province: counts of its schools, never a class, a device or a setting.
+    Role.EDU_ADMIN: _OWN | {Permission.STATUS_READ, Permission.FIGURES_READ, Permission.SCHOOLS_COUNT},
     # Health, education, youth union: numbers, never a case.
     Role.OBSERVER: _OWN | {Permission.STATUS_READ, Permission.FIGURES_READ},
     # An operator sees the machine, never who asked for what.
-    Role.OPERATOR: _OWN | _HOST | {Permission.STATUS_READ, Permission.SYSTEM_BACKUP},
+    Role.OPERATOR: _OWN
+    | _HOST
+    | {Permission.STATUS_READ, Permission.SYSTEM_BACKUP, Permission.GLASS_BREAK, Permission.GLASS_READ},
+    # For some hours and by a document, an operator at one family or school (`admin.emergency`): settings and devices, to look at.
+    Role.EMERGENCY: frozenset({Permission.STATUS_READ, Permission.PROFILE_READ, Permission.DEVICE_READ}),
 }
 
 #: Acts that need the password typed within CONFIRMATION_HOLDS: a signed-in page left open cannot do them.
@@ -165,6 +175,7 @@ CONFIRMED = frozenset(
         Permission.REVIEW_DECIDE,
         Permission.NAME_OPEN,
         Permission.OFFICER_APPOINT,
+        Permission.GLASS_BREAK,
     }
 )
 #: Acts of officers that need an account with a second factor.
@@ -176,6 +187,7 @@ SECONDED = frozenset(
         Permission.REVIEW_DECIDE,
         Permission.NAME_OPEN,
         Permission.OFFICER_APPOINT,
+        Permission.GLASS_BREAK,
     }
 )
 CONFIRMATION_HOLDS = timedelta(minutes=10)
@@ -188,6 +200,7 @@ SCOPES: Mapping[Scope, frozenset[Permission]] = {
         Permission.TENANT_EXPORT,
         Permission.CASE_READ,
         Permission.FIGURES_READ,
+        Permission.SCHOOLS_COUNT,
     },
     Scope.POLICY: frozenset(
         {
@@ -281,12 +294,12 @@ def needs_second(actor: Actor, permission: Permission) -> bool:
 
 
 def is_officer(actor: Actor) -> bool:
-    """Whether a role of this account decides about what others see blocked."""
+    """Whether a role of this account decides about what others see blocked, or may look into their settings."""
     return decides(actor.assignments)
 
 
 def decides(assignments: Iterable[Assignment]) -> bool:
-    """Whether one of these roles decides about what others see blocked."""
+    """Whether one of these roles decides about what others see blocked, or may look into their settings."""
     return any(ROLES[assignment.role] & SECONDED for assignment in assignments)
 
 

@@ -114,6 +114,7 @@ class Role(StrEnum):
     PARENT = "parent"
     TEACHER = "teacher"
     SCHOOL_ADMIN = "school_admin"
+    EDU_ADMIN = "edu_admin"
     VERIFIER = "verifier"
     APPROVER = "approver"
     POLICE_LIAISON = "police_liaison"
@@ -121,6 +122,7 @@ class Role(StrEnum):
     AUDITOR = "auditor"
     OBSERVER = "observer"
     OPERATOR = "operator"
+    EMERGENCY = "emergency"
 
 
 organisations = Table(

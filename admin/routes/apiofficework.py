@@ -27,21 +27,26 @@ from admin.officeresults import (
     CaseOut,
     DifferenceOut,
     EntryDetailOut,
+    GroupOut,
     PreviewOut,
     RenewIn,
     ReportOut,
     ReportStepIn,
     ReturnOut,
     ReturnStepIn,
+    SchoolOut,
+    SchoolsOut,
     StepOut,
     TouchedOut,
 )
 from admin.officeschemas import EntryOut, LiftIn
-from admin.officeshared import read_cases
+from admin.officeschools import read_schools
+from admin.officeshared import read_cases, voice_of
 from admin.permissions import Permission
 from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller, cut_page, made_before, note_made, page_of
 from admin.routes.apioffice import Reader, Releases, actor_in, actor_with, actors_in, changing, entry_out, reading
 from admin.schemas import PageOf
+from blocklists.tables import Role
 from blocklists.takedown import candidates, cases, renewing, returns, store
 from blocklists.takedown.deadlines import VIET_NAM
 
@@ -266,6 +271,20 @@ def _of(found: list[_Out]) -> _Out:
     if not found:
         raise NotFound
     return found[0]
+
+
+@router.get("/schools")
+async def show_schools(who: Annotated[Caller, Depends(caller(Permission.SCHOOLS_COUNT))]) -> SchoolsOut:
+    """The schools of the education department's own province, in numbers."""
+    async with reading(who) as (connection, office):
+        voice = await voice_of(connection, office, who.signed_in.actor.account_id, who.now, Role.EDU_ADMIN)
+        found = await read_schools(connection, office, voice.agency, who.now)
+    return SchoolsOut(
+        body=found.body,
+        place=found.place,
+        schools=[SchoolOut(name=one.name, in_force=one.in_force, blocked=one.blocked) for one in found.schools],
+        groups=[GroupOut(category=cell.category, blocked=cell.count) for cell in found.figures.cells],
+    )
 
 
 def _touched(rows: Iterable[Touched]) -> list[TouchedOut]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from admin.apply import read_enforcement
 from admin.audit import read_rows as read_journal
 from admin.dependencies import Visit, address_of, need
+from admin.emergency import list_glasses
 from admin.figures import read_figures
 from admin.home import Cards, read_cards
 from admin.link import GatewayAway, SeenDevice
@@ -27,6 +29,8 @@ from gateway.following import describe, read_state
 router = APIRouter()
 
 JOURNAL_PAGE = 50
+TOLD = timedelta(days=7)
+"""How long the home page says that somebody looked in by a document."""
 
 
 @router.get("/")
@@ -34,7 +38,11 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
     """Every child as a card; an office's inbox; for people without either, the page of more."""
     if visit.may(Permission.OFFICE_READ):
         return visit.go("/office")
-    for permission, path in ((Permission.CASE_READ, "/office/cases"), (Permission.FIGURES_READ, "/office/figures")):
+    for permission, path in (
+        (Permission.CASE_READ, "/office/cases"),
+        (Permission.SCHOOLS_COUNT, "/office/schools"),
+        (Permission.FIGURES_READ, "/office/figures"),
+    ):
         if visit.may(permission):
             return visit.go(path)
     if not visit.may(Permission.PROFILE_READ) or not has_policy(visit.tenant.kind):
@@ -42,7 +50,8 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
     seen, away = await look_around(visit)
     async with visit.services.database.read() as connection:
         cards = await read_cards(connection, visit.tenant_id, seen, visit.services.shelves.current(), visit.now)
-        waiting = await count_waiting(connection, visit.tenant_id, visit.now)
+        waiting = await count_waiting(connection, visit.tenant_id, visit.now) if visit.may(Permission.REQUEST_READ) else 0
+        glasses = await list_glasses(connection, visit.now, visit.tenant_id)
         enforcement = await read_enforcement(connection, visit.tenant_id)
         figures = None
         if visit.tenant.kind is OrganisationKind.SCHOOL:
@@ -52,7 +61,7 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
         alone = await is_alone(connection)
     context: dict[str, object] = {"figures": figures, "networks": cards.networks, "news": news, "renewal": renewal, "alone": alone}
     context["follow"] = await read_following(visit)
-    context |= _held(visit, cards)
+    context |= _held(visit, cards) | {"glasses": [one for one in glasses if visit.now - one.until < TOLD]}
     context |= {"cards": cards, "waiting": waiting, "away": away, "enforcement": enforcement, "shelf": visit.services.shelves.current()}
     return visit.page("home/home.html", context)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from starlette.responses import Response
 
 from admin.dependencies import Visit, need
+from admin.emergency import list_glasses
 from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
 from admin.invitations import open_places, propose, second
 from admin.office import masked, open_office
@@ -46,8 +47,10 @@ Work = Annotated[Visit, Depends(need(Permission.REPORT_WORK))]
 Releases = Annotated[Visit, Depends(need(Permission.RELEASE_READ))]
 
 #: Roles that end with an assignment; those of them that speak for a body.
-LIAISONS = (Role.POLICE_LIAISON.value, Role.CHILD_LIAISON.value, Role.AUDITOR.value, Role.OBSERVER.value)
-BODIES = LIAISONS[:2]
+LIAISONS = (Role.POLICE_LIAISON.value, Role.CHILD_LIAISON.value, Role.EDU_ADMIN.value, Role.AUDITOR.value, Role.OBSERVER.value)
+BODIES = LIAISONS[:3]
+TOLD = timedelta(days=7)
+"""How long an auditor's first page says that an operator looked into a place."""
 
 Appoint = Annotated[Visit, Depends(need(Permission.OFFICER_APPOINT))]
 
@@ -197,11 +200,12 @@ async def _inbox(visit: Visit, fault: str = "", status: int = 200) -> Response:
         office = await open_office(connection, visit.tenant_id)
         found = await read_inbox(connection, office, visit.now)
         going_back = await returns.waiting_returns(connection, office)
+        listed = await list_glasses(connection, visit.now) if visit.may(Permission.GLASS_READ) else ()
     me = visit.signed_in.actor.account_id
     context = {
         "inbox": found, "returns": going_back, "me": me, "say": words_of(visit), "masked": masked,
         "readings": visit.services.office.readings.of(me, visit.now),
-        "fault": fault, **await _standing(visit),
+        "fault": fault, "glasses": [one for one in listed if visit.now - one.since < TOLD], **await _standing(visit),
     }  # fmt: skip
     return visit.page("office/inbox.html", context, status)
 
@@ -351,7 +355,9 @@ async def propose_officer(visit: Appoint) -> Response:
         office = await open_office(connection, visit.tenant_id)
         if role in BODIES:
             try:
-                await agency_row(connection, office, agency)
+                body = await agency_row(connection, office, agency)
+                if role == Role.EDU_ADMIN.value and not body["place_code"]:
+                    raise InvalidInput(FieldMistake("agency", "place_unknown"))
             except store.NotFound as error:
                 raise NotFound from error
         else:

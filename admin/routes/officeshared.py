@@ -10,10 +10,14 @@ from starlette.responses import Response
 from admin.dependencies import Visit, need
 from admin.errors import NotFound
 from admin.office import open_office
+from admin.officeschools import read_schools
 from admin.officeshared import read_case, read_cases, read_figures, voice_of
 from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, words_of
+from blocklists.places import gazetteer
+from blocklists.tables import Role
 from blocklists.takedown import notes
+from blocklists.takedown.deadlines import VIET_NAM
 from blocklists.takedown.model import Kind, TransitionRefused
 from blocklists.takedown.model import NotFound as NoCase
 
@@ -60,6 +64,17 @@ async def show_figures(visit: Annotated[Visit, Depends(need(Permission.FIGURES_R
     async with visit.services.database.read() as connection:
         figures = await read_figures(connection, await open_office(connection, visit.tenant_id))
     return visit.page("office/figures.html", {"figures": figures, "say": words_of(visit)})
+
+
+@router.get("/office/schools")
+async def show_schools(visit: Annotated[Visit, Depends(need(Permission.SCHOOLS_COUNT))]) -> Response:
+    """The schools of one's own province in numbers."""
+    async with visit.services.database.read() as connection:
+        office = await open_office(connection, visit.tenant_id)
+        voice = await voice_of(connection, office, visit.signed_in.actor.account_id, visit.now, Role.EDU_ADMIN)
+        found = await read_schools(connection, office, voice.agency, visit.now)
+    place = gazetteer().say(found.place, visit.now.astimezone(VIET_NAM).date())
+    return visit.page("office/schools.html", {"found": found, "place": place, "shelf": visit.services.shelves.current()})
 
 
 async def _case(visit: Visit, kind: Kind, case_id: str, fault: str = "", status: int = 200) -> Response:

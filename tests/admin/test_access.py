@@ -36,6 +36,7 @@ KINDS = {
     Role.TEACHER: OrganisationKind.SCHOOL,
     Role.SCHOOL_ADMIN: OrganisationKind.SCHOOL,
     Role.OPERATOR: OrganisationKind.OPERATOR,
+    Role.EMERGENCY: OrganisationKind.FAMILY,
 }
 REFUSALS = {401, 403, 404}
 #: Tables that a refused request may write to: that a session is in use, nothing else.

@@ -41,6 +41,7 @@ CHILD = ("/why", "/ask", "/answer", "/answer/{code}", "/lesson/{topic}", "/add",
 ELSEWHERE = {
     "test_joining_pages.py": ("/welcome", "/welcome/phone", "/recovery", "/new-pin/{code}"),
     "test_every_page.py": ("/setup/{token}", "/setup"),
+    "test_further_roles.py": ("/emergency",),
     "test_office_pages.py": ("/office", "/transparency", "/report", "/setup-office", "/join"),
 }
 #: Not pages: pictures, files, what is only passed through, and what routers ask.
@@ -70,7 +71,7 @@ def page_routes() -> list[str]:
 
 def looked_at_elsewhere(path: str) -> bool:
     """Whether another file of this folder opens it."""
-    exact = [*ELSEWHERE["test_joining_pages.py"], *ELSEWHERE["test_every_page.py"]]
+    exact = [path for name in ("test_joining_pages.py", "test_every_page.py", "test_further_roles.py") for path in ELSEWHERE[name]]
     return path in exact or any(path == start or path.startswith(f"{start}/") for start in ELSEWHERE["test_office_pages.py"])
 
 

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from admin.audit import MACHINE, Act
 from admin.dependencies import Services
+from admin.office import open_office
 from admin.onboarding import add_phone
 from admin.permissions import Scope
 from admin.requests import Asked, ask
@@ -25,6 +26,9 @@ from admin.tenants import grant_role
 from admin.values import RequestReason
 from blocklists.database import Database
 from blocklists.tables import Role
+from blocklists.takedown.agencies import NewAgency, add_agency
+from blocklists.takedown.agencytables import AgencyKind
+from blocklists.takedown.model import Actor, Capacity
 from gateway.policy.model import Band
 from tests.admin.test_access import everything
 from tests.support.family import Family
@@ -108,6 +112,9 @@ async def world(
     async with services.database.write() as connection:
         _, own = await create_token(connection, family.tenant, family.account, "a", scopes, now, ends)
         await grant_role(connection, Act(officers.tenant, MACHINE, now), officers.approver, Role.VERIFIER)
+        office, actor = await open_office(connection, officers.tenant), Actor(officers.approver, Capacity.APPROVER, officers.tenant)
+        body = await add_agency(connection, office, actor, NewAgency("Sở", AgencyKind.DEPARTMENT, "", "12", None), now)
+        await grant_role(connection, Act(officers.tenant, MACHINE, now), officers.approver, Role.EDU_ADMIN, agency=body)
         _, theirs = await create_token(connection, officers.tenant, officers.approver, "a", scopes, now, ends)
         asked = Asked(family.bi.id, "vui.example", RequestReason.OTHER, "", Band.TH)
         values["request"] = (await ask(connection, family.tenant, asked, now)).id
