@@ -9,13 +9,16 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 from babel.messages import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
-from admin.pages.words import LOCALES
+from admin.catalogue import read_shipped
+from admin.locks import bases_of
+from admin.pages.words import DATA, FIRST, LOCALES, SOURCE
 
 ADMIN = Path(__file__).parent.parent
 _METHODS = [("static/**", "ignore"), ("**.py", "python"), ("templates/**.html", "jinja2")]
@@ -43,20 +46,33 @@ _DATED = (
 Identity = tuple[str | None, str]
 
 
-def extract() -> Catalog:
-    """Every message of the control plane."""
+def extract(language: str = FIRST) -> Catalog:
+    """Every message of the control plane; for a third language also the names in the shipped data (which has Vietnamese and English)."""
     found = Catalog(charset="utf-8")
     rows = extract_from_dir(str(ADMIN), _METHODS, _OPTIONS, _KEYWORDS, ("#.",), strip_comment_tags=True)
     for filename, line, message, comments, context in sorted(rows, key=lambda row: (row[0], row[1])):
         found.add(message, None, [(filename.replace("\\", "/"), line)], auto_comments=comments, context=context)
+    for name in () if language in (FIRST, SOURCE) else data_names():
+        found.add(name, None, context=DATA)
     return found
+
+
+def data_names() -> list[str]:
+    """Names that pages show from the data, in English: categories, groups of apps, days off, laws; proper names of apps are left out."""
+    shelf = read_shipped()
+    rows: list[tuple[str, str]] = [(one.vi, one.en) for one in shelf.catalogue.categories.values()]
+    rows += [(one.vi, one.en) for one in shelf.groups]
+    rows += [(one.vi, one.en) for one in shelf.days_off]
+    rows += [(one.name_vi, one.name_en) for one in shelf.catalogue.services.values()]
+    rows += [(one.vi, one.en) for tier in ("L", "H") for one in bases_of(tier, date.max)]
+    return sorted({english for local, english in rows if english and english != local})
 
 
 def missing(language: str) -> list[Identity]:
     """Messages that a language has no translation for."""
     with (LOCALES / f"{language}.po").open("rb") as file:
         translated = read_po(file, locale=language)
-    return [identity for identity, message in messages(extract()) if not _has_words(translated.get(message.id, message.context))]
+    return [identity for identity, message in messages(extract(language)) if not _has_words(translated.get(message.id, message.context))]
 
 
 def messages(catalogue: Catalog) -> Iterator[tuple[Identity, Message]]:
@@ -73,7 +89,7 @@ def update(path: Path) -> int:
         catalogue = read_po(file, locale=path.stem)
     fresh = Catalog(locale=path.stem, charset="utf-8", header_comment=catalogue.header_comment, fuzzy=False)
     lacking = 0
-    for _, message in messages(extract()):
+    for _, message in messages(extract(path.stem)):
         before = catalogue.get(message.id, message.context)
         string = (
             before.string if before is not None and _has_words(before) else ("",) * catalogue.num_plurals if message.pluralizable else ""

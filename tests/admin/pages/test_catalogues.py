@@ -10,10 +10,14 @@ import pytest
 
 from admin.pages.catalogues import extract, messages, missing, update
 from admin.pages.render import TEMPLATES
-from admin.pages.words import LOCALES, load_words, mark
+from admin.pages.words import LOCALES, Words, load_words, mark
 
 #: Proper names: the same in every language.
 NAMES = {"Lá", "Chắn", "vn-cop.vn", "openapi.json", "Android", "iPhone", "iPad", "Mac", "Chrome", "Firefox", "Windows", "Zalo"}
+#: Attributes that a person reads or hears.
+SPOKEN = ("aria-label", "aria-description", "placeholder", "title", "alt", "label")
+#: What an empty field shows as an example, the same in every language.
+EXAMPLES = {"example.com", "ABCD 2345", "Lai Châu"}
 
 
 @pytest.mark.parametrize("language", sorted(path.stem for path in LOCALES.glob("*.po")))
@@ -32,6 +36,38 @@ def test_translations_keep_their_placeholders() -> None:
         assert placeholders(said) == placeholders(message), message
 
 
+def test_no_sentence_is_left_in_english() -> None:
+    """A translation that only repeats the English sentence is none."""
+    words = load_words()["vi"]
+    same = []
+    for (context, message), found in messages(extract()):
+        many = str(found.id[1]) if isinstance(found.id, tuple | list) else ""
+        said = words.npgettext(context, message, many, 5) if context and many else words.ngettext(message, many, 5) if many else ""
+        if message.count(" ") and (said or _said(words, context, message)) in (message, many):
+            same.append(message)
+    assert [message for message in same if re.search(r"[A-Za-z]{2}", re.sub(r"{\w+}", "", message))] == []
+
+
+def _said(words: Words, context: str | None, message: str) -> str:
+    return words.pgettext(context, message) if context else words.gettext(message)
+
+
+def test_a_new_sentence_that_nobody_translated_is_found() -> None:
+    """The checks above see what they are for: words in a tag, in an attribute, in a script's sentence."""
+    for template in (
+        "<p>New words</p>",
+        '<input placeholder="Write here">',
+        '<nav aria-label="Main">',
+        '<b data-fault="It did not work"></b>',
+    ):
+        texts = _Texts()
+        texts.feed(without_jinja(template))
+        assert texts.found, template
+    texts = _Texts()
+    texts.feed(without_jinja('<p title="{{ _("x") }}">{{ _("y") }} <code>lachan run</code></p>'))
+    assert texts.found == []
+
+
 def placeholders(text: str) -> set[str]:
     return {part.partition("}")[0] for part in text.split("{")[1:]}
 
@@ -42,16 +78,23 @@ class _Texts(HTMLParser):
         self.found: list[str] = []
         self._code = 0
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._code += tag == "code"
+        for name, value in attrs:
+            is_read = name in SPOKEN or (name.startswith("data-") and " " in (value or "").strip())
+            if is_read and value and value.strip() not in EXAMPLES:
+                self._keep(value)
 
     def handle_endtag(self, tag: str) -> None:
         self._code -= tag == "code"
 
     def handle_data(self, data: str) -> None:
-        words = [word for word in re.split(r"[\s,·/]+", data) if any(letter.isalpha() for letter in word)]
         if not self._code:  # what a person types into a terminal is the same everywhere
-            self.found += [word for word in words if word not in NAMES]
+            self._keep(data)
+
+    def _keep(self, text: str) -> None:
+        words = [word for word in re.split(r"[\s,·/]+", text) if any(letter.isalpha() for letter in word)]
+        self.found += [word for word in words if word not in NAMES]
 
 
 @pytest.mark.parametrize("path", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: str(path.relative_to(TEMPLATES)))
