@@ -1,4 +1,5 @@
-"""`lachan certificate`: a certificate signed by itself, for a first try of DNS over TLS, HTTPS and QUIC. Only `lachan` imports this module.
+"""Certificates that vouch for themselves; and `lachan certificate`, which makes one for a first try of DNS over TLS, HTTPS and QUIC. Only
+`lachan` imports this module.
 
 Phones and browsers refuse it unless somebody tells them to trust it; `kdig` and `curl` can be told. An ACME certificate takes its place
 later: the same two files, replaced while the gateway runs (deploy/certificates.md).
@@ -46,21 +47,22 @@ def write(name: str, addresses: Sequence[str], folder: Path) -> tuple[Path, Path
     for path in (certificate, key):
         if path.exists():
             raise SettingsError([Mistake("--folder", f"{path} is there already", "move it away, or choose another folder")])
-    chain, secret = _make(plain, subjects, datetime.now(UTC))
+    chain, secret = make(plain, subjects, HOLDS, datetime.now(UTC))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _put(key, secret)
-        _put(certificate, chain)
+        put(key, secret, 0o600)
+        put(certificate, chain, 0o644)
     except OSError as error:
         raise SettingsError([Mistake("--folder", f"{folder} cannot be written: {error.strerror}")]) from None
     return certificate, key
 
 
-def _make(name: str, subjects: Sequence[x509.GeneralName], now: datetime) -> tuple[bytes, bytes]:
+def make(who: str, subjects: Sequence[x509.GeneralName], life: timedelta, now: datetime) -> tuple[bytes, bytes]:
+    """A certificate that vouches for itself, and its key, as PEM; valid from an hour ago, for clocks that go wrong."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, who[:64])])
     builder = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), now - timedelta(hours=1), now + HOLDS)
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), now - timedelta(hours=1), now + life)
         .add_extension(x509.SubjectAlternativeName(subjects), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -69,11 +71,12 @@ def _make(name: str, subjects: Sequence[x509.GeneralName], now: datetime) -> tup
     return chain, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _put(path: Path, content: bytes) -> None:
-    """A whole file or none, readable by its owner alone."""
+def put(path: Path, content: bytes, mode: int) -> None:
+    """A whole file or none, with this mode from its first octet on."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, mode)
             file.write(content)
         os.replace(name, path)
     except BaseException:

@@ -7,7 +7,6 @@ A browser warns once about such a certificate; the fingerprint printed beside th
 from __future__ import annotations
 
 import dataclasses
-import os
 import textwrap
 from datetime import datetime, timedelta
 from ipaddress import ip_address
@@ -15,12 +14,10 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from admin.settings import AdminSettings
 from gateway.settings import Endpoint, TlsSettings
+from lachan import certificate
 from lachan.lan import try_port
 
 PORT = 8443
@@ -46,22 +43,9 @@ def make_certificate(folder: Path, address: str, name: str, now: datetime) -> Tl
     if _fits(tls, address, now):
         return tls
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = ec.generate_private_key(ec.SECP256R1())
-    who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Lá Chắn")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(who)
-        .issuer_name(who)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + LIFE)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ip_address(address))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    _write(tls.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
-    _write(tls.certificate, certificate.public_bytes(Encoding.PEM), 0o644)
+    chain, key = certificate.make("Lá Chắn", [x509.DNSName(name), x509.IPAddress(ip_address(address))], LIFE, now)
+    certificate.put(tls.key, key, 0o600)
+    certificate.put(tls.certificate, chain, 0o644)
     return tls
 
 
@@ -73,18 +57,10 @@ def fingerprint(tls: TlsSettings) -> str:
 
 def _fits(tls: TlsSettings, address: str, now: datetime) -> bool:
     try:
-        certificate = x509.load_pem_x509_certificate(tls.certificate.read_bytes())
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        found = x509.load_pem_x509_certificate(tls.certificate.read_bytes())
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, x509.ExtensionNotFound):
         return False
     return (
-        tls.key.exists()
-        and ip_address(address) in names.get_values_for_type(x509.IPAddress)
-        and certificate.not_valid_after_utc > now + _RENEW
+        tls.key.exists() and ip_address(address) in names.get_values_for_type(x509.IPAddress) and found.not_valid_after_utc > now + _RENEW
     )
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(handle, "wb") as out:
-        out.write(content)
