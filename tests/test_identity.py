@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import dns.message
+import dns.query
+
 from gateway.control import ask_now
 from tests.support.gateway import Gateway, RunningUpstream
 from tests.support.upstream import ScriptedUpstream
@@ -72,3 +75,36 @@ def test_policy_follows_the_device_that_has_the_lease(tmp_path: Path) -> None:
         assert "dien-thoai" not in it.written() and "<b>" not in it.http("/metrics")[1]
     kept = [path for path in (tmp_path / "var").rglob("*") if path.is_file() and b"dien-thoai" in path.read_bytes()]
     assert kept == []
+
+
+SCHOOL = """
+state_dir: var
+dns: {listen: ["127.0.0.1:0", "127.0.0.2:0"], workers: 1}
+upstreams: {servers: ["udp://127.0.0.1:{upstream}"]}
+metrics: {listen: "127.0.0.1:{metrics}"}
+sites:
+  - {id: tieu-hoc, class: school, bands: [TH], listen: ["127.0.0.1"]}
+  - {id: giao-vien, class: school, bands: [NL], listen: ["127.0.0.2"]}
+profiles: [{id: thay-co, band: NL, site: giao-vien}]
+clients: [{id: phong-thay-co, profile: thay-co, site: giao-vien, match: [127.0.0.7]}]
+"""
+
+
+def test_each_band_of_a_school_has_an_address_of_its_own(tmp_path: Path) -> None:
+    """The whole school is behind one address of its router: teachers and the little ones are told apart by the address they ask."""
+    with RunningUpstream({(NAME, "A"): OPEN}) as upstream, Gateway(tmp_path, SCHOOL, upstream=upstream.port) as it:
+        ports: dict[str, int] = {}
+        for row in it.status()["listen"]:
+            host, _, port = row["address"].rpartition(":")
+            ports.setdefault(f"{row['transport']} {host}", int(port))
+        seen = {}
+        for transport, send in (("udp", dns.query.udp), ("tcp", dns.query.tcp)):
+            for host in ("127.0.0.1", "127.0.0.2"):
+                for source in ("127.0.0.7", "127.0.0.8"):
+                    question = dns.message.make_query(NAME, "A", use_edns=0, payload=1232)
+                    reply = send(question, host, 5, ports[f"{transport} {host}"], source=source)
+                    seen[transport, host, source] = [str(rdata) for rrset in reply.answer for rdata in rrset]
+    for transport in ("udp", "tcp"):
+        assert seen[transport, "127.0.0.2", "127.0.0.7"] == OPEN, "the teachers, at their own address"
+        assert seen[transport, "127.0.0.1", "127.0.0.7"] == CLOSED, "the same address asks where the little ones ask: they are meant"
+        assert seen[transport, "127.0.0.1", "127.0.0.8"] == seen[transport, "127.0.0.2", "127.0.0.8"] == CLOSED, "nobody named this one"
