@@ -75,6 +75,7 @@ async def test_rules_of_the_page_are_those_that_are_tried(reader: Visitor, query
     for form in ("mikrotik", "openwrt"):
         await reader.get(f"/guide/box/{form}")
         assert {f"/guide/rules/{form}", f"/guide/rules/{form}?own=1"} <= set(reader.links)
+        assert "Điều không bộ phát nào chặn được: mạng di động, VPN" in reader.text, "nobody trusts what is not there"
     assert (await reader.get("/guide/rules/cisco")).status_code == 404
 
 
