@@ -70,6 +70,17 @@ class World:
         found = re.search(r"status: (\w+)", printed)
         return found[1] if found else printed
 
+    def await_pages(self) -> None:
+        """Wait for the admin process, which begins after the gateway."""
+        end = time.monotonic() + 60
+        while True:
+            try:
+                self.browser.http.get("/devices")
+                return
+            except httpx.HTTPError:
+                assert time.monotonic() < end
+                time.sleep(0.1)
+
     def until(self, source: str, status: str, what: str) -> None:
         """Ask until the answer is as wanted; how long that took is kept."""
         begin = time.monotonic()
@@ -101,7 +112,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ):
             way = folder / "home.sock"
             home.start(sys.executable, "-c", RELAY, str(way), log=folder / "relay.log")
-            for _ in range(400):
+            for _ in range(1200):
                 link = re.search(r"http://\S+/setup/(\S+)", gateway.written())
                 if link and way.exists():
                     break
@@ -141,6 +152,7 @@ def test_home_is_known_by_the_address_it_has_today(world: World) -> None:
     world.gateway.stop()
     world.gateway.start()
     assert world.status(HOME) == "NOERROR", "a restart changes nothing"
+    world.await_pages()
 
     def speak() -> str:
         name = f"{token}.dns.example"
