@@ -27,7 +27,9 @@ _LONGEST: Final = 1024
 """Octets of a received block that is worth keeping."""
 _STATIC: Final[tuple[Field, ...]] = tuple((bytes(name), bytes(value)) for name, value in HeaderTable.STATIC_TABLE)
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-_BAD_VALUE: Final = re.compile(rb"[\0\r\n]|\A[ \t]|[ \t]\Z")
+_NEVER: Final = re.compile(rb"[\0\r\n]")
+"""What no value may hold; nor may it begin or end with one of `_SPACE`."""
+_SPACE: Final = b" \t"
 _DIGITS: Final = re.compile(rb"[0-9]{1,12}")
 _PSEUDO: Final = frozenset((b":method", b":scheme", b":authority", b":path"))
 _OF_A_CONNECTION: Final = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
@@ -122,7 +124,9 @@ class HeadReader:
                 else:
                     name = entries[self._place(number)][0]
                 value, at = _string(block, at)
-                if _BAD_VALUE.search(value) or (name == b"te" and value != b"trailers"):
+                if value and (value[0] in _SPACE or value[-1] in _SPACE or _NEVER.search(value)):
+                    raise Fault(ErrorCodes.PROTOCOL_ERROR)
+                if name == b"te" and value != b"trailers":
                     raise Fault(ErrorCodes.PROTOCOL_ERROR)
                 field = (name, value)
                 if first & 0x40:

@@ -6,7 +6,6 @@ A DNS answer of any rcode is status 200. The body of a request is one DNS messag
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
 from struct import Struct
@@ -18,6 +17,7 @@ from gateway.wire.constants import Qtype
 MEDIA_TYPE: Final = b"application/dns-message"
 MOST_BODY: Final = 65_535
 _BASE64: Final = re.compile(r"[A-Za-z0-9_-]*")
+_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _COUNTS: Final = Struct(">HHH")
 _RECORD: Final = Struct(">HHIH")
 """Type, class, TTL and size of a record."""
@@ -87,16 +87,20 @@ def read_target(path: str, own: str) -> Target | None:
 
 def read_get(target: Target) -> Ask | Refusal:
     """The message of a GET (RFC 8484 §4.1.1): exactly one `dns=`, base64url without padding."""
-    found = [part[4:] for part in target.query.split("&") if part.startswith("dns=")]
-    if len(found) != 1:
-        return Refusal(400)
-    text = unquote(found[0]) if "%" in found[0] else found[0]
+    text = target.query[4:]
+    if "&" in text or not target.query.startswith("dns="):
+        found = [part[4:] for part in target.query.split("&") if part.startswith("dns=")]
+        if len(found) != 1:
+            return Refusal(400)
+        text = found[0]
+    if "%" in text:
+        text = unquote(text)
     if not text or not _BASE64.fullmatch(text) or len(text) % 4 == 1:
         return Refusal(400)
     if len(text) > MOST_BODY * 4 // 3 + 4:
         return Refusal(414)
     try:
-        message = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        message = binascii.a2b_base64(text.encode().translate(_STANDARD) + b"==="[: -len(text) % 4])
     except (binascii.Error, ValueError):
         return Refusal(400)
     return Ask(message, target.token) if len(message) >= 12 else Refusal(400)
