@@ -344,4 +344,4 @@ def _end(now: datetime, role: str) -> datetime:
 
 def _place(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, content)
+    replace_file(path, content, mode=0o644)  # a web server reads it

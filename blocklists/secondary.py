@@ -8,18 +8,23 @@ back leaves it alone. Imported by `lachan` and the tests.
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 import socket
 import ssl
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any, BinaryIO, Self
 
 import dns.exception
 import dns.message
 import dns.name
 import dns.rcode
 import dns.rdataclass
+import dns.rdataset
 import dns.rdatatype
 import dns.rrset
 import dns.serial
@@ -30,15 +35,19 @@ import dns.zone
 
 from blocklists.zonesettings import TlsPrimary
 from gateway.errors import LachanError
-from gateway.release import replace_file
+from gateway.release import replacing
 from gateway.settings import Endpoint
 from gateway.upstreams.tls import is_pinned
 
 SECONDS = 60.0
 MESSAGE_SECONDS = 10.0
 MAX_BYTES = 64 * 1024 * 1024
-MAX_RECORDS = 500_000
-"""A zone is in memory while it is taken: about 100 MB for each 100,000 records, given back with the process."""
+MAX_RECORDS = 2_000_000
+"""A whole zone goes from the line to the file record by record, so its size is no matter of memory."""
+MOST_HELD = 100_000
+"""Records of a zone that is changed by differences: it is in memory meanwhile, about 100 MB, given back with the process. A zone whose copy
+is larger is taken whole each time."""
+MOST_HELD_BYTES = 8 * 1024 * 1024
 _KEY = re.compile(r'key\s+"?([^"\s{]+)"?\s*\{([^}]*)\}')
 _FIELD = re.compile(r'(algorithm|secret)\s+"?([^";\s]+)"?\s*;')
 _SOA = re.compile(r"\S+ (?:[0-9]+ )?IN SOA \S+ \S+ ([0-9]{1,10})((?: [0-9]{1,10}){4})\s*")
@@ -55,7 +64,11 @@ class PullError(LachanError):
 
 
 class _TryWholeError(Exception):
-    """The differences cannot be had or do not fit: the whole zone is asked for instead."""
+    """The differences cannot be had, do not fit or are too many: the whole zone is asked for instead."""
+
+
+class _NothingNewError(Exception):
+    """The whole zone is what is in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +123,18 @@ def pull(
     transfer = _Transfer(source, origin, target, key, bounds, tls)
     known = soa_of_copy(target)
     try:
-        if known is not None:
+        if known is not None and target.stat().st_size > MOST_HELD_BYTES:
+            if transfer.serial() == known.serial:
+                return known
+        elif known is not None:
             try:
                 return transfer.run(known)
             except _TryWholeError:
                 pass
         return transfer.run(None, known)
+    except _NothingNewError:
+        assert known is not None
+        return known
     except dns.xfr.SerialWentBackwards:
         raise PullError(
             f"{source} has an older serial than {known and known.serial} in {target}: remove the file to go back", "backwards"
@@ -172,46 +191,90 @@ class _Transfer:
     def run(self, known: Copy | None, before: Copy | None = None) -> Copy:
         """Take the differences from the known copy, or the whole zone, which must not be older than the copy before."""
         kind = dns.rdatatype.AXFR if known is None else dns.rdatatype.IXFR
-        query = dns.message.make_query(self.origin, kind)
+        query = self._query(kind)
+        self._records_left = self._bounds.max_records if known is None else min(MOST_HELD, self._bounds.max_records)
         if known is not None:
             query.authority.append(dns.rrset.from_text(self.origin, 0, "IN", "SOA", f". . {known.serial} 0 0 0 0"))
-        if self.key is not None:
-            query.use_tsig(self.key)
         try:
             with contextlib.closing(self._connect()) as connection:
-                wire = query.to_wire()
-                connection.sendall(len(wire).to_bytes(2) + wire)
+                self._send(connection, query)
                 return self._receive(connection, query, known, before)
         except dns.xfr.TransferError as error:
             if known is not None and error.rcode in _WHOLE_INSTEAD:
                 raise _TryWholeError from None
             raise
 
+    def serial(self) -> int | None:
+        """Where the primary's zone stands; None when it does not say."""
+        query = self._query(dns.rdatatype.SOA)
+        with contextlib.closing(self._connect()) as connection:
+            self._send(connection, query)
+            reply = self._message(connection, query, None)
+        self._check_signed(query, reply)
+        return _only_soa(reply, self.origin)
+
+    def _query(self, kind: dns.rdatatype.RdataType) -> dns.message.Message:
+        query = dns.message.make_query(self.origin, kind)
+        if self.key is not None:
+            query.use_tsig(self.key)
+        return query
+
+    def _send(self, connection: socket.socket, query: dns.message.Message) -> None:
+        wire = query.to_wire()
+        connection.sendall(len(wire).to_bytes(2) + wire)
+
     def _receive(self, connection: socket.socket, query: dns.message.Message, known: Copy | None, before: Copy | None) -> Copy:
         reply = self._message(connection, query, None)
         self._check_signed(query, reply)
         if known is not None and (only := _only_soa(reply, self.origin)) is not None and only == known.serial:
             return known
-        zone = dns.zone.Zone(self.origin, relativize=False) if known is None else self._read_copy()
-        kind = query.question[0].rdtype
-        with dns.xfr.Inbound(zone, kind, known.serial if known is not None else None) as inbound:
+        if known is not None:
+            zone = self._read_copy()
+            self._take(connection, query, reply, zone, known.serial)
+            copy = _described(zone)
+            if copy is None:
+                raise PullError(f"{self.source} sent no zone for {self.origin}")
+            with self._writing() as file:
+                file.write(_text(zone))
+            return copy
+        with self._writing() as file:
+            sheet = _Sheet(self.origin, file)
+            copy = sheet.begin(reply)
+            if copy is None:
+                self._take(connection, query, reply, sheet, None)  # says what is wrong with it
+                raise PullError(f"{self.source} sent no zone for {self.origin}")
+            if before is not None and dns.serial.Serial(copy.serial) < before.serial:
+                raise dns.xfr.SerialWentBackwards
+            self._take(connection, query, reply, sheet, None)
+            if before is not None and copy.serial == before.serial and sheet.sum == _sum(self.target):
+                raise _NothingNewError
+        return replace(copy, records=sheet.records)
+
+    def _take(
+        self, connection: socket.socket, query: dns.message.Message, reply: dns.message.Message, into: Any, serial: int | None
+    ) -> None:
+        """Every message of the transfer, the first of which is here already. `into` is a zone or a `_Sheet`."""
+        with dns.xfr.Inbound(into, query.question[0].rdtype, serial) as inbound:
             try:
                 while not inbound.process_message(reply):
                     reply = self._message(connection, query, reply.tsig_ctx)
             except (dns.exception.FormError, dns.transaction.DeleteNotExact, KeyError):
-                if known is not None:
+                if serial is not None:
                     raise _TryWholeError from None
                 raise
         self._check_signed(query, reply)
-        copy = _described(zone)
-        if copy is None:
-            raise PullError(f"{self.source} sent no zone for {self.origin}")
-        if before is not None and dns.serial.Serial(copy.serial) < before.serial:
-            raise dns.xfr.SerialWentBackwards
-        if before is not None and copy.serial == before.serial and self._same(zone):
-            return before
-        _write(self.target, zone)
-        return copy
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[BinaryIO]:
+        """The file in place of the copy, for when all of it is there."""
+        try:
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(self.target, mode=0o644) as file:  # other resolvers read it
+                yield file
+        except OSError as error:
+            if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG):
+                raise  # the line's, not the disk's
+            raise PullError(f"{self.target} cannot be written ({error.strerror})", "disk") from None
 
     def _check_signed(self, query: dns.message.Message, reply: dns.message.Message) -> None:
         """The first and the last message must be signed (RFC 8945 §5.3.1); dnspython checks it itself only since 2.9.2.
@@ -257,7 +320,12 @@ class _Transfer:
         )
         self._records_left -= len(reply.answer)
         if self._records_left < 0:
-            raise PullError(f"the zone {self.origin} from {self.source} has more than {self._bounds.max_records} records", "size")
+            if query.question[0].rdtype == dns.rdatatype.IXFR:
+                raise _TryWholeError
+            most = self._bounds.max_records
+            raise PullError(
+                f"the zone {self.origin} from {self.source} has more than {most} records: raise lists_fetch.max_records", "size"
+            )
         if reply.id != query.id or (reply.question and not query.is_response(reply)):
             raise ValueError("the reply belongs to another question")
         return reply
@@ -290,11 +358,67 @@ class _Transfer:
         except (dns.exception.DNSException, OSError, ValueError, KeyError):
             raise _TryWholeError from None
 
-    def _same(self, zone: dns.zone.Zone) -> bool:
-        try:
-            return bool(self._read_copy() == zone)
-        except _TryWholeError:
-            return False
+
+class _Sheet:
+    """A zone on its way to a file, as far as `dns.xfr.Inbound` needs a zone: each record is a line as it comes, none is kept.
+
+    `sum` is equal for equal records in whatever order; `records` counts policy records.
+    """
+
+    def __init__(self, origin: dns.name.Name, file: BinaryIO) -> None:
+        self.sum = 0
+        self.records = 0
+        self._origin = origin
+        self._file = file
+
+    def begin(self, reply: dns.message.Message) -> Copy | None:
+        """Write the SOA first, as readers of zone files expect; None when the message does not begin with one."""
+        first = reply.answer[0] if reply.rcode() == dns.rcode.NOERROR and reply.answer else None
+        if first is None or first.rdtype != dns.rdatatype.SOA or first.name != self._origin:
+            return None
+        self.add(first.name, first)
+        return _times(first[0])
+
+    def add(self, name: dns.name.Name, rdataset: dns.rdataset.Rdataset) -> None:
+        """One more."""
+        text = rdataset.to_text(name, relativize=False).encode()
+        for line in text.splitlines():
+            self.sum = (self.sum + _weight(line)) & _ALL
+        self.records += rdataset.rdtype == dns.rdatatype.CNAME
+        self._file.write(text + b"\n")
+
+    def origin_information(self) -> tuple[dns.name.Name, bool, dns.name.Name]:
+        """Names are absolute."""
+        return self._origin, False, self._origin
+
+    def writer(self, replacement: bool = False) -> Self:
+        """There is one."""
+        return self
+
+    def replace(self, name: dns.name.Name, rdataset: dns.rdataset.Rdataset) -> None:
+        """The SOA at the end is the one at the beginning."""
+
+    def commit(self) -> None:
+        """The file takes its name later."""
+
+    def rollback(self) -> None:
+        """The file is thrown away."""
+
+
+_ALL = (1 << 128) - 1
+
+
+def _weight(line: bytes) -> int:
+    return int.from_bytes(blake2b(line, digest_size=16).digest())
+
+
+def _sum(path: Path) -> int:
+    """The sum of the records in a file that we wrote."""
+    try:
+        with path.open("rb") as file:
+            return sum(_weight(line.rstrip(b"\n")) for line in file) & _ALL
+    except OSError:
+        return -1
 
 
 def _only_soa(reply: dns.message.Message, origin: dns.name.Name) -> int | None:
@@ -311,16 +435,16 @@ def _described(zone: dns.zone.Zone) -> Copy | None:
     except (dns.zone.NoSOA, KeyError):
         return None
     records = sum(node.get_rdataset(dns.rdataclass.IN, dns.rdatatype.CNAME) is not None for node in zone.nodes.values())
-    return Copy(int(soa.serial), records, True, int(soa.refresh), int(soa.retry), int(soa.expire))
+    return replace(_times(soa), records=records)
 
 
-def _write(target: Path, zone: dns.zone.Zone) -> None:
+def _times(soa: Any) -> Copy:  # Any: a SOA of dnspython
+    return Copy(int(soa.serial), 0, True, int(soa.refresh), int(soa.retry), int(soa.expire))
+
+
+def _text(zone: dns.zone.Zone) -> bytes:
     """The SOA first, as readers of zone files expect, so that its line changes with every serial."""
     assert zone.origin is not None
     apex = zone.find_node(zone.origin)
     apex.rdatasets = sorted(apex.rdatasets, key=lambda rdataset: rdataset.rdtype != dns.rdatatype.SOA)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(target, zone.to_text(sorted=True, relativize=False).encode())
-    except OSError as error:
-        raise PullError(f"{target} cannot be written ({error.strerror})", "disk") from None
+    return bytes(zone.to_text(sorted=True, relativize=False).encode())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from blocklists.zonesettings import RpzFile, RpzSettings, copy_of_zone, read_primary
 from gateway.errors import Mistake
@@ -48,10 +48,12 @@ class ListSettings:
 
 @dataclass(frozen=True, slots=True)
 class FetchSettings:
-    """How subscriptions are fetched. `allow_private` permits addresses of the inner network; `max_bytes` caps one download."""
+    """How subscriptions are fetched. `allow_private` permits addresses of the inner network; `max_bytes` caps one download,
+    `max_records` one transfer of a zone."""
 
     allow_private: bool = False
     max_bytes: int = 64 * 1024 * 1024
+    max_records: int = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,9 @@ class FetchFile(Section):
 
     allow_private: bool = key(False, "Cho phép tải từ mạng nội bộ.", "Whether lists may come from the inner network.", "false")
     max_bytes: Size = key(64 * 1024 * 1024, "Kích thước tối đa một lần tải.", "Largest download.", "64MiB")
+    max_records: Annotated[int, Field(ge=1, le=20_000_000)] = key(
+        2_000_000, "Số bản ghi tối đa của một vùng nhận từ máy chính.", "Most records of a zone taken from a primary.", "2000000"
+    )
 
 
 class FollowFile(Section):
@@ -184,7 +189,7 @@ def check_lists(
     orders, follow = judge.takedown(rest.takedown) if rest.takedown else (None, None)
     if judge.mistakes:
         return None, judge.mistakes
-    fetch = FetchSettings(rest.lists_fetch.allow_private, rest.lists_fetch.max_bytes)
+    fetch = FetchSettings(rest.lists_fetch.allow_private, rest.lists_fetch.max_bytes, rest.lists_fetch.max_records)
     return BlocklistSettings(state_dir, lists, zones, orders, fetch, follow), []
 
 

@@ -10,16 +10,17 @@ this module. Everything that cannot be used raises `GenerationError`, and the ge
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, NotRequired, TypedDict
+from typing import Any, BinaryIO, Final, NotRequired, TypedDict
 
 from gateway.errors import GenerationError
 
@@ -128,6 +129,7 @@ def write_file(state_dir: Path, document: object) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / name
     if _is_same(target, data):
+        target.chmod(0o600)  # an older version left it readable
         os.utime(target)  # wanted again: the grace of pruning starts anew
     else:
         replace_file(target, data)
@@ -331,13 +333,25 @@ def forget_tenant(state_dir: Path, tenant: str) -> int:
     return gone
 
 
-def replace_file(target: Path, data: bytes, *, mode: int = 0o666) -> None:
-    """Write a file durably under its name: temporary file, fsync, rename, fsync of the folder. `mode` as for `os.open`."""
+def replace_file(target: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Write a file durably under its name; see `replacing`."""
+    with replacing(target, mode=mode) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(target: Path, *, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """A file that takes its name durably when the block ends well, and not at all otherwise: temporary file, fsync, rename, fsync of the
+    folder. `mode` as for `os.open`: for one user alone, unless others are meant to read it. What root writes belongs to the folder's owner:
+    a command under sudo must leave nothing that the gateway cannot read."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
+            if os.geteuid() == 0:
+                owner = target.parent.stat()
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:

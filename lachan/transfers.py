@@ -30,7 +30,7 @@ from lachan.refreshing import LOOK, version_of
 
 log = logging.getLogger(__name__)
 
-SECONDS = 300.0
+SECONDS = 900.0
 """The longest that one transfer may take."""
 AT_ONCE = 4
 PAUSE = 1.0
@@ -77,7 +77,7 @@ def take_zones(configuration: Configuration, zones: Sequence[RpzSettings]) -> li
 
     state_dir, clock = configuration.gateway.state_dir, WallClock.from_environment(os.environ)
     state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
-    bounds = Bounds(SECONDS, configuration.lists.fetch.max_bytes)
+    bounds = Bounds(SECONDS, configuration.lists.fetch.max_bytes, configuration.lists.fetch.max_records)
     with alone(state_dir, "zones", wait=True), ThreadPoolExecutor(AT_ONCE) as pool:
         forget_others(state_dir, {zone.file for zone in taken(configuration)})
         states = list(pool.map(lambda zone: _take(zone, state_dir, bounds, clock.now()), zones))

@@ -140,6 +140,42 @@ async def test_zone_beyond_its_bound_is_refused(primary: tuple[PolicyZone, Endpo
         await asyncio.to_thread(pull, source, ZONE, target, KEY, Bounds(max_records=500))
 
 
+async def test_large_zone_is_never_in_memory(primary: tuple[PolicyZone, Endpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond what may be held, a change brings the whole zone, record by record; nothing new is noticed without holding it, either."""
+    zone, source = primary
+    target = tmp_path / "rpz.zone"
+    monkeypatch.setattr("blocklists.secondary.MOST_HELD_BYTES", 1000)
+    monkeypatch.setattr(dns.zone, "Zone", None)
+    monkeypatch.setattr(dns.zone, "from_file", None)
+    assert (await asyncio.to_thread(pull, source, ZONE, target, KEY)).records == 4000
+    before = target.read_bytes()
+    assert not (await asyncio.to_thread(pull, source, ZONE, target, KEY)).changed
+    target.write_bytes(before.replace(b" 10 ", b" 9 ", 1))
+    assert (await asyncio.to_thread(pull, source, ZONE, target, KEY)).changed
+    assert target.read_bytes() == before
+    zone.advance(11, [("example.n5.", 0)], [("example.new.", 1)])
+    copy = await asyncio.to_thread(pull, source, ZONE, target, KEY)
+    assert (copy.serial, copy.records, copy.changed) == (11, 3999, True)
+    changed = set(target.read_bytes().splitlines()) ^ set(before.splitlines())
+    assert sorted(line.split()[0].decode() for line in changed if b" CNAME " in line) == [
+        f"*.n5.example.{ZONE}.",
+        f"n5.example.{ZONE}.",
+        f"new.example.{ZONE}.",
+    ]
+
+
+async def test_more_differences_than_may_be_held_bring_the_whole_zone(
+    primary: tuple[PolicyZone, Endpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A primary that answers a small question with a large zone fills no memory."""
+    zone, source = primary
+    target = tmp_path / "rpz.zone"
+    await asyncio.to_thread(pull, source, ZONE, target, KEY)
+    zone.advance(11, [], [(f"example.m{n}.", 0) for n in range(200)])
+    monkeypatch.setattr("blocklists.secondary.MOST_HELD", 100)
+    assert (await asyncio.to_thread(pull, source, ZONE, target, KEY)).records == 4400
+
+
 async def test_differences_that_do_not_fit_bring_the_whole_zone(primary: tuple[PolicyZone, Endpoint], tmp_path: Path) -> None:
     """A copy of the same serial that holds something else is not what the primary takes away from."""
     zone, source = primary

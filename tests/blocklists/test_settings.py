@@ -41,7 +41,7 @@ lists:
   - {id: 5, action: allow, level: school, path: a.txt}
 rpz: [{name: rpz.example, file: rpz.zone, policy: given, groups: [school]}]
 takedown: {file: orders.yaml}
-lists_fetch: {max_bytes: 1MiB}
+lists_fetch: {max_bytes: 1MiB, max_records: 1000}
 """,
         tmp_path,
     )
@@ -52,6 +52,7 @@ lists_fetch: {max_bytes: 1MiB}
     assert (found.rpz[0].name, found.rpz[0].groups) == ("rpz.example", ("school",))
     assert tmp_path / "orders.yaml" == found.orders_file
     assert found.fetch.max_bytes == 1 << 20
+    assert found.fetch.max_records == 1000
 
 
 def test_followed_office_arrives(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -296,3 +297,41 @@ def test_prune_before_the_first_generation_keeps_what_is_new(tmp_path: Path) -> 
     os.utime(tmp_path / "files" / name, (NOW, NOW))
     assert release.prune(tmp_path, NOW + 10) == 0
     assert (tmp_path / "files" / name).is_file()
+
+
+def test_files_are_for_this_user_alone_whatever_the_umask(tmp_path: Path) -> None:
+    """Policies name children's devices; a file that an older version left readable is closed when it is wanted again."""
+    before = os.umask(0)
+    try:
+        name = release.write_file(tmp_path, {"profiles": []})
+        release.replace_file(tmp_path / "current", b"1\n")
+        with release.replacing(tmp_path / "zone", mode=0o644) as file:
+            file.write(b"for others")
+    finally:
+        os.umask(before)
+    target = tmp_path / "files" / name
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (target, tmp_path / "current", tmp_path / "zone")] == [0o600, 0o600, 0o644]
+    target.chmod(0o644)
+    release.write_file(tmp_path, {"profiles": []})
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_file_that_is_not_finished_leaves_the_old_one(tmp_path: Path) -> None:
+    """Half a file never takes a name."""
+    target = tmp_path / "zone"
+    release.replace_file(target, b"old")
+    with pytest.raises(ZeroDivisionError), release.replacing(target) as file:
+        file.write(b"new")
+        raise ZeroDivisionError
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["zone"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_writes_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> None:
+    """`sudo lachan lists compile` leaves nothing that the gateway's user cannot read."""
+    (tmp_path / "files").mkdir()
+    os.chown(tmp_path / "files", 65534, 65534)
+    name = release.write_file(tmp_path, {"profiles": []})
+    found = (tmp_path / "files" / name).stat()
+    assert (found.st_uid, found.st_gid) == (65534, 65534)

@@ -61,7 +61,7 @@ limits: {tcp_connections: 2, tcp_per_client: 1, tcp_idle: 3s, tcp_query: 4s, tcp
 lists:
   - {id: a, category: game, path: list.txt, format: hosts, title: Trò chơi}
   - {id: b, action: block, level: school, url: "https://lists.example/x", refresh: 2h, allow_rewrites: true}
-lists_fetch: {allow_private: true, max_bytes: 1MiB}
+lists_fetch: {allow_private: true, max_bytes: 1MiB, max_records: 1000}
 rpz:
   - {name: z.example, file: zone, policy: "cname:walled.example", groups: [g]}
   - name: in.example
