@@ -12,6 +12,7 @@ RFC 1035, 2181 §5.2, 5452, 6891.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 from struct import Struct
 from typing import TYPE_CHECKING, Final, Protocol
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 RECENT_SECONDS: Final = 0.02
 """Answers of upstreams that come in together look at the wall clock once."""
 MOST_PARENTS: Final = 16_384
+Opened = tuple[str, Pass, Callable[[str], bool] | None]
+"""A name below which names are open: its key, the verdict, and what tells of a name below it whether it is masked."""
 """Names whose children are known to be open alike, all policies together."""
 MOST_POLICIES: Final = 4096
 _OVERRIDE: Final = Reason.OVERRIDE
@@ -188,13 +191,14 @@ class PlainPath:
         """Judge by another generation."""
         self._judge = snapshot.judge
         self._is_uniform_below = snapshot.is_uniform_below
+        self._hides = snapshot.hides
         self._canaries = frozenset(label.encode() for label in snapshot.catalogue.canary_labels)
         self._is_open = not snapshot.has_address_triggers and self._cache.keeps_small and self._resolver.strips_ad
         self._forget()
 
     def _forget(self) -> None:
-        self._opened: dict[EffectivePolicy, dict[bytes, tuple[str, Pass]]] = {}
-        self._by_rules: dict[object, dict[bytes, tuple[str, Pass]]] = {}
+        self._opened: dict[EffectivePolicy, dict[bytes, Opened]] = {}
+        self._by_rules: dict[object, dict[bytes, Opened]] = {}
         self._parents = 0
 
     # Asking
@@ -226,7 +230,12 @@ class PlainPath:
                 return None
             opened = self._opened.get(policy)
             found = opened.get(raw[first:end]) if opened is not None else None
-            if found is None or label in self._canaries or (policy.own_names and policy.touches(f"{found[0]}{label.decode('ascii')}.")):
+            if (
+                found is None
+                or label in self._canaries
+                or (policy.own_names and policy.touches(f"{found[0]}{label.decode('ascii')}."))
+                or (found[2] is not None and found[2](f"{found[0]}{label.decode('ascii')}."))
+            ):
                 verdict = self._consider(raw[first:end], label, shape.qtype, policy)
                 if verdict is None:
                     return None
@@ -285,7 +294,7 @@ class PlainPath:
         if self._parents >= MOST_PARENTS or len(self._opened) >= MOST_POLICIES:
             self._forget()
         opened = self._opened[policy] = self._by_rules.setdefault(rules, {})
-        opened[wire] = parent, verdict
+        opened[wire] = parent, verdict, self._hides(policy)
         self._parents += 1
 
     # Answering

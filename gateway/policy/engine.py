@@ -9,6 +9,7 @@ because a profile switches them. Only this package imports this module.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -100,6 +101,12 @@ class Engine:
         if key in self._above_special or orders.may_touch(key) or self.index.lists_below(key):
             return None
         return tables.base, orders
+
+    def hides(self, policy: EffectivePolicy) -> Callable[[str], bool] | None:
+        """What tells of a key whether an order names it under a mask; None where none does (see `Snapshot`)."""
+        tables = policy.tables
+        assert isinstance(tables, PolicyTables)
+        return tables.orders.hides if tables.orders.has_masked else None
 
     def explain(self, key: str, qtype: int, policy: EffectivePolicy) -> Decision:
         """The same verdict with the rules that lost."""

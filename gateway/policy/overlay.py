@@ -105,8 +105,12 @@ class Layer(Protocol):
     def lists(self, key: str) -> bool:
         """Whether it says anything about a name that covers `key`."""
 
+    @property
+    def has_masked(self) -> bool:
+        """Whether names stand in it under their masks."""
+
     def lists_below(self, key: str) -> bool:
-        """Whether it may say anything about a name below `key`."""
+        """Whether it may say anything about a name below `key` that stands there in clear."""
 
     def order(self, identity: str) -> Order | None:
         """The document of an order as this segment brings it."""
@@ -174,7 +178,12 @@ class SmallLayer:
 
     def lists_below(self, key: str) -> bool:
         """See `Layer`."""
-        return isinstance(self.table, MaskedTable) or any(one.startswith(key) and one != key for one in self.table)
+        return any(one.startswith(key) and one != key for one in self.table)
+
+    @property
+    def has_masked(self) -> bool:
+        """See `Layer`."""
+        return isinstance(self.table, MaskedTable)
 
     def order(self, identity: str) -> Order | None:
         """See `Layer`."""
@@ -222,13 +231,20 @@ class OrderView:
     mapped: tuple[Layer, ...] = ()
     #: Scopes of orders that are not for everybody.
     scopes: frozenset[Scope] = frozenset()
-    #: Names that have an entry below them in a segment in memory; None when nobody can tell, because some entries are masked.
-    above: frozenset[str] | None = frozenset()
+    #: Names that have an entry below them in clear in a segment in memory.
+    above: frozenset[str] = frozenset()
+    #: Whether some names stand under their masks: what lies below a name can then be asked name by name only.
+    has_masked: bool = False
+
+    def hides(self, key: str) -> bool:
+        """Whether this very name stands somewhere under its mask. A microsecond."""
+        masked = mask(key)
+        return masked in self.names or any(layer.lists(masked) for layer in self.mapped)
 
     def may_touch(self, key: str) -> bool:
-        """Whether the name, one above it or one below it may have an entry."""
+        """Whether the name or one above it may have an entry, or one below it in clear."""
         names = self.names
-        if self.above is None or key in self.above or (bool(names) and any(part in names for part in covering_keys(key))):
+        if key in self.above or (bool(names) and any(part in names for part in covering_keys(key))):
             return True
         return any(layer.lists(key) or layer.lists_below(key) for layer in self.mapped)
 
@@ -288,7 +304,8 @@ class Overlay:
         self._layers = tuple(reversed(held))
         small = [layer for layer in held if isinstance(layer, SmallLayer)]
         self._names = small[0].table if len(small) == 1 else as_table({key: () for layer in small for key in layer.table})
-        self._above = None if isinstance(self._names, MaskedTable) else above(self._names)
+        self._above = above(key for key in self._names if not is_masked(key))
+        self._has_masked = any(layer.has_masked for layer in held)
         self._mapped = tuple(layer for layer in self._layers if not isinstance(layer, SmallLayer))
         self._view: OrderView | None = None
 
@@ -317,6 +334,7 @@ class Overlay:
                 valid_until=until,
                 names={} if is_empty else self._names,
                 above=frozenset() if is_empty else self._above,
+                has_masked=not is_empty and self._has_masked,
                 mapped=() if is_empty else self._mapped,
                 scopes=frozenset() if is_empty else frozenset(scope for layer in self._layers for scope in layer.scopes),
             )

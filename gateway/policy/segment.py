@@ -187,7 +187,12 @@ class MappedLayer:
 
     def lists_below(self, key: str) -> bool:
         """See `overlay.Layer`."""
-        return self._is_masked_too or any(len(listed) > len(key) for listed in islice(self._trie.iterkeys(key), 2))
+        return any(len(listed) > len(key) for listed in islice(self._trie.iterkeys(key), 2))
+
+    @property
+    def has_masked(self) -> bool:
+        """See `overlay.Layer`."""
+        return self._is_masked_too
 
     def order(self, identity: str) -> Order | None:
         """See `overlay.Layer`."""

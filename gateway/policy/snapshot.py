@@ -6,7 +6,7 @@ every tenant whose file is the same. Any package may import this module.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,8 +124,13 @@ class Snapshot:
 
     def is_uniform_below(self, key: str, policy: EffectivePolicy) -> object:
         """A value when all names below this one that no personal rule touches are judged alike, whatever their type: equal for policies
-        that judge them alike, too. None when some may be judged apart. Names that end in a canary label are not spoken of."""
+        that judge them alike, too. None when some may be judged apart. Names that end in a canary label, and those that `hides` tells of,
+        are not spoken of."""
         return self._engine.is_uniform_below(key, policy)
+
+    def hides(self, policy: EffectivePolicy) -> Callable[[str], bool] | None:
+        """What tells of a key whether an order names it under a mask, None where no order does. Nobody can ask what is below a name."""
+        return self._engine.hides(policy)
 
     def judge_answer(self, facts: AnswerFacts, verdict: Verdict, policy: EffectivePolicy, key: str = "", qtype: int = 1) -> Verdict:
         """`verdict` again, or a Block because of what the answer leads to. `key` and `qtype` are those of the query."""

@@ -82,6 +82,9 @@ def compare_sibling(snapshot: Snapshot, policy: EffectivePolicy, key: str, qtype
     label = key[key.rfind(".", 0, -1) + 1 : -1]
     parent = key[: -len(label) - 1]
     stranger = f"{parent}zq-{len(label)}."
+    hides = snapshot.hides(policy)
+    if hides is not None and (hides(key) or hides(stranger)):
+        return
     if policy.touches(key) or policy.touches(stranger) or label in snapshot.catalogue.canary_labels:
         return
     if parent and snapshot.is_uniform_below(parent, policy) is not None:
@@ -132,7 +135,12 @@ def test_names_below_are_alike_only_while_nothing_is_said_of_one_of_them(tmp_pat
     shut = segment(order("1", "shut.example"))
     shut["entries"][0][0] = mask(shut["entries"][0][0])
     masked = make_desk(tmp_path / "masked", orders=[shut])
-    assert masked.snapshot.is_uniform_below(key_from_text("free.example"), masked.policy()) is None, "nobody can tell what is below"
+    alike = {name for name in ("free.example", "shut.example", "a.shut.example") if
+             masked.snapshot.is_uniform_below(key_from_text(name), masked.policy()) is not None}  # fmt: skip
+    assert alike == {"free.example"}, "what stands in clear, or covers the name"
+    hides = masked.snapshot.hides(masked.policy())
+    assert hides is not None and hides("example.shut.") and not hides("example.free.") and not hides("example.")
+    assert desk.snapshot.hides(desk.policy()) is None
 
 
 def test_name_itself_and_names_below_an_exact_entry_are_told_apart(tmp_path: Path) -> None:

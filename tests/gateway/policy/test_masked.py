@@ -62,3 +62,19 @@ async def test_a_masked_name_is_blocked_among_its_open_neighbours(tmp_path: Path
         assert str((await worker.ask("xbad.example")).answer[0][0]) == "192.0.2.1"
     everything = read_all(tmp_path)
     assert b"csam" in everything and b"bad." not in everything and b".bad" not in everything
+
+
+async def test_a_masked_name_is_blocked_where_its_neighbours_are_judged_at_once(tmp_path: Path) -> None:
+    """Names below one host are open without being judged one by one: the masked one among them is blocked all the same, and back again."""
+    below = [f"n{number}.host.example" for number in range(12)]
+    hosts = {(name, "A"): ["192.0.2.1"] for name in [*below, "bad.host.example", "www.bad.host.example"]}
+    rows = [segment(mask("example.host.bad."))]
+    async with ScriptedUpstream(hosts) as upstream, OneWorker(tmp_path, upstream, profiles=[profile("TH", "child")], orders=rows) as worker:
+        for name in below[:6]:
+            assert str((await worker.ask(name)).answer[0][0]) == "192.0.2.1"
+        asked = len(upstream.asked)
+        for name in ("bad.host.example", "www.bad.host.example"):
+            assert str((await worker.ask(name)).answer[0][0]) == "0.0.0.0", name
+        assert len(upstream.asked) == asked
+        for name in below[6:]:
+            assert str((await worker.ask(name)).answer[0][0]) == "192.0.2.1"
