@@ -16,6 +16,7 @@ import dns.query
 import dns.rcode
 import pytest
 
+from tests.support.echogateway import free_port
 from tests.support.gateway import Gateway, RunningUpstream, ede_codes
 from tests.support.upstream import ScriptedUpstream
 
@@ -344,6 +345,23 @@ def test_first_start_with_a_missing_list_is_refused(upstream: RunningUpstream, t
     refused = Gateway(tmp_path, SETTINGS, upstream=upstream.port).command("run")
     assert refused.returncode == 1
     assert "lists[1].path: there is no file" in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_a_damaged_database_leaves_names_and_protection(upstream: RunningUpstream, tmp_path: Path) -> None:
+    """The pages do not start and say why and what to do; the gateway answers and filters as before, and says that the pages are down."""
+    prepare(tmp_path)
+    text = SETTINGS + f'admin: {{listen: "127.0.0.1:{free_port()}"}}\n'
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "lachan.db").write_bytes(b"SQLite format 3\0" + b"\x5a" * 20_000)
+    with Gateway(tmp_path, text, upstream=upstream.port) as running:
+        end = time.monotonic() + 30
+        while "lachan restore FILE" not in running.log.read_text() and time.monotonic() < end:
+            time.sleep(0.1)
+        told = running.log.read_text()
+        assert "is damaged" in told and "lachan restore FILE" in told and "Traceback" not in told
+        assert running.addresses("bet.example", source=CHILD) == ["0.0.0.0"]
+        assert running.addresses("bet.example", source=ADULT) == ["192.0.2.90"]
+        assert running.addresses("open.example", source=ADULT) == ["192.0.2.20"]
 
 
 def test_both_families_are_served(upstream: RunningUpstream, tmp_path: Path) -> None:
