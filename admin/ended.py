@@ -126,11 +126,15 @@ async def is_older(database: Database, state_dir: Path) -> bool:
 async def check_age(database: Database, state_dir: Path, now: datetime) -> EndedAgain | None:
     """At the start: settle a database that is an older state (its file was copied here, or PostgreSQL restored it), and say so; None for
     one that is not."""
+    head = await read_end(database)
+    if head is None:  # begun anew: the rows to come are not those the file speaks of
+        if read_lines(state_dir):
+            note_restored(state_dir, Ending(0, now, _RESTORED, "-"))
+        await keep_checkpoint(database, state_dir)
+        return None
     if not await is_older(database, state_dir):
         await note_ended(database, state_dir)
         return None
-    head = await read_end(database)
-    assert head is not None
     async with database.write() as connection:
         again = await settle(connection, state_dir, now)
     note_restored(state_dir, head)

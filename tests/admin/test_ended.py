@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
-from admin.audit import Act, Action, keep_checkpoint, record
+from admin.audit import CHECKPOINT, MACHINE, Act, Action, keep_checkpoint, record
 from admin.dependencies import Services
 from admin.ended import FILE, check_age, note_ended, read_lines
 from admin.erasing import note_erased
@@ -16,8 +17,11 @@ from admin.profiles import list_profiles
 from admin.sessions import open_session
 from admin.tables import sessions
 from admin.tenants import create_account, grant_role
+from blocklists.database import Database
+from blocklists.journal import Head, write_checkpoint
 from blocklists.tables import Role, accounts, journal, role_assignments
 from tests.support.family import Family
+from tests.support.people import make_person
 
 
 async def test_an_older_state_is_settled_at_the_start(
@@ -68,3 +72,16 @@ async def test_what_ended_is_kept_outside_as_ids_alone(services: Services, famil
         await record(connection, act, Action.PASSKEY_REMOVED, "p" * 24)
     await note_ended(services.database, state)
     assert {one.object_id for one in read_lines(state)} >= {"k" * 24, "p" * 24}
+
+
+async def test_a_database_begun_anew_is_no_older_state(database: Database, tmp_path: Path, now: datetime) -> None:
+    """The file was moved away and the set-up begins again beside the old state: nothing is taken for a restore, and what ends from here on
+    is noted."""
+    (tmp_path / FILE).write_text(f"400 {now.isoformat()} token.revoked {'k' * 24}\n")
+    write_checkpoint(tmp_path / CHECKPOINT, Head(400, b"x" * 32))
+    assert await check_age(database, tmp_path, now) is None
+    person = await make_person(database, now)
+    async with database.write() as connection:
+        await record(connection, Act(person.tenant, MACHINE, now), Action.PASSKEY_REMOVED, "p" * 24)
+    assert await check_age(database, tmp_path, now) is None
+    assert "p" * 24 in {one.object_id for one in read_lines(tmp_path)}

@@ -110,7 +110,7 @@ async def test_open_refuses_a_file_that_is_no_database(tmp_path: Path) -> None:
     """A wrong path in the settings is one sentence, not a traceback."""
     path = tmp_path / "notes.txt"
     path.write_text("hello " * 1000)
-    with pytest.raises(StartError, match="not a database.*put the newest backup back"):
+    with pytest.raises(StartError, match=r"not a database.*put the newest backup back"):
         await open_database(f"sqlite+aiosqlite:///{path}")
 
 
