@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from admin.settings import AdminSettings
     from blocklists.settings import BlocklistSettings, FollowSettings
 
-PLACES = (Path("lachan.yaml"), Path("/etc/lachan/lachan.yaml"))
+#: The second is the file that `make run` writes the first time (`lachan.first_run`).
+PLACES = (Path("lachan.yaml"), Path("var/lachan.yaml"), Path("/etc/lachan/lachan.yaml"))
 VARIABLE = "LACHAN_CONFIG"
 
 
@@ -30,14 +31,14 @@ class Configuration:
 
 
 def find_file(named: Path | None) -> Path:
-    """Find the configuration file: the one named, else $LACHAN_CONFIG, else ./lachan.yaml, else /etc/lachan/lachan.yaml."""
+    """Find the configuration file: the one named, else $LACHAN_CONFIG, else the first of PLACES."""
     if named is not None:
         return named
     if os.environ.get(VARIABLE):
         return Path(os.environ[VARIABLE])
     found = next((place for place in PLACES if place.is_file()), None)
     if found is None:
-        places = " nor ".join(map(str, PLACES))
+        places = " nor ".join(map(str, (PLACES[0], PLACES[-1])))
         raise SettingsError([Mistake("configuration", f"there is neither {places}", "name the file with -c FILE, or start with: make run")])
     return found
 

@@ -49,6 +49,9 @@ def test_file_is_found_where_people_put_it(tmp_path: Path, monkeypatch: pytest.M
     assert Path("x.yaml") == find_file(Path("x.yaml"))
     with pytest.raises(SettingsError, match="name the file with -c FILE"):
         find_file(None)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/lachan.yaml").touch()  # as the first `make run` leaves it: what it printed ("lachan reload") works as it is
+    assert Path("var/lachan.yaml") == find_file(None)
     (tmp_path / "lachan.yaml").touch()
     assert Path("lachan.yaml") == find_file(None)
     monkeypatch.setenv("LACHAN_CONFIG", "other.yaml")
