@@ -119,7 +119,7 @@ class Clients:
         neighbours: Neighbours | None = None,
         seen: Callable[[Record], None] = lambda record: None,
     ) -> None:
-        """`seen` is told of every record that is made, and of those the sweep finds used."""
+        """`seen` is told of every record that is made or resolved anew, and of those the sweep finds used."""
         self._seen = seen
         self._judge = judge
         self._tables = tables
@@ -203,6 +203,7 @@ class Clients:
             if record.token is None and record.match.by != "linked" and not self.is_allowed(record.address):
                 self._drop(scope, origin.source)  # a home that has this address no longer
                 return False
+            self._seen(record)  # whose it is may have changed: pages know it at its next question, not at the next round of the sweep
         return True
 
     def forget(self, address: bytes) -> None:

@@ -206,14 +206,17 @@ def test_boundary_is_the_first_end_of_any_policy_and_retires_only_what_ended() -
 
 
 def test_swap_resolves_everybody_anew() -> None:
-    """After a switch of generations no record keeps the verdict of the old one."""
-    clients, scope = make()
+    """After a switch of generations no record keeps the verdict of the old one, and whose it is now is told at its next question."""
+    told: list[Any] = []
+    clients, scope = make(seen=told.append)
     record = admit(clients, scope, host(1))
     judge = Judge()
     clients.swap(judge)
     assert not record.view.is_current
     clients.refresh(coming(scope, host(1)), record, 0.0)
     assert judge.resolved == 1 and record.view.is_current
+    assert told == [record, record]
+    assert clients.refresh(coming(scope, host(1)), record, 0.0) and told == [record, record]
     clients.clock_moved()
     assert not record.view.is_current
 
