@@ -92,6 +92,7 @@ class Action(StrEnum):
     OVERRIDE_ENDED = "override.ended"
     REQUEST_RECEIVED = "request.received"
     REQUEST_ANSWERED = "request.answered"
+    HISTORY_PROPOSED = "history.proposed"
     HISTORY_STARTED = "history.started"
     HISTORY_ENDED = "history.ended"
     HISTORY_VIEWED = "history.viewed"

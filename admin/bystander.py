@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from admin.agreeing import Proposal, find_proposal
 from admin.catalogue import Shelf
 from admin.devices import Device
 from admin.link import SeenDevice
@@ -46,6 +47,8 @@ class Bystander:
     lent_until: datetime | None = None
     #: For how many days the adults see a history of this reader; zero: there is none.
     kept_days: int = 0
+    #: A guardian proposed a history, and this reader's own word is waited for (`admin.agreeing`).
+    proposal: Proposal | None = None
     #: In a family: this device has no name yet, so it rests whenever a child does.
     is_unnamed: bool = False
 
@@ -65,6 +68,9 @@ async def find_bystander(connection: AsyncConnection, seen: SeenDevice | None, a
     rows = await read_rows(connection, OrganisationId(seen.tenant), now)
     device = next((one for one in rows.devices if one.id == seen.client), None)
     profile = _profile_of(rows, seen, device)
+    lent_until = next((loan.ends_at for loan in rows.loans if device is not None and loan.device_id == device.id), None)
+    is_own = profile is not None and device is not None and device.is_single and lent_until is None
+    proposal = await find_proposal(connection, rows.tenant, profile, now) if is_own and profile is not None else None
     band = profile.band if profile is not None else Band.KH
     rules = profile or next((one for one in rows.profiles if one.kind is ProfileKind.GUEST), None)
     return Bystander(
@@ -79,7 +85,8 @@ async def find_bystander(connection: AsyncConnection, seen: SeenDevice | None, a
         moment=moment_in(rules, rows, shelf, now) if rules is not None else Moment(Standing.FREE),
         device=device,
         adults=adults_of(rows.profiles) if rows.kind is OrganisationKind.FAMILY else None,
-        lent_until=next((loan.ends_at for loan in rows.loans if device is not None and loan.device_id == device.id), None),
+        lent_until=lent_until,
+        proposal=proposal,
         kept_days=rows.kept.get(profile.id, 0) if profile is not None else 0,
         is_unnamed=rows.kind is OrganisationKind.FAMILY and seen.client is None,
     )

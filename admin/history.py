@@ -31,7 +31,7 @@ from gateway.policy.model import Band
 
 MOST_DAYS = 7
 DAYS_OFFERED = (1, 3, 7)
-TEXT_VERSION = "2026-11"
+TEXT_VERSION = "2026-11.2"
 PURPOSE = "talk about the internet together"
 #: From seven the child agrees too; the two youngest bands meet at six, so primary school asks everybody.
 _CHILD_AGREES = (Band.TH, Band.CS, Band.PT)
@@ -80,6 +80,12 @@ async def start_history(
         raise InvalidInput(FieldMistake("child", "child_agrees"))
     if await find_keeping(connection, act.tenant, profile.id) is not None:
         raise Conflict
+    consent = await note_consent(connection, act, profile, days, language, child_agreed=child_agreed)
+    await begin_keeping(connection, act, profile, consent, days, box, child_agreed=child_agreed)
+
+
+async def note_consent(connection: AsyncConnection, act: Act, profile: Profile, days: int, language: str, *, child_agreed: bool) -> str:
+    """What a guardian agreed to, in force or waiting for the child's word (`admin.agreeing`); its id."""
     consent = new_id()
     await connection.execute(
         insert(history_consents).values(
@@ -97,6 +103,13 @@ async def start_history(
             given_at=act.now,
         )
     )
+    return consent
+
+
+async def begin_keeping(
+    connection: AsyncConnection, act: Act, profile: Profile, consent: str, days: int, box: Box, *, child_agreed: bool
+) -> None:
+    """From now on one is kept, under a consent that is complete."""
     await connection.execute(
         insert(history_keys).values(
             tenant_id=act.tenant,
@@ -114,12 +127,11 @@ async def start_history(
 
 
 async def stop_history(connection: AsyncConnection, act: Act, profile: ProfileId) -> bool:
-    """End it at once: the key is destroyed, the rows go, the gateway is told. False when none was kept."""
-    if await find_keeping(connection, act.tenant, profile) is None:
-        return False
+    """End it at once: the key is destroyed, the rows go, the gateway is told; what only waits for the child's word is withdrawn. False when
+    there was neither."""
     await connection.execute(delete(history_keys).where(history_keys.c.tenant_id == act.tenant, history_keys.c.profile_id == profile))
     await connection.execute(delete(history_rows).where(history_rows.c.tenant_id == act.tenant, history_rows.c.profile_id == profile))
-    await connection.execute(
+    ended = await connection.execute(
         update(history_consents)
         .where(
             history_consents.c.tenant_id == act.tenant,
@@ -128,6 +140,8 @@ async def stop_history(connection: AsyncConnection, act: Act, profile: ProfileId
         )
         .values(ended_at=act.now)
     )
+    if not ended.rowcount:
+        return False
     await record(connection, act, Action.HISTORY_ENDED, profile)
     await mark_changed(connection, act)
     return True

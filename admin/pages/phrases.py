@@ -173,6 +173,7 @@ ACTS: Mapping[str, str] = {
     "override.ended": _("Ended before its time"),
     "request.received": _("Request of a child"),
     "request.answered": _("Request answered"),
+    "history.proposed": _("A history was proposed to the child"),
     "history.started": _("History begun, as agreed"),
     "history.ended": _("History ended, its key destroyed"),
     "history.viewed": _("History looked at"),

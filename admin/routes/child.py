@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from admin.agreeing import agree_history, decline_history
 from admin.asking import hints_for, is_distressed
 from admin.audit import VISITOR, Act, By
 from admin.bystander import Bystander, find_bystander
@@ -24,7 +25,8 @@ from admin.edge.arrival import host_of
 from admin.errors import FieldMistake, NotFound, TooManyTries
 from admin.explanation import Explanation, Variant, explain, explain_clock
 from admin.forms import read_form
-from admin.history import days_of, find_keeping, read_day, read_day_choice
+from admin.history import days_of, find_keeping, make_box, read_day, read_day_choice
+from admin.historybox import show_code as grouped
 from admin.link import GatewayAway, RecentBlock, SeenDevice
 from admin.notices import Message
 from admin.office import find_office
@@ -228,6 +230,34 @@ async def read_history(request: Request) -> Response:
     return await _history_page(here, read_day_choice(form.raw("day")), form.raw("code")[:40], VISITOR)
 
 
+@router.post("/history/agree")
+async def agree(request: Request) -> Response:
+    """The child's own yes, on its own device: a history begins, and its code is shown here, once."""
+    here = await arrive(request)
+    reader = here.reader
+    if reader.tenant is None or reader.profile is None or reader.proposal is None:
+        raise NotFound
+    here.services.lookups.take(reader.address, here.services.now())
+    box, code = await make_box()
+    async with here.services.database.write() as connection:
+        await agree_history(connection, Act(reader.tenant, VISITOR, here.services.now()), reader.profile, box)
+    await here.services.applier.settle(reader.tenant)
+    return await _history_page(await arrive(request), None, "", None, grouped(code))
+
+
+@router.post("/history/end")
+async def end(request: Request) -> Response:
+    """The child's own no: to what was proposed, or to what is kept. It ends at once, and nobody is told why."""
+    here = await arrive(request)
+    reader = here.reader
+    if reader.tenant is None or reader.profile is None or not reader.is_alone or reader.lent_until is not None:
+        raise NotFound
+    async with here.services.database.write() as connection:
+        await decline_history(connection, Act(reader.tenant, VISITOR, here.services.now()), reader.profile.id)
+    await here.services.applier.settle(reader.tenant)
+    return RedirectResponse("/history", 303)
+
+
 async def show_blocked(request: Request) -> Response:
     """Whatever path of whatever blocked name: the page that explains it. Only on the explaining page's own listener."""
     here = await arrive(request)
@@ -339,7 +369,7 @@ async def _own_blocks(here: Here) -> list[RecentBlock]:
         return []
 
 
-async def _history_page(here: Here, day: date | None, code: str, by: By | None) -> Response:
+async def _history_page(here: Here, day: date | None, code: str, by: By | None, new_code: str = "") -> Response:
     reader = here.reader
     if reader.tenant is None or reader.profile is None or not reader.is_alone or not reader.kept_days:
         return here.page("child/history.html", {"keeping": None})
@@ -348,7 +378,8 @@ async def _history_page(here: Here, day: date | None, code: str, by: By | None) 
         keeping = await find_keeping(connection, reader.tenant, reader.profile.id)
     blank = {"visits": None, "day": None, "code": ""}
     shelf = here.services.shelves.current()
-    context: dict[str, Any] = {**blank, "keeping": keeping, "shelf": shelf, "days": days_of(keeping, now, reader.zone)}
+    context: dict[str, Any] = {**blank, "keeping": keeping, "shelf": shelf, "new_code": new_code}
+    context["days"] = days_of(keeping, now, reader.zone)
     if keeping is None or by is None:
         return here.page("child/history.html", context)
     day = day or context["days"][0]

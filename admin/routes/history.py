@@ -7,8 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
+from admin.agreeing import find_proposal, propose_history
 from admin.apply import read_enforcement
 from admin.dependencies import Visit, need
+from admin.devices import list_devices
 from admin.errors import FieldMistake, InvalidInput, NotFound
 from admin.history import (
     DAYS_OFFERED,
@@ -43,18 +45,20 @@ async def show(profile: str, visit: Annotated[Visit, Depends(need(Permission.PRO
 
 @router.post("/profiles/{profile}/history")
 async def begin(profile: str, visit: Guardian) -> Response:
-    """Begin to keep one: only with every tick that this age needs; the code is shown once."""
+    """Begin to keep one, or from seven ask the child, whose own press then begins it. The code is shown once, to whoever begins."""
     found = await _load(visit, profile)
     days = visit.form.one_of("days", [str(one) for one in DAYS_OFFERED])
     if not visit.form.has("guardian"):
         visit.form.mistake("guardian", "guardian_agrees")
-    if child_must_agree(found.band) and not visit.form.has("child"):
-        visit.form.mistake("child", "child_agrees")
     try:
         visit.form.check()
+        if child_must_agree(found.band):
+            async with visit.services.database.write() as connection:
+                await propose_history(connection, visit.act, found, int(days), visit.language)
+            return visit.go(f"/profiles/{profile}/history")
         box, code = await make_box()
         async with visit.services.database.write() as connection:
-            await start_history(connection, visit.act, found, int(days), visit.form.has("child"), visit.language, box)
+            await start_history(connection, visit.act, found, int(days), False, visit.language, box)
     except InvalidInput as error:
         return await _page(visit, found, {"mistakes": error.mistakes})
     await visit.services.applier.settle(visit.tenant_id)
@@ -82,7 +86,7 @@ async def read(profile: str, visit: Annotated[Visit, Depends(need(Permission.PRO
 
 @router.post("/profiles/{profile}/history/stop")
 async def stop(profile: str, visit: Annotated[Visit, Depends(need(Permission.PROFILE_TIGHTEN))]) -> Response:
-    """Withdraw the agreement: it ends at once, for one press, without a password."""
+    """Withdraw the agreement, or the question to the child: it ends at once, for one press, without a password."""
     if not visit.may(Permission.HISTORY_MANAGE):
         raise NotFound
     found = await _load(visit, profile)
@@ -103,10 +107,14 @@ async def _load(visit: Visit, profile: str) -> Profile:
 async def _page(visit: Visit, profile: Profile, context: dict[str, Any]) -> Response:
     async with visit.services.database.read() as connection:
         keeping = await find_keeping(connection, visit.tenant_id, profile.id)
+        proposal = await find_proposal(connection, visit.tenant_id, profile, visit.now) if keeping is None else None
+        devices = [one for one in await list_devices(connection, visit.tenant_id) if one.profile_id == profile.id and one.is_single]
         enforcement = await read_enforcement(connection, visit.tenant_id)
     base = {
         "profile": profile,
         "keeping": keeping,
+        "proposal": proposal,
+        "has_device": bool(devices),
         "days": days_of(keeping, visit.now, visit.tenant.time_zone),
         "offered": DAYS_OFFERED,
         "asks_child": child_must_agree(profile.band),

@@ -39,6 +39,8 @@ OPEN = {
     "/add",
     "/manifest.webmanifest",
     "/history",
+    "/history/agree",
+    "/history/end",
 }
 #: Rooms that are open on purpose: what everybody may read, and steps that a secret link or the set-up's own link opens.
 OPEN_ROOMS = (
