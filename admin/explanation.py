@@ -54,6 +54,8 @@ class Explanation:
     asks: bool = True
     #: Where to object to an authority's order; empty where this installation has no office to ask.
     review: str = ""
+    #: Where the order itself says that one may object; empty where it says nothing.
+    appeal: str = ""
 
     @property
     def status(self) -> int:
@@ -106,6 +108,7 @@ def explain(verdict: Verdict | None, host: str, reader: Bystander, shelf: Shelf,
         version=rule.version if rule is not None else "",
         order=text.removeprefix("order ") if verdict.reason is Reason.ORDER else "",
         asks=asks,
+        appeal=rule.appeal if rule is not None and variant is Variant.ORDER else "",
     )
 
 

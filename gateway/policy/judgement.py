@@ -394,7 +394,7 @@ class Judgement:
 
     def _order_rule(self, order: Order) -> Rule:
         basis = "; ".join((order.issuer, *order.basis))
-        return Rule(RuleOrigin.SYSTEM, Reason.ORDER, f"order {order.number}", basis, "orders", order.id)
+        return Rule(RuleOrigin.SYSTEM, Reason.ORDER, f"order {order.number}", basis, "orders", order.id, order.appeal)
 
     def _lose(self, *rules: Rule) -> None:
         if self._full:

@@ -120,7 +120,8 @@ class Rule:
     """One rule as a person reads it.
 
     `kind` is the reason word of the rule, `text` the rule in the words of its owner (`deny *.bad.example`, `category gamb`), `basis` what
-    it stands on (an order's number, a list's title), `source` the id of the list, zone, order or file, `version` what identifies its state.
+    it stands on (an order's number, a list's title), `source` the id of the list, zone, order or file, `version` what identifies its state,
+    `appeal` where an order says one may object to it.
     """
 
     origin: RuleOrigin
@@ -129,6 +130,7 @@ class Rule:
     basis: str = ""
     source: str = ""
     version: str = ""
+    appeal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,6 +194,9 @@ def test_from_a_letter_to_an_answer_and_back(running: tuple[Gateway, str], chrom
     assert "EDE: 16 (Censored)" in gateway.dig("game-doi-the.example", "A")
     steps.end("duyệt, đến câu trả lời của dig / approve, to the dig answer")
     two.look("order-approved")
+    assert two.page.get_by_role("heading", name="Bước tiếp theo").count() == 0, "a card with nothing to do"
+    stranger.open("/why")
+    stranger.look("why-order")
 
     stranger.open("/transparency")
     stranger.look("transparency")
@@ -253,8 +256,48 @@ def test_from_a_letter_to_an_answer_and_back(running: tuple[Gateway, str], chrom
     one.page.fill("#text", "ca-do-1.example\nqua-tang-hoc-sinh-2.example")
     one.press("Đưa vào hàng chờ")
     one.page.get_by_text("2 tên mới").wait_for()
+    sign_and_note(one, two)
     assert [desk.faults for desk in (owner, one, two, three, stranger)] == [[]] * 5
     assert read_all(chromium, one, [*PUBLIC, *office_pages(one)]) == {}
+
+
+def sign_and_note(one: Desk, two: Desk) -> None:
+    """What an office with signing keys and gateways elsewhere sees: key, code, an approval with its passphrase, a case with a note."""
+    two.open("/office/signing")
+    for field in ("#passphrase", "#again"):
+        two.page.fill(field, "mây tím cưỡi trâu")
+    two.press("Tạo khóa của tôi")
+    two.page.get_by_text("Thu hồi khóa của tôi").wait_for()
+    two.look("signing")
+    one.open("/office/signing")
+    one.press("Đề nghị thu hồi")
+    one.page.get_by_text("khi một cán bộ nữa đồng ý").wait_for()
+    one.look("signing-doubt")
+    two.open("/office/gateways")
+    two.page.fill("#label", "Trường Tiểu học Sùng Phài")
+    two.press("Tạo mã")
+    two.page.wait_for_selector("img.qr")
+    two.look("gateway-code")
+    one.open("/office/orders/new")
+    one.page.fill("#text", LETTER.partition("1. ")[0] + "1. trang-moi.example\n")
+    one.press("Đọc")
+    one.press("Tiếp nhận")
+    one.press("Xác minh")
+    one.page.get_by_text("chờ phê duyệt").wait_for()
+    two.page.goto(one.page.url)
+    two.page.fill("#passphrase", "không phải cụm này")
+    two.press("Duyệt và phát hành")
+    two.page.get_by_text("không mở được").wait_for()
+    two.look("order-passphrase")
+    assert "422" in two.faults.pop()
+    two.page.fill("#passphrase", "mây tím cưỡi trâu")
+    two.press("Duyệt và phát hành")
+    two.page.get_by_text("đã duyệt").first.wait_for()
+    one.page.goto(one.page.url.replace("/orders/", "/cases/order/"))
+    one.page.fill("#text", "Đã gọi lại nơi gửi văn bản để hỏi thời hạn.")
+    one.press("Ghi lại")
+    one.page.locator(".row-line", has_text="Đã gọi lại").wait_for()
+    one.look("case")
 
 
 def office_pages(desk: Desk) -> list[str]:

@@ -72,6 +72,14 @@ async def test_order_answers_451_with_its_number(bi: Visitor) -> None:
     assert 'rel="blocked-by"' in bi.response.headers["link"]
 
 
+async def test_order_names_the_place_of_its_letter(bi: Visitor, services: Services) -> None:
+    """Where the letter says who takes objections, the page says it, and says nothing of whom the order binds beside this reader."""
+    await at(bi, "appealed.example")
+    assert bi.response.status_code == 451
+    assert "Nơi nhận khiếu nại: Thanh tra tỉnh <b>" in bi.text and "tỉnh <b>" not in bi.response.text
+    assert "mọi người" not in bi.text and "nêu số văn bản" not in bi.text
+
+
 async def test_order_says_where_to_object(bi: Visitor, services: Services, now: datetime) -> None:
     """Where the office is far away: whoever issued it, by its number; where it is here: its own page for this site."""
     await at(bi, "ordered.example")
