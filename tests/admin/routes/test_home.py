@@ -24,7 +24,7 @@ async def test_home_shows_each_child_and_what_waits(
     gateway.see("192.168.1.99", now, tenant=family.tenant)
     await visitor.sign_in("me", PASSWORD)
     assert visitor.response.status_code == 200
-    for words in ("Bi", "Na", "vừa xong qua cổng lọc này", "1 thiết bị mới", "Giờ nghỉ trò chơi, video từ 21:00"):
+    for words in ("Bi", "Na", "dùng mạng vừa xong, qua cổng lọc này", "1 thiết bị mới", "Giờ nghỉ trò chơi, video từ 21:00"):
         assert words in visitor.text
     assert "Đã lưu nhưng chưa có hiệu lực" not in visitor.text
 
