@@ -157,8 +157,10 @@ async def read_paper(connection: AsyncConnection, code: str, now: datetime) -> P
     own = select(accounts.c.id, accounts.c.sign_in).join(recovery_sheets, recovery_sheets.c.account_id == accounts.c.id)
     row = (await connection.execute(own.where(recovery_sheets.c.secret_hash == wanted, accounts.c.disabled_at.is_(None)))).first()
     if row is not None:
-        listed = select(role_assignments.c.organisation_id).where(role_assignments.c.account_id == row.id)
-        tenant = (await connection.execute(listed.order_by(role_assignments.c.valid_from))).scalars().first()
+        table = role_assignments.c
+        alive = table.valid_until.is_(None) | (table.valid_until > now)
+        listed = select(table.organisation_id).where(table.account_id == row.id, table.valid_from <= now, alive)
+        tenant = (await connection.execute(listed.order_by(table.valid_from))).scalars().first()
         return Paper(OrganisationId(tenant), AccountId(row.id), row.sign_in, None) if tenant else None
     slip = (
         select(pin_renewals, accounts.c.sign_in)

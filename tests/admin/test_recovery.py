@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from admin.audit import Act, by_account
 from admin.recovery import (
@@ -25,7 +25,7 @@ from admin.recovery import (
 )
 from admin.tables import passkeys
 from blocklists.database import Database
-from blocklists.tables import Role
+from blocklists.tables import Role, role_assignments
 from tests.support.people import Person, make_person
 
 
@@ -93,6 +93,17 @@ async def test_a_newer_sheet_makes_the_old_one_worthless(database: Database, par
         assert (await connection.execute(select(passkeys))).all() == [], "whoever was let in before is out"
         assert await read_paper(connection, new, now) is None
         assert await uses_pin(connection, parent.account)
+
+
+async def test_a_sheet_opens_nothing_once_the_role_has_ended(database: Database, parent: Person, now: datetime) -> None:
+    """Whoever has no part in the family any more sets no PIN of its shared phones."""
+    async with database.write() as connection:
+        act = Act(parent.tenant, by_account(parent.account, Role.FIRST_PARENT), now)
+        sheet = await make_sheet(connection, act, parent.account)
+        mine = role_assignments.c.account_id == parent.account
+        await connection.execute(update(role_assignments).where(mine).values(valid_until=now + timedelta(hours=1)))
+        assert await read_paper(connection, sheet, now) is not None
+        assert await read_paper(connection, sheet, now + timedelta(hours=1)) is None
 
 
 async def test_start_renewal_only_for_families_that_joined_there(database: Database, parent: Person, now: datetime) -> None:
