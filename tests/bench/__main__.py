@@ -91,6 +91,8 @@ def run(options: argparse.Namespace, folder: Path) -> tuple[list[str], list[str]
                 continue
             able = [name for name, peer in running.items() if mode in ("udp", "tcp") or mode in peer.encrypted]
             runs: dict[str, list[measure.Run]] = {name: [] for name in able if not (name == "floor" and kind != "hits")}
+            if not runs:
+                continue  # none of these servers speaks it
             for round_number in range(options.rounds):
                 for position, name in enumerate(runs):
                     peer = running[name]
