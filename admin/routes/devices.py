@@ -136,6 +136,7 @@ async def show_devices(visit: Visit, stored: bool = False, mistakes: tuple[Field
         "lent": {loan.device_id: loan for loan in rows.loans},
         "people": people,
         "adults": adults_of(people),
+        "here": address_of(visit.request),
         "resting": _resting(visit, rows),
         "last": last,
         "away": away,

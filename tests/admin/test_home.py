@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 
 from admin.audit import Act
@@ -14,7 +15,9 @@ from admin.overrides import start_override
 from admin.totals import collect
 from admin.values import OverrideKind
 from tests.support.controlsocket import ScriptedGateway
-from tests.support.family import Family
+from tests.support.family import Family, make_family
+from tests.support.gateway import Gateway
+from tests.support.livegateway import counted
 
 
 def seen(now: datetime, family: Family, address: str, client: str | None = None, minutes: int = 0, mac: str | None = None) -> SeenDevice:
@@ -52,3 +55,22 @@ async def test_a_named_device_is_not_new_before_the_gateway_knows_it(services: S
     async with services.database.read() as connection:
         cards = await read_cards(connection, family.tenant, [seen(now, family, "192.168.1.31")], read_shipped(), now)
     assert cards.unnamed == ()
+
+
+async def test_figures_of_the_cards_come_from_queries(live: Services, gateway_running: Gateway) -> None:
+    """Bi's tablet asks: its card has the blocks and when it was seen; Na's asks nothing, which is not known, not zero."""
+    family = await make_family(live, "127.0")
+    await live.applier.settle(family.tenant)
+    begun = live.now()
+    for number in range(6):
+        await asyncio.to_thread(gateway_running.ask, "www.facebook.com" if number < 4 else "scratch.mit.edu", source="127.0.1.31")
+    await asyncio.sleep(1.5)
+    devices = await live.link.devices(family.tenant)
+    await counted(gateway_running, live.link)
+    await collect(live.database, live.link, live.now())
+    async with live.database.read() as connection:
+        cards = await read_cards(connection, family.tenant, devices, live.shelves.current(), begun)
+    bi, na = cards.people
+    assert bi.blocked == 4
+    assert bi.seen_at is not None and bi.seen_at >= begun - timedelta(seconds=1)
+    assert (na.blocked, na.seen_at) == (None, None)
