@@ -110,7 +110,7 @@ class ListFeed:
         return bool(self._waiting) and self._waiting[0][0] <= now
 
     def _advance(self, outlet: Outlet, fresh: list[Any], left: list[Any]) -> None:  # Any: rows
-        mine = [row for row in fresh if row.id not in outlet.held and outlet.audience.is_bound(row.places, row.organisations, row.bands)]
+        mine = [row for row in fresh if row.id not in outlet.held and _is_in(outlet.audience, row)]
         gone = [row for row in left if row.id in outlet.held]
         outlet.held.difference_update(row.id for row in gone)
         outlet.held.update(row.id for row in mine)
@@ -124,7 +124,7 @@ class ListFeed:
         orders, entries = tables.orders, tables.entries
         statement = (
             select(
-                entries.c.id, entries.c.host, entries.c.match, entries.c.valid_from,
+                entries.c.id, entries.c.host, entries.c.match, entries.c.category, entries.c.valid_from,
                 orders.c.places, orders.c.organisations, orders.c.bands,
             )
             .outerjoin(orders, orders.c.id == entries.c.order_id)
@@ -137,6 +137,10 @@ class ListFeed:
             )
         )  # fmt: skip
         return list((await connection.execute(statement)).all())
+
+
+def _is_in(audience: Audience, row: Any) -> bool:  # Any: a row of an entry with its order
+    return audience.is_bound(row.places, row.organisations, row.bands, row.category)
 
 
 def _entry(row: Any) -> Entry:  # Any: a row with host and match

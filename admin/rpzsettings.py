@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from blocklists.transferkeys import TransferKey, TransferKeyFile, read_transfer_key
 from gateway.errors import Mistake, StartError
@@ -15,6 +15,8 @@ from gateway.tls import try_files
 from gateway.written_policy import BandCode
 from gateway.yamlfile import Document
 
+ZoneCategory = Literal["order", "scam", "gamb", "porn", "groom", "self", "drug", "gore", "terror", "malware", "dist"]
+"""Categories of orders that may stand in a zone: all but the masked one."""
 CHILDREN: Final = frozenset({Band.MN, Band.TH, Band.CS, Band.PT})
 
 
@@ -29,14 +31,19 @@ class Follower:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Whom a zone is for: the bands of those who ask the resolver, and its place or organisation where it is for one (empty: not said)."""
+    """Whom a zone is for: the bands of those who ask the resolver, and its place or organisation where it is for one (empty: not said);
+    and of which categories its entries are (none named: of all)."""
 
     bands: frozenset[Band] = CHILDREN
     place: str = ""
     organisation: str = ""
+    categories: frozenset[str] = frozenset()
 
-    def is_bound(self, places: str | None, organisations: str | None, bands: str | None) -> bool:
-        """Whether an order (lists with commas, as they are stored; empty: not narrowed) binds everybody the zone is for."""
+    def is_bound(self, places: str | None, organisations: str | None, bands: str | None, category: str = "") -> bool:
+        """Whether an order (lists with commas, as they are stored; empty: not narrowed) binds everybody the zone is for, and is of a
+        category of the zone."""
+        if self.categories and category not in self.categories:
+            return False
         if not self.bands <= (frozenset(map(Band, bands.split(","))) if bands else CHILD_BANDS):
             return False
         if not places and not organisations:
@@ -95,6 +102,12 @@ class AudienceFile(Section):
         "Vùng này phục vụ đơn vị nào (mã của đơn vị): khi đó có cả quyết định chỉ dành cho đơn vị đó.",
         "Which organisation the zone is for (its id): it then holds the orders for that organisation only, too.",
         '"k3v9…"',
+    )
+    categories: list[ZoneCategory] = key(
+        [],
+        "Vùng này chỉ có quyết định thuộc các nhóm nào; trống: mọi nhóm.",
+        "Of which categories the orders of this zone are; empty: of all.",
+        "[scam, gamb]",
     )
 
 
@@ -175,4 +188,5 @@ def resolve(written: RpzOutFile, document: Document, folder: Path) -> tuple[RpzO
 
 
 def _audience(written: AudienceFile) -> Audience:
-    return Audience(frozenset(map(Band, written.bands)), written.place or "", written.organisation or "")
+    bands, categories = frozenset(map(Band, written.bands)), frozenset[str](written.categories)
+    return Audience(bands, written.place or "", written.organisation or "", categories)

@@ -162,7 +162,7 @@ def _rpz_out(out: RpzOutSettings) -> dict[str, Any]:
 
 
 def _zone(name: str, audience: Audience) -> dict[str, Any]:
-    narrowed = _without_empty({"place": audience.place, "organisation": audience.organisation})
+    narrowed = _without_empty({"place": audience.place, "organisation": audience.organisation, "categories": sorted(audience.categories)})
     return {"zone": name, "bands": [band.value for band in Band if band in audience.bands], **narrowed}
 
 

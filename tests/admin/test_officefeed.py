@@ -83,6 +83,21 @@ async def test_the_zone_follows_a_publish_and_a_lift(
     assert feed.outlets[0].zone.serial == 2000
 
 
+async def test_each_category_set_may_be_a_zone_of_its_own(
+    services: Services, officers: Officers, gateway: OfficeGateway, out: tuple[ListFeed, int]
+) -> None:
+    """A resolver that wants scam alone takes the zone of scam alone."""
+    feed, port = out
+    feed.outlets[0].audience = Audience(categories=frozenset({"scam"}))
+    services.office.duty.feed = feed
+    for host in ("scam.example", "bet.example"):
+        await approve(services, officers, host)
+    async with services.database.write() as connection:
+        await connection.execute(text("UPDATE takedown_entries SET category = 'scam' WHERE host = 'scam.example'"))
+    await services.office.duty.settle()
+    assert await transfer(port) == {"scam.example", "*.scam.example"}
+
+
 @pytest.mark.parametrize(
     ("place", "told"), [("", {"all.example"}), ("12", {"all.example", "here.example"}), ("12.03385", {"all.example", "here.example"})]
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from admin.rpzsettings import Audience
+from admin.officeform import CATEGORIES
+from admin.rpzsettings import Audience, ZoneCategory
 from gateway.policy.model import Band
 from tests.admin.test_settings import read
 
@@ -33,14 +35,14 @@ def test_each_zone_says_whom_it_is_for(tmp_path: Path) -> None:
     """Children unless it says otherwise; more zones beside the first."""
     text = HEAD + (
         'rpz_out:\n  listen: "127.0.0.1:5399"\n  zone: rpz.lachan.example\n  open_to: [127.0.0.0/8]\n  bands: [MN, TH, CS, PT, NL, KH]\n'
-        '  zones: [{zone: b.example, place: "12"}, {zone: c.example, organisation: s1, bands: [TH]}]\n'
+        '  zones: [{zone: b.example, place: "12"}, {zone: c.example, organisation: s1, bands: [TH], categories: [scam]}]\n'
     )
     settings, mistakes = read(text, tmp_path)
     assert mistakes == [] and settings is not None and settings.rpz_out is not None
     assert settings.rpz_out.zones == (
         ("rpz.lachan.example", Audience(frozenset(Band))),
         ("b.example", Audience(place="12")),
-        ("c.example", Audience(frozenset({Band.TH}), organisation="s1")),
+        ("c.example", Audience(frozenset({Band.TH}), organisation="s1", categories=frozenset({"scam"}))),
     )
 
 
@@ -83,6 +85,7 @@ def test_a_zone_holds_what_binds_everybody_it_is_for(
         ("  open_to: [127.0.0.0/8]\n  zones: [{zone: rpz.lachan.example}]\n", "another zone has this name"),
         ("  open_to: [127.0.0.0/8]\n  zones: [{zone: a.example, bands: []}]\n", "for nobody"),
         ("  open_to: [127.0.0.0/8]\n  bands: [XX]\n", "rpz_out.bands"),
+        ("  open_to: [127.0.0.0/8]\n  categories: [csam]\n", "rpz_out.categories"),
         ("  open_to: [127.0.0.0/8]\n  secondaries: [{address: 192.0.2.1, key: b}]\n", "no key of this name"),
     ],
 )
@@ -93,3 +96,11 @@ def test_mistakes_say_what_to_do(rest: str, said: str, tmp_path: Path) -> None:
     settings, mistakes = read(HEAD + 'rpz_out:\n  listen: "127.0.0.1:5399"\n  zone: rpz.lachan.example\n' + rest, tmp_path)
     assert settings is None
     assert any(said in str(mistake) for mistake in mistakes), [str(mistake) for mistake in mistakes]
+
+
+def test_a_zone_may_be_for_some_categories() -> None:
+    """One zone for each set, for resolvers that want one of them; every category of an order but the masked one."""
+    audience = Audience(categories=frozenset({"scam", "malware"}))
+    assert audience.is_bound("", "", "", "scam") and not audience.is_bound("", "", "", "gamb")
+    assert Audience().is_bound("", "", "", "gamb")
+    assert set(get_args(ZoneCategory)) == set(CATEGORIES) - {"csam"}
