@@ -12,7 +12,7 @@ FILE = Path("var/lachan.yaml")
 TEMPLATE = """\
 # Lá Chắn DNS: cấu hình lần chạy đầu. Sửa tệp này, hoặc chép thành lachan.yaml ở thư mục gốc rồi sửa ở đó.
 # Configuration of the first run. Change it here, or copy it to lachan.yaml beside the Makefile and change it there.
-# Kiểm tra / check: lachan check · áp dụng / apply: lachan reload · mọi khóa / every key: deploy/configuration.md
+# Kiểm tra / check: .venv/bin/lachan check · áp dụng / apply: .venv/bin/lachan reload · mọi khóa / every key: deploy/configuration.md
 state_dir: .
 
 dns:

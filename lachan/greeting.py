@@ -160,7 +160,7 @@ def greeting(seen: Outlook) -> Iterator[str]:
         yield f"  số liệu / numbers: http://{seen.metrics}/metrics    tình trạng / status: http://{seen.metrics}/api/v1/status"
     if seen.admin:
         yield f"  trang quản trị / admin pages: {seen.admin}/"
-    yield f"  cấu hình / configuration: {seen.file} (sửa rồi: lachan reload / change it, then: lachan reload)"
+    yield f"  cấu hình / configuration: {seen.file} (sửa rồi / change it, then: {_own_command()} reload)"
     yield ""
     yield from _lines_to_try(seen)
     yield ""

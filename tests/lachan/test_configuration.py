@@ -56,3 +56,14 @@ def test_file_is_found_where_people_put_it(tmp_path: Path, monkeypatch: pytest.M
     assert Path("lachan.yaml") == find_file(None)
     monkeypatch.setenv("LACHAN_CONFIG", "other.yaml")
     assert Path("other.yaml") == find_file(None)
+
+
+def test_file_of_a_first_run_is_found_without_naming_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`lachan reload` in the folder of `make run` means the file that it wrote; a file of one's own comes first."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LACHAN_CONFIG", raising=False)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "lachan.yaml").write_text("")
+    assert find_file(None) == Path("var/lachan.yaml")
+    (tmp_path / "lachan.yaml").write_text("")
+    assert find_file(None) == Path("lachan.yaml")
