@@ -205,7 +205,11 @@ class SecureTransport(asyncio.Transport):
         if self._outgoing.pending:
             self._flush()
         if parts and not self._is_closing:
-            self._protocol.data_received(parts[0] if len(parts) == 1 else b"".join(parts))
+            try:
+                self._protocol.data_received(parts[0] if len(parts) == 1 else b"".join(parts))
+            except Exception:  # a fault of ours: the loop tells it, and the client is not left waiting
+                self.abort()
+                raise
         if self._is_over and not self._is_closing:
             self._protocol.eof_received()
             self.close()

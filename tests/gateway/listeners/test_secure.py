@@ -195,6 +195,22 @@ async def test_protocol_may_end_it_inside_any_call(server: Server) -> None:
     writer.transport.abort()
 
 
+async def test_fault_of_a_protocol_ends_its_connection(server: Server) -> None:
+    """It is told to the loop, and the client does not wait for nothing."""
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))
+
+    def fail(transport: SecureTransport, data: bytes) -> None:
+        raise ZeroDivisionError
+
+    protocol = Served(fail)
+    _, writer = await server.connect(protocol)
+    writer.write(b"x")
+    await until(lambda: protocol.lost == 1)
+    assert [type(one) for one in told] == [ZeroDivisionError]
+    writer.transport.abort()
+
+
 async def test_handshake_in_single_octets_succeeds(server: Server) -> None:
     """Whatever the pieces."""
     protocol = Served()
