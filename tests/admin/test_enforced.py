@@ -298,7 +298,9 @@ def test_a_childs_weeks_by_the_clock(clocked: Callable[[str], Clocked]) -> None:
     town.at("2027-02-15T12:30", ("vtvgo.vn", BI, False))  # a school day again
 
 
-def test_staff_go_back_to_unknown_when_the_term_is_over(clocked: Callable[[str], Clocked]) -> None:
+def test_staff_go_back_to_unknown_when_the_term_is_over(
+    clocked: Callable[[str], Clocked], open_browser: Callable[[str, str], Browser]
+) -> None:
     """A teacher scans the picture in the staff room; the second after the last day the resolver ends it, without anybody's press."""
     town = clocked("2027-01-15T10:00")
     browser, gateway = town.browser, town.gateway
@@ -322,6 +324,10 @@ def test_staff_go_back_to_unknown_when_the_term_is_over(clocked: Callable[[str],
     gateway.start()
     town.at("2027-01-17T23:59", ("www.facebook.com", TEACHER, True), *closed)
     town.at("2027-01-18T00:01", ("www.facebook.com", TEACHER, False), ("bet.example", TEACHER, False), *closed)
+    # the picture on the wall enrols nobody any more
+    late = open_browser(browser.origin, TEACHER)
+    assert late.get(found[0]) == 404, late.text
+    assert not any(form.action == found[0] for form in late.page.forms)
 
 
 def test_unnamed_devices_rest_with_the_children(
