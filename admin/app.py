@@ -62,6 +62,7 @@ from admin.routes import (
     officefinding,
     officegateways,
     officeorders,
+    officerollout,
     officesetup,
     officeshared,
     officesigning,
@@ -143,7 +144,7 @@ def create_app(services: Services) -> ASGIApp:
         app.include_router(room.router, include_in_schema=False)
     for room in (office, officeagencies, officeclocks, officefinding, officegateways):
         app.include_router(room.router, include_in_schema=False)
-    for room in (emergency, officeorders, officesetup, officeshared, officesigning):
+    for room in (emergency, officeorders, officerollout, officesetup, officeshared, officesigning):
         app.include_router(room.router, include_in_schema=False)
     for room in (passkeys, people):
         app.include_router(room.router, include_in_schema=False)

@@ -73,11 +73,14 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """At least how often the registered name above a name was asked for since when; `at_least` is None while that is not known."""
+    """At least how often the registered name above a name was asked for since when; `at_least` is None while that is not known.
+    `elsewhere`: at least how often at other gateways of the office, within a day, told by `gateways` of them."""
 
     registered: str
     at_least: int | None = None
     since: datetime | None = None
+    elsewhere: int | None = None
+    gateways: int = 0
 
 
 class GatewayLink:

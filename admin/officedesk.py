@@ -9,6 +9,7 @@ from datetime import datetime
 from admin.link import GatewayLink
 from admin.officealarm import JournalAlarm
 from admin.officebudget import Budget
+from admin.officedemand import FarDemand
 from admin.officeduty import OfficeDuty
 from admin.officeguard import GuardShelf, own_names
 from admin.officereadings import ReadingRoom
@@ -32,6 +33,7 @@ class OfficeDesk:
     knocking: Budget
     alarm: JournalAlarm
     readings: ReadingRoom
+    demand: FarDemand
 
 
 def make_desk(settings: AdminSettings, database: Database, link: GatewayLink, now: Callable[[], datetime]) -> OfficeDesk:
@@ -47,4 +49,5 @@ def make_desk(settings: AdminSettings, database: Database, link: GatewayLink, no
         knocking=Budget(most=120, seconds=600.0),
         alarm=JournalAlarm(settings.state_dir),
         readings=ReadingRoom(),
+        demand=FarDemand(),
     )

@@ -2,11 +2,13 @@
 
 A receipt is believed when the gateway's own key signed it, its counter grew, and what it says can be true: a serial this office published,
 not older than what it told before, in force not before it was made nor in the future, and a head of the journal that this journal holds.
-A head it does not hold is an alarm besides: either the gateway lies, or somebody wrote the journal anew.
+A head it does not hold is an alarm besides: either the gateway lies, or somebody wrote the journal anew. What a gateway says of a release
+that goes out in stages weighs as `blocklists.rolloutguard` says.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +20,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import MACHINE, Act, Action, record
 from admin.errors import NotFound
+from admin.officedemand import FarDemand
+from admin.officerollout import Rollout, read_rollouts
 from admin.officetables import gateways
 from admin.sessions import hash_secret
 from blocklists import receipts
+from blocklists.online import WHOLE, place_of
 from blocklists.pairing import fingerprint_of, words_of
 from blocklists.receipts import Receipt
 from blocklists.tables import EVERY_TENANT, OrganisationId, journal, new_id
 from blocklists.takedown import tables
+from gateway.following import CODES
 from gateway.officestatus import STATES, OfficeStatus
 
 TICKET_HOLDS = timedelta(days=7)
@@ -36,7 +42,8 @@ LAGS_AFTER = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One gateway as the page shows it. `state`: `invited`, `current`, `lagging`, `silent`, `quiet` (it has told nothing yet)."""
+    """One gateway as the page shows it. `state`: `invited`, `current`, `waiting` (for its stage), `lagging`, `silent`, `quiet` (it has told
+    nothing yet)."""
 
     row: RowMapping
     state: str
@@ -116,35 +123,39 @@ async def require_gateway(connection: AsyncConnection, identity: str, signed: by
         raise NotFound
 
 
-async def take_receipt(connection: AsyncConnection, data: bytes, now: datetime) -> str:
-    """Believe a receipt or say why not: the code of the refusal, empty when it is taken. A refusal of a known gateway stands on the page.
-
-    Raises NotFound for a gateway nobody knows, ReceiptError for bytes that are no receipt.
+async def take_receipt(connection: AsyncConnection, data: bytes, now: datetime, demand: FarDemand) -> tuple[str, list[list[str]]]:
+    """Believe a receipt or say why not: the code of the refusal, empty when it is taken, and what the gateway is asked then. A refusal of
+    a known gateway stands on the page. Raises NotFound for a gateway nobody knows, ReceiptError for bytes that are no receipt.
     """
     receipt, signed, signature = receipts.read(data)
     row = await _joined(connection, receipt.gateway)
     if row is None:
         raise NotFound
     if not receipts.is_signed(row["public"], signed, signature):
-        return "signature"  # anybody can send this: it leaves no mark on the gateway it names
+        return "signature", []  # anybody can send this: it leaves no mark on the gateway it names
     code = await _judge(connection, row, receipt, now)
     where = (gateways.c.id == row["id"], gateways.c.tenant_id == row["tenant_id"])
     if code == "replayed":
-        return code
+        return code, []
     if code:
         values = {"counter": receipt.counter, "refusal": code, "refused_at": now}
         await connection.execute(update(gateways).where(*where).values(**values))
-        return code
+        return code, []
     in_force_at = datetime.fromtimestamp(receipt.in_force_at, UTC)
     values = {
         "counter": receipt.counter, "serial": receipt.serial, "version": receipt.version, "seen_at": now, "refusal": "", "refused_at": None,
+        "fault": receipt.fault if receipt.fault in CODES else "", "waits_for": receipt.waits_for, "kept": receipt.kept,
         "journal_seq": receipt.journal[0] if receipt.journal else None, "journal_digest": receipt.journal[1] if receipt.journal else None,
     }  # fmt: skip
+    if receipt.health is not None:
+        values["health"] = json.dumps([receipt.serial, *receipt.health])
     if receipt.serial != row["serial"] or row["in_force_at"] is None:
         values["in_force_at"] = in_force_at
         await _keep(connection, row["id"], receipt.serial, in_force_at, now)
     await connection.execute(update(gateways).where(*where).values(**values))
-    return ""
+    tenant = OrganisationId(row["tenant_id"])
+    demand.answer(tenant, row["id"], receipt.asked, now)
+    return "", [] if receipt.asked else demand.questions(tenant, now)
 
 
 async def _joined(connection: AsyncConnection, identity: str) -> RowMapping | None:
@@ -196,26 +207,32 @@ async def _keep(connection: AsyncConnection, gateway: str, serial: int, in_force
 async def read_gateways(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> list[Standing]:
     """Every gateway that is invited or joined, those that need somebody first."""
     newest = await _newest(connection, tenant)
+    under_way = await read_rollouts(connection, tenant)
     found = await connection.execute(
         select(gateways)
         .where(gateways.c.tenant_id == tenant, gateways.c.retired_at.is_(None))
         .order_by(gateways.c.label, gateways.c.created_at)
         .limit(5000)
     )
-    rows = [Standing(row, state_of(row, newest, now), _words(row["public"])) for row in found.mappings()]
-    order = ("lagging", "silent", "quiet", "invited", "current")
+    rows = [Standing(row, state_of(row, newest, now, under_way), _words(row["public"])) for row in found.mappings()]
+    order = ("lagging", "silent", "quiet", "invited", "waiting", "current")
     return sorted(rows, key=lambda one: (not one.row["refusal"], order.index(one.state)))
 
 
-def state_of(row: RowMapping, newest: tuple[int, datetime] | None, now: datetime) -> str:
-    """How a gateway stands to the newest version."""
+def state_of(row: RowMapping, newest: tuple[int, datetime] | None, now: datetime, under_way: Sequence[Rollout] = ()) -> str:
+    """How a gateway stands to the newest version; `under_way`: those that go out in stages. Whether its stage has come is worked out here
+    and not believed."""
     if row["public"] is None:
         return "invited"
     if row["seen_at"] is None:
         return "quiet"
+    waits = [one for one in under_way if one.serial > row["serial"] and place_of(row["id"], one.serial) >= one.share(now)]
+    is_silent = now - row["seen_at"] > SILENT_AFTER
+    if waits and not is_silent and row["serial"] >= min(one.base for one in waits):
+        return "waiting"
     if newest is not None and row["serial"] < newest[0] and now - newest[1] > LAGS_AFTER:
         return "lagging"
-    return "silent" if now - row["seen_at"] > SILENT_AFTER else "current"
+    return "silent" if is_silent else "current"
 
 
 async def read_spread(connection: AsyncConnection, tenant: OrganisationId) -> Spread | None:
@@ -238,11 +255,14 @@ async def office_status(connection: AsyncConnection, tenant: OrganisationId, now
     rows = await read_gateways(connection, tenant, now)
     spread = await read_spread(connection, tenant)
     counts = Counter("refused" if one.row["refusal"] else one.state for one in rows)
+    under_way = await read_rollouts(connection, tenant)
     took = [spread.middle, spread.slowest] if spread is not None else [None, None]
     middle, slowest = (int(one.total_seconds()) if one is not None else 0 for one in took)
     return OfficeStatus(
-        **{state: counts[state] for state in STATES}, middle=middle, slowest=slowest, unsigned=int(unsigned), journal_alarm=int(alarm)
-    )
+        **{state: counts[state] for state in STATES}, middle=middle, slowest=slowest, unsigned=int(unsigned), journal_alarm=int(alarm),
+        held=int(any(one.state == "held" for one in under_way)), share=min((one.share(now) for one in under_way), default=WHOLE) // 100,
+        withdrawals_kept=sum(one.row["kept"] > 0 for one in rows),
+    )  # fmt: skip
 
 
 def _middle(values: Sequence[timedelta]) -> timedelta | None:

@@ -1,25 +1,30 @@
 """The blast radius of an order before it is approved: what it touches that people use, and what looks like something else.
 
-Read from the catalogue and from the index in force. How often a name is asked comes from this machine's gateway, which tells it of five
-clients or more; where it tells nothing the page says "not known", never "no effect".
+Read from the catalogue and from the index in force. How often a name is asked comes from this machine's gateway and from those that follow
+the office (`admin.officedemand`), each of which tells it of five clients or more; where nobody tells anything the page says "not known",
+never "no effect".
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.engine import RowMapping
 
 from admin.link import Asked, GatewayAway, GatewayLink
+from admin.officedemand import FarDemand
 from blocklists.normalize import key_of_name
+from blocklists.tables import OrganisationId
 from blocklists.takedown.assertions import AssertionCheck, Broken, candidate
 from blocklists.takedown.candidates import one_apart
 from blocklists.takedown.model import Match
 from blocklists.takedown.workflow import TransitionRefused
+from gateway.demand import registered_name
 from gateway.errors import ControlError, GenerationError
 from gateway.policy.index import ListIndex
 from gateway.release import read_manifest
@@ -65,15 +70,27 @@ def preview(hosts: Iterable[tuple[str, Match]], catalogue: Mapping[str, Any], st
     return Preview(len(wanted), tuple(services[:MOST_SHOWN]), tuple(lookalikes[:MOST_SHOWN]), tuple(listed[:MOST_SHOWN]), index is not None)
 
 
-async def asked_for(link: GatewayLink, hosts: Iterable[tuple[str, Match]]) -> tuple[Asked, ...]:
-    """How often the names of an order are asked for here, the most asked first; a gateway that is away tells nothing."""
+async def asked_for(
+    link: GatewayLink, demand: FarDemand, tenant: OrganisationId, hosts: Iterable[tuple[str, Match]], now: datetime
+) -> tuple[Asked, ...]:
+    """How often the names of an order are asked for here and at other gateways, the most asked first; from now on these are asked about
+    them. A gateway that is away tells nothing."""
     names = [host for host, _ in hosts][:MOST_ASKED]
+    registered = dict.fromkeys(one for one in map(registered_name, names) if one)
+    demand.want(tenant, registered, now)
     try:
         rows = await link.asked(names) if names else {}
     except (GatewayAway, ControlError):
-        return ()
-    known = {row.registered: row for row in rows.values() if row.at_least is not None}
-    return tuple(sorted(known.values(), key=lambda row: (-(row.at_least or 0), row.registered)))
+        rows = {}
+    here = {row.registered: row for row in rows.values() if row.at_least is not None}
+    found = []
+    for name in {**registered, **here}:
+        row, far = here.get(name, Asked(name)), demand.of(tenant, name, now)
+        if far is not None:
+            row = replace(row, elsewhere=far.at_least, gateways=far.gateways)
+        if row.at_least is not None or far is not None:
+            found.append(row)
+    return tuple(sorted(found, key=lambda row: (-(row.at_least or 0) - (row.elsewhere or 0), row.registered)))
 
 
 def broken_by(check: AssertionCheck, hosts: Iterable[tuple[str, Match]], order: RowMapping) -> tuple[Broken, ...]:

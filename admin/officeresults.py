@@ -21,11 +21,14 @@ class TouchedOut(In):
 
 
 class AskedOut(In):
-    """At least how often a registered name was asked for on this machine's gateway, by five clients or more, since when."""
+    """At least how often a registered name was asked for on this machine's gateway, by five clients or more, since when; and the same of
+    other gateways of the office within a day, and how many of them told. A number that is not known is null."""
 
     name: str
-    at_least: int
-    since: datetime
+    at_least: int | None
+    since: datetime | None
+    elsewhere_at_least: int | None
+    gateways_elsewhere: int
 
 
 class PreviewOut(In):

@@ -2,8 +2,9 @@
 
 Nothing here keeps a passphrase or an opened key longer than the act. What is decided is in force on this machine without a signature; the
 signature is what gateways elsewhere ask for. Wrong passphrases slow down the officer who is signed in, and nobody else: each try takes a
-person with both factors. One's own key is withdrawn at once, somebody else's when two officers say so. One per process; files are touched
-by one task at a time (`blocklists.signing.Room`).
+person with both factors. One's own key is withdrawn at once, somebody else's when two officers say so. What the server says by itself
+(`blocklists.online`) is brought up to date once a minute. One per process; files are touched by one task at a time
+(`blocklists.signing.Room`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from admin.audit import Act, Action, record
 from admin.errors import AdminError, FieldMistake, InvalidInput, NotFound, TooManyTries
 from admin.officedoubts import Doubt, read_doubts, write_doubts
 from admin.officekeys import held_keys, read_holders, retire_key, sealed_key, store_key
+from admin.officerollout import begin, pass_over, read_rollouts, read_statement
+from admin.officetallies import judge
 from admin.throttle import Throttle
 from blocklists.database import Database
 from blocklists.tables import AccountId, OrganisationId
@@ -153,14 +156,46 @@ class SigningDesk:
         return is_done
 
     async def settle(self, act_tenant: OrganisationId, now: datetime) -> None:
-        """What needs nobody: draft a change of keys when officers came or left, and sign daily that nothing is new."""
+        """What needs nobody: draft a change of keys when officers came or left, sign daily that nothing is new, hold back a release that
+        gateways speak against, and tell gateways how far it has come and what has ended."""
         async with self._turn:
-            if not self.room.repository.is_begun() or (await self.standing()).by_command:
+            standing = await self.standing()
+            if not standing.is_begun or standing.by_command:
                 return
             async with self.database.read() as connection:
                 holders = await read_holders(connection, act_tenant, now)
+                under_way = await read_rollouts(connection, act_tenant)
+            await asyncio.to_thread(self.room.complete_keys)
             await asyncio.to_thread(self.room.want, holders, now)
             await asyncio.to_thread(self.room.refresh, now)
+            if under_way:
+                async with self.database.write() as connection:
+                    held = await judge(connection, act_tenant, now)
+                if held:
+                    log.warning("release held back", extra={"event": "rollout.held", "serial": held[0]})
+            await self._say(act_tenant, standing.serial or 0, now)
+
+    async def tell(self, tenant: OrganisationId, now: datetime) -> None:
+        """Tell gateways at once what was just decided about a release that goes out in stages."""
+        async with self._turn:
+            standing = await self.standing()
+            if standing.is_begun and not standing.by_command:
+                await self._say(tenant, standing.serial or 0, now)
+
+    async def renew_server_key(self, act: Act) -> None:
+        """Another key for what the server says by itself, in force with the next signature. Raises KeysElsewhere."""
+        if (await self.standing()).by_command:
+            raise KeysElsewhere
+        async with self._turn:
+            await asyncio.to_thread(self.room.renew_server_key)
+        async with self.database.write() as connection:
+            await record(connection, act, Action.SERVER_KEY_RENEWED, act.tenant)
+
+    async def _say(self, tenant: OrganisationId, published: int, now: datetime) -> None:
+        if published:
+            async with self.database.read() as connection:
+                statement = await read_statement(connection, tenant, published)
+            await asyncio.to_thread(self.room.say, statement, now)
 
     async def _holders(self, act: Act) -> Holders:
         async with self.database.read() as connection:
@@ -199,7 +234,12 @@ class SigningDesk:
             if not is_news and not renew:
                 return
             read = segments_of(self._state_dir)
-            published = await asyncio.to_thread(self.room.sign_release, listing, read, signer, act.now)
-            number = listing.serial if listing is not None else 0
+            number, base = listing.serial if listing is not None else 0, standing.serial or 0
             async with self.database.write() as connection:
+                staged = is_news and await begin(connection, act, base, number)
+                statement = await read_statement(connection, act.tenant, number if is_news else base)
+            published = await asyncio.to_thread(self.room.sign_release, listing, read, signer, act.now, statement)
+            async with self.database.write() as connection:
+                if published and is_news and not staged:
+                    await pass_over(connection, act.tenant, number)
                 await record(connection, act, Action.RELEASE_SIGNED, str(number), after={"published": published})

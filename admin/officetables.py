@@ -1,11 +1,12 @@
-"""Tables of the list office's room that are not takedown itself: invitations of officers, their signing keys, the gateways that joined.
+"""Tables of the list office's room that are not takedown itself: invitations of officers, their signing keys, the gateways that
+joined, and releases that go out in stages.
 
 Joins the one MetaData of `blocklists.tables`; imported by the rooms that use them and by `admin.migrate`.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Integer, LargeBinary, Table, Text
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Integer, LargeBinary, Table, Text, UniqueConstraint
 
 from blocklists.tables import Instant, Role, id_column, metadata, one_of, tenant_column
 
@@ -81,8 +82,55 @@ gateways = Table(
     Column("journal_digest", Text),
     Column("version", Text, nullable=False, default=""),
     Column("seen_at", Instant),
+    # What it said of the newest release in that receipt: why it is not taken; the serial whose stage it waits for; how many names the
+    # server took out that an order number keeps; counts before and since (`blocklists.receipts.Receipt.health`), with the serial, as JSON.
+    Column("fault", Text, nullable=False, default=""),
+    Column("waits_for", Integer, nullable=False, default=0),
+    Column("kept", Integer, nullable=False, default=0),
+    Column("health", Text, nullable=False, default=""),
     # Why its last receipt was refused; empty when it was not.
     Column("refusal", Text, nullable=False, default=""),
     Column("refused_at", Instant),
     CheckConstraint("(public IS NULL) = (joined_at IS NULL)", name="joined_with_a_key"),
+)
+
+rollout_rules = Table(
+    "rollout_rules",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("organisations.id"), primary_key=True, info={"tenant": True}),
+    # Whether releases go out in stages; the shares (per cent) of the first and the second, and after how many minutes the second begins and
+    # everybody follows.
+    Column("is_on", Integer, nullable=False),
+    Column("first_share", Integer, nullable=False),
+    Column("second_share", Integer, nullable=False),
+    Column("second_after", Integer, nullable=False),
+    Column("all_after", Integer, nullable=False),
+    CheckConstraint("0 < first_share AND first_share < second_share AND second_share < 100", name="shares"),
+    CheckConstraint("0 < second_after AND second_after < all_after", name="times"),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    id_column(),
+    tenant_column(),
+    Column("serial", Integer, nullable=False),
+    # The serial that everybody had when it began.
+    Column("base", Integer, nullable=False),
+    # From when on (unix seconds) which share takes it, as JSON.
+    Column("steps", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    # `going`; `held` (by gateways that speak against it, that fell silent, by a person, or because one before it is held); `done`;
+    # `passed` (a release for everybody at once came after it).
+    Column("state", Text, nullable=False),
+    Column("cause", Text, nullable=False, default=""),
+    Column("held_at", Instant),
+    Column("held_by", Text, ForeignKey("accounts.id")),
+    # Who let it go on, and why.
+    Column("decided_by", Text, ForeignKey("accounts.id")),
+    Column("decided_at", Instant),
+    Column("reason", Text, nullable=False, default=""),
+    UniqueConstraint("tenant_id", "serial"),
+    CheckConstraint("state IN ('going', 'held', 'done', 'passed')", name="state"),
+    CheckConstraint("held_by IS NULL OR decided_by IS NULL OR held_by <> decided_by", name="two_persons"),
 )

@@ -20,6 +20,15 @@ RECEIPTS: Mapping[str, str] = {
     "journal": _("It has seen a journal that is not this one."),
 }
 
+FOLLOW_FAULTS: Mapping[str, str] = {
+    "refused": _("It refused the newest version: the signatures or files do not fit."),
+    "rollback": _("It refused the newest version: it was offered an older one."),
+    "shape": _("It refused the newest version: the list cannot be read there."),
+    "apply": _("It could not put the newest version in force."),
+    "key": _("It lacks the key of the sealed part of the list."),
+    "disk": _("It could not store the newest version: its disk."),
+}
+
 STATES: Mapping[str, str] = {
     "registered": _("registered"),
     "parsed": _("to be verified"),
@@ -248,6 +257,10 @@ class OfficeWords:
     def receipt(self, code: str) -> str:
         """Why a gateway's receipt was refused."""
         return self._of(RECEIPTS, code)
+
+    def fault(self, code: str) -> str:
+        """Why a gateway takes no newer version."""
+        return self._of(FOLLOW_FAULTS, code)
 
     def mistake(self, error: InvalidInput) -> str:
         """What is wrong with the first field that cannot be taken."""

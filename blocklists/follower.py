@@ -1,9 +1,10 @@
 """A gateway's side of signed releases: fetch, check, keep the last good one. Runs in a job process, never in a resolver worker.
 
-`follow` brings the local copy up to date and returns the newest list that every check of TUF let pass, or raises `FollowError` and leaves
-what is in force alone: rollback, freeze (expired metadata), mix-and-match, wrong or too few keys, endless data and plain damage are refused
-by python-tuf; a serial that goes back and a list of the wrong shape are refused here. After a long sleep the last good list
-answers while this tries to catch up; its age is told, never hidden.
+`follow` brings the local copy up to date and returns the list that this gateway should enforce by what every check of TUF let pass, or
+raises `FollowError` and leaves what is in force alone: rollback, freeze (expired metadata), mix-and-match, wrong or too few keys, endless
+data and plain damage are refused by python-tuf; a serial that goes back and a list of the wrong shape here. After a long sleep the last
+good list answers while this tries to catch up; its age is told, never hidden. Where the newest release goes out in stages and has not come
+to this gateway, the list before it is the one (`blocklists.online`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
+from blocklists import online
+from blocklists.online import Statement, read_statement
 from blocklists.releases import TARGET, segment_target
 from blocklists.sealing import SealError, sealed_with, unseal
 from blocklists.takedown.segments import merge
@@ -37,6 +40,7 @@ from gateway.release import canonical_bytes
 MAX_CONTENTS = 512 * 1024
 MAX_LIST = 512 * 1024 * 1024
 MAX_SEGMENTS = 1024
+MAX_BEFORE = 64
 CATCH_UP_SECONDS = 10.0
 ROUND_SECONDS = 600.0
 _SEGMENT = re.compile(r"[0-9a-f]{64}\.json")
@@ -62,12 +66,30 @@ class FollowError(LachanError):
 @dataclass(frozen=True, slots=True)
 class Release:
     """A list that passed every check: its serial, the journal head it was signed with, the names of the segments to enforce (later ones
-    win), and the content of those the gateway did not hold: fetched, or made of the parts it holds."""
+    win), and the content of those the gateway did not hold: fetched, or made of the parts it holds.
+
+    `newest`: the serial of the newest release; larger than `serial` while this gateway waits for its stage. `withdrawn`: the index keys
+    whose entries without an order number are out of this list, as the office's server says by itself.
+    """
 
     serial: int
     journal: dict[str, Any] | None
     segments: tuple[str, ...]
     fresh: dict[str, dict[str, Any]] = field(default_factory=dict)
+    newest: int = 0
+    withdrawn: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A list of contents as it was signed, and those before it (`blocklists.releases.Listing`)."""
+
+    serial: int
+    journal: dict[str, Any] | None
+    segments: tuple[str, ...]
+    made_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    before: tuple[Contents, ...] = ()
+    at_once: bool = False
 
 
 class BoundedFetcher(FetcherInterface):
@@ -123,11 +145,13 @@ class FolderFetcher(FetcherInterface):
 def follow(
     folder: Path, url: str, root: bytes, enforced: int, fetcher: FetcherInterface | None = None,
     *, held: Callable[[str], bool] = lambda _: False, read: Callable[[str], dict[str, Any]] | None = None, now: datetime | None = None,
-    keys: Callable[[str], bytes | None] = lambda _: None,
+    keys: Callable[[str], bytes | None] = lambda _: None, gateway: str = "", by_hand: bool = False,
 ) -> Release | None:  # fmt: skip
-    """The newest release when it is newer than the serial in force, else None. `held` says which segments the gateway has already, `read`
-    gives one of these, `keys` the key of sealed segments by its id; expiry is judged at `now`. Raises FollowError; the local copy stays as
-    it was good."""
+    """The list to enforce: the newest one that has come to this gateway (`gateway`: its id at the office), or the one with the serial in
+    force, which may have lost entries since. None when there is none, or what is in force is not named any more. `held` says which segments
+    the gateway has already, `read` gives one of these, `keys` the key of sealed segments by its id; expiry and stages are judged at `now`.
+    `by_hand`: somebody carried the release here, so no stage is waited for unless the office holds it back. Raises FollowError; the local
+    copy stays as it was good."""
     metadata, targets = folder / "metadata", folder / "targets"
     for place in (metadata, targets):
         place.mkdir(parents=True, exist_ok=True)
@@ -142,16 +166,19 @@ def follow(
         data = _fetch(updater, TARGET, MAX_CONTENTS, keep=True)
         if data is None:
             return None
-        serial, journal, segments, made_of = _contents(data)
-        if serial < enforced:
-            raise FollowError("rollback", f"serial {serial} is older than {enforced}, which is in force")
-        if serial == enforced:
+        newest = _contents(data)
+        if newest.serial < enforced:
+            raise FollowError("rollback", f"serial {newest.serial} is older than {enforced}, which is in force")
+        statement = _statement(updater)
+        at = float("inf") if by_hand else updater._trusted_set.reference_time.timestamp()
+        wanted = _choose(newest, enforced, statement, gateway, at)
+        if wanted is None:
             return None
         fresh: dict[str, dict[str, Any]] = {}
         left = MAX_LIST
-        for name in segments:
+        for name in wanted.segments:
             if not held(name):
-                made = _make(name, made_of, held, read) if read is not None else None
+                made = _make(name, newest.made_of, held, read) if read is not None else None
                 if made is not None:
                     fresh[name] = made
                     continue
@@ -166,7 +193,28 @@ def follow(
         raise FollowError("unreachable", f"the release cannot be fetched: {error}") from error
     except (RepositoryError, ValueError, OSError) as error:
         raise FollowError("refused", f"the release does not verify: {type(error).__name__}: {error}") from error
-    return Release(serial, journal, segments, fresh)
+    return Release(wanted.serial, wanted.journal, wanted.segments, fresh, newest.serial, statement.out_of(wanted.serial))
+
+
+def _choose(newest: Contents, enforced: int, statement: Statement, gateway: str, at: float) -> Contents | None:
+    """The newest list above the serial in force that has come to this gateway, else the one in force; None when it is not named."""
+    for one in (newest, *newest.before):
+        if one.serial <= enforced:
+            return one if one.serial == enforced else None
+        if one.at_once or statement.admits(one.serial, gateway, at):
+            return one
+    return None
+
+
+def _statement(updater: Updater) -> Statement:
+    """What the office's server says by itself; nothing where the officers appointed nobody for it. Raises FollowError."""
+    data = _fetch(updater, online.TARGET, online.MOST_BYTES, keep=True)
+    if data is None:
+        return Statement()
+    try:
+        return read_statement(data)
+    except ValueError as error:
+        raise FollowError("shape", f"what the office's server says cannot be read: {error}") from error
 
 
 def _fetch(updater: Updater, name: str, most: int, *, keep: bool) -> bytes | None:
@@ -230,23 +278,34 @@ def _make(
     return None
 
 
-def _contents(data: bytes) -> tuple[int, dict[str, Any] | None, tuple[str, ...], dict[str, tuple[str, ...]]]:
-    """Serial, journal head, segment names, and what merged ones are made of, of a verified list of contents. Raises FollowError."""
+def _contents(data: bytes) -> Contents:
+    """A verified list of contents. Raises FollowError."""
     try:
-        content = json.loads(data)
-        serial, journal, names = content["serial"], content.get("journal"), content["segments"]
-        if content["format"] != 2 or type(serial) is not int or serial < 1 or not isinstance(names, list) or len(names) > MAX_SEGMENTS:
+        document = json.loads(data)
+        if document["format"] != 2:
             raise ValueError("not a list of contents of format 2")
-        if journal is not None and (type(journal["seq"]) is not int or not isinstance(bytes.fromhex(journal["digest"]), bytes)):
-            raise ValueError("the journal's head is not one")
-        if not all(isinstance(name, str) and _SEGMENT.fullmatch(name) for name in names) or len(set(names)) != len(names):
-            raise ValueError("a segment has no name of content")
-        made_of = {str(name): tuple(map(str, parts)) for name, parts in dict(content.get("made_of") or {}).items()}
+        made_of = {str(name): tuple(map(str, parts)) for name, parts in dict(document.get("made_of") or {}).items()}
         if not all(_SEGMENT.fullmatch(part) for parts in made_of.values() for part in parts) or len(made_of) > MAX_SEGMENTS:
             raise ValueError("a merged segment is made of nothing that can be")
+        before = tuple(map(_one_of, document.get("before", ())))
+        serials = [document["serial"], *(one.serial for one in before)]
+        if len(before) > MAX_BEFORE or serials != sorted(set(serials), reverse=True):
+            raise ValueError("the lists before it are not older, one after the other")
+        return replace(_one_of(document), made_of=made_of, before=before, at_once=document.get("at_once") is True)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise FollowError("shape", f"the signed list cannot be read: {error}") from error
-    return serial, journal, tuple(names), made_of
+
+
+def _one_of(content: dict[str, Any]) -> Contents:  # Any: JSON
+    """Serial, journal head and segments of a list. Raises KeyError, TypeError, ValueError."""
+    serial, journal, names = content["serial"], content.get("journal"), content["segments"]
+    if type(serial) is not int or serial < 1 or not isinstance(names, list) or len(names) > MAX_SEGMENTS:
+        raise ValueError("not a list of contents of format 2")
+    if journal is not None and (type(journal["seq"]) is not int or not isinstance(bytes.fromhex(journal["digest"]), bytes)):
+        raise ValueError("the journal's head is not one")
+    if not all(isinstance(name, str) and _SEGMENT.fullmatch(name) for name in names) or len(set(names)) != len(names):
+        raise ValueError("a segment has no name of content")
+    return Contents(serial, journal, tuple(names))
 
 
 def _opened(name: str, data: bytes, keys: Callable[[str], bytes | None]) -> bytes:

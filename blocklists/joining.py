@@ -3,7 +3,7 @@
 `join` fetches the office's first root and believes it only when its fingerprint is the one in the code; with the code's ticket it leaves
 the office its own public key, and asks for the keys of sealed segments. What was joined stands in `state_dir/follow/`: `office.json`,
 `root.json`, `gateway.key`, `release.keys`. Every fault leaves what was in force. `report` sends a signed receipt after a change, and each
-hour that everything is as it was.
+hour that everything is as it was; the office may answer with names it asks about, and gets counts for those, never for others.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ import urllib3
 from blocklists.follower import check_root
 from blocklists.joined import OFFICE, ROOT, Joined, read_joined
 from blocklists.pairing import JoinCode, fingerprint_of
-from blocklists.receipts import Receipt, join_bytes, load_key, public_of, seal
+from blocklists.receipts import MOST_QUESTIONS, Counts, Receipt, join_bytes, load_key, public_of, seal
 from blocklists.sealing import HELD_FILE, SealError, ask, read_keys, unwrap, write_keys
 from gateway.errors import LachanError, SettingsError
 from gateway.release import canonical_bytes, replace_file
@@ -74,29 +75,49 @@ def note_head(state_dir: Path, serial: int, journal: dict[str, Any] | None) -> N
     replace_file(state_dir / HEAD, canonical_bytes({"serial": serial, "journal": journal}))
 
 
-def report(state_dir: Path, serial: int, version: str, now: float) -> bool | None:
-    """Send a receipt when one is due; whether the office took it, None when none was due. A fault is tried again at the next round."""
+@dataclass(frozen=True, slots=True)
+class Enforced:
+    """What a receipt tells (`blocklists.receipts.Receipt`): the serial in force and how it came to be the one."""
+
+    serial: int
+    fault: str = ""
+    waits_for: int = 0
+    kept: int = 0
+    health: tuple[Counts, Counts] | None = None
+
+
+def report(
+    state_dir: Path, told: Enforced, version: str, now: float, count: Callable[[list[str]], dict[str, int]] | None = None
+) -> bool | None:
+    """Send a receipt when one is due; whether the office took it, None when none was due. A fault is tried again at the next round.
+
+    `count` says how often each of these names is asked for here, where it may be told; the answers to what the office asks about leave with
+    a second receipt, at once, and are kept nowhere."""
     joined = read_joined(state_dir)
     if joined is None or not joined.gateway:
         return None
     sent, head = _read(state_dir / SENT), _read(state_dir / HEAD)
-    is_news = sent.get("serial") != serial
-    in_force_at = int(now) if is_news else int(sent.get("in_force_at", now))
+    is_same = sent.get("serial") == told.serial
+    in_force_at = int(sent.get("in_force_at", now)) if is_same else int(now)
+    note: dict[str, Any] = {"serial": told.serial, "fault": told.fault, "waits_for": told.waits_for, "kept": told.kept}
+    note["health"] = told.health is not None or (is_same and bool(sent.get("health")))
+    is_news = any(sent.get(name, 0 if name != "fault" else "") != value for name, value in note.items())
     wait = EVERY * float(sent.get("wait", 1000)) / 1000
     if not is_news and sent.get("taken") and 0 <= now - float(sent.get("at", 0)) < wait:
         return None
-    counter = max(int(sent.get("counter", 0)) + 1, int(now * 1000))
-    journal = head.get("journal") if head.get("serial") == serial else None
+    journal = head.get("journal") if head.get("serial") == told.serial else None
     seen = None if not journal else (int(journal["seq"]), str(journal["digest"]))
-    receipt = Receipt(joined.gateway, counter, serial, in_force_at, seen, version, int(now))
-    # The counter is kept before anything is sent: a number is never used twice, also when the answer is lost.
-    note = {"serial": serial, "in_force_at": in_force_at, "counter": counter, "at": int(now), "taken": False}
-    replace_file(state_dir / SENT, canonical_bytes(note))
+    counter = int(sent.get("counter", 0))
+    receipt = Receipt(joined.gateway, counter, told.serial, in_force_at, seen, version, int(now), **_rest(told))
     try:
-        _post(f"{joined.url}/receipts", seal(receipt, load_key(state_dir / KEY)))
+        receipt, answer = _send(state_dir, joined, receipt, note, now)
+        questions = _questions(answer) if count is not None else {}
+        if count is not None and questions:
+            counts = count(list(questions.values()))
+            asked = tuple((identity, counts[name]) for identity, name in questions.items() if name in counts)
+            _send(state_dir, joined, replace(receipt, asked=asked), note, now)
     except (JoinError, ValueError, OSError):
         return False
-    replace_file(state_dir / SENT, canonical_bytes(note | {"taken": True, "wait": random.randint(800, 1200)}))
     return True
 
 
@@ -111,6 +132,31 @@ def fetch_keys(state_dir: Path) -> None:
     held = read_keys(state_dir / HELD_FILE)
     if not given.keys() <= held.keys():
         write_keys(state_dir / HELD_FILE, given | held)
+
+
+def _rest(told: Enforced) -> dict[str, Any]:
+    return {"fault": told.fault, "waits_for": told.waits_for, "kept": told.kept, "health": told.health}
+
+
+def _send(state_dir: Path, joined: Joined, receipt: Receipt, note: dict[str, Any], now: float) -> tuple[Receipt, bytes]:
+    """Send it under the next number; the receipt as it went out and the office's answer. Raises JoinError, ValueError, OSError."""
+    counter = max(receipt.counter + 1, int(now * 1000))
+    receipt = replace(receipt, counter=counter)
+    # The counter is kept before anything is sent: a number is never used twice, also when the answer is lost.
+    kept = note | {"in_force_at": receipt.in_force_at, "counter": counter, "at": int(now), "taken": False}
+    replace_file(state_dir / SENT, canonical_bytes(kept))
+    answer = _post(f"{joined.url}/receipts", seal(receipt, load_key(state_dir / KEY)))
+    replace_file(state_dir / SENT, canonical_bytes(kept | {"taken": True, "wait": random.randint(800, 1200)}))
+    return receipt, answer
+
+
+def _questions(answer: bytes) -> dict[str, str]:
+    """The names that the office asks about, by the id of the question; none where there is nothing that can be read."""
+    try:
+        rows = json.loads(answer)["questions"][:MOST_QUESTIONS]
+        return {identity: name for identity, name in rows if isinstance(identity, str) and isinstance(name, str) and len(name) < 254}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
 
 
 def _introduce(state_dir: Path, code: JoinCode) -> Joined:

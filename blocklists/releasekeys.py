@@ -1,6 +1,7 @@
 """The office's keys as files: one Ed25519 key per role of a release, PEM, readable by their owner alone.
 
-*root* and *targets* (the approver's) may be locked by a passphrase; *snapshot* and *timestamp* are not, because a timer signs with them.
+*root* and *targets* (the approver's) may be locked by a passphrase; *snapshot*, *timestamp* and *online* are not, because a timer signs
+with them.
 Imported by `lachan` and the tests. No message here holds a key or a passphrase.
 """
 
@@ -26,6 +27,10 @@ from gateway.errors import LachanError
 
 ROLES: Final = ("root", "targets", "snapshot", "timestamp")
 UNATTENDED: Final = ("snapshot", "timestamp")
+ONLINE: Final = "online"
+NEXT_ONLINE: Final = "online.next"
+"""The key of what the server says by itself, and the one that takes its place once the officers have signed that."""
+_UNLOCKED: Final = (*UNATTENDED, ONLINE, NEXT_ONLINE)
 Signers = dict[str, list[Signer]]
 
 
@@ -42,7 +47,7 @@ def make_keys(folder: Path, passphrase: bytes | None, roles: Iterable[str] = ROL
             if path.exists():
                 continue
             lock: KeySerializationEncryption = NoEncryption()
-            if passphrase and role not in UNATTENDED:
+            if passphrase and role not in _UNLOCKED:
                 lock = BestAvailableEncryption(passphrase)
             data = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock)
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -66,6 +71,13 @@ def is_locked(folder: Path, roles: Iterable[str]) -> bool:
 def load_signers(folder: Path, roles: Iterable[str], passphrase: bytes | None = None) -> Signers:
     """The signers of these roles. Raises KeyFileError: no key, readable by others, a wrong passphrase."""
     return {role: [CryptoSigner(_load(key_file(folder, role), passphrase))] for role in roles}
+
+
+def load_server(folder: Path) -> Signers:
+    """Every signer of the server itself: of snapshot and timestamp, and of the online role where it has keys. Raises KeyFileError."""
+    found = load_signers(folder, UNATTENDED)
+    online = [CryptoSigner(_load(key_file(folder, name), None)) for name in (ONLINE, NEXT_ONLINE) if key_file(folder, name).exists()]
+    return found | ({ONLINE: list(online)} if online else {})
 
 
 def _load(path: Path, passphrase: bytes | None) -> Ed25519PrivateKey:

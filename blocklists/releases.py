@@ -2,17 +2,19 @@
 
 The Update Framework (specification 1.0, by python-tuf) gives versions, expiry, snapshots, key rotation and thresholds, so that a rollback,
 a freeze, a mix-and-match or a forged file is refused by whoever follows. Roles: *root* appoints the others; *targets* is what the approvers
-sign, several of them where the office wants it; *snapshot* and *timestamp* are signed by the office server, unattended.
+sign, several of them where the office wants it; *snapshot* and *timestamp* are signed by the office server, unattended, and so is *online*,
+to which targets delegate one file: what the server may say by itself (`blocklists.online`).
 
 The folder: `metadata/` (`1.root.json`, `7.targets.json`, `7.snapshot.json`, `timestamp.json`) and `targets/`. Files are written whole or
 not at all; `timestamp.json` comes last, so a reader never sees a release that is not complete. What is signed is a small list of contents
 (`Listing`): the order segments that are in force, each by the digest of its content. A follower fetches only the segments it does not hold,
-so news of one name costs kilobytes; segments with masked names come sealed (`blocklists.sealing`), and are signed as they come. Imported by
-`lachan`, `admin` and the tests.
+so news of one name costs kilobytes; segments with masked names come sealed (`blocklists.sealing`), and are signed as they come. While a
+release goes out in stages, the list also names the releases before it, for those who wait. Imported by `lachan`, `admin` and the tests.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,9 +24,10 @@ from typing import Any, TypeVar, cast
 
 from securesystemslib.signer import Key, Signer
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import DelegatedRole, Delegations, Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 from tuf.api.serialization.json import JSONSerializer
 
+from blocklists import online
 from blocklists.sealing import sealed_with
 from gateway.errors import LachanError
 from gateway.release import canonical_bytes, replace_file
@@ -37,6 +40,7 @@ LIFE = {
     Targets.type: timedelta(days=90),
     Snapshot.type: timedelta(days=14),
     Timestamp.type: timedelta(days=3),
+    online.ROLE: timedelta(days=14),
 }
 KEPT_TARGETS, KEPT_SNAPSHOTS = 1000, 50
 """How many versions of metadata stay in the folder: of the targets more, because each holds a signed head of the journal."""
@@ -65,18 +69,26 @@ class Keys:
 class Listing:
     """What a release says: its serial, the head of the journal, and the order segments in force, earliest first (later ones win).
 
-    Segments are named by the digest of their content, as `gateway.release` names files; `extra` is signed with them.
+    Segments are named by the digest of their content, as `gateway.release` names files; `extra` is signed with them. `before`: the releases
+    in which a gateway waits for its stage, newest first. `at_once`: for everybody, whatever the server says by itself.
     """
 
     serial: int
     journal: Mapping[str, Any] | None
     segments: tuple[str, ...]
     extra: Mapping[str, Any] = field(default_factory=dict)
+    before: tuple[Listing, ...] = ()
+    at_once: bool = False
 
     def to_bytes(self) -> bytes:
         """The list of contents as it is signed."""
-        fixed = {"format": 2, "serial": self.serial, "journal": self.journal, "segments": list(self.segments)}
-        return canonical_bytes({**self.extra, **fixed})
+        staged: dict[str, Any] = {"at_once": True} if self.at_once else {}
+        if self.before:
+            staged["before"] = [one._contents() for one in self.before]
+        return canonical_bytes({**self.extra, "format": 2, **staged, **self._contents()})
+
+    def _contents(self) -> dict[str, Any]:
+        return {"serial": self.serial, "journal": self.journal, "segments": list(self.segments)}
 
 
 def segment_target(name: str) -> str:
@@ -116,8 +128,9 @@ class Repository:
         """Have the approvers sign the same list anew, before what they signed expires; returns the version. Raises ReleaseError."""
         return self.sign_off(self._signed(self.redraft(now), signers), signers, now)
 
-    def draft(self, listing: Listing, read: Callable[[str], bytes], now: datetime) -> Metadata[Targets]:
-        """The next targets, for approvers to sign; nobody sees them before `sign_off`. Raises ReleaseError for a serial that goes back."""
+    def draft(self, listing: Listing, read: Callable[[str], bytes], now: datetime, server: Key | None = None) -> Metadata[Targets]:
+        """The next targets, for approvers to sign; nobody sees them before `sign_off`. `server`: the key of the online role that they
+        appoint. Raises ReleaseError for a serial that goes back."""
         before = self.serial()
         if before is not None and before >= listing.serial:
             raise ReleaseError(f"serial {listing.serial} does not follow {before}")
@@ -126,8 +139,8 @@ class Repository:
         contents.unrecognized_fields["custom"] = {"serial": listing.serial, "journal": listing.journal}
         _place(self.targets / f"{contents.hashes['sha256']}.{TARGET}", data)
         found = {TARGET: contents}
-        metadata = self.redraft(now)
-        for name in listing.segments:
+        metadata = self.redraft(now, server)
+        for name in dict.fromkeys([*listing.segments, *(name for one in listing.before for name in one.segments)]):
             target = segment_target(name)
             found[target] = self._segment(metadata.signed.targets.get(target), target, partial(read, name))
         metadata.signed.targets = found
@@ -145,12 +158,35 @@ class Repository:
             _place(path, data)
         return made
 
-    def redraft(self, now: datetime) -> Metadata[Targets]:
-        """The same list under the next version, for approvers to sign."""
+    def redraft(self, now: datetime, server: Key | None = None) -> Metadata[Targets]:
+        """The same list under the next version, for approvers to sign. `server`: see `draft`; without it the appointment stays as it is."""
         metadata = self._read(Targets)
         _next(metadata.signed, now)
         metadata.signatures.clear()
+        if server is not None:
+            role = DelegatedRole(online.ROLE, [server.keyid], 1, terminating=True, paths=[online.TARGET])
+            metadata.signed.delegations = Delegations({server.keyid: server}, {online.ROLE: role})
         return metadata
+
+    def listing(self) -> Listing | None:
+        """The list that is published, as it was signed; None before the first."""
+        found = self._read(Targets).signed.targets.get(TARGET)
+        if found is None:
+            return None
+        document = json.loads((self.targets / f"{found.hashes['sha256']}.{TARGET}").read_bytes())
+        return _listing(document, tuple(_listing(row) for row in document.get("before", ())))
+
+    def online_key(self) -> str:
+        """The id of the key that the published list appoints for the online role; empty when it appoints none."""
+        return online_key_of(self._read(Targets).signed)
+
+    def statement(self) -> online.Statement:
+        """What the server says by itself, as it is published."""
+        found = self._read_online()
+        contents = None if found is None else found.signed.targets.get(online.TARGET)
+        if contents is None:
+            return online.Statement()
+        return online.read_statement((self.targets / f"{contents.hashes['sha256']}.{online.TARGET}").read_bytes())
 
     def serial(self) -> int | None:
         """The serial of the list that is published; None before the first."""
@@ -170,6 +206,10 @@ class Repository:
         snapshot, targets = self._read(Snapshot).signed, self._read(Targets).signed
         names = [f"metadata/{path.name}" for path in sorted(self.metadata.glob("*.root.json"))]
         names += [f"targets/{one.hashes['sha256']}.{name}" for name, one in sorted(targets.targets.items())]
+        said = self._read_online()
+        if said is not None:
+            names += [f"targets/{one.hashes['sha256']}.{name}" for name, one in sorted(said.signed.targets.items())]
+            names.append(f"metadata/{said.signed.version}.{online.ROLE}.json")
         names += [f"metadata/{targets.version}.targets.json", f"metadata/{snapshot.version}.snapshot.json", "metadata/timestamp.json"]
         for name in names:
             _place(folder / name, (self.folder / name).read_bytes())
@@ -201,26 +241,22 @@ class Repository:
         root = self.root().signed
         return bool(root.get_verification_result(Targets.type, metadata.signed_bytes, metadata.signatures))
 
-    def sign_off(self, targets: Metadata[Targets], signers: Mapping[str, Sequence[Signer]], now: datetime) -> int:
-        """Publish a draft that the approvers signed; returns its version. Raises ReleaseError when it is not signed enough or overtaken."""
+    def sign_off(
+        self, targets: Metadata[Targets], signers: Mapping[str, Sequence[Signer]], now: datetime, statement: online.Statement | None = None
+    ) -> int:
+        """Publish a draft that the approvers signed, with what the server says by itself from now on (without `statement`: what it said);
+        returns its version. Raises ReleaseError when it is not signed enough or overtaken."""
         root = self.root().signed
         verification = root.get_verification_result(Targets.type, targets.signed_bytes, targets.signatures)
         if not verification:
             raise ReleaseError(f"targets needs {verification.threshold} signatures and has {len(verification.signed)}")
         if targets.signed.version != self._read(Targets).signed.version + 1:
             raise ReleaseError("another release came in between: sign the newest one")
-        snapshot, timestamp = self._read(Snapshot), self._read(Timestamp)
-        _next(snapshot.signed, now)
-        _next(timestamp.signed, now)
+        snapshot = self._read(Snapshot)
         snapshot.signed.meta["targets.json"] = MetaFile(targets.signed.version)
-        timestamp.signed.snapshot_meta = MetaFile(snapshot.signed.version)
-        encoded = [
-            (f"{targets.signed.version}.targets.json", targets.to_bytes(JSONSerializer(compact=True))),
-            (f"{snapshot.signed.version}.snapshot.json", self._sign(snapshot, signers[Snapshot.type], root)),
-            ("timestamp.json", self._sign(timestamp, signers[Timestamp.type], root)),
-        ]
-        for name, text in encoded:
-            _place(self.metadata / name, text)
+        said = self._say(targets.signed, statement or self.statement(), snapshot.signed, signers, now)
+        _place(self.metadata / f"{targets.signed.version}.targets.json", targets.to_bytes(JSONSerializer(compact=True)))
+        self._point_to(snapshot, said, signers, now)
         self._prune(targets.signed.version, snapshot.signed.version)
         return targets.signed.version
 
@@ -231,7 +267,11 @@ class Repository:
 
     def _prune(self, targets: int, snapshot: int) -> None:
         """Take away what no follower can ask for any more."""
-        for kind, newest, kept in ((Targets.type, targets, KEPT_TARGETS), (Snapshot.type, snapshot, KEPT_SNAPSHOTS)):
+        said = self._read_online()
+        kinds = [(Targets.type, targets, KEPT_TARGETS), (Snapshot.type, snapshot, KEPT_SNAPSHOTS)]
+        if said is not None:
+            kinds.append((online.ROLE, said.signed.version, KEPT_SNAPSHOTS))
+        for kind, newest, kept in kinds:
             for version in range(newest - kept, 0, -1):
                 path = self.metadata / f"{version}.{kind}.json"
                 if not path.exists():
@@ -247,19 +287,57 @@ class Repository:
                 # What is sealed now leaves no copy in clear behind, though an older release named one.
                 wanted |= {f"{one.hashes['sha256']}.{name}" for name, one in held.items() if told[name] or name not in sealed}
                 sealed |= {name for name, is_sealed in told.items() if is_sealed}
+        for path in self.metadata.glob(f"*.{online.ROLE}.json"):
+            contents = Metadata[Targets].from_file(str(path)).signed.targets
+            wanted |= {f"{one.hashes['sha256']}.{name}" for name, one in contents.items()}
         for path in self.targets.glob("*"):
             if path.name not in wanted:
                 path.unlink(missing_ok=True)
 
     def refresh(self, signers: Mapping[str, Sequence[Signer]], now: datetime) -> None:
         """Sign snapshot and timestamp anew without changing the list, so that gateways can tell "nothing new" from "nobody there"."""
-        snapshot, timestamp = self._read(Snapshot), self._read(Timestamp)
-        root = self.root().signed
+        self.say(self.statement(), signers, now)
+
+    def say(self, statement: online.Statement, signers: Mapping[str, Sequence[Signer]], now: datetime) -> None:
+        """Publish what the server says by itself, without changing the list: the online role's file, snapshot and timestamp."""
+        snapshot = self._read(Snapshot)
+        said = self._say(self._read(Targets).signed, statement, snapshot.signed, signers, now)
+        self._point_to(snapshot, said, signers, now)
+
+    def _say(
+        self, targets: Targets, statement: online.Statement, snapshot: Snapshot, signers: Mapping[str, Sequence[Signer]], now: datetime
+    ) -> Metadata[Targets] | None:
+        """The next file of the online role, named by the snapshot; None where nobody is appointed for it."""
+        keyid = online_key_of(targets)
+        if not keyid:
+            return None
+        signer = next((one for one in signers.get(online.ROLE, ()) if one.public_key.keyid == keyid), None)
+        if signer is None:
+            raise ReleaseError("the list appoints a key for the server's own role that is not here: have the list signed anew")
+        data = statement.to_bytes()
+        contents = TargetFile.from_data(online.TARGET, data, ["sha256"])
+        _place(self.targets / f"{contents.hashes['sha256']}.{online.TARGET}", data)
+        before = self._read_online()
+        version = 1 if before is None else before.signed.version + 1
+        metadata = Metadata(Targets(version, expires=_end(now, online.ROLE), targets={online.TARGET: contents}))
+        metadata.sign(signer)
+        snapshot.meta[f"{online.ROLE}.json"] = MetaFile(version)
+        return metadata
+
+    def _point_to(
+        self, snapshot: Metadata[Snapshot], said: Metadata[Targets] | None, signers: Mapping[str, Sequence[Signer]], now: datetime
+    ) -> None:
+        """Sign and write the files that lead to everything else, in the order in which nobody meets a part that is not there."""
+        timestamp, root = self._read(Timestamp), self.root().signed
         _next(snapshot.signed, now)
         _next(timestamp.signed, now)
         timestamp.signed.snapshot_meta = MetaFile(snapshot.signed.version)
-        files: list[tuple[str, Metadata[Any]]] = [(f"{snapshot.signed.version}.snapshot.json", snapshot), ("timestamp.json", timestamp)]
-        encoded = [(name, self._sign(metadata, signers[metadata.signed.type], root)) for name, metadata in files]
+        encoded = [
+            (f"{snapshot.signed.version}.snapshot.json", self._sign(snapshot, signers[Snapshot.type], root)),
+            ("timestamp.json", self._sign(timestamp, signers[Timestamp.type], root)),
+        ]
+        if said is not None:
+            encoded.insert(0, (f"{said.signed.version}.{online.ROLE}.json", said.to_bytes(JSONSerializer(compact=True))))
         for name, text in encoded:
             _place(self.metadata / name, text)
 
@@ -302,6 +380,12 @@ class Repository:
             name = f"{newest}.{kind.type}.json"
         return cast(Metadata[_Signed], Metadata.from_file(str(self.metadata / name)))
 
+    def _read_online(self) -> Metadata[Targets] | None:
+        versions = [int(path.name.split(".")[0]) for path in self.metadata.glob(f"*.{online.ROLE}.json")]
+        if not versions:
+            return None
+        return cast(Metadata[Targets], Metadata.from_file(str(self.metadata / f"{max(versions)}.{online.ROLE}.json")))
+
     def _sign(self, metadata: Metadata[Any], signers: Sequence[Signer], root: Root) -> bytes:
         metadata.signatures.clear()
         for signer in signers:
@@ -326,6 +410,17 @@ def _appoint(root: Root, keys: Keys) -> None:
         for key in holders:
             root.add_key(key, role)
         root.roles[role].threshold = keys.threshold(role)
+
+
+def _listing(document: Mapping[str, Any], before: tuple[Listing, ...] = ()) -> Listing:
+    """A list of contents, or one of those before it, out of what was signed here."""
+    return Listing(document["serial"], document["journal"], tuple(document["segments"]), before=before)
+
+
+def online_key_of(targets: Targets) -> str:
+    """The id of the key that a list appoints for the online role; empty when it appoints none."""
+    roles = targets.delegations.roles if targets.delegations is not None else None
+    return roles[online.ROLE].keyids[0] if roles and online.ROLE in roles else ""
 
 
 def _serial_of(targets: Targets) -> int | None:

@@ -2,7 +2,8 @@
 
 Officers hold keys (`keybox`); every officer's key may sign the next root, approvers' keys sign the list, as many as the office wants. A
 draft of the list, or of the next root, is kept until enough have signed it; a newer draft takes its place. Snapshot and timestamp are
-signed by the server alone. Keys that were made by command and kept elsewhere (`lachan release init`) are left to the commands.
+signed by the server alone, and so is what it says by itself (`blocklists.online`), with a key that each signature on the list appoints.
+Keys that were made by command and kept elsewhere (`lachan release init`) are left to the commands.
 
 `Room` touches files only; who holds which key is told to it. Callers let one thread at a time in. Imported by `admin` and the tests.
 """
@@ -10,7 +11,7 @@ signed by the server alone. Keys that were made by command and kept elsewhere (`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -20,15 +21,18 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 from tuf.api.serialization.json import JSONSerializer
 
+from blocklists.online import WHOLE, Statement
 from blocklists.pairing import fingerprint_of
-from blocklists.releasekeys import UNATTENDED, load_signers, make_keys
-from blocklists.releases import Keys, Listing, Repository
+from blocklists.releasekeys import NEXT_ONLINE, ONLINE, UNATTENDED, key_file, load_server, load_signers, make_keys
+from blocklists.releases import Keys, Listing, Repository, online_key_of
 from gateway.release import replace_file
 
 REFRESH_AFTER: Final = timedelta(days=1)
 RENEW_BEFORE: Final = timedelta(days=21)
 """How long before its end people are told that the list must be signed anew."""
 ROOT_RENEW_BEFORE: Final = timedelta(days=60)
+MOST_BEFORE: Final = 8
+"""How many releases before the newest one a list names, for gateways that wait for their stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,9 @@ class Standing:
     root_ends: datetime | None = None
     release: Draft | None = None
     root: Draft | None = None
+    #: The id of the key that the list appoints for what the server says by itself, and whether another waits to be appointed.
+    server_key: str = ""
+    server_waits: bool = False
 
     def wants_renewal(self, now: datetime) -> bool:
         """Whether the same list should be signed anew soon."""
@@ -84,7 +91,8 @@ class Standing:
         if self.root is not None and keyid in self.root.able - self.root.signed_by:
             return True
         signed = self.release is not None and keyid in self.release.signed_by
-        return keyid in self.targets_keys and not signed and (behind or self.release is not None or self.wants_renewal(now))
+        is_due = behind or self.release is not None or self.wants_renewal(now) or (self.server_waits and self.serial is not None)
+        return keyid in self.targets_keys and not signed and is_due
 
 
 class Room:
@@ -120,11 +128,13 @@ class Room:
             if draft is None
             else Draft(_serial(draft), frozenset(draft.signatures), threshold, frozenset(root.roles[Targets.type].keyids)),
             root=None if next_root is None else self._waiting_root(root, next_root),
+            server_key=repository.online_key(),
+            server_waits=self._server_waits(),
         )
 
     def begin(self, holders: Holders, signer: CryptoSigner, now: datetime) -> None:
         """The first root, of the first approver alone, who then admits whoever has a key already. Raises ReleaseError or KeyFileError."""
-        make_keys(self._keys, None, UNATTENDED)
+        make_keys(self._keys, None, (*UNATTENDED, ONLINE))
         signers: dict[str, list[Any]] = dict(load_signers(self._keys, UNATTENDED))  # Any: signers of either kind
         signers |= {Root.type: [signer], Targets.type: [signer]}
         alone = Holders((signer.public_key,), (signer.public_key,), 1)
@@ -154,7 +164,7 @@ class Room:
         draft.sign(signer, append=True)
         renewal: Metadata[Targets] | None = None
         if not _judge(draft.signed, self.repository.newest_targets()):
-            renewal = self._current(self._load("renewal.json")) or self.repository.redraft(now)
+            renewal = self._current(self._load("renewal.json")) or self.repository.redraft(now, self._server())
             if signer.public_key.keyid in draft.signed.roles[Targets.type].keyids:
                 renewal.sign(signer, append=True)
         if not self.repository.may_appoint(draft) or (renewal is not None and not _judge(draft.signed, renewal)):
@@ -164,23 +174,30 @@ class Room:
             return False
         self.repository.appoint(draft)
         if renewal is not None:
-            self.repository.sign_off(renewal, load_signers(self._keys, UNATTENDED), now)
+            self._sign_off(renewal, now)
         for name in ("root.json", "renewal.json"):
             (self._drafts / name).unlink(missing_ok=True)
         return True
 
-    def sign_release(self, listing: Listing | None, read: Callable[[str], bytes], signer: CryptoSigner, now: datetime) -> bool:
-        """Sign the newest list (the same one anew when there is no newer); whether it is published now. Raises ReleaseError."""
+    def sign_release(
+        self, listing: Listing | None, read: Callable[[str], bytes], signer: CryptoSigner, now: datetime, statement: Statement | None = None
+    ) -> bool:
+        """Sign the newest list (the same one anew when there is no newer); whether it is published now. With it goes out what the server
+        says by itself from then on; a list that it sends out in stages names those before it. Raises ReleaseError."""
         newest, draft = self.repository.serial(), self._release_draft()
         is_news = listing is not None and (newest is None or listing.serial > newest)
         wanted = listing.serial if is_news and listing is not None else newest or 0
         if draft is None or _serial(draft) != wanted or draft.signed.expires - now < RENEW_BEFORE:
-            draft = self.repository.draft(listing, read, now) if is_news and listing is not None else self.repository.redraft(now)
+            draft = (
+                self._draft(listing, read, statement, now)
+                if is_news and listing is not None
+                else self.repository.redraft(now, self._server())
+            )
         draft.sign(signer, append=True)
         if not self.repository.is_enough(draft):
             self._keep("targets.json", draft)
             return False
-        self.repository.sign_off(draft, load_signers(self._keys, UNATTENDED), now)
+        self._sign_off(draft, now, statement)
         (self._drafts / "targets.json").unlink(missing_ok=True)
         return True
 
@@ -191,8 +208,60 @@ class Room:
             return False
         if repository.unattended_since(now) < REFRESH_AFTER:
             return False
-        repository.refresh(load_signers(self._keys, UNATTENDED), now)
+        repository.refresh(load_server(self._keys), now)
         return True
+
+    def say(self, statement: Statement, now: datetime) -> bool:
+        """Publish what the server says by itself, where it is not published yet and the list appoints its key; whether it did."""
+        repository = self.repository
+        if not repository.is_begun() or not repository.online_key() or repository.statement().to_bytes() == statement.to_bytes():
+            return False
+        repository.say(statement, load_server(self._keys), now)
+        return True
+
+    def renew_server_key(self) -> None:
+        """Make another key for what the server says by itself; with the officers' next signature it takes the place of the present one,
+        whose signatures are worth nothing then. Raises KeyFileError."""
+        key_file(self._keys, NEXT_ONLINE).unlink(missing_ok=True)
+        make_keys(self._keys, None, (NEXT_ONLINE,))
+
+    def complete_keys(self) -> None:
+        """Make the key of the online role where an older version began the office without it. Raises KeyFileError."""
+        make_keys(self._keys, None, (ONLINE,))
+
+    def _draft(self, listing: Listing, read: Callable[[str], bytes], statement: Statement | None, now: datetime) -> Metadata[Targets]:
+        at = now.timestamp()
+        if statement is None or listing.serial not in statement.stages:
+            wanted = replace(listing, at_once=True)
+        else:
+            wanted = replace(listing, before=self._before(statement, at))
+        return self.repository.draft(wanted, read, now, self._server())
+
+    def _before(self, statement: Statement, at: float) -> tuple[Listing, ...]:
+        """The releases in which a gateway may have to wait: those that go out still, and the newest that everybody takes."""
+        published = self.repository.listing()
+        found: list[Listing] = []
+        for one in (published, *published.before) if published is not None else ():
+            found.append(replace(one, before=()))
+            if statement.share(one.serial, at) >= WHOLE:
+                break
+        return tuple(found[-MOST_BEFORE:])
+
+    def _sign_off(self, targets: Metadata[Targets], now: datetime, statement: Statement | None = None) -> None:
+        """Publish, and let go of the online key that the list appoints no longer."""
+        self.repository.sign_off(targets, load_server(self._keys), now, statement)
+        waiting = key_file(self._keys, NEXT_ONLINE)
+        if waiting.exists() and not self._server_waits():
+            waiting.replace(key_file(self._keys, ONLINE))
+
+    def _server(self) -> Key | None:
+        """The key that the next signature appoints for the online role; none where there is none."""
+        name = next((name for name in (NEXT_ONLINE, ONLINE) if key_file(self._keys, name).exists()), None)
+        return None if name is None else load_signers(self._keys, [name])[name][0].public_key
+
+    def _server_waits(self) -> bool:
+        server = self._server()
+        return server is not None and server.keyid != self.repository.online_key()
 
     def _waiting_root(self, root: Root, draft: Metadata[Root]) -> Draft:
         roles = [one.roles[Root.type] for one in (root, draft.signed)]
@@ -218,8 +287,11 @@ class Room:
         return draft
 
     def _current(self, draft: Metadata[Targets] | None) -> Metadata[Targets] | None:
-        """A draft of the list, unless another was published meanwhile."""
-        return draft if draft is not None and draft.signed.version == self.repository.newest_targets().signed.version + 1 else None
+        """A draft of the list, unless another was published meanwhile, or it appoints a key of the server that is not the newest."""
+        if draft is None or draft.signed.version != self.repository.newest_targets().signed.version + 1:
+            return None
+        server = self._server()
+        return draft if server is None or online_key_of(draft.signed) == server.keyid else None
 
     def _root_draft(self) -> Metadata[Root] | None:
         draft = self._load("root.json")

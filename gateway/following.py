@@ -24,7 +24,8 @@ LIFE_SECONDS: Final = 3 * 86_400
 class FollowState:
     """The last round: the serial in force from the office, why it failed (`code`, empty when it did not), the sentence for people, and
     when (unix seconds): the round, the last one that went well, the first of the failures in a row (0 when there is none), and until
-    when the office signed that what was found good then is the newest (0: not known)."""
+    when the office signed that what was found good then is the newest (0: not known). `waits_for`: the newest serial while it goes out in
+    stages and has not come to this gateway."""
 
     serial: int = 0
     code: str = ""
@@ -33,13 +34,14 @@ class FollowState:
     good_at: int = 0
     failing_since: int = 0
     expires_at: int = 0
+    waits_for: int = 0
 
-    def after(self, serial: int, code: str, problem: str, now: float, expires_at: int = 0) -> FollowState:
+    def after(self, serial: int, code: str, problem: str, now: float, expires_at: int = 0, waits_for: int = 0) -> FollowState:
         """The state after one more round; `expires_at` is that of a round that went well."""
         at = int(now)
         if not code:
-            return FollowState(serial, "", "", at, at, 0, expires_at)
-        return FollowState(serial, code, problem[:500], at, self.good_at, self.failing_since or at, self.expires_at)
+            return FollowState(serial, "", "", at, at, 0, expires_at, waits_for)
+        return FollowState(serial, code, problem[:500], at, self.good_at, self.failing_since or at, self.expires_at, self.waits_for)
 
     def old_days(self, now: float) -> int:
         """For how many days nobody vouched for the release in force, once what the office signed has run out; 0 while it holds."""
@@ -52,7 +54,8 @@ def read_state(state_dir: Path) -> FollowState | None:
     """What the last round left; None when this gateway follows nobody, or nothing can be read."""
     try:
         document = json.loads((state_dir / FILE).read_bytes())
-        document.setdefault("expires_at", 0)  # written by an older version
+        for name in ("expires_at", "waits_for"):
+            document.setdefault(name, 0)  # written by an older version
         state = FollowState(**{name: kind(document[name]) for name, kind in _KINDS.items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
@@ -77,7 +80,16 @@ def describe(state: FollowState, now: float) -> dict[str, Any]:  # Any: JSON val
     age = max(0, int(now) - state.good_at) if state.good_at else None
     said = {"serial": state.serial, "code": state.code or None, "problem": state.problem or None, "age": age}
     said["old_days"] = state.old_days(now) or None
-    return said | {name: getattr(state, name) or None for name in ("checked_at", "good_at", "failing_since", "expires_at")}
+    return said | {name: getattr(state, name) or None for name in ("checked_at", "good_at", "failing_since", "expires_at", "waits_for")}
 
 
-_KINDS = {"serial": int, "code": str, "problem": str, "checked_at": int, "good_at": int, "failing_since": int, "expires_at": int}
+_KINDS = {
+    "serial": int,
+    "code": str,
+    "problem": str,
+    "checked_at": int,
+    "good_at": int,
+    "failing_since": int,
+    "expires_at": int,
+    "waits_for": int,
+}

@@ -209,6 +209,13 @@ OFFICE_ENFORCEMENT = Metric(
     (_closed("of", "middle", "slowest"),),
 )
 OFFICE_UNSIGNED = Metric("lachan_office_unsigned", "gauge", "1 while the newest version waits for a signature.")
+OFFICE_HELD = Metric("lachan_office_rollout_held", "gauge", "1 while a release that goes out in stages is held back.")
+OFFICE_SHARE = Metric("lachan_office_rollout_share_ratio", "gauge", "The smallest share of gateways that a release has come to; 1 at all.")
+OFFICE_KEPT = Metric(
+    "lachan_office_withdrawals_kept_gateways",
+    "gauge",
+    "Gateways that keep an entry which the server's own key took out although an order number stands behind it.",
+)
 OFFICE_JOURNAL = Metric("lachan_office_journal_alarm", "gauge", "1 when a signed head of the journal is not in the journal.")
 ACTIVE_DEVICES = Metric(
     "lachan_active_devices", "gauge", "Devices seen in the last day; classes under 30 are counted as small.", (_SITE_CLASS,)

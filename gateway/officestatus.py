@@ -13,15 +13,18 @@ from typing import Final
 from gateway.release import canonical_bytes, replace_file
 
 FILE: Final = "office/status.json"
-STATES: Final = ("current", "lagging", "silent", "quiet", "invited", "refused")
+STATES: Final = ("current", "waiting", "lagging", "silent", "quiet", "invited", "refused")
 
 
 @dataclass(frozen=True, slots=True)
 class OfficeStatus:
     """Gateways by how they stand, how long (seconds) the newest version took to the middle and the slowest of those that enforce it,
-    whether it waits for a signature, and whether a head of the journal that was signed is not in the journal (1 or 0)."""
+    whether it waits for a signature, and whether a head of the journal that was signed is not in the journal (1 or 0). Of releases that go
+    out in stages: whether one is held back (1 or 0), and the smallest share (per cent) that one of them has come to. How many gateways keep
+    something that the server took out and may not."""
 
     current: int = 0
+    waiting: int = 0
     lagging: int = 0
     silent: int = 0
     quiet: int = 0
@@ -31,6 +34,9 @@ class OfficeStatus:
     slowest: int = 0
     unsigned: int = 0
     journal_alarm: int = 0
+    held: int = 0
+    share: int = 100
+    withdrawals_kept: int = 0
 
 
 def read_office(state_dir: Path) -> OfficeStatus | None:

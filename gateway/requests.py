@@ -14,6 +14,7 @@ from gateway.crew import Crew
 from gateway.demand import MOST_NAMES_ASKED, registered_name, told
 from gateway.errors import ControlError, InvalidName
 from gateway.handover import Handover
+from gateway.metrics import ANSWERS, BLOCKED
 from gateway.standing import Standing
 from gateway.switch import CHANGES, Generations
 from gateway.wire.name import key_from_text
@@ -87,6 +88,10 @@ def control_requests(
         answer = told(await crew.ask("asked", 2.0, names=names), names)
         return {"names": {name: {"registered": above, "asked": answer.get(above)} for name, above in registered.items()}}
 
+    async def counts(_: Fields) -> Fields:
+        totals = standing.totals
+        return {"answers": totals.sum(ANSWERS), "blocked": totals.sum(BLOCKED), "failed": totals.sum(ANSWERS, "SERVFAIL")}
+
     async def homes(_: Fields) -> Fields:
         last: dict[tuple[str, str], list[Any]] = {}  # Any: JSON, a row of a worker
         for reply in await crew.ask("homes", 5.0):
@@ -120,6 +125,7 @@ def control_requests(
         "homes": Request(homes, 5.0),
         "activity": Request(activity, 5.0),
         "asked": Request(asked, 5.0),
+        "counts": Request(counts, 5.0),
     }
 
 

@@ -24,7 +24,10 @@ from gateway.metrics import (
     LIST_UPDATED,
     OFFICE_ENFORCEMENT,
     OFFICE_GATEWAYS,
+    OFFICE_HELD,
     OFFICE_JOURNAL,
+    OFFICE_KEPT,
+    OFFICE_SHARE,
     OFFICE_UNSIGNED,
     ORDER_SERIAL,
     RELEASE_CHECKED,
@@ -187,6 +190,9 @@ class Standing:
         self.totals.replace(OFFICE_ENFORCEMENT, {("middle",): float(office.middle), ("slowest",): float(office.slowest)})
         self.totals.set(OFFICE_UNSIGNED, (), office.unsigned)
         self.totals.set(OFFICE_JOURNAL, (), office.journal_alarm)
+        self.totals.set(OFFICE_HELD, (), office.held)
+        self.totals.set(OFFICE_SHARE, (), office.share / 100)
+        self.totals.set(OFFICE_KEPT, (), office.withdrawals_kept)
 
 
 def list_row(source: Any, state: Document, now: float) -> Document:  # Any: a metadata row of the snapshot

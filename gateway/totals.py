@@ -95,6 +95,10 @@ class Totals(Collector):
                 for index, number in enumerate(value[: len(total)]):
                     total[index] += number
 
+    def sum(self, metric: Metric, *values: str) -> int:
+        """A counter over all its labels, or over the series that begin with these values."""
+        return int(sum(number for labels, number in self._counters.get(metric.name, {}).items() if labels[: len(values)] == values))
+
     def forget_worker(self, worker: int) -> None:
         """A worker ended: its gauges go, its counts stay."""
         self._of_workers.pop(worker, None)

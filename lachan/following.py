@@ -18,18 +18,23 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from gateway import release
 from gateway.clock import WallClock
+from gateway.control import ask_now
 from gateway.errors import ControlError, GenerationError, LachanError
 from gateway.following import FollowState, read_state, write_state
-from gateway.policy.segment import write_mapped
+from gateway.policy.segment import open_layer, write_mapped
 from gateway.standing import program_version
 from lachan.configuration import Configuration, find_file, load
+from lachan.healthcounts import count_health
 from lachan.preparation import Changes, put_in_force
+
+if TYPE_CHECKING:
+    from blocklists.joining import Enforced
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +100,8 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
     Raises LachanError where nobody is followed."""
     from blocklists.copies import alone
     from blocklists.follower import FolderFetcher, FollowError, follow, good_until
-    from blocklists.joining import note_head
+    from blocklists.joined import read_joined
+    from blocklists.joining import Enforced, note_head
     from blocklists.sealing import SealError
 
     settings, state_dir = configuration.lists.follow, configuration.gateway.state_dir
@@ -104,7 +110,8 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
     url, fetcher = (settings.url, None) if stick is None else (FolderFetcher.BASE, FolderFetcher(stick))
     changes: Changes = {}
     code = problem = ""
-    expires_at = 0
+    expires_at = waits_for = kept = 0
+    joined = read_joined(state_dir)
     with alone(state_dir, "follow", wait=True):
         enforced = serial_in_force(state_dir)
         try:
@@ -112,16 +119,24 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
             folder = state_dir / "follow" / hashlib.sha256(root).hexdigest()[:16]
             now = datetime.fromtimestamp(WallClock.from_environment(os.environ).now(), UTC)
             held, read, keys = holder(state_dir), reader(state_dir), key_source(state_dir, settings.keys)
-            newest = follow(folder, url, root, enforced, fetcher, held=held, read=read, now=now, keys=keys)
+            wanted = follow(
+                folder, url, root, enforced, fetcher, held=held, read=read, now=now, keys=keys,
+                gateway=joined.gateway if joined is not None else "", by_hand=stick is not None,
+            )  # fmt: skip
             expires_at = good_until(folder)
-            if newest is not None:
-                note_head(state_dir, newest.serial, newest.journal)
-                for segment in newest.fresh.values():
+            if wanted is not None:
+                waits_for = wanted.newest if wanted.newest > wanted.serial else 0
+                if wanted.serial > enforced:
+                    note_head(state_dir, wanted.serial, wanted.journal)
+                for segment in wanted.fresh.values():
                     write_mapped(state_dir, release.write_file(state_dir, segment), segment)
-                changes = {"orders": {"serial": newest.serial, "segments": list(newest.segments), "origin": ORIGIN}}
+                segments, kept = without_withdrawn(state_dir, wanted.segments, wanted.withdrawn)
+                if (wanted.serial, segments) != (enforced, segments_in_force(state_dir)):
+                    changes = {"orders": {"serial": wanted.serial, "segments": list(segments), "origin": ORIGIN}}
                 if commit:
                     put_in_force(state_dir, changes)
-                enforced, changes = newest.serial, {} if commit else changes
+                    changes = {}
+                enforced = wanted.serial
         except FollowError as error:
             code, problem = error.code, str(error)
         except SealError as error:
@@ -132,31 +147,54 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
             is_root = error.filename == str(settings.root)
             code, problem = "root" if is_root else "disk", f"{error.filename or state_dir}: {error.strerror}"
         at = WallClock.from_environment(os.environ).now()
-        state = (read_state(state_dir) or FollowState()).after(enforced, code, problem, at, expires_at)
+        state = (read_state(state_dir) or FollowState()).after(enforced, code, problem, at, expires_at, waits_for)
         write_state(state_dir, state)
-        if commit and not code and stick is None:
-            tell(state_dir, enforced, at)
+        if commit and code not in ("unreachable", "root") and stick is None and joined is not None:
+            health = count_health(state_dir, enforced, at)
+            tell(state_dir, Enforced(enforced, code, state.waits_for, kept, health), at)
     return state, changes
 
 
-def tell(state_dir: Path, serial: int, now: float) -> None:
+def without_withdrawn(state_dir: Path, segments: tuple[str, ...], keys: tuple[str, ...]) -> tuple[tuple[str, ...], int]:
+    """A list's segments and, above them, one that takes out what the office's server says has ended; how many of these stay in force
+    because an order number stands behind them. Raises GenerationError, OSError."""
+    from blocklists.withdrawing import withdraw
+
+    if not keys:
+        return segments, 0
+    segment, kept = withdraw([open_layer(state_dir, name) for name in segments], keys)
+    if kept:
+        log.warning("the office's server may not take this out", extra={"event": "withdrawal.kept", "names": kept})
+    return (segments if segment is None else (*segments, release.write_file(state_dir, segment))), kept
+
+
+def tell(state_dir: Path, told: Enforced, now: float) -> None:
     """Send the office a receipt when one is due; that it cannot be sent never disturbs what is in force."""
     from blocklists.joining import report
 
     try:
-        if report(state_dir, serial, program_version(), now) is False:
-            log.warning("the office did not take the receipt", extra={"event": "receipt.refused", "serial": serial})
+        if report(state_dir, told, program_version(), now, asked_here(state_dir)) is False:
+            log.warning("the office did not take the receipt", extra={"event": "receipt.refused", "serial": told.serial})
     except OSError as error:
         log.warning("no receipt sent", extra={"event": "receipt.failed", "reason": str(error)})
 
 
+def asked_here(state_dir: Path) -> Callable[[list[str]], dict[str, int]]:
+    """Says how often at least names are asked for here, of those that at least five clients asked for; nothing while nobody answers."""
+
+    def asked(names: list[str]) -> dict[str, int]:
+        try:
+            rows = ask_now(state_dir, {"do": "asked", "names": names}, 10.0)["names"]
+        except (ControlError, KeyError):
+            return {}
+        return {name: int(row["asked"]["at_least"]) for name, row in rows.items() if row["asked"] is not None}
+
+    return asked
+
+
 def holder(state_dir: Path) -> Callable[[str], bool]:
     """Whether this gateway has a segment already: one that is in force, or a good file from a round before."""
-    try:
-        orders = release.read_manifest(state_dir).orders
-    except GenerationError:
-        orders = None
-    in_force = frozenset(orders.segments if orders is not None else ())
+    in_force = frozenset(segments_in_force(state_dir))
 
     def held(name: str) -> bool:
         if name in in_force:
@@ -191,6 +229,15 @@ def key_source(state_dir: Path, file: Path | None) -> Callable[[str], bytes | No
 def reader(state_dir: Path) -> Callable[[str], dict[str, Any]]:
     """Reads a segment that this gateway holds. Raises GenerationError when it is damaged."""
     return lambda name: release.read_file(state_dir, name)
+
+
+def segments_in_force(state_dir: Path) -> tuple[str, ...]:
+    """The segments of the orders in force."""
+    try:
+        orders = release.read_manifest(state_dir).orders
+    except GenerationError:
+        return ()
+    return orders.segments if orders is not None else ()
 
 
 def serial_in_force(state_dir: Path) -> int:

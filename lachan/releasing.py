@@ -14,7 +14,7 @@ from pathlib import Path
 
 import typer
 
-from blocklists.releasekeys import ROLES, UNATTENDED, is_locked, load_signers, make_keys
+from blocklists.releasekeys import ROLES, UNATTENDED, is_locked, load_server, load_signers, make_keys
 from blocklists.releases import Keys, Listing, ReleaseError, Repository
 from blocklists.sealing import office_keys, write_keys
 from blocklists.takedown.releasing import segments_of
@@ -48,7 +48,7 @@ def publish(config: Path | None, to: Path | None, passphrase_file: Path | None) 
     keys = _keys_folder(configuration)
     roles = ("targets", *UNATTENDED)
     passphrase = _passphrase(passphrase_file) if is_locked(keys, roles) else None
-    signers = load_signers(keys, roles, passphrase)
+    signers = load_signers(keys, roles, passphrase) | load_server(keys)
     published = repository.serial()
     if listing is None or listing.serial == published:
         repository.renew(signers, _now())
@@ -62,7 +62,7 @@ def refresh(config: Path | None, to: Path | None) -> None:
     """Sign that nothing is new, without the approver's key; for a timer, once a day. Raises LachanError."""
     configuration, folder = _places(config, to)
     repository = _existing(folder)
-    repository.refresh(load_signers(_keys_folder(configuration), UNATTENDED), _now())
+    repository.refresh(load_server(_keys_folder(configuration)), _now())
     typer.echo(f"Đã ký lại bản {repository.serial()}. / Release {repository.serial()} is signed anew.")
 
 

@@ -83,6 +83,8 @@ MISTAKES: Mapping[str, str] = {
     "history_code": _("This is not the code of this history. Look at the letters once more."),
     "code_unknown": _("No request has this code. Look at the letters once more."),
     "symbol_form": _("Please write the number and symbol as on the document, such as 531/KH-UBND. A blank number is written /KH-UBND."),
+    "stage_share": _("Shares are whole numbers from 1 to 99, the second larger than the first."),
+    "stage_time": _("Times are whole minutes, at most a day, and all gateways come after the second share."),
     "date_form": _("Please write a date such as 05/08/2026."),
     "end_passed": _("This day has passed."),
     "place_unknown": _("Please write provinces by name or code, or communes as 12.03385, with commas between."),

@@ -76,9 +76,10 @@ async def show_preview(who: Reader, order_id: str) -> PreviewOut:
     reach = await asyncio.to_thread(lambda: preview(hosts, services.office.guard.document(), services.settings.state_dir))
     broken = await asyncio.to_thread(broken_by, services.office.assertions, hosts, order)
     asked = [
-        AskedOut(name=one.registered, at_least=one.at_least, since=one.since)
-        for one in await asked_for(services.link, hosts)
-        if one.at_least is not None and one.since is not None
+        AskedOut(
+            name=one.registered, at_least=one.at_least, since=one.since, elsewhere_at_least=one.elsewhere, gateways_elsewhere=one.gateways
+        )
+        for one in await asked_for(services.link, services.office.demand, who.tenant_id, hosts, who.now)
     ]
     return PreviewOut(
         names=reach.names, services=_touched(reach.services), lookalikes=_touched(reach.lookalikes), listed=_touched(reach.listed),

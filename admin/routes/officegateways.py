@@ -16,6 +16,7 @@ from admin.dependencies import Visit, address_of, need, services_of
 from admin.errors import NotFound
 from admin.office import open_office
 from admin.officegateways import admit, invite_gateway, read_gateways, read_spread, require_gateway, retire_gateway, take_receipt
+from admin.officerollout import read_rollouts
 from admin.permissions import Permission
 from admin.routes.officeparts import signing_of, words_of
 from admin.setup import public_url
@@ -118,12 +119,12 @@ async def receipt(request: Request) -> Response:
     services.office.knocking.spend(address_of(request), time.monotonic())
     try:
         async with services.database.write() as connection:
-            code = await take_receipt(connection, await _body(request), services.now())
+            code, questions = await take_receipt(connection, await _body(request), services.now(), services.office.demand)
     except ReceiptError as error:
         raise NotFound from error
     if code == "journal":
         services.office.alarm.ring(services.now())
-    body = {"taken": not code, "code": code}
+    body = {"taken": not code, "code": code, "questions": questions}
     return Response(canonical_bytes(body), 409 if code else 200, media_type="application/json")
 
 
@@ -140,11 +141,12 @@ async def _page(visit: Visit, code: str = "", label: str = "") -> Response:
         rows = await read_gateways(connection, visit.tenant_id, visit.now)
         spread = await read_spread(connection, visit.tenant_id)
         levels = await read_levels(connection, office)
+        held = await read_rollouts(connection, visit.tenant_id, ("held",))
     is_under_way = spread is not None and spread.reached < spread.gateways
     until_all = countdown("enforce", spread.made_at, visit.now, levels) if spread is not None and is_under_way else None
     standing = await visit.services.office.signing.standing()
     context = {
-        "rows": rows, "spread": spread, "until_all": until_all,
+        "rows": rows, "held": min((one.serial for one in held), default=0), "spread": spread, "until_all": until_all,
         "signing": standing, "code": code, "label": label, "say": words_of(visit),
         "words": spoken(standing.fingerprint) if standing.is_begun else "",
         "standing": visit.services.office.duty.standing, "alarm": visit.services.office.alarm.since,

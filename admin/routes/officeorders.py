@@ -266,7 +266,8 @@ async def show_order(
         services = visit.services
         reach = await asyncio.to_thread(lambda: preview(hosts, services.office.guard.document(), services.settings.state_dir))
         broken = await asyncio.to_thread(broken_by, services.office.assertions, hosts, page.row)
-        reach = replace(reach, broken=broken, asked=await asked_for(services.link, hosts))
+        asked = await asked_for(services.link, services.office.demand, visit.tenant_id, hosts, visit.now)
+        reach = replace(reach, broken=broken, asked=asked)
     context = {
         "page": page, "order": page.row, "say": words_of(visit), "reach": reach, "fault": fault, "opened": opened,
         "standing": visit.services.office.duty.standing, "will_block": len(hosts), "mistakes": mistakes, **await signing_of(visit),

@@ -24,8 +24,8 @@ router = APIRouter()
 Read = Annotated[Visit, Depends(need(Permission.OFFICE_READ))]
 Sign = Annotated[Visit, Depends(need(Permission.OFFICER_APPOINT))]
 
-_METADATA = re.compile(r"(?:[1-9][0-9]{0,8}\.(?:root|targets|snapshot)|timestamp)\.json")
-_TARGET = re.compile(r"[0-9a-f]{64}\.(?:list\.json|[0-9a-f]{16}\.segment)")
+_METADATA = re.compile(r"(?:[1-9][0-9]{0,8}\.(?:root|targets|snapshot|online)|timestamp)\.json")
+_TARGET = re.compile(r"[0-9a-f]{64}\.(?:list\.json|online\.json|[0-9a-f]{16}\.segment)")
 
 
 @router.get("/office/signing")
@@ -81,6 +81,13 @@ async def retire(visit: Sign, key_id: str) -> Response:
     """Withdraw a key: one's own, or with a second officer that of somebody who left."""
     await visit.services.office.signing.withdraw(visit.act, visit.signed_in.actor.account_id, key_id)
     await visit.services.office.signing.settle(visit.tenant_id, visit.now)
+    return visit.go("/office/signing")
+
+
+@router.post("/office/signing/server")
+async def renew_server_key(visit: Sign) -> Response:
+    """Another key for what the server says by itself; the old one is worth nothing once an approver has signed."""
+    await visit.services.office.signing.renew_server_key(visit.act)
     return visit.go("/office/signing")
 
 

@@ -31,7 +31,7 @@ def take(office: Publisher, gateway: Path, enforced: int) -> int | None:
     """Follow once; the serial taken, or None when nothing is newer."""
     with serve(office.folder) as url:
         release = follow(gateway, url, office.root, enforced)
-    return release.serial if release else None
+    return release.serial if release is not None and release.serial > enforced else None
 
 
 def test_new_release_is_taken_once(office: Publisher, tmp_path: Path) -> None:
@@ -40,7 +40,8 @@ def test_new_release_is_taken_once(office: Publisher, tmp_path: Path) -> None:
         release = follow(tmp_path / "gateway", url, office.root, 0)
         assert release is not None
         assert (release.serial, next(iter(release.fresh.values()))["entries"]) == (1, [["example.bad.", 0, 0]])
-        assert follow(tmp_path / "gateway", url, office.root, 1) is None
+        again = follow(tmp_path / "gateway", url, office.root, 1, held=lambda _: True)
+        assert again is not None and (again.serial, again.segments, again.fresh) == (1, release.segments, {})
     office.publish(2, "bad.example", "worse.example")
     assert take(office, tmp_path / "gateway", 1) == 2
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from blocklists.joined import ROOT, read_joined
-from blocklists.joining import EVERY, JoinError, fetch_keys, join, note_head, report
+from blocklists.joining import EVERY, Enforced, JoinError, fetch_keys, join, note_head, report
 from blocklists.pairing import JoinCode, fingerprint_of
 from blocklists.receipts import is_signed, join_bytes, read
 from blocklists.sealing import HELD_FILE, SealError, key_id, read_keys, read_question, wrap
@@ -81,10 +81,10 @@ def test_gateway_joins_and_tells_what_it_enforces(office: Office, tmp_path: Path
     assert path == "/join"
     assert is_signed(joined.public, join_bytes(TICKET, joined.public), bytes.fromhex(message["proof"]))
     note_head(state, 1, {"seq": 5, "digest": "ab" * 32})
-    assert report(state, 1, "0.1.0", 1000.0) is True
-    assert report(state, 1, "0.1.0", 1010.0) is None
-    assert report(state, 2, "0.1.0", 1020.0) is True
-    assert report(state, 2, "0.1.0", 1020.0 + 2 * EVERY) is True
+    assert report(state, Enforced(1), "0.1.0", 1000.0) is True
+    assert report(state, Enforced(1), "0.1.0", 1010.0) is None
+    assert report(state, Enforced(2), "0.1.0", 1020.0) is True
+    assert report(state, Enforced(2), "0.1.0", 1020.0 + 2 * EVERY) is True
     told = [read(body) for _, body in office.received]
     assert all(is_signed(joined.public, signed, signature) for _, signed, signature in told)
     receipts = [one[0] for one in told]
@@ -120,9 +120,9 @@ def test_lost_receipt_is_sent_again_with_a_new_counter(office: Office, tmp_path:
     join(tmp_path, code_of(office))
     office.received.clear()
     office.status = 503
-    assert report(tmp_path, 1, "0.1.0", 1000.0) is False
+    assert report(tmp_path, Enforced(1), "0.1.0", 1000.0) is False
     office.status = 200
-    assert report(tmp_path, 1, "0.1.0", 1300.0) is True
+    assert report(tmp_path, Enforced(1), "0.1.0", 1300.0) is True
     first, second = (read(body)[0] for _, body in office.received)
     assert second.counter > first.counter and second.in_force_at == 1000
 
@@ -130,7 +130,7 @@ def test_lost_receipt_is_sent_again_with_a_new_counter(office: Office, tmp_path:
 def test_whoever_has_no_ticket_sends_nothing(office: Office, tmp_path: Path) -> None:
     """A code without a ticket: the list is followed, nobody is told."""
     join(tmp_path, code_of(office, ""))
-    assert report(tmp_path, 1, "0.1.0", 1000.0) is None
+    assert report(tmp_path, Enforced(1), "0.1.0", 1000.0) is None
     assert office.received == []
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from securesystemslib.signer import CryptoSigner
+from tuf.api.metadata import MetaFile, Snapshot
 
-from blocklists.releases import Listing
+from blocklists.follower import FollowError, Release, follow
+from blocklists.online import WHOLE, Statement, place_of
+from blocklists.releasekeys import load_server
+from blocklists.releases import Listing, ReleaseError
 from blocklists.signing import Holders, Room
 from gateway import release
+from tests.support.publisher import serve
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -79,3 +86,179 @@ def test_wish_that_is_taken_back_leaves_no_draft(tmp_path: Path, people: list[Cr
     assert room.standing().root is None
     room.want(Holders((), (), 1), NOW)
     assert room.standing().root is None
+
+
+class Fleet:
+    """An office's room with one officer, and gateways that follow it over HTTP."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state, self.folder, self.at = folder / "office", folder, datetime.now(UTC).replace(microsecond=0)
+        self.officer = CryptoSigner.generate_ed25519()
+        self.room = Room(self.state)
+        self.room.begin(holders(self.officer), self.officer, self.at)
+        self.root = (self.state / "release/metadata/1.root.json").read_bytes()
+        self.segments: tuple[str, ...] = ()
+
+    def publish(self, serial: int, host: str, number: str = "12/QĐ-STTTT", statement: Statement | None = None) -> None:
+        """One more name; with `statement`, what the server says."""
+        order = {
+            "id": f"o{serial}", "number": number, "issuer": "", "basis": [], "from": "2026-01-01T00:00:00Z", "until": None, "no_end": True,
+        }  # fmt: skip
+        document = {"format": 1, "orders": [order], "entries": [[f"example.{host}.", 0, 0]], "lifted": []}
+        self.segments += (release.write_file(self.state, document),)
+        listing = Listing(serial, None, self.segments)
+        assert self.room.sign_release(listing, partial(release.read_verified, self.state), self.officer, self.at, statement)
+
+    def take(self, gateway: str, enforced: int = 0, **more: Any) -> Release | None:
+        """One round of a gateway."""
+        with serve(self.state / "release") as url:
+            return follow(self.folder / gateway, url, self.root, enforced, now=self.at, gateway=gateway, **more)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Fleet:
+    """An office that published serial 1 to everybody."""
+    fleet = Fleet(tmp_path)
+    fleet.publish(1, "first")
+    return fleet
+
+
+def staged(fleet: Fleet, serial: int, share: int = 5000) -> Statement:
+    """Half of the gateways now, all of them in an hour."""
+    at = int(fleet.at.timestamp())
+    return Statement({serial: ((at, share), (at + 3600, WHOLE))})
+
+
+def pick(serial: int, early: bool, share: int = 5000) -> str:
+    """A gateway that is in the first stage, or is not."""
+    return next(f"g{n}" for n in range(1000) if (place_of(f"g{n}", serial) < share) is early)
+
+
+def test_release_in_stages_comes_to_each_gateway_in_its_turn(fleet: Fleet) -> None:
+    """One whose stage has not come takes the release before it, also when it is new; says so; and takes the newest when its time comes."""
+    fleet.publish(2, "second", statement=staged(fleet, 2))
+    early, late = pick(2, True), pick(2, False)
+    first, waiting = fleet.take(early), fleet.take(late)
+    assert first is not None and (first.serial, first.newest) == (2, 2)
+    assert waiting is not None and (waiting.serial, waiting.newest, waiting.segments) == (1, 2, fleet.segments[:1])
+    same = fleet.take(late, 1, held=lambda _: True)
+    assert same is not None and (same.serial, same.newest, same.fresh) == (1, 2, {})
+    fleet.at += timedelta(hours=1)
+    turn = fleet.take(late, 1)
+    assert turn is not None and turn.serial == 2
+
+
+def test_release_that_is_held_stays_where_it_is_whatever_time_goes_by(fleet: Fleet) -> None:
+    """Held: those that have it keep it, the others never take it, nor one after it; a release for everybody at once goes to all."""
+    fleet.publish(2, "second", statement=staged(fleet, 2))
+    held = Statement({2: staged(fleet, 2).stages[2][:1]})
+    assert fleet.room.say(held, fleet.at)
+    assert not fleet.room.say(held, fleet.at), "said already"
+    early, late = pick(2, True), pick(2, False)
+    fleet.at += timedelta(hours=2)
+    waiting, kept = fleet.take(late), fleet.take(early, 2)
+    assert waiting is not None and waiting.serial == 1
+    assert kept is not None and kept.serial == 2
+    fleet.publish(3, "third", statement=Statement({**held.stages, 3: ((0, 0),)}))
+    waiting, kept = fleet.take(late), fleet.take(early, 2)
+    assert waiting is not None and (waiting.serial, waiting.newest) == (1, 3)
+    assert kept is not None and (kept.serial, kept.newest) == (2, 3)
+    by_hand = fleet.take("stick", by_hand=True)
+    assert by_hand is not None and by_hand.serial == 1, "a stick brings nothing that is held"
+    fleet.publish(4, "urgent", statement=Statement({**held.stages, 3: ((0, 0),)}))
+    for gateway, enforced in ((early, 2), (late, 1)):
+        taken = fleet.take(gateway, enforced)
+        assert taken is not None and taken.serial == 4
+
+
+def test_server_cannot_hold_back_what_is_for_everybody_at_once(fleet: Fleet) -> None:
+    """The officers signed that it is: a stolen key of the server changes nothing about that."""
+    fleet.publish(2, "urgent")
+    assert fleet.room.say(Statement({2: ((0, 0),)}), fleet.at)
+    taken = fleet.take("g1", 1)
+    assert taken is not None and taken.serial == 2
+
+
+def test_stick_is_not_asked_to_wait_for_a_stage(fleet: Fleet) -> None:
+    """Somebody carried it here: the newest release is taken although its stage would come later."""
+    fleet.publish(2, "second", statement=staged(fleet, 2))
+    taken = fleet.take("", by_hand=True)
+    assert taken is not None and taken.serial == 2
+
+
+def test_what_the_server_says_has_ended_is_told_for_lists_that_still_hold_it(fleet: Fleet) -> None:
+    """Without an officer: an entry is out of the list that is signed; the next signed list speaks for itself."""
+    assert fleet.room.say(Statement({}, (("example.first.", 2),)), fleet.at)
+    taken = fleet.take("g1")
+    assert taken is not None and taken.withdrawn == ("example.first.",)
+    fleet.publish(2, "second", statement=Statement({}, (("example.first.", 2),)))
+    taken = fleet.take("g1", 1)
+    assert taken is not None and taken.withdrawn == ()
+
+
+def test_older_or_damaged_word_of_the_server_is_refused(fleet: Fleet) -> None:
+    """What the server says is part of the release: yesterday's word and a changed one are refused."""
+    assert fleet.room.say(Statement({}, (("example.first.", 2),)), fleet.at)
+    yesterday = {path: path.read_bytes() for path in (fleet.state / "release").rglob("*.json")}
+    assert fleet.room.say(Statement(), fleet.at)
+    assert fleet.take("g1") is not None
+    for path, data in yesterday.items():
+        path.write_bytes(data)
+    with pytest.raises(FollowError):
+        fleet.take("g1", 1)
+    for serial in (8, 9):
+        assert fleet.room.say(Statement({serial: ((0, 0),)}), fleet.at)
+    newest = max((fleet.state / "release/metadata").glob("*.online.json"), key=lambda path: int(path.name.split(".")[0]))
+    newest.write_bytes(newest.read_bytes().replace(b'"version":', b'"version": 9'))
+    with pytest.raises(FollowError):
+        fleet.take("g1", 1)
+
+
+def test_new_key_of_the_server_takes_the_place_of_a_stolen_one_with_an_officers_signature(fleet: Fleet) -> None:
+    """Until an officer signs, the old key speaks; from then on it is worth nothing, and gateways believe the new one."""
+    before = fleet.room.standing()
+    assert before.server_key and not before.server_waits
+    stolen = (fleet.state / "keys/online.pem").read_bytes()
+    fleet.room.renew_server_key()
+    standing = fleet.room.standing()
+    assert standing.server_waits and standing.waits_for(fleet.officer.public_key.keyid, False, fleet.at)
+    assert fleet.room.say(Statement({}, (("example.first.", 2),)), fleet.at)
+    taken = fleet.take("g1")
+    assert taken is not None and taken.withdrawn == ("example.first.",)
+    assert fleet.room.sign_release(None, lambda _: b"", fleet.officer, fleet.at)
+    after = fleet.room.standing()
+    assert after.server_key != before.server_key and not after.server_waits and after.serial == 1
+    assert fleet.room.say(Statement(), fleet.at)
+    taken = fleet.take("g1", 1)
+    assert taken is not None and taken.withdrawn == ()
+    (fleet.state / "keys/online.pem").write_bytes(stolen)
+    with pytest.raises(ReleaseError, match="not here"):
+        fleet.room.say(Statement({}, (("example.first.", 2),)), fleet.at)
+
+
+def test_key_that_the_officers_did_not_appoint_speaks_for_nobody(fleet: Fleet) -> None:
+    """Somebody with the keys of snapshot and timestamp, and a key of their own for the server's word: gateways refuse all of it."""
+    stranger = CryptoSigner.generate_ed25519()
+    repository = fleet.room.repository
+    metadata = repository._read_online()
+    assert metadata is not None
+    metadata.signed.version += 1
+    metadata.sign(stranger)
+    (repository.metadata / f"{metadata.signed.version}.online.json").write_bytes(metadata.to_bytes())
+    snapshot = repository._read(Snapshot)
+    snapshot.signed.meta["online.json"] = MetaFile(metadata.signed.version)
+    repository._point_to(snapshot, None, load_server(fleet.state / "keys"), fleet.at)
+    with pytest.raises(FollowError) as refused:
+        fleet.take("g1")
+    assert refused.value.code == "refused"
+
+
+def test_office_of_an_older_version_gets_its_server_key_with_the_next_signature(fleet: Fleet) -> None:
+    """Without the key nothing is said; made, it waits for a signature, and the list stays the same."""
+    (fleet.state / "keys/online.pem").unlink()
+    fleet.room.complete_keys()
+    assert fleet.room.standing().server_waits
+    assert fleet.room.sign_release(None, lambda _: b"", fleet.officer, fleet.at)
+    assert fleet.room.say(Statement({}, (("example.first.", 2),)), fleet.at)
+    taken = fleet.take("g1")
+    assert taken is not None and (taken.serial, taken.withdrawn) == (1, ("example.first.",))

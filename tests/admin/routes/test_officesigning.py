@@ -68,9 +68,10 @@ class Far:
         root = (self.office / "metadata/1.root.json").read_bytes()
         with serve(self.office) as url:
             release = follow(self.folder, url, root, self.serial, now=self.clock.at)
-        if release is not None:
-            self.serial = release.serial
-            self.keys = {row[0] for segment in release.fresh.values() for row in segment["entries"]}
+        if release is None or release.serial == self.serial:
+            return None
+        self.serial = release.serial
+        self.keys = {row[0] for segment in release.fresh.values() for row in segment["entries"]}
         return release
 
 
