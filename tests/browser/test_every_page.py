@@ -284,6 +284,7 @@ def test_pages_are_light_on_an_old_phone(chromium: Browser, town: Town) -> None:
         page = context.new_page()
         if not child and path != "/sign-in":
             sign_in(page, town.place)
+            page.wait_for_load_state("networkidle")  # what the first page still asks for is not this one's
             context.new_cdp_session(page).send("Network.clearBrowserCache")
         network = context.new_cdp_session(page)
         network.send("Network.enable")
