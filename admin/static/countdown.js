@@ -1,4 +1,5 @@
-// Keeps the countdowns of a page true while it stays open. The page says everything without it; when one is over, the page is loaded again.
+// Keeps the countdowns of a page true while it stays open. The page says everything without it; when one is over, the page is loaded again,
+// but not under the hands of somebody who is filling a field in.
 "use strict";
 (() => {
   const marks = [...document.querySelectorAll("[data-until]")];
@@ -7,8 +8,8 @@
   const say = (mark, number, unit) => mark.dataset[unit + (number === 1 ? "1" : "n")].replace("{n}", number);
   const tick = () => {
     for (const mark of marks) {
-      const minutes = Math.ceil((Date.parse(mark.dataset.until) + ahead - Date.now()) / 60000);
-      if (minutes <= 0) return location.reload();
+      const minutes = Math.max(0, Math.ceil((Date.parse(mark.dataset.until) + ahead - Date.now()) / 60000));
+      if (minutes <= 0 && !document.activeElement?.matches("input, textarea, select")) return location.reload();
       if (minutes >= 1440) continue;
       const hours = Math.floor(minutes / 60), rest = minutes % 60;
       const parts = hours ? [say(mark, hours, "hour")] : [];
