@@ -115,12 +115,10 @@ class HeadReader:
                     number, at = _integer(block, at, number)
                 if not number:
                     name, at = _string(block, at)
-                    if not _NAME.fullmatch(name[1:] if name in _PSEUDO else name) or name in _OF_A_CONNECTION:
+                    if not _NAME.fullmatch(name[1:] if name in _PSEUDO else name):
                         raise Fault(ErrorCodes.PROTOCOL_ERROR)
                 elif number <= 61:
                     name = _STATIC[number - 1][0]
-                    if name in _OF_A_CONNECTION:
-                        raise Fault(ErrorCodes.PROTOCOL_ERROR)
                 else:
                     name = entries[self._place(number)][0]
                 value, at = _string(block, at)
@@ -178,7 +176,7 @@ def _head(fields: list[Field]) -> Head | None:
                 raise Fault(ErrorCodes.PROTOCOL_ERROR)
             pseudo[name] = value
             continue
-        if name[0] == 0x3A:  # a pseudo-field of responses, by its index
+        if name[0] == 0x3A or name in _OF_A_CONNECTION:  # a pseudo-field of responses, by its index; or nothing for HTTP/2
             raise Fault(ErrorCodes.PROTOCOL_ERROR)
         is_regular = True
         if name == b"content-type":

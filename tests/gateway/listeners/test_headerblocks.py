@@ -191,6 +191,15 @@ def test_small_block_of_large_entries_is_too_large_a_list() -> None:
     assert caught.value.code is ErrorCodes.ENHANCE_YOUR_CALM
 
 
+@pytest.mark.parametrize("field", [b"\xb9", b"\x0f\x2a\x01x", b"\x88"], ids=["transfer-encoding", "with a value", ":status"])
+def test_field_of_the_static_table_is_judged_like_any_other(field: bytes) -> None:
+    """The table has one field of a connection, and the status of responses; a block may name both by a single octet."""
+    for block in (field, b"\x82\x84\x87\x41\x01x" + field):
+        with pytest.raises(Fault) as caught:
+            HeadReader(MOST).read(block)
+        assert caught.value.code is ErrorCodes.PROTOCOL_ERROR
+
+
 def test_trailers_are_no_requests() -> None:
     """Fields without a pseudo-field are trailers."""
     assert HeadReader(MOST).read(Encoder().encode([(b"x-checksum", b"1")])) is None
