@@ -30,6 +30,8 @@ MOST_READS: Final = 128
 """Reads one query may take; a client that sends single octets is slow on purpose."""
 CROWDED_IDLE_SECONDS: Final = 0.5
 """How long a connection may be idle while more than four fifths of the places are taken."""
+LAST_CALL_SECONDS: Final = 0.5
+"""How long a connection that has asked nothing yet may still ask when the listener stops."""
 _TICK: Final = 0.25
 _ACCEPTS: Final = 64
 _HEADER: Final = 12
@@ -88,7 +90,7 @@ class StreamListener:
         self.loop.remove_reader(self._sock.fileno())
         self.is_stopping = True
         for connection in list(self.connections):
-            connection.finish()
+            connection.leave()
 
     @property
     def is_idle(self) -> bool:
@@ -241,7 +243,7 @@ class Connection(asyncio.Protocol):
         listener.connections.add(self)
         self._since = listener.loop.time()
         if listener.is_stopping:
-            self.finish()
+            self.leave()
 
     def _know(self, token: str) -> None:
         """The client has this token."""
@@ -297,6 +299,17 @@ class Connection(asyncio.Protocol):
         self._since = self._listener.loop.time()
         if not self._is_scheduled:
             self._work()
+
+    def leave(self) -> None:
+        """The listener stops. A client that has only just come may still ask: it chose this process before it knew."""
+        if self._is_new:
+            self._listener.loop.call_later(LAST_CALL_SECONDS, self._leave_now)
+        else:
+            self.finish()
+
+    def _leave_now(self) -> None:
+        if not self._is_lost:
+            self.finish()
 
     def finish(self) -> None:
         """End once everything asked so far is answered."""

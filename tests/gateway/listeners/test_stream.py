@@ -262,6 +262,19 @@ async def test_stop_lets_connections_finish(tmp_path: Path) -> None:
         await until(lambda: worker.streams.is_idle)
 
 
+async def test_who_has_just_come_when_the_listener_stops_is_answered(tmp_path: Path) -> None:
+    """A connection that was accepted here cannot be handed to the next process; its first question is answered, then it ends."""
+    async with ScriptedUpstream(OPEN) as upstream, OneWorker(tmp_path, upstream) as worker:
+        async with Stream(worker.server) as stream:
+            await until(lambda: bool(worker.streams.connections))
+            worker.streams.stop()
+            await asyncio.sleep(0.05)
+            stream.send(query(number=7))
+            assert dns.message.from_wire(await stream.receive()).id == 7
+            assert await stream.is_closed(10.0)
+        await until(lambda: worker.streams.is_idle)
+
+
 async def test_connection_that_is_gone_leaves_no_memory_behind(tmp_path: Path) -> None:
     """Nothing of it waits for the collector, which looks at old things once in hours."""
     async with ScriptedUpstream(OPEN) as upstream, OneWorker(tmp_path, upstream) as worker:
