@@ -17,6 +17,10 @@ from admin.values import ProfileId, SwitchKind, SwitchState
 from blocklists.tables import OrganisationId
 from gateway.policy.model import Band
 
+EXITS = ("bypass", "encdns")
+"""The categories that lead around the filter; people open and close them by one switch."""
+EXITS_SWITCH = "exits"
+
 Switches = Mapping[tuple[SwitchKind, str], SwitchState]
 
 

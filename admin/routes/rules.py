@@ -23,7 +23,7 @@ from admin.pages.weekgrid import draw_week, monday_of
 from admin.permissions import Permission
 from admin.profiles import Profile, list_profiles, load_profile, strictest_band
 from admin.routes.home import waiting_of
-from admin.switches import check_switch, is_loosening, is_open, list_switches, set_switch
+from admin.switches import EXITS, EXITS_SWITCH, check_switch, is_loosening, is_open, list_switches, set_switch
 from admin.timetable import day_names, write_timetable
 from admin.values import WEEKDAYS, Days, HoursEffect, NameEffect, SwitchKind, SwitchState
 from gateway.policy.model import Band
@@ -104,7 +104,12 @@ async def show_groups(profile: str, visit: Reader, stored: bool = False) -> Resp
     rows = [(row, is_open(shelf, own, found, strictest, SwitchKind.CATEGORY, row.code)) for row in shelf.rows(found.band, strictest)]
     having = {code for code, count in shelf.entries.items() if count}
     free = [(row, opened) for row, opened in rows if not row.cell.locked]
+    exits = [opened for row, opened in free if row.code in EXITS]
+    if len(exits) == len(EXITS):
+        free = [(row, opened) for row, opened in free if row.code not in EXITS]
     context = {
+        "exits": any(exits) if len(exits) == len(EXITS) else None,
+        "exits_switch": EXITS_SWITCH,
         "rows": [(row, opened) for row, opened in free if row.code in having],
         "unlisted": [(row, opened) for row, opened in free if row.code not in having],
         "has_partly": any(row.partly for row, _ in free),
@@ -175,15 +180,19 @@ async def _switch(visit: Visit, profile: str, kind: SwitchKind, page: str) -> Re
     code, _, wanted = visit.form.raw("set").rpartition(" ")
     if wanted not in ("allow", "block"):
         raise InvalidInput(FieldMistake("set", "unknown"))
-    state: SwitchState | None = SwitchState(wanted)
-    check_switch(shelf, found, strictest, kind, code, state)
-    without = {key: value for key, value in own.items() if key != (kind, code)}
-    if is_open(shelf, without, found, strictest, kind, code) == (state is SwitchState.ALLOW):
-        state = None  # what the band has anyway: no switch of one's own
-    if is_loosening(shelf, own, found, strictest, kind, code, state):
-        visit.require(Permission.PROFILE_LOOSEN)
+    asked = SwitchState(wanted)
+    changes: list[tuple[str, SwitchState | None]] = []
+    for each in EXITS if (kind, code) == (SwitchKind.CATEGORY, EXITS_SWITCH) else (code,):
+        check_switch(shelf, found, strictest, kind, each, asked)
+        without = {key: value for key, value in own.items() if key != (kind, each)}
+        is_usual = is_open(shelf, without, found, strictest, kind, each) == (asked is SwitchState.ALLOW)
+        state = None if is_usual else asked  # what the band has anyway: no switch of one's own
+        if is_loosening(shelf, own, found, strictest, kind, each, state):
+            visit.require(Permission.PROFILE_LOOSEN)
+        changes.append((each, state))
     async with visit.services.database.write() as connection:
-        await set_switch(connection, visit.act, found.id, kind, code, state)
+        for each, state in changes:
+            await set_switch(connection, visit.act, found.id, kind, each, state)
     await visit.services.applier.settle(visit.tenant_id)
     return visit.go(f"/profiles/{profile}/{page}?stored=1#{code}")
 

@@ -81,6 +81,27 @@ async def test_locked_group_cannot_be_opened_by_hand(parent: Visitor, services: 
         assert response.status_code == 422, wanted
 
 
+async def test_one_switch_closes_the_ways_around_the_filter(
+    parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway, clock: Clock
+) -> None:
+    """VPN, proxies, encrypted DNS go together: one press closes them, the password opens them; a child has no such switch."""
+    clock.forward(minutes=15)
+    path = f"/profiles/{family.adults.id}/groups"
+    await parent.get(path)
+    assert "Lối vòng qua bộ lọc" in parent.text
+    assert not parent.has_form(path, ("set", "bypass block"))
+    assert (await parent.submit(path, button=("set", "exits block"))).status_code == 200
+    assert in_force(services, gateway, family, family.adults.id)["categories"] == {"bypass": "block", "encdns": "block"}
+    assert (await parent.submit(path, button=("set", "exits allow"))).status_code == 401
+    await parent.submit(path, {"_password": PASSWORD})
+    assert in_force(services, gateway, family, family.adults.id)["categories"] == {}
+    child = f"/profiles/{family.bi.id}/groups"
+    await parent.get(child)
+    assert not parent.has_form(child, ("set", "exits allow"))
+    token = next(value for form in parent.forms for name, value in form.fields if name == "_form")
+    assert (await parent.post(child, {"_form": token, "set": "exits allow"})).status_code == 422
+
+
 async def test_empty_lists_say_so(parent: Visitor, family: Family) -> None:
     """A group that no list fills is not shown as if it were filtered: said once for all of them, not at each."""
     await parent.get(f"/profiles/{family.bi.id}/groups")
