@@ -257,6 +257,8 @@ class SecureTransport(asyncio.Transport):
 
     def _end(self) -> None:
         """Everything has left: wait for the client to end its side, or do not."""
+        if self._is_gone:
+            return  # sending has found out that nobody is there
         if self._is_over:
             self.abort()
             return

@@ -40,6 +40,7 @@ def tab(chromium: Browser, size: str) -> Iterator[Page]:
 def look(tab: Page, name: str) -> None:
     """A picture for somebody to look at; nothing is wider than the screen, axe finds nothing serious, also in the dark."""
     keep(tab, name)
+    tab.wait_for_load_state()
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
     for scheme in ("dark", "light"):
         tab.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]

@@ -106,7 +106,7 @@ def test_family_is_set_up_in_two_minutes(networks: Networks, tmp_path: Path) -> 
         page.goto("https://10.77.0.1:8443/devices")
         card = page.locator("form.card", has_text=TABLET)
         card.locator("select").select_option(label="Bi")
-        card.locator("button").click()
+        card.get_by_role("button", name="Giao", exact=True).click()
     with browser_on(tablet, tmp_path, BOX) as chromium:
         page = chromium.new_page(viewport={"width": 360, "height": 740}, locale="vi-VN", device_scale_factor=2)
         blocked_https(page)

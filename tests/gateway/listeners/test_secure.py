@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,6 +181,20 @@ async def test_client_that_ends_is_gone_at_once(server: Server, is_abrupt: bool)
     await until(lambda: protocol.lost == 1, 1)
     assert protocol.ended == 1
     writer.transport.abort()
+
+
+async def test_end_finds_out_that_nobody_is_there(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """The client was reset while reading was paused: closing neither raises nor listens to a descriptor that is closed."""
+    protocol = Served()
+    _, writer = await server.connect(protocol)
+    protocol.transport.pause_reading()
+    client = writer.transport.get_extra_info("socket")
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+    await asyncio.sleep(0.05)
+    protocol.transport.close()
+    await until(lambda: protocol.lost == 1)
+    assert not caplog.records
 
 
 async def test_protocol_may_end_it_inside_any_call(server: Server) -> None:
