@@ -189,10 +189,13 @@ def test_release_comes_on_a_stick_where_there_is_no_network(office: Publisher, t
         office.repository.copy_to(late)
         for path in (late / "targets").glob("*.segment"):
             path.write_bytes(path.read_bytes() + b" ")
-        for stick, code in ((first, "refused"), (late, "refused"), (stranger.folder, "refused"), (tmp_path / "none", "unreachable")):
+        office.publish(4, at=office.long_ago())
+        office.repository.copy_to(expired := tmp_path / "expired")
+        refusals = [(each, "(refused)") for each in (first, late, stranger.folder)]
+        for stick, why in [*refusals, (expired, "timestamp.json is expired"), (tmp_path / "none", "(unreachable)")]:
             refused = gateway.command("release", "import", str(stick))
             said = refused.stderr
-            assert refused.returncode == 1 and f"({code})" in said and "release 2 stays in force" in said, (stick, said)
+            assert refused.returncode == 1 and why in said and "release 2 stays in force" in said, (stick, said)
         assert is_blocked(gateway, "worse.example")
 
 
