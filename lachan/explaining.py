@@ -16,7 +16,21 @@ import typer
 
 from gateway.clock import VIET_NAM, WallClock
 from gateway.errors import InvalidName, LachanError
-from gateway.policy.model import Block, Decision, Drop, EffectivePolicy, Local, Match, Pass, Rewrite, Rule, RuleOrigin, TcpOnly, Verdict
+from gateway.policy.model import (
+    Block,
+    Decision,
+    Drop,
+    EffectivePolicy,
+    Local,
+    Match,
+    Pass,
+    Reason,
+    Rewrite,
+    Rule,
+    RuleOrigin,
+    TcpOnly,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from gateway.policy.snapshot import Snapshot
@@ -41,7 +55,7 @@ def explain(config: Path | None, name: str, client: str | None, profile: str | N
 
     from blocklists.normalize import Host, normalize_host
     from gateway.policy.snapshot import Snapshot
-    from gateway.release import current_number
+    from gateway.release import current_number, read_manifest
     from gateway.wire.name import key_from_text
     from lachan.running import state_dir_of
 
@@ -63,6 +77,9 @@ def explain(config: Path | None, name: str, client: str | None, profile: str | N
     decision = snapshot.explain(key, type_number(qtype), policy)
     for line in describe(name, qtype.upper(), match, policy, moment, decision):
         typer.echo(line)
+    rule, orders = decision.verdict.rule, read_manifest(state_dir, number).orders
+    if rule is not None and rule.kind is Reason.ORDER and orders is not None and orders.origin != "office":
+        typer.echo("  theo tệp, do một người viết, không có chữ ký / by file, one person, unsigned")
 
 
 def parse_moment(text: str) -> float:

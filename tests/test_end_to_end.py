@@ -170,7 +170,8 @@ def test_explain_agrees_with_the_answer(gateway: Gateway) -> None:
     adult = gateway.command("explain", "facebook.com", "--client", "may-me", "--at", "2026-09-01T17:00")
     assert "OPEN" in adult.stdout
     ordered = gateway.command("explain", "ordered.example", "--client", ADULT)
-    assert "12/QĐ-STTTT" in ordered.stdout
+    assert "12/QĐ-STTTT" in ordered.stdout and "by file, one person" in ordered.stdout
+    assert "by file" not in child.stdout + adult.stdout
 
 
 def settled(read: Callable[[], float]) -> float:
