@@ -43,12 +43,14 @@ class Desk:
 
     def look(self, name: str) -> None:
         """Keep a picture; nothing is wider than the screen."""
+        self.page.wait_for_load_state()
         self.page.screenshot(path=SCREENSHOTS / f"office-{name}-{self.width}.png", full_page=True)
         wide = self.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= self.width, f"{name} is {wide} px wide on a screen of {self.width}"
 
     def press(self, words: str) -> None:
         self.page.get_by_role("button", name=words).first.click()
+        self.page.wait_for_load_state()
 
     def sign_in(self, name: str) -> None:
         self.open("/sign-in")
@@ -124,7 +126,7 @@ def join(desk: Desk, link: str, sign_in: str) -> None:
     desk.page.get_by_text("Tài khoản của tôi").click()
     desk.look("account")
     desk.page.get_by_role("button", name="Bật").click()
-    desk.page.wait_for_selector("img.qr")
+    desk.page.wait_for_selector("#code")
     secret = re.search(r">([A-Z2-7]{32})<", desk.page.content())
     assert secret is not None
     desk.look("factor")
