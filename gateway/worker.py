@@ -21,8 +21,9 @@ from gateway.demand import Demand
 from gateway.discovery import Discovery, Offer, read_certificate
 from gateway.errors import StartError
 from gateway.following import read_state
+from gateway.kernelmessages import has_batches
 from gateway.leases import Hardware, LeaseTable
-from gateway.listeners.batch import BatchListener, is_supported
+from gateway.listeners.batch import BatchListener
 from gateway.listeners.doh import DohListener
 from gateway.listeners.proxied import ProxiedBatchListener, ProxiedDatagramListener, ProxiedDohListener, ProxiedStreamListener
 from gateway.listeners.relayed import RelayListener
@@ -234,9 +235,9 @@ class Gateway:
         if each.kind == "udp":
             scope = self._pipeline.open_scope(str(each.endpoint), Transport.UDP, local)
             if front_ends is not None:
-                behind = ProxiedBatchListener if is_supported() else ProxiedDatagramListener
+                behind = ProxiedBatchListener if has_batches() else ProxiedDatagramListener
                 return behind(front_ends, each.socket, scope, self._pipeline, self._counters, self._loop)
-            kind = BatchListener if is_supported() else DatagramListener
+            kind = BatchListener if has_batches() else DatagramListener
             return kind(each.socket, scope, self._pipeline, self._counters, self._loop)
         if each.kind == "tcp":
             scope = self._pipeline.open_scope(str(each.endpoint), Transport.TCP, local)

@@ -20,6 +20,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Final
 
+from gateway.kernelmessages import HEADER, IOVEC, WORD, Iovec, Mmsghdr
 from gateway.listeners import PENDING, Front
 from gateway.metrics import RECEIVE_ERRORS, SEND_ERRORS, Counters
 from gateway.query import Origin, Transport
@@ -48,35 +49,7 @@ _V4_CONTROL: Final = 32
 _V6_CONTROL: Final = 40
 
 
-class _Iovec(ctypes.Structure):
-    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
-
-
-class _Msghdr(ctypes.Structure):
-    _fields_ = (
-        ("name", ctypes.c_void_p),
-        ("name_length", ctypes.c_uint32),
-        ("iov", ctypes.c_void_p),
-        ("iov_count", ctypes.c_size_t),
-        ("control", ctypes.c_void_p),
-        ("control_length", ctypes.c_size_t),
-        ("flags", ctypes.c_int),
-    )
-
-
-class _Mmsghdr(ctypes.Structure):
-    _fields_ = (("header", _Msghdr), ("length", ctypes.c_uint32))
-
-
-_HEADER: Final = ctypes.sizeof(_Mmsghdr)
-_IOVEC: Final = ctypes.sizeof(_Iovec)
-_WORD: Final = ctypes.sizeof(ctypes.c_size_t)
-_WORD_FORMAT: Final = "Q" if _WORD == 8 else "I"
-
-
-def is_supported() -> bool:
-    """Whether this system has recvmmsg and sendmmsg."""
-    return sys.platform == "linux" and hasattr(ctypes.CDLL(None), "recvmmsg")
+_WORD_FORMAT: Final = "Q" if WORD == 8 else "I"
 
 
 class _Ring:
@@ -90,8 +63,8 @@ class _Ring:
         self.name_size = 28 if is_v6 else 16
         self.control_size = (_V6_CONTROL if is_v6 else _V4_CONTROL) if with_local else 0
         control_at = 32 if is_v6 else 16
-        iovecs = SLOTS * _HEADER * 2
-        addresses = iovecs + SLOTS * _IOVEC
+        iovecs = SLOTS * HEADER * 2
+        addresses = iovecs + SLOTS * IOVEC
         octets = addresses + SLOTS * ADDRESS_STRIDE
         self.memory = mmap.mmap(-1, octets + SLOTS * _STRIDE)
         start = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
@@ -100,28 +73,28 @@ class _Ring:
         self.addresses = [slice(name.start, name.start + ADDRESS_STRIDE) for name in self.names]
         """Address and control message together: all that a reply needs to find its way."""
         self.controls = [slice(name.start + control_at, name.start + control_at + self.control_size) for name in self.names]
-        self.headers = [slice(slot * _HEADER, slot * _HEADER + _HEADER) for slot in range(SLOTS)]
+        self.headers = [slice(slot * HEADER, slot * HEADER + HEADER) for slot in range(SLOTS)]
         self.pointer = ctypes.c_void_p(start)
-        self.moved_pointer = ctypes.c_void_p(start + SLOTS * _HEADER)
-        self.moved_at = SLOTS * _HEADER
+        self.moved_pointer = ctypes.c_void_p(start + SLOTS * HEADER)
+        self.moved_at = SLOTS * HEADER
         for slot in range(SLOTS):
-            header = _Mmsghdr.from_buffer(self.memory, slot * _HEADER)
+            header = Mmsghdr.from_buffer(self.memory, slot * HEADER)
             header.header.name = start + self.names[slot].start
             header.header.name_length = self.name_size
-            header.header.iov = start + iovecs + slot * _IOVEC
+            header.header.iov = start + iovecs + slot * IOVEC
             header.header.iov_count = 1
             if with_local:
                 header.header.control = start + self.controls[slot].start
                 header.header.control_length = self.control_size
-            iovec = _Iovec.from_buffer(self.memory, iovecs + slot * _IOVEC)
+            iovec = Iovec.from_buffer(self.memory, iovecs + slot * IOVEC)
             iovec.base = start + self.bases[slot]
             iovec.length = CAPACITY
-        self.fresh_headers = bytes(self.memory[: SLOTS * _HEADER])
+        self.fresh_headers = bytes(self.memory[: SLOTS * HEADER])
         self.iovecs_at = iovecs
         self.fresh_iovecs = bytes(self.memory[iovecs:addresses])
         view = memoryview(self.memory)
-        self.lengths = view[: SLOTS * _HEADER].cast("I")[_Mmsghdr.length.offset // 4 :: _HEADER // 4]
-        self.sizes = view[iovecs:addresses].cast(_WORD_FORMAT)[_Iovec.length.offset // _WORD :: _IOVEC // _WORD]
+        self.lengths = view[: SLOTS * HEADER].cast("I")[Mmsghdr.length.offset // 4 :: HEADER // 4]
+        self.sizes = view[iovecs:addresses].cast(_WORD_FORMAT)[Iovec.length.offset // WORD :: IOVEC // WORD]
         shorts = view[addresses:octets].cast("H")
         words = view[addresses:octets].cast("I")
         self.ports = shorts[1 :: ADDRESS_STRIDE // 2]
@@ -192,8 +165,8 @@ class BatchListener:
         memory = ring.memory
         for _ in range(ROUNDS):
             if dirty := self._dirty:
-                memory[: dirty * _HEADER] = ring.fresh_headers[: dirty * _HEADER]
-                end = dirty * _IOVEC
+                memory[: dirty * HEADER] = ring.fresh_headers[: dirty * HEADER]
+                end = dirty * IOVEC
                 memory[ring.iovecs_at : ring.iovecs_at + end] = ring.fresh_iovecs[:end]
                 self._dirty = 0
             count: int = self._recvmmsg(self._fd, ring.pointer, SLOTS, _DONTWAIT, None)
@@ -262,7 +235,7 @@ class BatchListener:
         elif len(holes) < count:
             gone = set(holes)
             left_over = [memory[header] for slot, header in enumerate(ring.headers[:count]) if slot not in gone]
-            memory[ring.moved_at : ring.moved_at + len(left_over) * _HEADER] = b"".join(left_over)
+            memory[ring.moved_at : ring.moved_at + len(left_over) * HEADER] = b"".join(left_over)
             self._send(ring, ring.moved_pointer, 0, len(left_over))
 
     def _answer(self, slot: int, base: int, length: int, record: Record | None) -> int:
@@ -312,7 +285,7 @@ class BatchListener:
         assert pointer.value is not None
         while True:
             sent: int = self._sendmmsg(
-                self._fd, ctypes.c_void_p(pointer.value + done * _HEADER) if done else pointer, count - done, _DONTWAIT
+                self._fd, ctypes.c_void_p(pointer.value + done * HEADER) if done else pointer, count - done, _DONTWAIT
             )
             if sent < 0:
                 number = ctypes.get_errno()

@@ -14,9 +14,10 @@ import errno
 import mmap
 import os
 import socket
-import sys
 from struct import Struct
 from typing import Final, Protocol
+
+from gateway.kernelmessages import WORD, Iovec, Mmsghdr, Msghdr, has_batches
 
 SLOTS: Final = 64
 SLOT_SIZE: Final = 4096
@@ -42,37 +43,12 @@ class Ring(Protocol):
 
 def make_ring() -> Ring:
     """The fastest ring this system has."""
-    return DatagramRing() if sys.platform == "linux" and hasattr(_libc(), "recvmmsg") else PlainRing()
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-class _Iovec(ctypes.Structure):
-    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
-
-
-class _Msghdr(ctypes.Structure):
-    _fields_ = (
-        ("name", ctypes.c_void_p),
-        ("name_length", ctypes.c_uint32),
-        ("iov", ctypes.c_void_p),
-        ("iov_count", ctypes.c_size_t),
-        ("control", ctypes.c_void_p),
-        ("control_length", ctypes.c_size_t),
-        ("flags", ctypes.c_int),
-    )
-
-
-class _Mmsghdr(ctypes.Structure):
-    _fields_ = (("header", _Msghdr), ("length", ctypes.c_uint32))
+    return DatagramRing() if has_batches() else PlainRing()
 
 
 _CMSG: Final = Struct("@NiiH")
 """A control message with one number: its length, level, kind, and the number."""
-_WORD: Final = ctypes.sizeof(ctypes.c_size_t)
-_CONTROL: Final = (_CMSG.size + _WORD - 1) // _WORD * _WORD
+_CONTROL: Final = (_CMSG.size + WORD - 1) // WORD * WORD
 
 
 class _Outgoing:
@@ -81,8 +57,8 @@ class _Outgoing:
     def __init__(self) -> None:
         self._buffer = mmap.mmap(-1, SLOTS * SLOT_SIZE)
         self._base = ctypes.addressof(ctypes.c_char.from_buffer(self._buffer))
-        self._iovecs = (_Iovec * SLOTS)()
-        self._headers = (_Mmsghdr * SLOTS)()
+        self._iovecs = (Iovec * SLOTS)()
+        self._headers = (Mmsghdr * SLOTS)()
         self._controls = bytearray(SLOTS * _CONTROL)
         controls = ctypes.addressof(ctypes.c_char.from_buffer(self._controls))
         for slot in range(SLOTS):
@@ -92,11 +68,11 @@ class _Outgoing:
             header.control = controls + slot * _CONTROL
             _CMSG.pack_into(self._controls, slot * _CONTROL, _CMSG.size, socket.IPPROTO_UDP, _UDP_SEGMENT, 0)
         places = memoryview(self._iovecs).cast("B").cast("P")
-        step = ctypes.sizeof(_Iovec) // _WORD
-        self._places = places[_Iovec.base.offset // _WORD :: step]
-        self._lengths = places[_Iovec.length.offset // _WORD :: step]
+        step = ctypes.sizeof(Iovec) // WORD
+        self._places = places[Iovec.base.offset // WORD :: step]
+        self._lengths = places[Iovec.length.offset // WORD :: step]
         headers = memoryview(self._headers).cast("B").cast("P")
-        self._control_lengths = headers[_Msghdr.control_length.offset // _WORD :: ctypes.sizeof(_Mmsghdr) // _WORD]
+        self._control_lengths = headers[Msghdr.control_length.offset // WORD :: ctypes.sizeof(Mmsghdr) // WORD]
         self._pieces = memoryview(self._controls).cast("H")[(_CMSG.size - 2) // 2 :: _CONTROL // 2]
         self.pointer = ctypes.c_void_p(ctypes.addressof(self._headers))
 
@@ -129,22 +105,22 @@ class DatagramRing:
     """`sendmmsg` and `recvmmsg` over buffers that are laid out once."""
 
     def __init__(self) -> None:
-        libc = _libc()
+        libc = ctypes.CDLL(None, use_errno=True)
         self._sendmmsg = libc.sendmmsg
         self._recvmmsg = libc.recvmmsg
         self._buffer = mmap.mmap(-1, SLOTS * SLOT_SIZE)  # slices of a map are octets at once
         base = ctypes.addressof(ctypes.c_char.from_buffer(self._buffer))
-        self._iovecs = (_Iovec * SLOTS)()
-        self._headers = (_Mmsghdr * SLOTS)()
+        self._iovecs = (Iovec * SLOTS)()
+        self._headers = (Mmsghdr * SLOTS)()
         for slot in range(SLOTS):
             self._iovecs[slot].base = base + slot * SLOT_SIZE
             self._iovecs[slot].length = SLOT_SIZE
             self._headers[slot].header.iov = ctypes.addressof(self._iovecs[slot])
             self._headers[slot].header.iov_count = 1
         words = memoryview(self._headers).cast("B").cast("I")
-        step = ctypes.sizeof(_Mmsghdr) // 4
-        self._lengths = words[_Mmsghdr.length.offset // 4 :: step]
-        self._flags = words[_Msghdr.flags.offset // 4 :: step]
+        step = ctypes.sizeof(Mmsghdr) // 4
+        self._lengths = words[Mmsghdr.length.offset // 4 :: step]
+        self._flags = words[Msghdr.flags.offset // 4 :: step]
         self._pointer = ctypes.c_void_p(ctypes.addressof(self._headers))
         self._out = _Outgoing()
         self._cuts = True

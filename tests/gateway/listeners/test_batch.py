@@ -17,6 +17,7 @@ import dns.message
 import dns.rcode
 import pytest
 
+from gateway.kernelmessages import has_batches
 from gateway.listeners import batch
 from gateway.listeners.udp import DatagramListener
 from tests.support.client import Datagrams, answers, ask, exchange
@@ -25,7 +26,7 @@ from tests.support.oneworker import OneWorker
 from tests.support.scripts import Asked, Say, addresses
 from tests.support.upstream import ScriptedUpstream
 
-pytestmark = pytest.mark.skipif(not batch.is_supported(), reason="needs recvmmsg")
+pytestmark = pytest.mark.skipif(not has_batches(), reason="needs recvmmsg")
 
 OPEN = {("www.example.com", "A"): ["198.51.100.1"]}
 

@@ -18,7 +18,7 @@ import dns.message
 import dns.rcode
 import pytest
 
-from gateway.listeners.batch import is_supported
+from gateway.kernelmessages import has_batches
 from gateway.listeners.proxied import ProxiedBatchListener, ProxiedDatagramListener, ProxiedDohListener, ProxiedStreamListener
 from gateway.metrics import CONNECTIONS_REFUSED, MALFORMED
 from gateway.proxyprotocol import SIGNATURE, FrontEnds
@@ -49,7 +49,7 @@ def streams(*arguments: Any) -> ProxiedStreamListener:
 
 def make(folder: Path, upstream: ScriptedUpstream, datagrams: Any = ProxiedBatchListener, **changes: Any) -> OneWorker:
     """A worker that knows the child, the adult and the child's token."""
-    if datagrams is ProxiedBatchListener and not is_supported():
+    if datagrams is ProxiedBatchListener and not has_batches():
         datagrams = ProxiedDatagramListener
     return OneWorker(
         folder,
