@@ -193,6 +193,18 @@ class Clocked:
         time.sleep(0.15)  # the clock is read ten times a second: what was true by the old time only is found out
         assert [(name, source, is_open(self.gateway, name, source)) for name, source, _ in expected] == list(expected), moment
 
+    def set_up_home(self, band: str) -> str:
+        """The wizard of a home, with one child on `BI` and an adult on `PARENT`; the path of the child's page."""
+        browser = self.browser
+        browser.submit("/setup", {"place": "home"}, ("go", "1"))
+        browser.submit("/setup", {"label": "Bi", "band": band}, ("go", "1"))
+        form = next(form for form in browser.page.forms if form.action == "/setup")
+        owners = {BI: "0", PARENT: "adult"}
+        browser.submit("/setup", {"owner": [owners.get(value, "later") for name, value in form.fields if name == "address"]}, ("go", "1"))
+        browser.submit("/setup", {"sign_in": "me", "password": PASSWORD, "again": PASSWORD}, ("go", "1"))
+        browser.get("/")
+        return next(href for href in browser.page.links if re.fullmatch(r"/profiles/\w{20,}", href))
+
     def press(self, path: str, action: str, fields: dict[str, object] | None = None, button: tuple[str, str] | None = None) -> None:
         """Open a page and press; signs in where the session is over, and types the password where it is asked for."""
         self.browser.get(path)
@@ -226,14 +238,7 @@ def test_a_childs_weeks_by_the_clock(clocked: Callable[[str], Clocked]) -> None:
     browser, gateway = town.browser, town.gateway
     for source in (PARENT, BI):
         gateway.ask("free.example", source=source)
-    browser.submit("/setup", {"place": "home"}, ("go", "1"))
-    browser.submit("/setup", {"label": "Bi", "band": "TH"}, ("go", "1"))
-    form = next(form for form in browser.page.forms if form.action == "/setup")
-    owners = {BI: "0", PARENT: "adult"}
-    browser.submit("/setup", {"owner": [owners.get(value, "later") for name, value in form.fields if name == "address"]}, ("go", "1"))
-    browser.submit("/setup", {"sign_in": "me", "password": PASSWORD, "again": PASSWORD}, ("go", "1"))
-    browser.get("/")
-    child = next(href for href in browser.page.links if re.fullmatch(r"/profiles/\w{20,}", href))
+    child = town.set_up_home("TH")
     town.at("2027-01-25T16:05", ("vtvgo.vn", BI, True), ("free.example", BI, True), ("www.facebook.com", BI, False))
 
     # hours: two windows over midnight, one on school days, one in the holidays, one for exams, whose day is written down
@@ -339,14 +344,7 @@ def test_unnamed_devices_rest_with_the_children(
     browser, gateway = town.browser, town.gateway
     for source in (PARENT, BI, STRANGER):
         gateway.ask("free.example", source=source)
-    browser.submit("/setup", {"place": "home"}, ("go", "1"))
-    browser.submit("/setup", {"label": "Bi", "band": "PT"}, ("go", "1"))
-    form = next(form for form in browser.page.forms if form.action == "/setup")
-    owners = {BI: "0", PARENT: "adult"}
-    browser.submit("/setup", {"owner": [owners.get(value, "later") for name, value in form.fields if name == "address"]}, ("go", "1"))
-    browser.submit("/setup", {"sign_in": "me", "password": PASSWORD, "again": PASSWORD}, ("go", "1"))
-    browser.get("/")
-    child = next(href for href in browser.page.links if re.fullmatch(r"/profiles/\w{20,}", href))
+    child = town.set_up_home("PT")
     town.press(f"{child}/hours", f"{child}/hours", {"days": "every", "effect": "rest", "starts": "21:00", "ends": "06:00"})
     awake = [(name, STRANGER, True) for name in ("free.example", "vn-cop.vn", *ALWAYS)]
     town.at("2027-01-25T20:55", ("vtvgo.vn", STRANGER, True), ("vtvgo.vn", BI, True), *awake)

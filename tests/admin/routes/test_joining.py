@@ -174,16 +174,20 @@ async def test_guesses_from_everywhere_wait_but_the_familys_phone_does_not(
     assert "Tạo phiếu khôi phục" in late.text
 
 
+async def slip_for(host: Visitor) -> str:
+    """The code of the slip that the host makes for the family in person."""
+    await host.sign_in("truong", PASSWORD)
+    await host.get("/families")
+    await host.submit("/families/pin", {"sign_in": "melan"})
+    return code_of(host)
+
+
 async def test_host_in_person_waits_a_day_and_the_family_is_told(
     visitor: Visitor, sheet: str, open_browser: Callable[[str], Visitor], clock: Clock
 ) -> None:
     """A slip works after 24 hours, not before; the family's phone says so from the first minute."""
     await join(visitor, sheet)
-    host = open_browser("192.168.1.2")
-    await host.sign_in("truong", PASSWORD)
-    await host.get("/families")
-    await host.submit("/families/pin", {"sign_in": "melan"})
-    code = code_of(host)
+    code = await slip_for(open_browser("192.168.1.2"))
     await visitor.get("/")
     assert "xin mã PIN mới" in visitor.text
     late = open_browser("192.168.1.4")
@@ -209,11 +213,7 @@ async def test_family_stops_a_slip_it_did_not_ask_for(
 ) -> None:
     """One press, without the PIN; the slip is worth nothing, also after its day."""
     await join(visitor, sheet)
-    host = open_browser("192.168.1.2")
-    await host.sign_in("truong", PASSWORD)
-    await host.get("/families")
-    await host.submit("/families/pin", {"sign_in": "melan"})
-    code = code_of(host)
+    code = await slip_for(open_browser("192.168.1.2"))
     clock.forward(hours=2)
     await visitor.get("/")
     await visitor.submit("/renewal/stop")
