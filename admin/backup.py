@@ -1,6 +1,7 @@
 """Backups: one file with a consistent copy of the database and what tells that it is whole, made and put back while the program runs.
 
-A backup holds people's words and password hashes: only its owner can read it, and the keys that lie beside the database are not in it.
+A backup holds people's words and password hashes: only its owner can read it, and the keys that lie beside the database are not in it, nor
+is any history of a child.
 Putting one back first keeps a copy of what was there, checks the file's digest and its tables, brings an older schema up to date, ends
 every session, erases again what was erased since, leaves ended what ended since (`admin.ended`), and tells the gateway; a file that is not
 whole changes nothing. PostgreSQL has its own tools, which are named instead.
@@ -8,6 +9,7 @@ whole changes nothing. PostgreSQL has its own tools, which are named instead.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -18,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from admin.audit import keep_checkpoint
+from admin.consents import forget_histories
 from admin.ended import EndedAgain, note_ended, note_restored, read_end, settle
 from admin.migrate import migrate, read_number
 from blocklists.database import Database, open_database
@@ -54,6 +57,7 @@ async def back_up(database: Database, path: Path, now: datetime) -> Backup:
         copy = Path(place) / _DATA
         if not await database.copy_to(copy):
             raise StartError("admin.database: PostgreSQL keeps its own backups: pg_dump --format=custom --file=lachan.dump DATABASE")
+        await asyncio.to_thread(forget_histories, copy)
         async with database.read() as connection:
             number = (await read_number(connection)).number
         info = Backup(now.astimezone(UTC), number, copy.stat().st_size)
@@ -89,7 +93,9 @@ async def restore(database: Database, state_dir: Path, path: Path, now: datetime
         kept = state_dir / f"lachan-before-restore-{now:%Y%m%dT%H%M%S}.db"
         if not await database.copy_to(kept):
             raise StartError("admin.database: PostgreSQL is restored by its own tools: pg_restore --clean --dbname=DATABASE lachan.dump")
+        await asyncio.to_thread(forget_histories, kept)
         await database.take_over(fresh)
+        await database.scrub()
     if head is not None:
         note_restored(state_dir, head)
     await keep_checkpoint(database, state_dir)

@@ -9,18 +9,21 @@ machine's owner gives it one: nobody can know whose the old one is by now.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import CHECKPOINT, MACHINE, Act, Action, keep_checkpoint, record
+from admin.consents import end_histories, forget_beside
 from admin.erasing import read_erased, wipe
 from admin.familytables import home_links, join_codes, pin_renewals, recovery_sheets, staff_invitations
 from admin.officetables import gateways, invitations
@@ -49,6 +52,10 @@ FILE = "ended.ids"
 #: Lines that end nothing: how far the journal was read, and that an older state was put in place.
 _SEEN, _RESTORED = "seen", "restored"
 _SEEN_STEP = 5000
+#: Values in one statement: SQLite takes 32,766, PostgreSQL 32,767.
+_AT_ONCE = 5000
+#: Octets at the end of the file that hold its last lines (a line has about a hundred), and how many of them are surely whole.
+_TAIL, _TAIL_LINES = 4096, 8
 #: After one of these nobody can say whose the older password, factor or paper is by now. Their object is the account.
 SECRETS = frozenset(
     {
@@ -77,20 +84,22 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class EndedAgain:
-    """What an older state would have brought back, and did not. `locked`: sign-in names that need a new password by command."""
+    """What an older state would have brought back, and did not. `histories`: children whose history, or question about one, ended with it;
+    `papers`: accounts whose recovery codes are worth nothing any more; `locked`: sign-in names that need a new password by command."""
 
     roles: int = 0
     keys: int = 0
     passkeys: int = 0
     phones: int = 0
     erased: int = 0
+    histories: int = 0
+    papers: int = 0
     locked: tuple[str, ...] = field(default=())
 
 
 async def note_ended(database: Database, state_dir: Path) -> int:
     """Copy what ended since the last look from the journal into the file; how many. Once a minute, at the stop, before a restore."""
-    lines = read_lines(state_dir)
-    last = lines[-1].seq if lines else 0
+    last = _last_seq(state_dir)
     found = select(journal.c.seq, journal.c.at, journal.c.action, journal.c.object_id).where(
         journal.c.seq > last, journal.c.action.in_([action.value for action in ENDINGS])
     )
@@ -102,6 +111,19 @@ async def note_ended(database: Database, state_dir: Path) -> int:
         fresh.append(replace(head, action=_SEEN, object_id="-"))
     _append(state_dir, fresh)
     return len(rows)
+
+
+def _last_seq(state_dir: Path) -> int:
+    """How far the file goes, read from its end alone: it may have many thousand lines, and this is asked every minute."""
+    try:
+        with (state_dir / FILE).open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - _TAIL, 0))
+            lines = file.read().decode("ascii").split("\n")
+    except FileNotFoundError:
+        return 0
+    # The first one may have been met in its middle; one that a power failure cut short is no line.
+    whole = [int(part[0]) for part in (line.split(" ") for line in lines[-_TAIL_LINES:]) if len(part) == 4]
+    return whole[-1] if whole else 0
 
 
 def read_lines(state_dir: Path) -> list[Ending]:
@@ -116,8 +138,8 @@ def read_lines(state_dir: Path) -> list[Ending]:
 
 async def is_older(database: Database, state_dir: Path) -> bool:
     """Whether the database is an older state than what is known outside it."""
-    lines, kept = read_lines(state_dir), read_checkpoint(state_dir / CHECKPOINT)
-    known = max(lines[-1].seq if lines else 0, kept.seq if kept is not None else 0)
+    kept = read_checkpoint(state_dir / CHECKPOINT)
+    known = max(_last_seq(state_dir), kept.seq if kept is not None else 0)
     async with database.read() as connection:
         head = await _head(connection)
     return head is not None and head.seq < known
@@ -125,7 +147,8 @@ async def is_older(database: Database, state_dir: Path) -> bool:
 
 async def check_age(database: Database, state_dir: Path, now: datetime) -> EndedAgain | None:
     """At the start: settle a database that is an older state (its file was copied here, or PostgreSQL restored it), and say so; None for
-    one that is not."""
+    one that is not. Copies beside it, made by an earlier version, lose their histories."""
+    await asyncio.to_thread(forget_beside, state_dir)
     head = await read_end(database)
     if head is None:  # begun anew: the rows to come are not those the file speaks of
         if read_lines(state_dir):
@@ -162,6 +185,7 @@ async def settle(connection: AsyncConnection, state_dir: Path, now: datetime, pr
         spared = await _keep_proofs(connection, present)
         endings += await _ended_in(present, now)
     again = await end_again(connection, endings, head.at if head is not None else now, spared, now)
+    histories = await end_histories(connection, now)
     listed = select(policies.c.tenant_id).execution_options(**EVERY_TENANT)
     for row in (await connection.execute(listed)).all():
         act = Act(OrganisationId(row.tenant_id), MACHINE, now)
@@ -169,7 +193,7 @@ async def settle(connection: AsyncConnection, state_dir: Path, now: datetime, pr
         after = {"replaces": f"{lost.seq} {lost.digest.hex()}" if lost is not None else ""}
         await record(connection, act, Action.DATABASE_RESTORED, act.tenant, after=after)
         await mark_changed(connection, act)
-    return replace(again, erased=len(erased))
+    return replace(again, erased=len(erased), histories=histories)
 
 
 def note_restored(state_dir: Path, head: Ending) -> None:
@@ -193,55 +217,84 @@ async def end_again(
         of.setdefault(one.action, set()).add(one.object_id)
         if one.at > since:
             later.setdefault(one.action, set()).add(one.object_id)
+    own = set(spared)
+
+    async def end(statement: Any, column: ColumnElement[str], ids: Collection[str]) -> int:  # Any: an update or a delete
+        return await _for_each(connection, lambda part: statement.where(column.in_(part)), ids)
 
     async def run(statement: Any) -> int:  # Any: an update or a delete
         return int((await connection.execute(statement.execution_options(**EVERY_TENANT))).rowcount)
 
-    alive = role_assignments.c.valid_until.is_(None) | (role_assignments.c.valid_until > now)
-    over = (role_assignments.c.id.in_(of.get(Action.ROLE_ENDED, ())), alive)
-    roles = await run(update(role_assignments).where(*over).values(valid_until=now))
-    revoked = (api_tokens.c.revoked_at.is_(None), api_tokens.c.id.in_(of.get(Action.TOKEN_REVOKED, ())))
-    keys = await run(update(api_tokens).where(*revoked).values(revoked_at=now))
-    gone = await run(delete(passkeys).where(passkeys.c.id.in_(of.get(Action.PASSKEY_REMOVED, ()))))
-    phones = await _end_phones(connection, of.get(Action.DEVICE_RETIRED, set()) | later.get(Action.PHONE_RENEWED, set()), spared, now)
-    codes = (join_codes.c.withdrawn_at.is_(None), join_codes.c.id.in_(of.get(Action.JOIN_CODE_WITHDRAWN, ())))
-    await run(update(join_codes).where(*codes).values(withdrawn_at=now))
-    schools = staff_invitations.c.tenant_id.in_(later.get(Action.STAFF_INVITATION_WITHDRAWN, ()))
-    await run(update(staff_invitations).where(schools, staff_invitations.c.withdrawn_at.is_(None)).values(withdrawn_at=now))
-    retired = (gateways.c.retired_at.is_(None), gateways.c.id.in_(of.get(Action.GATEWAY_RETIRED, ())))
-    await run(update(gateways).where(*retired).values(retired_at=now))
+    table = role_assignments
+    alive = table.c.valid_until.is_(None) | (table.c.valid_until > now)
+    roles = await end(update(table).where(alive).values(valid_until=now), table.c.id, of.get(Action.ROLE_ENDED, ()))
+    revoked = update(api_tokens).where(api_tokens.c.revoked_at.is_(None)).values(revoked_at=now)
+    keys = await end(revoked, api_tokens.c.id, of.get(Action.TOKEN_REVOKED, ()))
+    gone = await end(delete(passkeys), passkeys.c.id, of.get(Action.PASSKEY_REMOVED, ()))
+    forgotten = of.get(Action.DEVICE_RETIRED, set()) | later.get(Action.PHONE_RENEWED, set())
+    phones = await _end_phones(connection, forgotten - own, now)
+    codes = update(join_codes).where(join_codes.c.withdrawn_at.is_(None)).values(withdrawn_at=now)
+    await end(codes, join_codes.c.id, of.get(Action.JOIN_CODE_WITHDRAWN, ()))
+    staff = update(staff_invitations).where(staff_invitations.c.withdrawn_at.is_(None)).values(withdrawn_at=now)
+    await end(staff, staff_invitations.c.tenant_id, later.get(Action.STAFF_INVITATION_WITHDRAWN, ()))
+    retired = update(gateways).where(gateways.c.retired_at.is_(None)).values(retired_at=now)
+    await end(retired, gateways.c.id, of.get(Action.GATEWAY_RETIRED, ()))
     # Links and slips that waited may have been used since: they are for days and are easily made anew.
     await run(update(invitations).where(invitations.c.accepted_at.is_(None), invitations.c.withdrawn_at.is_(None)).values(withdrawn_at=now))
     await run(update(pin_renewals).where(pin_renewals.c.used_at.is_(None), pin_renewals.c.stopped_at.is_(None)).values(stopped_at=now))
     await run(update(gateways).where(gateways.c.joined_at.is_(None), gateways.c.ticket_ends_at > now).values(ticket_ends_at=now))
-    pins = (later.get(Action.PIN_SET, set()) | later.get(Action.PIN_REMOVED, set())) - set(spared)
-    await run(delete(family_pins).where(family_pins.c.tenant_id.in_(pins)))
-    sheets = later.get(Action.SHEET_MADE, set()) - set(spared)
-    await run(update(recovery_sheets).where(recovery_sheets.c.account_id.in_(sheets)).values(secret_hash=None))
-    changed = set().union(*(later.get(action, set()) for action in SECRETS)) - set(spared)
-    return EndedAgain(roles, keys, gone, phones, locked=await _lock(connection, changed))
+    pins = later.get(Action.PIN_SET, set()) | later.get(Action.PIN_REMOVED, set())
+    await end(delete(family_pins), family_pins.c.tenant_id, pins - own)
+    sheets = later.get(Action.SHEET_MADE, set())
+    await end(update(recovery_sheets).values(secret_hash=None), recovery_sheets.c.account_id, sheets - own)
+    changed = set().union(*(later.get(action, set()) for action in SECRETS)) - own
+    locked = await _lock(connection, changed)
+    return EndedAgain(roles, keys, gone, phones, papers=await _end_papers(connection, own), locked=locked)
+
+
+async def _for_each(connection: AsyncConnection, make: Callable[[Sequence[str]], Any], ids: Collection[str]) -> int:
+    """Run a statement for some ids at a time, since a database takes some ten thousand values in one; how many rows it met."""
+    listed, met = sorted(ids), 0
+    for start in range(0, len(listed), _AT_ONCE):
+        part = make(listed[start : start + _AT_ONCE])
+        met += int((await connection.execute(part.execution_options(**EVERY_TENANT))).rowcount)
+    return met
 
 
 async def _lock(connection: AsyncConnection, changed: Collection[str]) -> tuple[str, ...]:
     """These accounts have no password, factor or passkey until they get a new one; their sign-in names."""
     for table in (second_factors, recovery_codes, passkeys):
-        await connection.execute(delete(table).where(table.c.account_id.in_(changed)))
-    mine = accounts.c.id.in_(changed)
-    await connection.execute(update(accounts).where(mine).values(password_hash=""))  # no password has this hash
-    return tuple((await connection.execute(select(accounts.c.sign_in).where(mine).order_by(accounts.c.sign_in))).scalars())
+        await _for_each(connection, partial(_of_accounts, delete(table), table), changed)
+    bare = update(accounts).values(password_hash="")  # no password has this hash
+    await _for_each(connection, lambda part: bare.where(accounts.c.id.in_(part)), changed)
+    names = (await connection.execute(select(accounts.c.id, accounts.c.sign_in).order_by(accounts.c.sign_in))).all()
+    return tuple(row.sign_in for row in names if row.id in changed)
 
 
-async def _end_phones(connection: AsyncConnection, ended: Collection[str], spared: Collection[str], now: datetime) -> int:
+def _of_accounts(statement: Any, table: Table, part: Sequence[str]) -> Any:  # Any: an update or a delete
+    return statement.where(table.c.account_id.in_(part))
+
+
+async def _end_papers(connection: AsyncConnection, spared: Collection[str]) -> int:
+    """Recovery codes on paper of accounts whose present state is lost: one that was used up since must not be good again, and no row tells
+    which. How many accounts have to print new ones."""
+    listed = set((await connection.execute(select(recovery_codes.c.account_id).distinct())).scalars())
+    lost = listed - set(spared)
+    await _for_each(connection, partial(_of_accounts, delete(recovery_codes), recovery_codes), lost)
+    return len(lost)
+
+
+async def _end_phones(connection: AsyncConnection, ended: Collection[str], now: datetime) -> int:
     """The names of phones that were forgotten or got another name; a device known by its address alone comes back with its rules."""
-    tokens = (device_matches.c.kind == DeviceMatch.TOKEN.value, device_matches.c.retired_at.is_(None))
-    mine = (*tokens, device_matches.c.device_id.in_(ended), device_matches.c.device_id.not_in(spared))
-    done = await connection.execute(update(device_matches).where(*mine).values(retired_at=now).execution_options(**EVERY_TENANT))
+    named = device_matches.c.kind == DeviceMatch.TOKEN.value
+    over = update(device_matches).where(named, device_matches.c.retired_at.is_(None)).values(retired_at=now)
+    done = await _for_each(connection, lambda part: over.where(device_matches.c.device_id.in_(part)), ended)
     left = select(device_matches.c.device_id).where(device_matches.c.retired_at.is_(None))
-    bare = (devices.c.id.in_(ended), devices.c.id.not_in(spared), devices.c.retired_at.is_(None), devices.c.id.not_in(left))
-    await connection.execute(update(devices).where(*bare).values(retired_at=now).execution_options(**EVERY_TENANT))
+    bare = update(devices).where(devices.c.retired_at.is_(None), devices.c.id.not_in(left)).values(retired_at=now)
+    await _for_each(connection, lambda part: bare.where(devices.c.id.in_(part)), ended)
     homes = select(devices.c.id).where(devices.c.retired_at.isnot(None))
     await connection.execute(delete(home_links).where(home_links.c.device_id.in_(homes)).execution_options(**EVERY_TENANT))
-    return int(done.rowcount)
+    return done
 
 
 async def _ended_in(present: Database, now: datetime) -> list[Ending]:
@@ -267,24 +320,26 @@ async def _keep_proofs(connection: AsyncConnection, present: Database) -> frozen
         tokens = await read(select(device_matches).where(device_matches.c.kind == DeviceMatch.TOKEN.value))
     there = set((await connection.execute(select(accounts.c.id))).scalars())
     kept = [row for row in people if row["id"] in there]
-    for row in kept:
-        values = {name: row[name] for name in ("password_hash", "password_set_at", "disabled_at")}
-        await connection.execute(update(accounts).where(accounts.c.id == row["id"]).values(**values))
+    names = ("password_hash", "password_set_at", "disabled_at")
+    if kept:
+        today = update(accounts).where(accounts.c.id == bindparam("whose")).values({name: bindparam(f"new_{name}") for name in names})
+        await connection.execute(today, [{"whose": row["id"], **{f"new_{name}": row[name] for name in names}} for row in kept])
     ids = {row["id"] for row in kept}
     for table, listed in proofs.items():
-        await connection.execute(delete(table).where(table.c.account_id.in_(ids)))
+        await _for_each(connection, partial(_of_accounts, delete(table), table), ids)
         if mine := [dict(row) for row in listed if row["account_id"] in ids]:
             await connection.execute(insert(table), mine)
     both = families & set((await connection.execute(select(policies.c.tenant_id).execution_options(**EVERY_TENANT))).scalars())
-    await connection.execute(delete(family_pins).where(family_pins.c.tenant_id.in_(both)))
+    await _for_each(connection, lambda part: delete(family_pins).where(family_pins.c.tenant_id.in_(part)), both)
     if own := [dict(row) for row in pins if row["tenant_id"] in both]:
         await connection.execute(insert(family_pins), own)
-    for row in tokens:
-        if row["retired_at"] is None:
-            named = (device_matches.c.tenant_id == row["tenant_id"], device_matches.c.id == row["id"])
-            await connection.execute(update(device_matches).where(*named).values(value=row["value"]))
-    alive = {row["device_id"] for row in tokens if row["retired_at"] is None}
-    return frozenset(ids | both | alive)
+    alive = [row for row in tokens if row["retired_at"] is None]
+    if alive:
+        named = (device_matches.c.tenant_id == bindparam("whose"), device_matches.c.id == bindparam("which"))
+        renamed = update(device_matches).where(*named).values(value=bindparam("today"))
+        found = [{"whose": row["tenant_id"], "which": row["id"], "today": row["value"]} for row in alive]
+        await connection.execute(renamed, found)
+    return frozenset(ids | both | {row["device_id"] for row in alive})
 
 
 async def _head(connection: AsyncConnection) -> Ending | None:

@@ -7,6 +7,7 @@ Alembic (11 MB of imports) is loaded only when there is something to do.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import admin.officetables
 import admin.tables  # noqa: F401  the tables of every room join the metadata
 import blocklists.takedown.candidatetables
 import blocklists.takedown.tables  # noqa: F401
+from admin.consents import forget_histories
 from blocklists.database import Database
 from gateway.errors import StartError
 
@@ -41,7 +43,9 @@ async def migrate(database: Database, copies: Path, now: datetime) -> int:
             )
         return found.number
     if found.number > 0:
-        await database.copy_to(copies / f"lachan-before-schema-{SCHEMA_NUMBER}-{now:%Y%m%dT%H%M%S}.db")
+        path = copies / f"lachan-before-schema-{SCHEMA_NUMBER}-{now:%Y%m%dT%H%M%S}.db"
+        if await database.copy_to(path):
+            await asyncio.to_thread(forget_histories, path)
     async with database.write() as connection:
         await connection.run_sync(upgrade)
     return found.number

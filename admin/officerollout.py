@@ -103,10 +103,7 @@ async def set_rule(connection: AsyncConnection, act: Act, rule: Rule) -> None:
 async def read_rollouts(connection: AsyncConnection, tenant: OrganisationId, states: Sequence[str] = UNDER_WAY) -> list[Rollout]:
     """Releases in these states, the newest first."""
     found = await connection.execute(
-        select(rollouts)
-        .where(rollouts.c.tenant_id == tenant, rollouts.c.state.in_(states))
-        .order_by(rollouts.c.serial.desc())
-        .limit(64)
+        select(rollouts).where(rollouts.c.tenant_id == tenant, rollouts.c.state.in_(states)).order_by(rollouts.c.serial.desc()).limit(64)
     )
     return [_rollout(row) for row in found.mappings()]
 

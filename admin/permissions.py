@@ -149,9 +149,7 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
     # Health, education, youth union: numbers, never a case.
     Role.OBSERVER: _OWN | {Permission.STATUS_READ, Permission.FIGURES_READ},
     # An operator sees the machine, never who asked for what.
-    Role.OPERATOR: _OWN
-    | _HOST
-    | {Permission.STATUS_READ, Permission.SYSTEM_BACKUP, Permission.GLASS_BREAK, Permission.GLASS_READ},
+    Role.OPERATOR: _OWN | _HOST | {Permission.STATUS_READ, Permission.SYSTEM_BACKUP, Permission.GLASS_BREAK, Permission.GLASS_READ},
     # For some hours and by a document, an operator at one family or school (`admin.emergency`): settings and devices, to look at.
     Role.EMERGENCY: frozenset({Permission.STATUS_READ, Permission.PROFILE_READ, Permission.DEVICE_READ}),
 }

@@ -91,6 +91,11 @@ def restore(config: Path | None, path: Path, yes: bool) -> None:
     for number, text, english in told:
         if number:
             typer.echo(f"  {number} {text} / {english}")
+    if again.histories:
+        typer.echo(f"  {again.histories} lịch sử của trẻ: kết thúc, muốn giữ thì đồng ý lại / histories of children: ended, agree anew")
+    if again.papers:
+        typer.echo("Mã khôi phục in trên giấy không còn giá trị: in mã mới ở trang Tài khoản của tôi.")
+        typer.echo("Recovery codes on paper are worth nothing any more: print new ones under My account.")
     if again.locked:
         typer.echo("Mật khẩu đã đổi sau bản sao này; đặt mật khẩu mới cho: / Their passwords changed after this backup; give new ones:")
         for name in again.locked:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from admin.agreeing import find_proposal, propose_history
 from admin.apply import read_enforcement
+from admin.consents import ended_by_restore
 from admin.dependencies import Visit, need
 from admin.devices import list_devices
 from admin.errors import FieldMistake, InvalidInput, NotFound
@@ -108,12 +109,14 @@ async def _page(visit: Visit, profile: Profile, context: dict[str, Any]) -> Resp
     async with visit.services.database.read() as connection:
         keeping = await find_keeping(connection, visit.tenant_id, profile.id)
         proposal = await find_proposal(connection, visit.tenant_id, profile, visit.now) if keeping is None else None
+        restored_at = await ended_by_restore(connection, visit.tenant_id, profile.id) if keeping is None and proposal is None else None
         devices = [one for one in await list_devices(connection, visit.tenant_id) if one.profile_id == profile.id and one.is_single]
         enforcement = await read_enforcement(connection, visit.tenant_id)
     base = {
         "profile": profile,
         "keeping": keeping,
         "proposal": proposal,
+        "restored_at": restored_at,
         "has_device": bool(devices),
         "days": days_of(keeping, visit.now, visit.tenant.time_zone),
         "offered": DAYS_OFFERED,

@@ -87,7 +87,8 @@ async def database(storage: str) -> AsyncIterator[Database]:
 #: The modules whose tests are about what is stored.
 STORAGE = frozenset(
     """
-    test_agreeing test_apply test_audit test_auth test_choices test_dates test_devices test_digest test_emergency test_ended test_erasing
+    test_agreeing test_apply test_audit test_auth test_choices test_consents
+    test_dates test_devices test_digest test_emergency test_ended test_erasing
     test_factors test_figures test_history test_home test_homelink test_hosting test_hours test_importing test_invitations test_names
     test_notices test_office test_officebulletins test_officecases test_officedirectives test_officeduty test_officeintake
     test_officereads test_officeschools test_onboarding test_overrides test_passkeys test_people test_policyfile test_profiles

@@ -9,28 +9,34 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from admin.agreeing import decline_history, find_proposal, propose_history
 from admin.audit import Act, Action, record, verify_database
 from admin.backup import back_up, read_info, restore
+from admin.consents import forget_histories
 from admin.dependencies import Services
 from admin.devices import load_device, retire_device
-from admin.ended import is_older, note_ended
+from admin.ended import check_age, is_older, note_ended
 from admin.erasing import erase_profile, note_erased
 from admin.errors import NotFound
+from admin.familytables import history_consents, history_rows
+from admin.history import find_keeping
 from admin.invitations import find_invitation, invite
+from admin.migrate import migrate
 from admin.onboarding import add_phone, is_token, load_phone, renew_token
 from admin.passwords import Passwords
 from admin.people import end_role, list_members
 from admin.permissions import Scope
 from admin.profiles import change_profile, list_profiles
 from admin.sessions import create_token, load_token, open_session, revoke_token
-from admin.tables import policies, sessions
+from admin.tables import policies, recovery_codes, sessions
 from admin.tenants import create_account, grant_role
 from blocklists.database import open_database
 from blocklists.tables import AccountId, Role, accounts
 from gateway.errors import StartError
+from tests.admin.test_consents import keep_one
 from tests.support.family import Family
 
 
@@ -168,6 +174,84 @@ async def test_where_the_database_was_lost_no_old_password_opens(services: Servi
         await end_role(connection, later, member.assignment)
     assert await note_ended(fresh, state) == 1
     await fresh.close()
+
+
+async def test_a_backup_of_forty_thousand_accounts_comes_back(services: Services, family: Family, act: Act, tmp_path: Path) -> None:
+    """Today's passwords and second factors hold, however many there are; a recovery code used up today stays used."""
+    names = [f"{number:024d}" for number in range(40_000)]
+    person = {"name": "x", "password_hash": "old", "password_set_at": act.now, "language": "vi", "created_at": act.now}
+    async with services.database.write() as connection:
+        await connection.execute(insert(accounts), [{**person, "id": name, "sign_in": name} for name in names])
+        paper = {"code_hash": b"x" * 32, "created_at": act.now}
+        await connection.execute(insert(recovery_codes), [{**paper, "account_id": name} for name in names])
+    path = tmp_path / "before.backup"
+    await back_up(services.database, path, act.now)
+    async with services.database.write() as connection:
+        await connection.execute(update(accounts).values(password_hash="new"))
+        await connection.execute(update(recovery_codes).where(recovery_codes.c.account_id == names[7]).values(used_at=act.now))
+    done = await restore(services.database, services.settings.state_dir, path, act.now)
+    async with services.database.read() as connection:
+        assert (await connection.execute(select(accounts.c.password_hash).distinct())).scalars().all() == ["new"]
+        used = select(recovery_codes.c.account_id).where(recovery_codes.c.used_at.isnot(None))
+        assert (await connection.execute(used)).scalars().all() == [names[7]]
+    assert (done.again.papers, done.again.locked) == (0, ())
+
+
+def read_all(folder: Path) -> dict[str, bytes]:
+    return {str(found): found.read_bytes() for found in sorted(folder.rglob("*")) if found.is_file()}
+
+
+async def test_a_restored_backup_begins_no_history(services: Services, family: Family, act: Act, tmp_path: Path) -> None:
+    """The child said no after the backup: putting it back begins nothing again, and neither the backup nor any file of the state holds the
+    key or a seal; a question that was declined is not asked again."""
+    locked = await keep_one(services, family, act)
+    async with services.database.write() as connection:
+        await propose_history(connection, act, family.na, 3, "vi")
+        sealed = (await connection.execute(select(history_rows.c.sealed).where(history_rows.c.tenant_id == family.tenant))).scalar_one()
+    path, later = tmp_path / "before.backup", replace(act, now=act.now + timedelta(hours=1))
+    await back_up(services.database, path, act.now)
+    async with services.database.write() as connection:
+        await decline_history(connection, later, family.bi.id)
+        await decline_history(connection, later, family.na.id)
+    done = await restore(services.database, services.settings.state_dir, path, later.now)
+    assert done.again.histories == 2
+    async with services.database.read() as connection:
+        assert await find_keeping(connection, family.tenant, family.bi.id) is None
+        assert await find_proposal(connection, family.tenant, family.na, later.now) is None
+    assert await services.database.scrub()
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    contents |= read_all(tmp_path)
+    assert any("before-restore" in name for name in contents)
+    assert [name for name, content in contents.items() if locked in content or sealed in content] == []
+
+
+async def test_where_the_database_was_lost_no_history_begins(services: Services, family: Family, act: Act, tmp_path: Path) -> None:
+    """Nobody knows who said no before the loss: the consent of the backup ends, too."""
+    await keep_one(services, family, act)
+    path = tmp_path / "before.backup"
+    await back_up(services.database, path, act.now)
+    fresh = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'fresh.db'}")
+    done = await restore(fresh, services.settings.state_dir, path, act.now + timedelta(hours=1))
+    async with fresh.read() as connection:
+        open_ones = select(func.count()).where(history_consents.c.tenant_id == family.tenant, history_consents.c.ended_at.is_(None))
+        assert (await connection.execute(open_ones)).scalar_one() == 0
+    await fresh.close()
+    assert done.again.histories == 1
+
+
+async def test_a_copy_of_any_schema_is_left_without_histories(services: Services, family: Family, act: Act, tmp_path: Path) -> None:
+    """Copies that an earlier version left beside the database lose theirs at the next start; a schema that knows none is no fault."""
+    locked = await keep_one(services, family, act)
+    copy = services.settings.state_dir / "lachan-before-schema-9-20260101T000000.db"
+    await services.database.copy_to(copy)
+    assert locked in copy.read_bytes()
+    await migrate(services.database, tmp_path, act.now)
+    assert await check_age(services.database, services.settings.state_dir, act.now) is None
+    assert locked not in copy.read_bytes()
+    empty = tmp_path / "old.db"
+    empty.touch()
+    forget_histories(empty)
 
 
 async def change_password(connection: AsyncConnection, account: AccountId, stored: str, act: Act) -> None:

@@ -6,16 +6,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select, update
 
 from admin.audit import CHECKPOINT, MACHINE, Act, Action, keep_checkpoint, record
 from admin.dependencies import Services
-from admin.ended import FILE, check_age, note_ended, read_lines
+from admin.ended import FILE, check_age, is_older, note_ended, read_lines
 from admin.erasing import note_erased
 from admin.people import list_members
 from admin.profiles import list_profiles
 from admin.sessions import open_session
-from admin.tables import sessions
+from admin.tables import second_factors, sessions
 from admin.tenants import create_account, grant_role
 from blocklists.database import Database
 from blocklists.journal import Head, write_checkpoint
@@ -72,6 +72,52 @@ async def test_what_ended_is_kept_outside_as_ids_alone(services: Services, famil
         await record(connection, act, Action.PASSKEY_REMOVED, "p" * 24)
     await note_ended(services.database, state)
     assert {one.object_id for one in read_lines(state)} >= {"k" * 24, "p" * 24}
+
+
+MANY = 40_000
+
+
+async def test_forty_thousand_endings_are_settled(services: Services, family: Family, act: Act) -> None:
+    """A province's file of years: more of each kind than a database takes in one statement. Every one ends, none of the rest does, and the
+    minute's look at the file reads its end alone."""
+    state, later = services.settings.state_dir, act.now + timedelta(hours=2)
+    names = [f"{number:024d}" for number in range(MANY)]
+    async with services.database.write() as connection:
+        row = {"organisation_id": family.tenant, "account_id": family.account, "role": Role.TEACHER.value}
+        row |= {"valid_from": act.now, "created_at": act.now}
+        await connection.execute(insert(role_assignments), [{**row, "id": name} for name in names])
+        person = {"name": "x", "password_hash": "old", "password_set_at": act.now, "language": "vi", "created_at": act.now}
+        await connection.execute(insert(accounts), [{**person, "id": name, "sign_in": name} for name in names])
+    await note_ended(services.database, state)
+    kinds = ("role.ended", "password.changed", "token.revoked", "passkey.removed", "device.retired", "pin.set", "sheet.made")
+    lines = [f"{1000 + number} {later.isoformat()} {kind} {name}\n" for kind in kinds for number, name in enumerate(names)]
+    (state / FILE).write_text("".join(lines))
+    again = await check_age(services.database, state, later)
+    assert again is not None and (again.roles, len(again.locked)) == (MANY, MANY)
+    async with services.database.read() as connection:
+        assert [one.account for one in await list_members(connection, family.tenant, later)] == [family.account]
+        bare = select(func.count()).select_from(accounts).where(accounts.c.password_hash == "")
+        assert (await connection.execute(bare)).scalar_one() == MANY
+    assert not await is_older(services.database, state)
+
+
+async def test_a_used_recovery_code_is_not_good_again(services: Services, family: Family, act: Act) -> None:
+    """Nothing outside the database tells which code on paper was used since, so none is good; the app goes on, new ones are made."""
+    state, factors = services.settings.state_dir, services.door.factors
+    async with services.database.write() as connection:
+        codes = await factors.renew_recovery(connection, family.account, act.now)
+        secret = await factors.begin(connection, family.account, act.now)
+        await connection.execute(update(second_factors).values(confirmed_at=act.now))
+        seq = (await connection.execute(select(func.max(journal.c.seq)))).scalar_one()
+    later = act.now + timedelta(hours=2)
+    (state / FILE).write_text(f"{seq + 9} {later.isoformat()} seen -\n")
+    again = await check_age(services.database, state, later)
+    assert again is not None and (again.papers, again.locked) == (1, ())
+    async with services.database.write() as connection:
+        assert not await factors.check(connection, family.account, codes[0], later)
+        assert await factors.left(connection, family.account) == 0 and await factors.has(connection, family.account)
+        assert secret
+        assert len(await factors.renew_recovery(connection, family.account, later)) == 10
 
 
 async def test_a_database_begun_anew_is_no_older_state(database: Database, tmp_path: Path, now: datetime) -> None:

@@ -335,9 +335,7 @@ def test_staff_go_back_to_unknown_when_the_term_is_over(
     assert not any(form.action == found[0] for form in late.page.forms)
 
 
-def test_unnamed_devices_rest_with_the_children(
-    clocked: Callable[[str], Clocked], open_browser: Callable[[str, str], Browser]
-) -> None:
+def test_unnamed_devices_rest_with_the_children(clocked: Callable[[str], Clocked], open_browser: Callable[[str, str], Browser]) -> None:
     """A child's phone with a new address keeps the bedtime; the mother's own unnamed phone says why it sleeps, and one press frees it.
     Help and the checks of a phone answer all the while, and explain names the reason."""
     town = clocked("2027-01-25T20:40")
