@@ -34,22 +34,39 @@ class Http1:
             self.begun = self._owner.now()
         try:
             self._h11.receive_data(data)
-            return self._read()
         except h11.RemoteProtocolError as error:
-            error.__traceback__ = None  # the library raises it out of its own frame: a circle that holds all of this connection
-            if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-                self._write(error.error_status_hint, [], b"")
-            return False
+            return self._refuse(error)
+        return self._read()
 
     def _read(self) -> bool:
+        """Take what has come; False when the connection must end."""
+        try:
+            return self._take()
+        except h11.RemoteProtocolError as error:
+            return self._refuse(error)
+
+    def _refuse(self, error: h11.RemoteProtocolError) -> bool:
+        """Say what is wrong with a request, if it is the one to be answered now."""
+        error.__traceback__ = None  # the library raises it out of its own frame: a circle that holds all of this connection
+        if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self._write(error.error_status_hint, [], b"")
+        return False
+
+    def _take(self) -> bool:
         while not self.is_full:
             event = self._h11.next_event()
             if event is h11.NEED_DATA or event is h11.PAUSED:
                 if self._request is None and not self._h11.trailing_data[0]:
                     self.begun = None
+                if self._h11.they_are_waiting_for_100_continue:
+                    self._owner.send(self._h11.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
                 return True
             if isinstance(event, h11.Request):
                 fields = dict(event.headers)
+                if b"transfer-encoding" in fields and b"content-length" in fields:
+                    # A front end may have read the other length: what is behind it would be nobody's request (RFC 9112 §6.1).
+                    self._write(400, [], b"")
+                    return False
                 target = self._owner.read_target(bytes(event.target))
                 self._request = Request(bytes(event.method), target, bytes(fields.get(b"content-type", b"")))
             elif isinstance(event, h11.Data) and self._request is not None:
@@ -83,12 +100,7 @@ class Http1:
         self.is_full = False
         if self._h11.trailing_data[0]:
             self.begun = self._owner.now()
-        try:
-            is_welcome = self._read()
-        except h11.RemoteProtocolError as error:
-            error.__traceback__ = None
-            is_welcome = False
-        if is_welcome:
+        if self._read():
             self._owner.go_on()
         else:
             self._owner.close()

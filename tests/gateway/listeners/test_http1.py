@@ -64,3 +64,34 @@ def test_client_that_wants_to_end_is_let_go() -> None:
     owner = Owner()
     speak(owner).receive(POST.replace(b"host:", b"connection: close\r\nhost:", 1))
     assert owner.is_closed and owner.take().startswith(b"HTTP/1.1 200")
+
+
+def test_client_that_waits_before_it_sends_its_body_is_told_to_go_on() -> None:
+    """`expect: 100-continue` (RFC 9110 §10.1.1), as older .NET programs on Windows ask; one that sends it all at once needs no word."""
+    owner = Owner()
+    speaker = speak(owner)
+    head = HEAD + b"expect: 100-continue\r\ncontent-length: 12\r\n\r\n"
+    assert speaker.receive(head)
+    assert owner.take() == b"HTTP/1.1 100 \r\n\r\n" and owner.asked == []
+    assert speaker.receive(MESSAGE) and owner.take().startswith(b"HTTP/1.1 200")
+    owner.turn()
+    assert speaker.receive(head + MESSAGE) and owner.take().startswith(b"HTTP/1.1 200") and len(owner.asked) == 2
+
+
+def test_body_with_two_lengths_is_refused_and_nothing_behind_it_is_read() -> None:
+    """RFC 9112 §6.1: a front end may have read the other length, and what is left over would be a request that nobody sent."""
+    owner = Owner()
+    speaker = speak(owner)
+    both = HEAD + b"content-length: 12\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+    assert not speaker.receive(both + POST)
+    assert owner.take().startswith(b"HTTP/1.1 400") and owner.asked == []
+
+
+def test_fault_behind_a_good_request_has_its_status() -> None:
+    """What is wrong with the second of two requests is said, after the answer to the first."""
+    owner = Owner()
+    speaker = speak(owner)
+    assert speaker.receive(POST + b"nonsense\r\n\r\n")
+    owner.turn()
+    sent = owner.take()
+    assert sent.startswith(b"HTTP/1.1 200") and sent.count(b"HTTP/1.1 400") == 1 and owner.is_closed

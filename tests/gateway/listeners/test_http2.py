@@ -155,14 +155,25 @@ def test_no_memory_of_streams_that_are_over() -> None:
     assert not (ours._requests or ours._asked or ours._waiting or ours._windows or ours._given_up or ours._out)
 
 
+def streams_of(octets: bytes) -> set[int]:
+    """The streams of whole frames."""
+    found, at = set(), 0
+    while at < len(octets):
+        found.add(int.from_bytes(octets[at + 5 : at + 9]))
+        at += 9 + int.from_bytes(octets[at : at + 3])
+    return found - {0}
+
+
 Steps = list[tuple[str, int]]
-_WORDS = ["get", "post", "open", "more", "end", "trailers", "reset", "answer", "ping", "table", "frames", "window", "wait"]
+_REQUESTS = ["get", "post", "open", "more", "end", "trailers", "reset", "answer", "abandon"]
+_WORDS = [*_REQUESTS, "goodbye", "ping", "table", "frames", "window", "wait"]
 _STEPS = st.lists(st.tuples(st.sampled_from(_WORDS), st.integers(0, 70_000)), max_size=60)
 
 
 @given(_STEPS, st.sampled_from([0, 100, 65_535, 1 << 20]), st.integers(1, 4000))
 def test_any_conversation_is_answered_in_full(steps: Steps, window: int, cut: int) -> None:
-    """Whatever the library's client says, in whatever pieces: every request it did not give up has its answer, whole and once."""
+    """Whatever the library's client says, in whatever pieces: every request it did not give up has its answer, whole and once; and nothing
+    is sent any more of one that it gave up, in the middle of the answer or before it."""
     owner = Owner(lambda ask: None)
     ours: Any = Http2(owner)  # type: ignore[arg-type]
     owner.speaker = ours
@@ -174,13 +185,16 @@ def test_any_conversation_is_answered_in_full(steps: Steps, window: int, cut: in
     ended: list[int] = []
     open_streams: list[int] = []
     late: list[int] = []
+    abandoned: set[int] = set()
 
     def exchange() -> None:
         data = client.data_to_send()
         for at in range(0, len(data), cut):
             assert ours.receive(data[at : at + cut])
             ours._idle_frames = 0  # budgets are for other tests
-        for event in client.receive_data(owner.take()):
+        sent = owner.take()
+        assert not streams_of(sent) & abandoned
+        for event in client.receive_data(sent):
             if isinstance(event, h2.events.DataReceived):
                 got[event.stream_id] = got.get(event.stream_id, b"") + event.data
                 if event.flow_controlled_length:
@@ -218,6 +232,19 @@ def test_any_conversation_is_answered_in_full(steps: Steps, window: int, cut: in
             stream = late.pop(size % len(late))
             bodies[stream] = bytes([size % 251]) * size
             ours.answer(stream, size % 7, bodies[stream])
+        elif what == "abandon" and (living := [stream for stream in [*late, *bodies] if stream not in ended]):
+            stream = living[size % len(living)]
+            exchange()
+            if stream not in ended:
+                client.reset_stream(stream)
+                exchange()
+                ended.append(stream)
+                abandoned.add(stream)
+                bodies.setdefault(stream, b"")
+                ours._resets = 0
+        elif what == "goodbye":
+            exchange()
+            ours.receive(frame(7, 0, 0, bytes(8)))
         elif what == "ping":
             client.ping(bytes(8))
         elif what in ("table", "frames", "window"):
@@ -240,7 +267,7 @@ def test_any_conversation_is_answered_in_full(steps: Steps, window: int, cut: in
     for _ in range(60):
         exchange()
         client.increment_flow_control_window(100_000)
-    assert {stream: got.get(stream, b"") for stream in bodies} == bodies
+    assert all(got.get(stream, b"") == body for stream, body in bodies.items() if stream not in abandoned)
     assert sorted(ended) == sorted(bodies) and not ours._asked and not ours._waiting_octets
 
 
