@@ -21,7 +21,7 @@ RECEIVE: Final = 65_536
 RECORD: Final = 16_384
 """Octets of one TLS record (RFC 8446 §5.1): decrypting gives no more at once."""
 LINGER_SECONDS: Final = 3.0
-"""How long a connection that we have ended waits for the client to end it, too."""
+"""How long a connection that we have ended waits for the client to take what is left and to end it, too; counted from what it took last."""
 
 
 class SecureTransport(asyncio.Transport):
@@ -95,7 +95,8 @@ class SecureTransport(asyncio.Transport):
         """Take what the client sends again."""
         if self._is_paused and not self._is_closing:
             self._is_paused = False
-            self._loop.add_reader(self._fd, self._on_readable)
+            if not self._is_over:
+                self._loop.add_reader(self._fd, self._on_readable)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send octets; what the client does not take waits."""
@@ -147,11 +148,11 @@ class SecureTransport(asyncio.Transport):
             return
         if not data:
             self._is_over = True
-            if self._is_closing or self._met is not None:
+            if self._met is not None or (self._is_closing and not self._backlog):
                 self.abort()
             else:
-                self._protocol.eof_received()
-                self.close()
+                self._loop.remove_reader(self._fd)
+                self._hear_end()
         elif self._is_closing:
             return  # it goes on sending though we have ended: not read any more
         else:
@@ -210,8 +211,13 @@ class SecureTransport(asyncio.Transport):
             except Exception:  # a fault of ours: the loop tells it, and the client is not left waiting
                 self.abort()
                 raise
-        if self._is_over and not self._is_closing:
-            self._protocol.eof_received()
+        if self._is_over and not self._is_gone:
+            self._loop.remove_reader(self._fd)
+            self._hear_end()
+
+    def _hear_end(self) -> None:
+        """The client has said everything, and may still read (RFC 8446 §6.1): the protocol ends our side, now or when it has answered."""
+        if not self._is_closing and not self._protocol.eof_received():
             self.close()
 
     def _flush(self) -> None:
@@ -246,6 +252,9 @@ class SecureTransport(asyncio.Transport):
             self.abort()
             return
         del self._backlog[:sent]
+        if self._is_closing:
+            self._timer.cancel()
+            self._timer = self._loop.call_later(LINGER_SECONDS, self.abort)
         if not self._backlog:
             self._loop.remove_writer(self._fd)
             if self._is_closing:

@@ -224,14 +224,12 @@ class Connection(asyncio.Protocol):
         self._is_scheduled = False
         self._is_ending = False
         self._is_lost = False
-        self._is_tls = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio's callback."""
         assert isinstance(transport, asyncio.Transport)
         listener = self._listener
         self._transport = transport
-        self._is_tls = transport.get_extra_info("ssl_object") is not None
         transport.set_write_buffer_limits(high=listener.limits.tcp_write_bytes, low=listener.limits.tcp_write_bytes // 4)
         if listener.token_of is not None:
             token = listener.token_of(transport.get_extra_info("ssl_object"))
@@ -283,10 +281,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """asyncio's callback. The client sends nothing more, but may still read."""
         self._is_ending = True
-        if self._is_tls:
-            self._is_lost = True  # TLS ends both directions; what is still under way has nowhere to go
-            return False
-        return self._is_scheduled or self._in_flight > 0
+        return self._is_scheduled or self._in_flight > 0 or self._is_paused
 
     def pause_writing(self) -> None:
         """asyncio's callback: the client does not read, so it is not read from either."""
