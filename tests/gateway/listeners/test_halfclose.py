@@ -147,18 +147,17 @@ async def test_every_answer_arrives_after_a_half_close(tmp_path: Path, version: 
 
 async def test_client_that_reads_slowly_after_its_goodbye_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time to end is counted from the last octet it took, not from the goodbye."""
-    monkeypatch.setattr("gateway.listeners.secure.LINGER_SECONDS", 0.5)
-    async with listening(tmp_path, StreamListener, Limits(tcp_write_bytes=4 << 20)) as (server, trust):
+    monkeypatch.setattr("gateway.listeners.secure.LINGER_SECONDS", 1.0)
+    async with listening(tmp_path, StreamListener, Limits(tcp_write_bytes=32 << 20)) as (server, trust):
 
         def talk() -> bytes:
             client = Client(server, trust)
-            client.send(b"".join(framed("big.example.com", "TXT", n) for n in range(200)))
+            client.send(b"".join(framed("big.example.com", "TXT", n) for n in range(600)))
             client.say_everything_is_said(notify=True)
-            whole = bytearray()
             with client.sock:
-                return client.rest(pause=0.15)
+                return client.rest(pause=0.1)
 
-        assert sorted(numbers(await asyncio.to_thread(talk))) == list(range(200))
+        assert sorted(numbers(await asyncio.to_thread(talk))) == list(range(600))
 
 
 async def test_client_that_never_reads_after_its_goodbye_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
