@@ -7,16 +7,21 @@ from datetime import timedelta
 
 import pytest
 
+from admin.app import create_app
 from admin.dependencies import Services
 from admin.devices import Match
-from admin.figures import SMALL, Cell, read_figures, store_categories, suppress
+from admin.figures import SMALL, Cell, read_figures, suppress
+from admin.passwords import Passwords
 from admin.setup import NewChild, NewDevice, Owner, Plan, make_tenant
+from admin.totals import collect
 from admin.values import DeviceMatch
 from blocklists.tables import OrganisationKind
 from gateway.policy.model import Band
 from tests.support.family import WORDS
 from tests.support.gateway import Gateway
 from tests.support.livegateway import counted
+from tests.support.people import PASSWORD
+from tests.support.visitor import Visitor
 
 ZONE = "Asia/Ho_Chi_Minh"
 
@@ -45,10 +50,11 @@ def test_small_numbers_and_their_complements_are_hidden(counts: dict[str, int], 
 
 
 async def test_figures_of_a_school_come_from_its_queries(live: Services, gateway_running: Gateway) -> None:
-    """Pupils ask for a social network and a game; the school sees both counts for the whole school; a family's are stored nowhere."""
+    """Pupils ask for a social network, a game and three times for TikTok: the whole school's page has the largest count, "<5" for the
+    small one, and no number for the one it could be worked out from; nobody's class, device or name."""
     plan = Plan(
         kind=OrganisationKind.SCHOOL,
-        owner=Owner("truong", "x", "vi"),
+        owner=Owner("truong", await Passwords().hash(PASSWORD), "vi"),
         children=(NewChild("3A", Band.TH),),
         devices=(NewDevice(Match(DeviceMatch.NETWORK, "127.0.3.0/24"), 0),),
         networks=("127.0.0.0/8",),
@@ -63,12 +69,18 @@ async def test_figures_of_a_school_come_from_its_queries(live: Services, gateway
         await asyncio.to_thread(gateway_running.ask, "www.facebook.com", source=source)
         if number < 7:
             await asyncio.to_thread(gateway_running.ask, "www.roblox.com", source=source)
+        if number < 3:
+            await asyncio.to_thread(gateway_running.ask, "www.tiktok.com", source=source)
         await asyncio.to_thread(gateway_running.ask, "scratch.mit.edu", source=source)
     await asyncio.sleep(1.5)
-    batches = await counted(gateway_running, live.link)
-    async with live.database.write() as connection:
-        await store_categories(connection, batches, live.now())
+    await counted(gateway_running, live.link)
+    await collect(live.database, live.link, live.now())
+    async with live.database.read() as connection:
         figures = await read_figures(connection, made.tenant, live.now(), ZONE)
-        assert figures.total == 19
-        assert {cell.count for cell in figures.cells} == {12, 7}
+        assert figures.total == 22
+        assert [(cell.count, cell.small) for cell in figures.cells] == [(12, False), (None, False), (None, True)]
         assert (await read_figures(connection, made.tenant, live.now() + timedelta(days=8), ZONE)).cells == ()
+    browser = Visitor(create_app(live))
+    await browser.sign_in("truong", PASSWORD)
+    await browser.close()
+    assert "Mạng xã hội 12 Trò chơi trực tuyến không nêu Phát trực tiếp <5 Tổng: 22" in browser.text

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 from sqlalchemy import insert, update
 
+from admin.dependencies import Services
+from admin.devices import Match
 from admin.errors import NotFound
 from admin.familytables import category_totals
 from admin.office import open_office
 from admin.officeschools import read_schools
+from admin.setup import NewChild, NewDevice, Owner, Plan, make_tenant
 from admin.tables import policies
+from admin.totals import collect
+from admin.values import DeviceMatch
 from blocklists.database import Database
 from blocklists.tables import OrganisationKind, Role, organisations
 from blocklists.takedown.agencies import NewAgency, add_agency
 from blocklists.takedown.agencytables import AgencyKind
 from blocklists.takedown.model import Actor, Capacity
+from gateway.policy.model import Band
+from tests.support.family import WORDS
+from tests.support.gateway import Gateway
+from tests.support.livegateway import counted
 from tests.support.office import Officers
 from tests.support.people import Person, make_person
+
+PLAN = Plan(
+    kind=OrganisationKind.SCHOOL, owner=Owner("truong", "x", "vi"), children=(NewChild("3A", Band.TH),), devices=(), networks=(),
+    messenger=False, words=WORDS,
+)  # fmt: skip
 
 
 async def school(database: Database, now: datetime, name: str, place: str | None, **blocked: int) -> Person:
@@ -55,6 +71,34 @@ async def test_counts_of_ones_own_province_only(database: Database, officers: Of
     assert [(one.name, one.in_force, one.blocked) for one in found.schools] == [("A", True, 43), ("B", False, 60)]
     assert [(cell.category, cell.count, cell.small) for cell in found.figures.cells] == [("game", None, False), ("gamb", None, True)]
     assert found.body == "Sở Giáo dục"
+
+
+async def test_counts_of_schools_come_from_queries(live: Services, gateway_running: Gateway, officers: Officers) -> None:
+    """Pupils of three schools of the province ask; the third's two blocks are "<5", and the one next to it is not told either."""
+    asked = {"3": ("Trường A", 9), "4": ("Trường B", 6), "5": ("Trường C", 2)}
+    for net, (name, _) in asked.items():
+        async with live.database.write() as connection:
+            plan = replace(
+                PLAN, owner=Owner(f"truong-{net}", "x", "vi"), networks=(f"127.0.{net}.0/24",),
+                devices=(NewDevice(Match(DeviceMatch.NETWORK, f"127.0.{net}.0/25"), 0),),
+            )  # fmt: skip
+            made = await make_tenant(connection, plan, live.shelves.current(), live.now())
+            await connection.execute(update(organisations).where(organisations.c.id == made.tenant).values(name=name, place_code="12"))
+        await live.applier.settle(made.tenant)
+    for net, (_, times) in asked.items():
+        for number in range(times):
+            name = "www.facebook.com" if number % 2 else "www.tiktok.com"
+            await asyncio.to_thread(gateway_running.ask, name, source=f"127.0.{net}.{10 + number}")
+        await asyncio.to_thread(gateway_running.ask, "scratch.mit.edu", source=f"127.0.{net}.10")
+    await asyncio.sleep(1.5)
+    await counted(gateway_running, live.link)
+    await collect(live.database, live.link, live.now())
+    agency = await body(live.database, officers, live.now(), "12")
+    async with live.database.read() as connection:
+        found = await read_schools(connection, await open_office(connection, officers.tenant), agency, live.now())
+    told = [(one.name, one.in_force, one.blocked, one.small) for one in found.schools]
+    assert told == [("Trường A", True, 9, False), ("Trường B", True, None, False), ("Trường C", True, None, True)]
+    assert [(cell.category, cell.count) for cell in found.figures.cells] == [("live", 9), ("social", 8)]
 
 
 async def test_small_schools_are_not_told_and_cannot_be_worked_out(database: Database, officers: Officers, now: datetime) -> None:

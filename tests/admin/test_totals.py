@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from admin.dependencies import Services
 from admin.totals import collect, read_day
 from tests.support.controlsocket import ScriptedGateway
-from tests.support.family import Family
+from tests.support.family import Family, make_family
+from tests.support.gateway import ROOT, Gateway
+from tests.support.livegateway import counted
+
+SCAM = next(line for line in (ROOT / "blocklists/seed/scam.txt").read_text(encoding="utf-8").splitlines() if line[:1].isalnum())
 
 
 def row(moment: datetime, tenant: str, profile: str, outcome: str, count: int) -> list[object]:
     return [int(moment.timestamp()), tenant, "", profile, "TH", outcome, "game", count]
+
+
+async def test_totals_of_a_day_come_from_queries(live: Services, gateway_running: Gateway) -> None:
+    """Bi's tablet is blocked four times, Na's phone twice, the mother's asks and is not a child's. Fetched twice, stored once."""
+    family = await make_family(live, "127.0")
+    await live.applier.settle(family.tenant)
+    asked = {"127.0.1.31": {"www.facebook.com": 4, "scratch.mit.edu": 5}, "127.0.1.32": {SCAM: 2}, "127.0.1.20": {"www.vnexpress.net": 3}}
+    for source, names in asked.items():
+        for name in (name for name, times in names.items() for _ in range(times)):
+            await asyncio.to_thread(gateway_running.ask, name, source=source)
+    await asyncio.sleep(1.5)
+    await counted(gateway_running, live.link)
+    assert await collect(live.database, live.link, live.now()) > 0
+    assert await collect(live.database, live.link, live.now()) == 0
+    today = live.now().astimezone(ZoneInfo("Asia/Ho_Chi_Minh")).date().isoformat()
+    async with live.database.read() as connection:
+        totals = await read_day(connection, family.tenant, today)
+    assert {profile: blocked for profile, (_, blocked) in totals.items() if blocked} == {family.bi.id: 4, family.na.id: 2}
 
 
 async def test_collect_stores_each_batch_once(services: Services, family: Family, gateway: ScriptedGateway, now: datetime) -> None:
