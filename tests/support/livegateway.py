@@ -42,12 +42,12 @@ def clear_of_midnight(zone: str = "Asia/Ho_Chi_Minh") -> None:
 @contextmanager
 def live_gateway(folder: Path) -> Iterator[Gateway]:
     """The real gateway with an upstream that knows a few names; its state lies in `folder/var`. Never over midnight in Viet Nam."""
-    clear_of_midnight()
     folder.mkdir()
     with (
         RunningUpstream({(name, "A"): ["192.0.2.80"] for name in NAMES}) as upstream,
         Gateway(folder, SETTINGS, upstream=upstream.port) as running,
     ):
+        clear_of_midnight()
         yield running
 
 
