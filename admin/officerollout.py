@@ -3,7 +3,8 @@
 An ordinary release goes to a small share of the gateways first, to a larger one, then to all. Urgent orders, the masked category, a return
 to an earlier version, and a release that only takes out while nothing else is under way, go to everybody at once. What holds a release back
 is `admin.officetallies`, or an officer; going on needs a person, and another one than whoever held it. What is held keeps what gateways
-enforce: those that have it keep it, the others keep the one before.
+enforce: those that have it keep it, the others keep the one before; for fourteen days, within which the officers publish something else or
+let it go on, for gateways then take what the officers signed (`blocklists.turns`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.audit import Act, Action, record
 from admin.errors import NotFound
 from admin.officetables import gateways, rollout_rules, rollouts
-from blocklists.online import MOST_WITHDRAWN, WHOLE, Statement, Steps, place_of
+from blocklists.online import MOST_WITHDRAWN, WHOLE, Statement, Steps, fitting, place_of
 from blocklists.rolloutguard import FIRST_MEMBERS, Cause
 from blocklists.tables import AccountId, OrganisationId, new_id
 from blocklists.takedown import tables
@@ -29,6 +30,7 @@ from blocklists.takedown.freetext import require_clean
 from blocklists.takedown.masking import key_of_host
 from blocklists.takedown.model import MASKED, TransitionRefused
 from blocklists.takedown.publishing import ENDED
+from blocklists.turns import PATIENCE
 
 FEWEST: Final = 10
 """With fewer gateways a share of them says nothing: every release goes to everybody at once."""
@@ -70,6 +72,10 @@ class Rollout:
         if self.state != "held" or self.held_at is None:
             return self.steps
         return tuple(step for step in self.steps if step[0] <= self.held_at.timestamp()) or ((self.steps[0][0], 0),)
+
+    def goes_on_at(self) -> datetime:
+        """When gateways take it although it is held: the server's word alone stops no release for ever (`blocklists.turns`)."""
+        return self.started_at + timedelta(seconds=PATIENCE)
 
     def share(self, now: datetime) -> int:
         """Which share takes it now."""
@@ -193,7 +199,7 @@ async def _withdrawn(connection: AsyncConnection, tenant: OrganisationId, since:
     )  # fmt: skip
     newest = await connection.execute(select(func.max(tables.versions.c.serial)).where(tables.versions.c.tenant_id == tenant))
     following = int(newest.scalar_one_or_none() or 0) + 1
-    return tuple(sorted({(key_of_host(row.host), int(row.serial_out or following)) for row in found}))
+    return fitting((key_of_host(row.host), int(row.serial_out or following)) for row in found)
 
 
 async def _joined(connection: AsyncConnection, tenant: OrganisationId) -> list[str]:

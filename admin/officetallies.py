@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from admin.audit import MACHINE, Act
+from admin.audit import MACHINE, Act, Action, record
 from admin.officerollout import Rollout, hold, read_rollouts
 from admin.officetables import gateways, rollouts
 from blocklists.online import WHOLE, place_of
@@ -35,13 +35,18 @@ class Stage:
 
 
 async def judge(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> list[int]:
-    """Hold back what gateways speak against, and note what has come to everybody; the serials that are held now."""
+    """Hold back what gateways speak against, and note what has come to everybody, also what was held for as long as gateways wait; the
+    serials that are held now."""
     held = []
     rows = None
-    for one in reversed(await read_rollouts(connection, tenant, ("going",))):
-        if one.share(now) >= WHOLE:
+    for one in reversed(await read_rollouts(connection, tenant)):
+        if one.state == "held" and now < one.goes_on_at():
+            continue
+        if one.state == "held" or one.share(now) >= WHOLE:
             mine = (rollouts.c.tenant_id == tenant, rollouts.c.serial == one.serial)
             await connection.execute(update(rollouts).where(*mine).values(state="done"))
+            if one.state == "held":
+                await record(connection, Act(tenant, MACHINE, now), Action.ROLLOUT_WENT_ON, str(one.serial), after={"cause": "time"})
             continue
         rows = await _rows(connection, tenant) if rows is None else rows
         coming = one.next_step(now)

@@ -26,6 +26,7 @@ FOLLOW_FAULTS: Mapping[str, str] = {
     "shape": _("It refused the newest version: the list cannot be read there."),
     "apply": _("It could not put the newest version in force."),
     "key": _("It lacks the key of the sealed part of the list."),
+    "word": _("It cannot use what this server says by itself about stages and endings."),
     "disk": _("It could not store the newest version: its disk."),
 }
 

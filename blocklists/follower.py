@@ -4,7 +4,8 @@
 raises `FollowError` and leaves what is in force alone: rollback, freeze (expired metadata), mix-and-match, wrong or too few keys, endless
 data and plain damage are refused by python-tuf; a serial that goes back and a list of the wrong shape here. After a long sleep the last
 good list answers while this tries to catch up; its age is told, never hidden. Where the newest release goes out in stages and has not come
-to this gateway, the list before it is the one (`blocklists.online`).
+to this gateway, the list before it is the one (`blocklists.turns`). What the office's server says by itself (`blocklists.online`) may delay
+a list and stops none: when it cannot be used, that is told beside the list (`Release.fault`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from blocklists.online import Statement, read_statement
 from blocklists.releases import TARGET, segment_target
 from blocklists.sealing import SealError, sealed_with, unseal
 from blocklists.takedown.segments import merge
+from blocklists.turns import choose, read_word, write_word
 from gateway.errors import LachanError, Mistake, SettingsError
 from gateway.policy.overlay import parse_segment
 from gateway.release import canonical_bytes
@@ -69,7 +71,8 @@ class Release:
     win), and the content of those the gateway did not hold: fetched, or made of the parts it holds.
 
     `newest`: the serial of the newest release; larger than `serial` while this gateway waits for its stage. `withdrawn`: the index keys
-    whose entries without an order number are out of this list, as the office's server says by itself.
+    whose entries without an order number are out of this list, as the office's server says by itself. `stays`: nothing that is named may
+    be taken, so what is in force stays, whatever it is. `fault`: why the server's word cannot be used; empty when it can.
     """
 
     serial: int
@@ -78,6 +81,8 @@ class Release:
     fresh: dict[str, dict[str, Any]] = field(default_factory=dict)
     newest: int = 0
     withdrawn: tuple[str, ...] = ()
+    stays: bool = False
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +153,10 @@ def follow(
     keys: Callable[[str], bytes | None] = lambda _: None, gateway: str = "", by_hand: bool = False,
 ) -> Release | None:  # fmt: skip
     """The list to enforce: the newest one that has come to this gateway (`gateway`: its id at the office), or the one with the serial in
-    force, which may have lost entries since. None when there is none, or what is in force is not named any more. `held` says which segments
-    the gateway has already, `read` gives one of these, `keys` the key of sealed segments by its id; expiry and stages are judged at `now`.
-    `by_hand`: somebody carried the release here, so no stage is waited for unless the office holds it back. Raises FollowError; the local
-    copy stays as it was good."""
+    force, which may have lost entries since. None when the office has published none. `held` says which segments the gateway has already,
+    `read` gives one of these, `keys` the key of sealed segments by its id; expiry and stages are judged at `now`. `by_hand`: somebody
+    carried the release here, so no stage is waited for unless the office holds it back. Raises FollowError; the local copy stays as it
+    was good."""
     metadata, targets = folder / "metadata", folder / "targets"
     for place in (metadata, targets):
         place.mkdir(parents=True, exist_ok=True)
@@ -169,11 +174,14 @@ def follow(
         newest = _contents(data)
         if newest.serial < enforced:
             raise FollowError("rollback", f"serial {newest.serial} is older than {enforced}, which is in force")
-        statement = _statement(updater)
-        at = float("inf") if by_hand else updater._trusted_set.reference_time.timestamp()
-        wanted = _choose(newest, enforced, statement, gateway, at)
+        lists = (newest, *newest.before)
+        statement, fault = _statement(updater)
+        at = updater._trusted_set.reference_time.timestamp()
+        word = read_word(folder).after(statement, (one.serial for one in lists), at)
+        write_word(folder, word)
+        wanted = choose(lists, enforced, word, gateway, at, by_hand=by_hand)
         if wanted is None:
-            return None
+            return Release(enforced, None, (), {}, newest.serial, stays=True, fault=fault)
         fresh: dict[str, dict[str, Any]] = {}
         left = MAX_LIST
         for name in wanted.segments:
@@ -193,28 +201,17 @@ def follow(
         raise FollowError("unreachable", f"the release cannot be fetched: {error}") from error
     except (RepositoryError, ValueError, OSError) as error:
         raise FollowError("refused", f"the release does not verify: {type(error).__name__}: {error}") from error
-    return Release(wanted.serial, wanted.journal, wanted.segments, fresh, newest.serial, statement.out_of(wanted.serial))
+    withdrawn = word.statement.out_of(wanted.serial)
+    return Release(wanted.serial, wanted.journal, wanted.segments, fresh, newest.serial, withdrawn, fault=fault)
 
 
-def _choose(newest: Contents, enforced: int, statement: Statement, gateway: str, at: float) -> Contents | None:
-    """The newest list above the serial in force that has come to this gateway, else the one in force; None when it is not named."""
-    for one in (newest, *newest.before):
-        if one.serial <= enforced:
-            return one if one.serial == enforced else None
-        if one.at_once or statement.admits(one.serial, gateway, at):
-            return one
-    return None
-
-
-def _statement(updater: Updater) -> Statement:
-    """What the office's server says by itself; nothing where the officers appointed nobody for it. Raises FollowError."""
-    data = _fetch(updater, online.TARGET, online.MOST_BYTES, keep=True)
-    if data is None:
-        return Statement()
+def _statement(updater: Updater) -> tuple[Statement | None, str]:
+    """What the office's server says by itself, nothing where the officers appointed nobody for it; or None, and why it cannot be used."""
     try:
-        return read_statement(data)
-    except ValueError as error:
-        raise FollowError("shape", f"what the office's server says cannot be read: {error}") from error
+        data = _fetch(updater, online.TARGET, online.MOST_BYTES, keep=True)
+        return (Statement() if data is None else read_statement(data)), ""
+    except (FollowError, RepositoryError, DownloadError, ValueError, OSError) as error:
+        return None, f"what the office's server says by itself cannot be used: {type(error).__name__}: {error}"
 
 
 def _fetch(updater: Updater, name: str, most: int, *, keep: bool) -> bytes | None:
@@ -291,13 +288,13 @@ def _contents(data: bytes) -> Contents:
         serials = [document["serial"], *(one.serial for one in before)]
         if len(before) > MAX_BEFORE or serials != sorted(set(serials), reverse=True):
             raise ValueError("the lists before it are not older, one after the other")
-        return replace(_one_of(document), made_of=made_of, before=before, at_once=document.get("at_once") is True)
+        return replace(_one_of(document), made_of=made_of, before=before)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise FollowError("shape", f"the signed list cannot be read: {error}") from error
 
 
 def _one_of(content: dict[str, Any]) -> Contents:  # Any: JSON
-    """Serial, journal head and segments of a list. Raises KeyError, TypeError, ValueError."""
+    """Serial, journal head and segments of a list, and whether it is for everybody at once. Raises KeyError, TypeError, ValueError."""
     serial, journal, names = content["serial"], content.get("journal"), content["segments"]
     if type(serial) is not int or serial < 1 or not isinstance(names, list) or len(names) > MAX_SEGMENTS:
         raise ValueError("not a list of contents of format 2")
@@ -305,7 +302,7 @@ def _one_of(content: dict[str, Any]) -> Contents:  # Any: JSON
         raise ValueError("the journal's head is not one")
     if not all(isinstance(name, str) and _SEGMENT.fullmatch(name) for name in names) or len(set(names)) != len(names):
         raise ValueError("a segment has no name of content")
-    return Contents(serial, journal, tuple(names))
+    return Contents(serial, journal, tuple(names), at_once=content.get("at_once") is True)
 
 
 def _opened(name: str, data: bytes, keys: Callable[[str], bytes | None]) -> bytes:

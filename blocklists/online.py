@@ -1,9 +1,11 @@
 """What an office's server says by itself, without an officer's passphrase: how far a release has come, and which entries have ended.
 
 It is signed by the *online* role, which the officers' signature on the list appoints (a delegation of TUF) and their next one may take
-away. The role can do two things only, and gateways see to that. It can hold a release back from a share of the gateways (`stages`), which
-whoever signs the timestamp can do anyhow, and never one that the officers marked for everybody at once. And it can take out entries
-without an order number (`withdrawn`): an entry that an order number stands behind stays, whatever this role says. It adds nothing.
+away. The role can do two things only, and gateways see to that. It can hold a release back from a share of the gateways (`stages`), for
+fourteen days from when a gateway first saw that release, and never one that the officers marked for everybody at once, nor the oldest that
+a list names (`blocklists.turns`). And it can take out entries without an order number (`withdrawn`), but none of the masked category
+(`blocklists.withdrawing`). It adds nothing. Where what it says cannot be used, the last word that could be goes on, the gateway tells its
+status, its metric and the office so, and a release that came after that word is waited with for one day.
 
 Pure; imported by `blocklists`, `admin`, `lachan` and the tests.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,6 +28,8 @@ MOST_WITHDRAWN: Final = 4096
 MOST_STAGED: Final = 64
 WHOLE: Final = 10_000
 """All gateways: shares are written in hundredths of a per cent."""
+ROOM: Final = 400 * 1024
+"""Octets of withdrawn keys that one statement should hold at most; the rest of it takes less than the difference."""
 _KEY: Final = re.compile(r"[^\x00-\x20\x7f]{2,512}\.")
 
 Steps = tuple[tuple[int, int], ...]
@@ -62,6 +66,19 @@ class Statement:
         return tuple(sorted({key for key, below in self.withdrawn if serial < below}))
 
 
+def fitting(rows: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    """As many withdrawn keys, in their order, as a statement can hold; without any that none could."""
+    found: set[tuple[str, int]] = set()
+    left = ROOM
+    for key, below in rows:
+        left -= len(canonical_bytes([key, below])) + 1
+        if left < 0 or len(found) == MOST_WITHDRAWN:
+            break
+        if _KEY.fullmatch(key):
+            found.add((key, below))
+    return tuple(sorted(found))
+
+
 def place_of(gateway: str, serial: int) -> int:
     """Where a gateway stands in the order in which a serial goes out, 0 to `WHOLE` - 1: the same everywhere, another one each time."""
     if not gateway:
@@ -72,6 +89,8 @@ def place_of(gateway: str, serial: int) -> int:
 
 def read_statement(data: bytes) -> Statement:
     """A statement as `Statement.to_bytes` wrote it. Raises ValueError for anything else."""
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"more than {MOST_BYTES} bytes")
     try:
         document = json.loads(data)
         if document["format"] != 1 or len(document["stages"]) > MOST_STAGED or len(document["withdrawn"]) > MOST_WITHDRAWN:

@@ -14,6 +14,7 @@ release goes out in stages, the list also names the releases before it, for thos
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -82,13 +83,12 @@ class Listing:
 
     def to_bytes(self) -> bytes:
         """The list of contents as it is signed."""
-        staged: dict[str, Any] = {"at_once": True} if self.at_once else {}
-        if self.before:
-            staged["before"] = [one._contents() for one in self.before]
-        return canonical_bytes({**self.extra, "format": 2, **staged, **self._contents()})
+        before = {"before": [one._contents() for one in self.before]} if self.before else {}
+        return canonical_bytes({**self.extra, "format": 2, **before, **self._contents()})
 
     def _contents(self) -> dict[str, Any]:
-        return {"serial": self.serial, "journal": self.journal, "segments": list(self.segments)}
+        at_once = {"at_once": True} if self.at_once else {}
+        return {"serial": self.serial, "journal": self.journal, "segments": list(self.segments), **at_once}
 
 
 def segment_target(name: str) -> str:
@@ -307,7 +307,8 @@ class Repository:
     def _say(
         self, targets: Targets, statement: online.Statement, snapshot: Snapshot, signers: Mapping[str, Sequence[Signer]], now: datetime
     ) -> Metadata[Targets] | None:
-        """The next file of the online role, named by the snapshot; None where nobody is appointed for it."""
+        """The next file of the online role, named by the snapshot with its length and digest; None where nobody is appointed for it.
+        Raises ReleaseError for a word that gateways could not read."""
         keyid = online_key_of(targets)
         if not keyid:
             return None
@@ -315,13 +316,18 @@ class Repository:
         if signer is None:
             raise ReleaseError("the list appoints a key for the server's own role that is not here: have the list signed anew")
         data = statement.to_bytes()
+        try:
+            online.read_statement(data)
+        except ValueError as error:
+            raise ReleaseError(f"what the server would say by itself no gateway could read: {error}") from error
         contents = TargetFile.from_data(online.TARGET, data, ["sha256"])
         _place(self.targets / f"{contents.hashes['sha256']}.{online.TARGET}", data)
         before = self._read_online()
         version = 1 if before is None else before.signed.version + 1
         metadata = Metadata(Targets(version, expires=_end(now, online.ROLE), targets={online.TARGET: contents}))
         metadata.sign(signer)
-        snapshot.meta[f"{online.ROLE}.json"] = MetaFile(version)
+        encoded = metadata.to_bytes(JSONSerializer(compact=True))
+        snapshot.meta[f"{online.ROLE}.json"] = MetaFile(version, len(encoded), {"sha256": hashlib.sha256(encoded).hexdigest()})
         return metadata
 
     def _point_to(
@@ -414,7 +420,8 @@ def _appoint(root: Root, keys: Keys) -> None:
 
 def _listing(document: Mapping[str, Any], before: tuple[Listing, ...] = ()) -> Listing:
     """A list of contents, or one of those before it, out of what was signed here."""
-    return Listing(document["serial"], document["journal"], tuple(document["segments"]), before=before)
+    at_once = document.get("at_once") is True
+    return Listing(document["serial"], document["journal"], tuple(document["segments"]), before=before, at_once=at_once)
 
 
 def online_key_of(targets: Targets) -> str:

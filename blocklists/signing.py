@@ -243,7 +243,7 @@ class Room:
         found: list[Listing] = []
         for one in (published, *published.before) if published is not None else ():
             found.append(replace(one, before=()))
-            if statement.share(one.serial, at) >= WHOLE:
+            if one.at_once or statement.share(one.serial, at) >= WHOLE:
                 break
         return tuple(found[-MOST_BEFORE:])
 

@@ -14,8 +14,10 @@ from typing import Any, Final
 from gateway.release import canonical_bytes, replace_file
 
 FILE: Final = "follow/status.json"
-CODES: Final = ("unreachable", "refused", "rollback", "shape", "root", "key", "apply", "disk")
-"""Why a round failed; empty when it went well."""
+WORD: Final = "word"
+"""The release is good, and what the office's server says by itself cannot be used."""
+CODES: Final = ("unreachable", "refused", "rollback", "shape", "root", "key", "apply", "disk", WORD)
+"""Why a round failed, or went well only in part (`WORD`); empty when it went well."""
 LIFE_SECONDS: Final = 3 * 86_400
 """How long a release counts as new where it is not known until when the office signed it."""
 
@@ -37,10 +39,11 @@ class FollowState:
     waits_for: int = 0
 
     def after(self, serial: int, code: str, problem: str, now: float, expires_at: int = 0, waits_for: int = 0) -> FollowState:
-        """The state after one more round; `expires_at` is that of a round that went well."""
+        """The state after one more round; `expires_at` and `waits_for` are those of a round that found a good release."""
         at = int(now)
-        if not code:
-            return FollowState(serial, "", "", at, at, 0, expires_at, waits_for)
+        if code in ("", WORD):
+            since = (self.failing_since or at) if code else 0
+            return FollowState(serial, code, problem[:500], at, at, since, expires_at, waits_for)
         return FollowState(serial, code, problem[:500], at, self.good_at, self.failing_since or at, self.expires_at, self.waits_for)
 
     def old_days(self, now: float) -> int:

@@ -193,8 +193,11 @@ RELEASE_CHECKED = Metric(
 RELEASE_FAILURE = Metric(
     "lachan_release_failure",
     "gauge",
-    "1 for the reason why the list office's newest release is not taken; the last good one stays in force.",
-    (_closed("code", "unreachable", "refused", "rollback", "shape", "root", "key", "apply", "disk"),),
+    "1 for the reason why the list office's newest release is not taken, or not in full; the last good one stays in force.",
+    (_closed("code", "unreachable", "refused", "rollback", "shape", "root", "key", "apply", "disk", "word"),),
+)
+RELEASE_IN_FORCE = Metric(
+    "lachan_release_in_force", "gauge", "1 when a list of the office that is followed is in force, 0 while there is none."
 )
 OFFICE_GATEWAYS = Metric(
     "lachan_office_gateways",

@@ -32,6 +32,7 @@ from gateway.metrics import (
     ORDER_SERIAL,
     RELEASE_CHECKED,
     RELEASE_FAILURE,
+    RELEASE_IN_FORCE,
     WALL_TIME,
     WORKER_UP,
     ZONE_CHECKED,
@@ -50,6 +51,7 @@ from gateway.zones import read_zones
 
 State = Literal["starting", "ready", "degraded", "leaving", "stopping"]
 Document = dict[str, Any]  # Any: JSON values
+NO_LIST = "CHƯA CÓ danh sách nào của cơ quan / NO list of the office that is followed is in force"
 
 
 @dataclass(slots=True)
@@ -119,9 +121,15 @@ class Standing:
             "last_change": None
             if last is None
             else {"at": _iso(last.at), "outcome": last.outcome, "generation": last.generation, "error": last.error, "where": last.where},
-            "notes": list(self.notes),
+            "notes": [*self.notes, *self.lacks()],
             "config": str(target.settings.source) if target and target.settings.source else None,
         }
+
+    def lacks(self) -> list[str]:
+        """What is missing although the gateway is ready: names resolve, so its clients stay; a person should look."""
+        target = self.generations.target
+        state = read_state(target.settings.state_dir) if target is not None else None
+        return [NO_LIST] if state is not None and not state.serial else []
 
     def follow(self) -> Document | None:
         """How the list office is followed; None when none is."""
@@ -166,6 +174,7 @@ class Standing:
             self.totals.set(ORDER_SERIAL, (), target.snapshot.order_serial)
             state = read_state(target.settings.state_dir)
             self.totals.replace(RELEASE_CHECKED, {(): float(state.good_at)} if state is not None else {})
+            self.totals.replace(RELEASE_IN_FORCE, {(): float(state.serial > 0)} if state is not None else {})
             self._refresh_office(target.settings.state_dir)
             self._refresh_zones(target.settings.state_dir)
             self.totals.replace(RELEASE_FAILURE, {(code,): float(code == state.code) for code in CODES} if state is not None else {})

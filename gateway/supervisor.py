@@ -447,7 +447,7 @@ class Supervisor:
 
         async def ready() -> Page:
             faults = self._standing.faults()
-            return text_page(503, "\n".join(faults)) if faults else text_page(200, "ready")
+            return text_page(503, "\n".join(faults)) if faults else text_page(200, "\n".join(["ready", *self._standing.lacks()]))
 
         async def status() -> Page:
             return json_page(200, self._standing.document())

@@ -26,7 +26,7 @@ from gateway import release
 from gateway.clock import WallClock
 from gateway.control import ask_now
 from gateway.errors import ControlError, GenerationError, LachanError
-from gateway.following import FollowState, read_state, write_state
+from gateway.following import WORD, FollowState, read_state, write_state
 from gateway.policy.segment import open_layer, write_mapped
 from gateway.standing import program_version
 from lachan.configuration import Configuration, find_file, load
@@ -80,9 +80,7 @@ def command(config: Path | None, *, commit: bool, report: bool) -> int:
     if report:
         sys.stdout.write(json.dumps({"code": state.code, "problem": state.problem, "changes": changes}) + "\n")
         return 0
-    if state.code:
-        raise LachanError(f"{state.problem} ({state.code}); giữ nguyên bản {state.serial} / release {state.serial} stays in force")
-    typer.echo(f"Bản {state.serial} của cơ quan đang có hiệu lực. / The office's release {state.serial} is in force.")
+    _say(state)
     return 0
 
 
@@ -90,9 +88,19 @@ def import_release(config: Path | None, folder: Path) -> None:
     """`lachan release import`: take the office's release out of a folder, with every check of following. Raises LachanError."""
     configuration = load(find_file(config), require_files=False)
     state, _ = take_round(configuration, commit=True, stick=folder)
-    if state.code:
+    _say(state)
+
+
+def _say(state: FollowState) -> None:
+    """Tell a person how a round ended. Raises LachanError for one that took nothing."""
+    if state.code not in ("", WORD):
         raise LachanError(f"{state.problem} ({state.code}); giữ nguyên bản {state.serial} / release {state.serial} stays in force")
-    typer.echo(f"Bản {state.serial} của cơ quan đang có hiệu lực. / The office's release {state.serial} is in force.")
+    if not state.serial:
+        typer.echo("Cơ quan chưa có bản nào cho cổng lọc này. / The office has no release for this gateway yet.")
+    else:
+        typer.echo(f"Bản {state.serial} của cơ quan đang có hiệu lực. / The office's release {state.serial} is in force.")
+    if state.code:
+        typer.echo(f"! {state.problem} ({state.code})")
 
 
 def take_round(configuration: Configuration, *, commit: bool, stick: Path | None = None) -> tuple[FollowState, Changes]:
@@ -126,6 +134,8 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
             expires_at = good_until(folder)
             if wanted is not None:
                 waits_for = wanted.newest if wanted.newest > wanted.serial else 0
+                code, problem = (WORD if wanted.fault else ""), wanted.fault
+            if wanted is not None and not wanted.stays:
                 if wanted.serial > enforced:
                     note_head(state_dir, wanted.serial, wanted.journal)
                 for segment in wanted.fresh.values():

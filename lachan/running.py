@@ -100,8 +100,12 @@ def describe(reply: Reply) -> list[str]:
 def _describe_follow(follow: Reply) -> str:
     """The office's list in one line: its serial and, when it is not renewed, why and how old what is known of it is."""
     line = f"  danh sách của cơ quan / the office's list: {follow['serial']}"
+    if not follow["serial"]:
+        line = "  CHƯA CÓ danh sách nào của cơ quan / NONE of the office's lists is in force"
     if not follow.get("code"):
         return line
+    if follow["code"] == "word":
+        return f"{line}; lời của máy chủ cơ quan hỏng / the word of the office's server cannot be used: {follow['problem']}"
     age = "chưa bao giờ / never" if follow.get("age") is None else f"{follow['age']} s"
     return f"{line}, không nhận được bản mới / nothing newer is taken ({follow['code']}); lần tốt gần nhất / last good: {age}"
 

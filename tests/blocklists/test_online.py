@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from blocklists.online import MOST_WITHDRAWN, WHOLE, Statement, place_of, read_statement
+from blocklists.online import MOST_WITHDRAWN, WHOLE, Statement, fitting, place_of, read_statement
 
 STAGED = Statement({7: ((100, 500), (200, 2500), (300, WHOLE))}, (("example.bad.", 8), ("example.old.", 5)))
 
@@ -57,3 +57,15 @@ def test_what_is_no_statement_is_refused(document: object) -> None:
     """Numbers that are none, shares of more than all, names that are no keys, endless lists."""
     with pytest.raises(ValueError):
         read_statement(json.dumps(document).encode())
+
+
+def test_what_a_statement_cannot_hold_stays_out_of_it() -> None:
+    """A key that no gateway could read, and what is too much: the others are told, the first come first."""
+    assert fitting([("example.b.", 3), ("no key", 2), ("example.a.", 1), ("example.b.", 3)]) == (("example.a.", 1), ("example.b.", 3))
+    many = [(f"{'x' * 60}.{'y' * 60}.{'z' * 60}.n{number:06}.", 7) for number in range(MOST_WITHDRAWN + 10)]
+    held = fitting(many)
+    assert 1000 < len(held) < MOST_WITHDRAWN and set(held) == set(many[: len(held)])
+    assert read_statement(Statement(dict.fromkeys(range(64), ((1, 1),) * 64), held).to_bytes()).withdrawn == held
+    assert len(fitting((f"n{number}.", 7) for number in range(9000))) == MOST_WITHDRAWN
+    with pytest.raises(ValueError, match="more than"):
+        read_statement(Statement({}, tuple(many)).to_bytes())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.following import FILE, FollowState, describe, forget_state, read_state, write_state
+from gateway.following import FILE, WORD, FollowState, describe, forget_state, read_state, write_state
 
 
 def test_failures_keep_what_was_good_and_count_from_the_first() -> None:
@@ -15,6 +15,13 @@ def test_failures_keep_what_was_good_and_count_from_the_first() -> None:
     assert (failing.serial, failing.code, failing.good_at, failing.failing_since, failing.checked_at) == (3, "refused", 100, 160, 220)
     assert len(failing.problem) == 500
     assert failing.after(4, "", "", 300.0) == FollowState(4, "", "", 300, 300, 0)
+
+
+def test_good_release_with_a_broken_word_is_good_and_says_so() -> None:
+    """The list is the newest, so its age begins anew; the fault is told, since when too, until it is gone."""
+    state = FollowState().after(3, "", "", 100.0).after(4, WORD, "broken", 200.0, 999, 5).after(4, WORD, "broken", 300.0, 999, 5)
+    assert state == FollowState(4, WORD, "broken", 300, 300, 200, 999, 5)
+    assert state.after(4, "", "", 400.0).failing_since == 0
 
 
 def test_age_counts_from_the_last_good_round() -> None:

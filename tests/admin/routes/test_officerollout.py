@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 from starlette.types import ASGIApp
 
-from admin.audit import Act, by_account
+from admin.audit import Act, Action, by_account, read_rows
 from admin.dependencies import Services
 from admin.office import open_office
 from admin.officegateways import read_gateways
@@ -235,6 +235,22 @@ async def test_held_by_a_person_goes_on_by_another_one(fleet: Fleet, one: Visito
     await second.get("/office/rollout")
     await second.submit("/office/rollout/2/on", {"reason": "đã xem"})
     assert (await fleet.settle())[0].state == "going"
+
+
+async def test_what_is_held_goes_on_after_fourteen_days(fleet: Fleet, one: Visitor, services: Services) -> None:
+    """The page says until when gateways wait; then they take what the officers signed, here as there, and the journal has it."""
+    await fleet.settle()
+    await one.get("/office/rollout")
+    await one.submit("/office/rollout/2/hold")
+    (held,) = await fleet.settle(days=13)
+    assert held.state == "held" and "quyết định trước lúc đó" in one.text
+    late = [name for name in fleet.keys if name not in fleet.first(2, held.share(fleet.clock.at))]
+    assert {taken.serial for name in late if (taken := fleet.take(name)) is not None} == {1}
+    assert await fleet.settle(days=1) == []
+    assert {taken.serial for name in late if (taken := fleet.take(name)) is not None} == {2}
+    async with services.database.read() as connection:
+        rows = await read_rows(connection, fleet.tenant, 3)
+    assert any(row.action == Action.ROLLOUT_WENT_ON and row.actor_id is None for row in rows), rows
 
 
 async def test_urgent_and_masked_and_return_skip_the_stages(fleet: Fleet, one: Visitor, two: Visitor, services: Services) -> None:
