@@ -127,12 +127,14 @@ class CategoryOut(BaseModel):
 
 
 class ServiceOut(BaseModel):
-    """A service and the categories it belongs to."""
+    """A service and the categories it belongs to. `verified` false: some of its names nobody has looked up yet, so blocking it may leave
+    a part open, and opening it may leave a part blocked."""
 
     id: str
     vi: str
     en: str
     categories: list[str]
+    verified: bool
 
 
 class CatalogueOut(BaseModel):

@@ -33,6 +33,7 @@ from gateway.policy.model import (
 )
 
 if TYPE_CHECKING:
+    from gateway.policy.catalogue import Catalogue
     from gateway.policy.snapshot import Snapshot
 
 LOCAL = "local"
@@ -76,6 +77,8 @@ def explain(config: Path | None, name: str, client: str | None, profile: str | N
     policy = snapshot.effective(match, moment)
     decision = snapshot.explain(key, type_number(qtype), policy)
     for line in describe(name, qtype.upper(), match, policy, moment, decision):
+        typer.echo(line)
+    for line in apps_of(snapshot.catalogue, key):
         typer.echo(line)
     rule, orders = decision.verdict.rule, read_manifest(state_dir, number).orders
     if rule is not None and rule.kind is Reason.ORDER and orders is not None and orders.origin != "office":
@@ -142,6 +145,18 @@ def describe(name: str, qtype: str, match: Match, policy: EffectivePolicy, momen
         yield f"  nhóm / categories: {', '.join(decision.categories)}"
     for lost in decision.lost:
         yield f"  thua / lost: {line_of(lost)}"
+
+
+def apps_of(catalogue: Catalogue, key: str) -> Iterator[str]:
+    """The apps of the catalogue that a name belongs to, those of its longest host name; it is told where nobody checked all their names."""
+    ends = [end for end, letter in enumerate(key, 1) if letter == "."]
+    for end in reversed(ends):
+        hosted = [service for coverage, service in catalogue.hosts.get(key[:end], ()) if coverage.covers(end == len(key))]
+        for service in hosted:
+            unchecked = "" if service.verified else ": địa chỉ chưa kiểm hết / not all of its addresses were checked"
+            yield f"  ứng dụng / app: {service.name_vi}{unchecked}"
+        if hosted:
+            return
 
 
 def outcome(verdict: Verdict) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from gateway import release
 from gateway.errors import LachanError
+from gateway.policy.catalogue import read_catalogue
 from lachan.configuration import find_file, load
 from lachan.preparation import Outcome, prepare, put_in_force
 from lachan.progress import Bars
@@ -154,6 +155,12 @@ def show(config: Path | None) -> None:
     console = Console()
     console.print(in_force(header["sources"], _states(state_dir)), soft_wrap=True)
     console.print(f"Bản / generation {manifest.number}: {_count(int(header['keys']))} tên / names.", soft_wrap=True)
+    apps = read_catalogue(release.read_file(state_dir, manifest.catalogue), "catalogue", "").services
+    unchecked = sorted(one.id for one in apps.values() if not one.verified)
+    if unchecked:
+        count = f"{len(unchecked)}/{len(apps)}"
+        console.print(f"Ứng dụng có địa chỉ chưa kiểm hết / apps with addresses nobody checked yet: {count}.", soft_wrap=True)
+        console.print(Text(f"  {', '.join(unchecked)}"), soft_wrap=True)
 
 
 def in_force(sources: list[dict[str, Any]], states: dict[str, str]) -> Table:  # Any: rows of index.json

@@ -63,7 +63,7 @@ async def show_catalogue(who: Reader) -> CatalogueOut:
         for code, one in shelf.catalogue.categories.items()
     ]
     services = [
-        ServiceOut(id=code, vi=one.name_vi, en=one.name_en, categories=sorted(one.categories))
+        ServiceOut(id=code, vi=one.name_vi, en=one.name_en, categories=sorted(one.categories), verified=one.verified)
         for code, one in shelf.catalogue.services.items()
     ]
     return CatalogueOut(version=shelf.catalogue.version, categories=categories, services=services)

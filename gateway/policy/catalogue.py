@@ -65,7 +65,7 @@ CLOSED: Final = Cell(True, True, False, "✕")
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service: the names its app needs, and the categories they feed."""
+    """One service: the names its app needs, and the categories they feed. `verified`: every name was looked up, none is from memory."""
 
     id: str
     name_vi: str
@@ -73,6 +73,7 @@ class Service:
     group: str
     categories: frozenset[str]
     hosts: tuple[tuple[str, Coverage], ...]
+    verified: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +218,7 @@ def _service(row: dict[str, Any]) -> Service:
         row["group"],
         frozenset(row["categories"]),
         tuple(_named(host) for host in row["hosts"]),
+        bool(row.get("verified", True)),
     )
 
 

@@ -35,6 +35,8 @@ def told(folder: Path, capsys: pytest.CaptureFixture[str], name: str, **given: s
         ("www.google.com", {"client": "may-be", "at": "2026-09-01T16:00", "qtype": "AAAA"}, ["LED TO forcesafesearch.google.com"]),
         ("https://Facebook.com/groups/1", {"client": "may-be", "at": "2026-09-01T16:00"}, ["BLOCKED"]),
         ("open.example", {}, ["OPEN", "nguoi-lon"]),
+        ("www.tiktok.com", {"client": "may-be"}, ["ứng dụng / app: TikTok: địa chỉ chưa kiểm hết / not all of its addresses were checked"]),
+        ("shop.tiktok.com", {"client": "may-be"}, ["ứng dụng / app: TikTok Shop\n"]),
     ],
 )
 def test_verdict_is_told_with_who_decided(

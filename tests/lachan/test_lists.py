@@ -31,6 +31,7 @@ def test_show_lists_what_is_in_force(prepared_once: Path, capsys: pytest.Capture
     show(prepared_once / "lachan.yaml")
     text = capsys.readouterr().out
     assert "games" in text and "fresh" in text and "seed:gamb" in text and "generation 1" in text
+    assert "apps with addresses nobody checked yet" in text and ", tiktok, " in text and "zalo" not in text
 
 
 def test_show_before_the_first_generation_is_one_sentence(tmp_path: Path) -> None:

@@ -112,4 +112,5 @@ async def test_catalogue_says_what_switches_know(api: httpx.AsyncClient) -> None
     found = (await api.get("/catalogue")).json()
     game = next(one for one in found["categories"] if one["code"] == "game")
     assert game["vi"] and game["en"] and game["entries"] >= 0
-    assert "zalo" in {one["id"] for one in found["services"]}
+    checked = {one["id"]: one["verified"] for one in found["services"]}
+    assert (checked["zalo"], checked["tiktok"]) == (True, False)

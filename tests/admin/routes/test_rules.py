@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,16 @@ async def test_app_is_found_whatever_its_marks(parent: Visitor, family: Family, 
     assert path in parent.links
     await parent.get(f"{path}?q=khong-co-ung-dung-nay")
     assert "0 ứng dụng có" in parent.text
+
+
+async def test_app_with_addresses_from_memory_says_so(parent: Visitor, family: Family) -> None:
+    """In the row of the app and once what it means; not where every address was looked up."""
+    await parent.get(f"/profiles/{family.bi.id}/apps?q=tiktok")
+    row = re.search(r'id="tiktok">.*?</div>', parent.response.text, re.DOTALL)
+    assert row is not None and "địa chỉ chưa kiểm hết" in row[0]
+    assert "chặn có thể còn sót" in parent.text
+    await parent.get(f"/profiles/{family.bi.id}/apps?q=zalo")
+    assert "chưa kiểm hết" not in parent.text
 
 
 async def test_app_switch_needs_the_password_only_to_open(
