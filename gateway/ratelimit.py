@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
 UNLIMITED: Final = (1 << 30) - 1
 """What a budget without a limit is filled with, again and again (the largest number that is cheap to count down)."""
-_TRUNCATED_SHARE: Final = 10
-"""Of the queries over the limit, one truncated reply for so many queries of the limit: a reply nobody asked for must not become an
-attack.
-"""
+_PRICE_OF_TRUNCATION: Final = 10
+"""Over the limit there is one truncated reply for so many queries of the limit: a reply nobody asked for must not become an attack."""
 
 
 class Allowance(enum.Enum):
@@ -46,7 +44,7 @@ class Purse:
 class Budget(Purse):
     """The tokens of one source. `left` is what the fast path spends; `proven` belongs to queries whose source address is proven.
 
-    `granted` counts the tokens ever put into `left`, so that `granted - left` is what was spent.
+    `truncations` pays for truncated replies. `granted` counts the tokens ever put into `left`, so that `granted - left` is what was spent.
     """
 
     __slots__ = ("granted", "is_free", "proven", "stamp", "truncations")
@@ -69,7 +67,7 @@ class RateLimiter:
         self._rate = settings.per_client
         self._burst = max(settings.burst, settings.per_client)
         self._exempt = settings.exempt
-        self._truncations = max(1, settings.per_client // _TRUNCATED_SHARE)
+        self._truncations = max(_PRICE_OF_TRUNCATION, settings.per_client)
 
     def open(self, budget: Budget, address: bytes, now: float) -> None:
         """Fill the budget of a source that is met for the first time; `address` is packed, `now` monotonic seconds."""
@@ -96,7 +94,7 @@ class RateLimiter:
                 budget.left += added
                 budget.granted += added
                 budget.proven = min(self._burst, budget.proven + fresh)
-                budget.truncations = min(self._truncations, budget.truncations + max(1, fresh // _TRUNCATED_SHARE))
+                budget.truncations = min(self._truncations, budget.truncations + fresh)
         if budget.left > 0:
             budget.left -= 1
             return Allowance.ANSWER
@@ -105,8 +103,8 @@ class RateLimiter:
                 budget.proven -= 1
                 return Allowance.ANSWER
             return Allowance.DROP
-        if budget.truncations > 0:
-            budget.truncations -= 1
+        if budget.truncations >= _PRICE_OF_TRUNCATION:
+            budget.truncations -= _PRICE_OF_TRUNCATION
             return Allowance.TRUNCATE
         return Allowance.DROP
 

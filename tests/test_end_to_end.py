@@ -376,8 +376,9 @@ def test_both_families_are_served(upstream: RunningUpstream, tmp_path: Path) -> 
         assert ede_codes(reply) == [17]
 
 
+@pytest.mark.full
 def test_two_addresses_walk_through_a_school_day(upstream: RunningUpstream, tmp_path: Path) -> None:
-    """From breakfast to bedtime: lessons, the afternoon, sleep; the adult is never concerned."""
+    """From breakfast to bedtime with dig: lessons, the afternoon, sleep; the adult at the other address is never concerned."""
     prepare(tmp_path)
     clock = tmp_path / "clock"
     clock.write_text("2026-09-01T06:30:00+07:00")  # a Tuesday
@@ -396,10 +397,14 @@ def test_two_addresses_walk_through_a_school_day(upstream: RunningUpstream, tmp_
         ]:
             clock.write_text(f"2026-09-01T{moment}:00+07:00")
             wait_for(running, "game.example", game)
-            assert (["192.0.2.70"] if game else ["0.0.0.0"]) == running.addresses("game.example", source=CHILD), moment
-            assert (["192.0.2.80"] if lesson else ["0.0.0.0"]) == running.addresses("lesson.example", source=CHILD), moment
-            assert running.addresses("vn-cop.vn", source=CHILD) == ["192.0.2.30"], moment
-            assert running.addresses("game.example", source=ADULT) == ["192.0.2.70"], moment
+            child, adult = ("-b", CHILD, "+short"), ("-b", ADULT, "+short")
+            assert running.dig(*child, "game.example") == ("192.0.2.70\n" if game else "0.0.0.0\n"), moment
+            assert running.dig(*child, "+tcp", "lesson.example") == ("192.0.2.80\n" if lesson else "0.0.0.0\n"), moment
+            assert running.dig(*child, "vn-cop.vn") == "192.0.2.30\n", moment
+            assert running.dig(*child, "facebook.com") == "0.0.0.0\n", moment
+            assert ("EDE: 17 (Filtered)" in running.dig("-b", CHILD, "game.example")) is not game, moment
+            assert running.dig(*adult, "game.example") == "192.0.2.70\n", moment
+            assert running.dig(*adult, "facebook.com") == "192.0.2.10\n", moment
         assert "test clock" in running.written()
 
 

@@ -80,7 +80,7 @@ class Engine:
             if part in special:
                 met = (*met, part)
             end = key.find(".", end) + 1
-        if policy.has_regex or (tables.orders.mapped and tables.orders.is_mapped(key)):
+        if (policy.has_regex and tables.is_expressed(key)) or (tables.orders.mapped and tables.orders.is_mapped(key)):
             return self._finish(key, qtype, self._weigh(key, tables, resting), tables)
         # What is left depends on the listed and the special names that cover this one, and on whether the last of them is the name itself.
         state = (tables.base, self.index.lookup(key), resting, met, bool(met) and met[-1] == key)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import re2
 
 from gateway.errors import InvalidName
-from gateway.wire.name import key_from_text, text_of
+from gateway.wire.name import key_from_text
 
 LONGEST_EXPRESSION: Final = 512
 
@@ -68,19 +68,19 @@ def compile_expression(expression: str) -> Any:  # Any: google-re2 ships no type
     """The compiled RE2 expression: time linear in the name, whatever a person writes. Raises InvalidName."""
     if len(expression) > LONGEST_EXPRESSION:
         raise InvalidName(expression, f"an expression longer than {LONGEST_EXPRESSION} characters")
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = 1 << 20
-    options.never_nl = True
     try:
-        return re2.compile(expression, options=options)
+        return re2.compile(expression, options=expression_options(1 << 20))
     except re2.error as error:
         raise InvalidName(expression, f"not an RE2 expression: {_words(error)}") from error
 
 
-def matches(expression: str, key: str) -> bool:
-    """Whether the expression is found in the name of `key`."""
-    return compile_expression(expression).search(text_of(key)) is not None
+def expression_options(memory: int) -> Any:
+    """How expressions are read; `memory` in octets bounds the program and its automaton."""
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = memory
+    options.never_nl = True
+    return options
 
 
 def above(keys: Iterable[str]) -> frozenset[str]:

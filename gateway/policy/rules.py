@@ -7,14 +7,16 @@ these values, `judgement` and `engine` read them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.policy.catalogue import Cell
+from gateway.policy.expressions import ExpressionSet, expression_set
 from gateway.policy.model import Band, BlockSettings, Level, Place, Reason, Rewrite, Rule, RuleOrigin, Verdict
-from gateway.policy.names import Coverage, NameRule, matches
+from gateway.policy.names import Coverage, NameRule
 from gateway.policy.overlay import OrderView, Scope
 from gateway.policy.rpz import Trigger
+from gateway.wire.name import text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,14 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class NameTable:
-    """Rules by name, found by the keys that cover a name; expressions are tried one by one."""
+    """Rules by name, found by the keys that cover a name; expressions are searched together."""
 
     by_key: Mapping[str, tuple[Named, ...]]
     expressions: tuple[Named, ...]
+    _set: ExpressionSet = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_set", expression_set(tuple(row.name.expression or "" for row in self.expressions)))
 
     def find(self, key: str) -> list[Named]:
         """Every rule that covers the name."""
@@ -89,8 +95,13 @@ class NameTable:
                 if rows is not None:
                     found.extend(row for row in rows if row.name.coverage.covers(end == len(key)))
                 end = key.find(".", end) + 1
-        found.extend(row for row in self.expressions if row.name.expression is not None and matches(row.name.expression, key))
+        if self.expressions:
+            found.extend(self.expressions[number] for number in self._set.found_in(text_of(key)))
         return found
+
+    def is_expressed(self, key: str) -> bool:
+        """Whether an expression is found in the name."""
+        return bool(self.expressions and self._set.found_in(text_of(key)))
 
 
 NO_NAMES: Final = NameTable({}, ())
@@ -137,6 +148,10 @@ class PolicyTables:
     names: Mapping[Level, LevelNames]
     orders: OrderView
     school: tuple[str, str] | None = None
+
+    def is_expressed(self, key: str) -> bool:
+        """Whether an expression of any level is found in the name."""
+        return any(level.rules.is_expressed(key) or level.exceptions.is_expressed(key) for level in self.names.values())
 
 
 @dataclass(frozen=True, slots=True)

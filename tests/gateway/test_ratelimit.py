@@ -39,6 +39,15 @@ def test_burst_then_truncation_then_silence() -> None:
     assert send(limiter, budget, 100, 0.0) == {Allowance.ANSWER: 20, Allowance.TRUNCATE: 1, Allowance.DROP: 79}
 
 
+def test_truncated_replies_stay_a_tenth_of_the_limit_under_a_steady_flood() -> None:
+    """Queries that come one by one win no more truncated replies than those that come together: they may be forged."""
+    limiter, budget = opened(per_client=1000, burst=1000)
+    send(limiter, budget, 1000, 0.0)
+    flood = sum((send(limiter, budget, 10, tick / 1000) for tick in range(1, 5001)), Counter())
+    assert flood[Allowance.ANSWER] <= 5000
+    assert 500 <= flood[Allowance.TRUNCATE] <= 600
+
+
 def test_tokens_return_with_time() -> None:
     """After a second a client over its limit may ask as many questions as the limit says."""
     limiter, budget = opened()
