@@ -2,8 +2,9 @@
 a change with `If-Match` is refused (412) when somebody changed the object meanwhile.
 
 The object of a change is the nearest address, from the change's own upwards, that can be read: that of `PUT /profiles/{profile}/category/x`
-is `/profiles/{profile}`. A tag says nothing of what changes by the clock alone. Changes with `If-Match` are taken one after the other.
-Used by `admin.routes.api` only.
+is `/profiles/{profile}`. A tag says nothing of what changes by the clock alone. Changes with `If-Match` of one object of one tenant are
+taken one after the other. The turn begins when the body is read and the caller may do what it asks for (the dependency of the route calls
+`hold_to`), and ends before the answer is sent: neither a stranger nor a slow line makes anybody wait. Used by `admin.routes.api` only.
 """
 
 from __future__ import annotations
@@ -13,18 +14,37 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any
+from weakref import WeakValueDictionary
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from admin.edge.origin import SAFE
+from admin.errors import Changed
 
 #: What is the present moment, or was seen just now: an object with another of these is the same object.
 PASSING = frozenset({"now", "last_seen", "first_seen"})
 #: Addresses whose route judges `If-Match` itself.
 OWN = ("/tenant",)
+#: Under this name of the scope a route finds its condition.
+_CONDITION = "lachan.condition"
+
+
+async def hold_to(scope: Scope, tenant: str) -> None:
+    """Called once a caller of this tenant may make its change: wait for the object's turn, and keep it until the change is done. Raises
+    Changed when the object is no longer what the caller read."""
+    condition: _Condition | None = scope.get(_CONDITION)
+    if condition is not None and not condition.is_own:
+        await condition.judge(tenant)
+
+
+async def take_turn(scope: Scope, tenant: str) -> None:
+    """The same for a route that judges the tag itself: only the turn."""
+    condition: _Condition | None = scope.get(_CONDITION)
+    if condition is not None:
+        await condition.wait(tenant)
 
 
 class Conditions:
@@ -34,7 +54,8 @@ class Conditions:
         self.app = app
         self._paths = paths
         self._readable: re.Pattern[str] | None = None
-        self._turn = asyncio.Lock()
+        #: By tenant and object; a lock that nobody has or waits for goes by itself.
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -42,14 +63,18 @@ class Conditions:
             return
         headers = Headers(scope=scope)
         wanted = headers.get("if-match")
-        if wanted is None or wanted.strip() == "*" or scope["method"] in SAFE or _path(scope) in OWN:
+        if wanted is None or wanted.strip() == "*" or scope["method"] in SAFE:
             await self._answer(scope, receive, send, headers.get("if-none-match") if scope["method"] == "GET" else None)
             return
-        async with self._turn:
-            if not await self._holds(scope, wanted):
-                await JSONResponse({"error": {"code": "changed", "field": "If-Match"}}, 412)(scope, receive, send)
-                return
-            await self._answer(scope, receive, send, None)
+        said: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            said.append(message)
+
+        async with AsyncExitStack() as turn:
+            await self._answer({**scope, _CONDITION: _Condition(self, scope, wanted, turn)}, receive, keep, None)
+        for message in said:
+            await send(message)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, known: str | None) -> None:
         """The answer of the application with its tag, or 304 without a body."""
@@ -78,11 +103,12 @@ class Conditions:
 
         await self.app(scope, receive, keep)
 
-    async def _holds(self, scope: Scope, wanted: str) -> bool:
+    def turn_of(self, tenant: str, path: str) -> asyncio.Lock:
+        """The turns of one object of one tenant."""
+        return self._turns.setdefault((tenant, path), asyncio.Lock())
+
+    async def holds(self, scope: Scope, path: str, wanted: str) -> bool:
         """Whether the object of a change is still what the caller read. What is not there, or not the caller's, is for the route to say."""
-        path = self._object_of(_path(scope))
-        if path is None:  # nothing of it can be read, so no tag is its
-            return False
         root = scope.get("root_path", "")
         dropped = {b"if-match", b"if-none-match", b"content-length", b"content-type", b"transfer-encoding", b"idempotency-key"}
         reading: Scope = {
@@ -108,7 +134,7 @@ class Conditions:
             return False
         return bool(found["status"] != 200 or _names(wanted, found["tag"], strong=True))
 
-    def _object_of(self, path: str) -> str | None:
+    def object_of(self, path: str) -> str | None:
         if self._readable is None:
             forms = [re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(form)) for form, acts in self._paths().items() if "get" in acts]
             self._readable = re.compile("|".join(forms))
@@ -117,6 +143,30 @@ class Conditions:
                 return path
             path = path.rpartition("/")[0]
         return None
+
+
+class _Condition:
+    """That of one change: its turn goes on until the change has answered."""
+
+    def __init__(self, around: Conditions, scope: Scope, wanted: str, turn: AsyncExitStack) -> None:
+        self._around = around
+        self._scope = scope
+        self._wanted = wanted
+        self._turn = turn
+        self.is_own = _path(scope) in OWN
+
+    async def wait(self, tenant: str) -> None:
+        """Wait for the turn of the change's own address."""
+        await self._turn.enter_async_context(self._around.turn_of(tenant, _path(self._scope)))
+
+    async def judge(self, tenant: str) -> None:
+        """Wait for the object's turn, and see whether it still is what was read. Raises Changed."""
+        path = self._around.object_of(_path(self._scope))
+        if path is None:  # nothing of it can be read, so no tag is its
+            raise Changed("changed", "If-Match")
+        await self._turn.enter_async_context(self._around.turn_of(tenant, path))
+        if not await self._around.holds(self._scope, path, self._wanted):
+            raise Changed("changed", "If-Match")
 
 
 def tag_of(content: object) -> str:

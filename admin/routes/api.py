@@ -27,7 +27,7 @@ from admin.apply import read_enforcement
 from admin.audit import Act, by_account
 from admin.choices import NOTHING_CHOSEN, Choices, hold, read_choices
 from admin.dependencies import Services, services_of
-from admin.edge.conditions import Conditions, describe
+from admin.edge.conditions import Conditions, describe, hold_to
 from admin.edge.faults import answer
 from admin.errors import AdminError, Conflict, FieldMistake, InvalidInput, NotFound, NotSignedIn
 from admin.link import GatewayAway
@@ -94,6 +94,7 @@ def caller(permission: Permission) -> Callable[..., Awaitable[Caller]]:
         async with services.database.read() as connection:
             choices = await read_choices(connection, live.tenant.id)
         hold(permission, choices, now)
+        await hold_to(request.scope, live.tenant.id)
         act = Act(live.tenant.id, by_account(live.actor.account_id, role), now)
         return Caller(services, live, live.tenant, act, choices)
 

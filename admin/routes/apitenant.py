@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from admin.choices import read_choices
-from admin.edge.conditions import tag_of
+from admin.edge.conditions import tag_of, take_turn
 from admin.errors import Changed, FieldMistake, InvalidInput, NotFound
 from admin.importing import export_tenant, import_tenant
 from admin.permissions import Permission
@@ -50,11 +50,13 @@ async def put_in_place(
     _check(who)
     if not dry_run:
         who.require(Permission.PROFILE_LOOSEN)
+    text = await request.body()
+    await take_turn(request.scope, who.tenant_id)
     if if_match is not None and if_match.strip() not in ("*", await _tag(who)):
         raise Changed("changed", "If-Match")
     shelf = who.services.shelves.current()
     try:
-        wanted = await asyncio.to_thread(read_tenant, await request.body(), shelf)
+        wanted = await asyncio.to_thread(read_tenant, text, shelf)
         changes = await import_tenant(who.services.database, who.act, wanted, shelf, dry_run=dry_run)
     except SettingsError as error:
         raise InvalidInput(*(FieldMistake(one.path, "file", one.message) for one in error.mistakes[:MOST_NAMED])) from error

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from admin.edge.conditions import Conditions, describe, tag_of
+from admin.edge.conditions import Conditions, describe, hold_to, tag_of
+from admin.errors import Changed
 
 
 class Thing:
@@ -22,6 +23,15 @@ class Thing:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        if request.headers.get("authorization") == "nobody":
+            await JSONResponse({"error": {}}, 401)(scope, receive, send)
+            return
+        await request.body()
+        try:
+            await hold_to(scope, request.headers.get("x-tenant", "one"))
+        except Changed as error:
+            await JSONResponse({"error": {"code": error.code, "field": error.field}}, error.status)(scope, receive, send)
+            return
         self.asked += 1
         response: Response = JSONResponse({"count": self.count, "now": self.asked})
         if request.url.path.startswith("/things/gone"):
@@ -68,6 +78,18 @@ async def test_of_two_changes_with_one_tag_one_is_late(http: httpx.AsyncClient) 
         assert done.status_code == (200 if len(headers.get("If-Match", "")) < 5 else 412)
     assert (await http.put("/things/gone", headers={"If-Match": '"x"'})).status_code == 404, "the route says what is not there"
     assert (await http.put("/elsewhere", headers={"If-Match": '"x"'})).status_code == 412, "nothing of it can be read"
+
+
+async def test_a_turn_is_of_one_object_and_one_tenant(http: httpx.AsyncClient) -> None:
+    """A stranger is refused whatever the tag says; two tenants, and two objects, do not wait for each other; no lock stays."""
+    tag = (await http.get("/things/a")).headers["etag"]
+    refused = await http.put("/things/a", headers={"If-Match": '"x"', "Authorization": "nobody"})
+    assert refused.status_code == 401
+    calls = [("/things/a", "one"), ("/things/b", "one"), ("/things/a", "two")]
+    said = await asyncio.gather(*(http.put(path, headers={"If-Match": tag, "X-Tenant": tenant}) for path, tenant in calls))
+    assert [one.status_code for one in said] == [200, 200, 200], "each read the tag before any of them had changed the thing"
+    around = http._transport.app  # type: ignore[attr-defined]
+    assert len(around._turns) == 0
 
 
 def test_the_schema_says_so() -> None:
