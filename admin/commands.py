@@ -12,6 +12,7 @@ from sqlalchemy import delete, select, update
 from admin.audit import MACHINE, Act, Action, record, verify_database
 from admin.migrate import migrate
 from admin.passwords import Passwords, judge_new
+from admin.people import end_emergencies
 from admin.permissions import decides
 from admin.sessions import read_assignments
 from admin.settings import AdminSettings
@@ -20,7 +21,7 @@ from admin.tables import known_browsers, passkeys, sessions
 from admin.tenants import fold_sign_in
 from blocklists.database import open_database
 from blocklists.journal import Finding
-from blocklists.tables import AccountId, accounts
+from blocklists.tables import AccountId, OrganisationId, accounts
 from gateway.errors import StartError
 
 #: Why a password is refused, for a terminal.
@@ -72,6 +73,7 @@ async def reset_password(settings: AdminSettings, sign_in: str, password: str, n
             assignments, _ = await read_assignments(connection, account, moment)
             if not decides(assignments):  # an officer's is a second step, which a new password does not replace
                 await connection.execute(delete(passkeys).where(passkeys.c.account_id == account))
+            await end_emergencies(connection, Act(OrganisationId(""), MACHINE, moment), account)
             for tenant in {assignment.organisation_id for assignment in assignments}:
                 await record(connection, Act(tenant, MACHINE, moment), Action.PASSWORD_RESET, account)
     finally:

@@ -1,8 +1,8 @@
 """Breaking the glass: the operator of a gateway looks into one family or school, by a document, for some hours.
 
 An operator sees the machine and nobody's settings. Where a document asks for more (a fault nobody else can find, an order), one operator
-may look at the settings of one place that is named by somebody who runs it: nothing can be changed, and no history, no request, no journal
-and no private name of a phone is to be seen. It ends by itself after hours, or by one press of the people concerned or of the operator. It
+may look at the settings of one place that is named by somebody who runs it (and chosen, where that person runs several): nothing can be
+changed, and no history, no request, no journal and no private name of a phone is to be seen. It ends by itself after hours, or by one press of the people concerned or of the operator. It
 is a role with dates like any other (`Role.EMERGENCY`), so the one function that decides about access decides here, too. The people
 concerned read it on their home page and in their journal, and get a message where they want one; the auditor of the list office reads it on
 the first page; the operator's own journal has it as well.
@@ -49,27 +49,50 @@ class Glass:
         return self.since <= now < self.until
 
 
-async def break_glass(connection: AsyncConnection, act: Act, sign_in: str, document: str, hours: int) -> OrganisationId:
-    """Let the operator of the act look into the place of somebody who runs it; which place. Raises InvalidInput for a name that nobody
-    running a family or school here has, and Conflict while the operator looks into that place already."""
-    assert hours in HOURS and act.by.account_id is not None
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One place that somebody runs, since when."""
+
+    id: OrganisationId
+    kind: OrganisationKind
+    name: str
+    since: datetime
+
+
+async def list_places(connection: AsyncConnection, sign_in: str, now: datetime) -> Sequence[Place]:
+    """The families and schools that the person of this sign-in name runs, the oldest role first."""
     statement = (
-        select(organisations.c.id)
+        select(organisations.c.id, organisations.c.kind, organisations.c.name, role_assignments.c.valid_from)
         .join(role_assignments, role_assignments.c.organisation_id == organisations.c.id)
         .join(accounts, accounts.c.id == role_assignments.c.account_id)
         .where(
             accounts.c.sign_in == fold_sign_in(sign_in)[:200],
             role_assignments.c.role.in_(_RUNNING),
-            role_assignments.c.valid_from <= act.now,
-            role_assignments.c.valid_until.is_(None) | (role_assignments.c.valid_until > act.now),
-            organisations.c.valid_until.is_(None) | (organisations.c.valid_until > act.now),
+            role_assignments.c.valid_from <= now,
+            role_assignments.c.valid_until.is_(None) | (role_assignments.c.valid_until > now),
+            organisations.c.valid_until.is_(None) | (organisations.c.valid_until > now),
         )
         .order_by(role_assignments.c.valid_from, role_assignments.c.id)
     )
-    found = (await connection.execute(statement)).scalars().first()
-    if found is None:
+    found: dict[str, Place] = {}
+    for row in await connection.execute(statement):
+        found.setdefault(row.id, Place(OrganisationId(row.id), OrganisationKind(row.kind), row.name, row.valid_from))
+    return list(found.values())
+
+
+async def break_glass(connection: AsyncConnection, act: Act, sign_in: str, document: str, hours: int, place: str = "") -> Place:
+    """Let the operator of the act look into the place of somebody who runs it; which place. `place`: its id, where that person runs
+    several. Raises InvalidInput for a name that nobody running a family or school here has, or (field `place`) where it must be chosen, and
+    Conflict while the operator looks into that place already."""
+    assert hours in HOURS and act.by.account_id is not None
+    places = await list_places(connection, sign_in, act.now)
+    if not places:
         raise InvalidInput(FieldMistake("sign_in", "unknown"))
-    tenant = OrganisationId(found)
+    chosen = next((one for one in places if one.id == place), None)
+    if chosen is None and (place or len(places) > 1):
+        raise InvalidInput(FieldMistake("place", "required"))
+    chosen = chosen or places[0]
+    tenant = chosen.id
     running = await list_glasses(connection, act.now, tenant)
     if any(one.account == act.by.account_id and one.is_open(act.now) for one in running):
         raise Conflict("glass_broken", "sign_in")
@@ -80,7 +103,7 @@ async def break_glass(connection: AsyncConnection, act: Act, sign_in: str, docum
         if told is not None:
             here = Act(told, act.by, act.now)
             await record(connection, here, Action.GLASS_BROKEN, tenant, after={"until": until.isoformat()}, basis=document)
-    return tenant
+    return chosen
 
 
 async def list_glasses(connection: AsyncConnection, now: datetime, tenant: OrganisationId | None = None) -> Sequence[Glass]:

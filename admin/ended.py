@@ -43,7 +43,7 @@ from admin.tenants import mark_changed
 from admin.values import DeviceMatch
 from blocklists.database import Database
 from blocklists.journal import read_checkpoint
-from blocklists.tables import EVERY_TENANT, OrganisationId, accounts, journal, role_assignments
+from blocklists.tables import EVERY_TENANT, OrganisationId, Role, accounts, journal, role_assignments
 from blocklists.takedown.masking import mask_older
 
 log = logging.getLogger(__name__)
@@ -239,6 +239,8 @@ async def end_again(
     await end(staff, staff_invitations.c.tenant_id, later.get(Action.STAFF_INVITATION_WITHDRAWN, ()))
     retired = update(gateways).where(gateways.c.retired_at.is_(None)).values(retired_at=now)
     await end(retired, gateways.c.id, of.get(Action.GATEWAY_RETIRED, ()))
+    looks = update(table).where(alive, table.c.role == Role.EMERGENCY.value)  # for hours, by a document: begun anew where it is still asked
+    await run(looks.values(valid_until=now))
     # Links and slips that waited may have been used since: they are for days and are easily made anew.
     await run(update(invitations).where(invitations.c.accepted_at.is_(None), invitations.c.withdrawn_at.is_(None)).values(withdrawn_at=now))
     await run(update(pin_renewals).where(pin_renewals.c.used_at.is_(None), pin_renewals.c.stopped_at.is_(None)).values(stopped_at=now))

@@ -18,6 +18,8 @@ from admin.audit import Act, Action, record
 from admin.errors import Conflict, NotFound
 from admin.officetables import invitations
 from admin.permissions import ROLES, Permission
+from admin.sessions import end_other_sessions, read_assignments
+from admin.values import SessionId
 from blocklists.tables import AccountId, OrganisationId, OrganisationKind, Role, accounts, role_assignments
 
 #: The roles that may be given, by what the organisation is.
@@ -96,6 +98,28 @@ async def end_role(connection: AsyncConnection, act: Act, assignment: str) -> No
             .values(withdrawn_at=act.now)
         )
     await record(connection, act, Action.ROLE_ENDED, assignment, after={"account": member.account, "role": member.role.value})
+    if Permission.GLASS_BREAK in ROLES[member.role]:
+        roles, _ = await read_assignments(connection, member.account, act.now)
+        if not any(Permission.GLASS_BREAK in ROLES[one.role] for one in roles):
+            await end_emergencies(connection, act, member.account)
+
+
+async def end_emergencies(connection: AsyncConnection, act: Act, account: AccountId) -> int:
+    """End every look by a document (`admin.emergency`) of one account, each told in the journal of its place; how many there were."""
+    table = role_assignments
+    mine = (table.c.account_id == account, table.c.role == Role.EMERGENCY.value, table.c.valid_until > act.now)
+    rows = (await connection.execute(select(table.c.id, table.c.organisation_id).where(*mine).order_by(table.c.id))).all()
+    await connection.execute(update(table).where(*mine).values(valid_until=act.now))
+    for row in rows:
+        here = Act(OrganisationId(row.organisation_id), act.by, act.now)
+        await record(connection, here, Action.ROLE_ENDED, row.id, after={"account": account, "role": Role.EMERGENCY.value})
+    return len(rows)
+
+
+async def sign_out_elsewhere(connection: AsyncConnection, act: Act, account: AccountId, keep: SessionId) -> None:
+    """End every session of an account but one, and what was opened from any of them by a document."""
+    await end_other_sessions(connection, account, keep)
+    await end_emergencies(connection, act, account)
 
 
 async def withdraw_invitation(connection: AsyncConnection, act: Act, invitation: str) -> None:

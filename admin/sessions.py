@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from admin.permissions import Actor, Assignment, Scope
+from admin.permissions import ROLES, Actor, Assignment, Permission, Scope
 from admin.tables import api_token_scopes, api_tokens, known_browsers, passkeys, second_factors, sessions
 from admin.values import SessionId
 from blocklists.tables import (
@@ -220,6 +220,10 @@ async def read_assignments(
             .order_by(role_assignments.c.valid_from, role_assignments.c.id)
         )
     ).all()
+    if not any(
+        Permission.GLASS_BREAK in ROLES[Role(row.role)] for row in rows
+    ):  # a look by a document is nothing without the role behind it
+        rows = [row for row in rows if row.role != Role.EMERGENCY.value]
     assignments = tuple(Assignment(OrganisationId(row.id), Role(row.role)) for row in rows)
     tenants = {row.id: Tenant(OrganisationId(row.id), OrganisationKind(row.kind), row.name, row.time_zone, bool(row.demo)) for row in rows}
     return assignments, tuple(tenants.values())

@@ -16,10 +16,10 @@ from admin.errors import Conflict, FieldMistake, NotFound
 from admin.factors import app_address
 from admin.passkeys import list_passkeys, place_of
 from admin.passwords import judge_new
+from admin.people import sign_out_elsewhere
 from admin.permissions import Permission
 from admin.recovery import change_pin, judge_account_pin, uses_pin
 from admin.routes.home import waiting_of
-from admin.sessions import end_other_sessions
 from admin.settings import AdminSettings
 from admin.setup import public_url
 from admin.tables import known_browsers
@@ -58,7 +58,7 @@ async def change_password(visit: Owner) -> Response:
     assert visit.signed_in.session_id is not None
     async with visit.services.database.write() as connection:
         await connection.execute(update(accounts).where(accounts.c.id == account).values(password_hash=hashed, password_set_at=visit.now))
-        await end_other_sessions(connection, account, visit.signed_in.session_id)
+        await sign_out_elsewhere(connection, visit.act, account, visit.signed_in.session_id)
         await connection.execute(delete(known_browsers).where(known_browsers.c.account_id == account))
         await record(connection, visit.act, Action.PASSWORD_CHANGED, account)
     return visit.go("/account?done=password")
@@ -79,18 +79,18 @@ async def renew_pin(visit: Owner) -> Response:
     assert visit.signed_in.session_id is not None
     async with visit.services.database.write() as connection:
         await change_pin(connection, visit.act, account, stored)
-        await end_other_sessions(connection, account, visit.signed_in.session_id)
+        await sign_out_elsewhere(connection, visit.act, account, visit.signed_in.session_id)
         await record(connection, visit.act, Action.PASSWORD_CHANGED, account)
     return visit.go("/account?done=pin")
 
 
 @router.post("/account/others")
-async def sign_out_elsewhere(visit: Looker) -> Response:
+async def end_others(visit: Looker) -> Response:
     """End every other session of this account. This tightens, so no password is asked."""
     account = visit.signed_in.actor.account_id
     assert visit.signed_in.session_id is not None
     async with visit.services.database.write() as connection:
-        await end_other_sessions(connection, account, visit.signed_in.session_id)
+        await sign_out_elsewhere(connection, visit.act, account, visit.signed_in.session_id)
         await record(connection, visit.act, Action.SESSION_ENDED, account)
     return visit.go("/account?done=others")
 

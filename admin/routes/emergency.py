@@ -10,15 +10,22 @@ from starlette.responses import Response
 
 from admin.choices import read_choices
 from admin.dependencies import Visit, need
-from admin.emergency import HOURS, break_glass, end_glass, list_glasses
+from admin.emergency import HOURS, break_glass, end_glass, list_glasses, list_places
 from admin.errors import Conflict, FieldMistake, InvalidInput
 from admin.notices import Message
 from admin.pages.words import mark as _
 from admin.permissions import Permission
 from admin.setup import public_url
+from blocklists.tables import OrganisationKind
 
 log = logging.getLogger(__name__)
 router = APIRouter()
+
+#: The people concerned may run another place, too: the message says which one it is.
+SUBJECTS = {
+    OrganisationKind.FAMILY: _("Lá Chắn: an operator looks at the settings of your family"),
+    OrganisationKind.SCHOOL: _("Lá Chắn: an operator looks at the settings of your school"),
+}
 
 Reader = Annotated[Visit, Depends(need(Permission.GLASS_READ))]
 Breaker = Annotated[Visit, Depends(need(Permission.GLASS_BREAK))]
@@ -33,22 +40,22 @@ async def show(visit: Reader) -> Response:
 @router.post("/emergency")
 async def begin(visit: Breaker) -> Response:
     """Look into one place for some hours. Its people are told at once."""
-    sign_in, document = visit.form.text("sign_in", 64), visit.form.text("document", 160)
+    sign_in, document, place = visit.form.text("sign_in", 64), visit.form.text("document", 160), visit.form.raw("place")[:64]
     hours = visit.form.one_of("hours", [str(one) for one in HOURS])
     try:
         visit.form.check()
         async with visit.services.database.write() as connection:
-            tenant = await break_glass(connection, visit.act, sign_in, document, int(hours))
-            choices = await read_choices(connection, tenant)
+            where = await break_glass(connection, visit.act, sign_in, document, int(hours), place)
+            choices = await read_choices(connection, where.id)
     except (InvalidInput, Conflict) as error:
         mistakes = error.mistakes if isinstance(error, InvalidInput) else (FieldMistake(error.field, error.code),)
-        return await _page(visit, mistakes, {"sign_in": sign_in, "document": document})
+        return await _page(visit, mistakes, {"sign_in": sign_in, "document": document, "hours": hours, "place": place})
     log.warning("an operator looks into a place by a document", extra={"event": "glass.broken", "hours": int(hours)})
     words = visit.services.pages.words[next(iter(visit.services.pages.words))]
     text = words.gettext(_("Your home page says who it is, by which document and until when, and has the button that ends it: {address}"))
-    subject = words.gettext(_("Lá Chắn: an operator looks at your settings"))
+    subject = words.gettext(SUBJECTS[where.kind])
     message = Message(subject, text.format(address=public_url(visit.services.settings)))
-    visit.services.post.announce(tenant, choices, message, visit.now)
+    visit.services.post.announce(where.id, choices, message, visit.now, is_urgent=True)
     return visit.go("/emergency")
 
 
@@ -69,12 +76,16 @@ async def end(glass: str, visit: Annotated[Visit, Depends(need(Permission.PROFIL
 
 
 async def _page(visit: Visit, mistakes: tuple[FieldMistake, ...] = (), typed: dict[str, str] | None = None) -> Response:
+    typed = typed or {"sign_in": "", "document": "", "hours": "", "place": ""}
     async with visit.services.database.read() as connection:
         listed = await list_glasses(connection, visit.now)
+        asked = any(one.field == "place" for one in mistakes)
+        places = await list_places(connection, typed["sign_in"], visit.now) if asked else ()
     context = {
         "glasses": listed,
         "hours": HOURS,
-        "typed": typed or {"sign_in": "", "document": ""},
+        "typed": typed,
+        "places": places,
         "me": visit.signed_in.actor.account_id,
         "mistakes": mistakes,
         "waiting": 0,

@@ -21,11 +21,11 @@ from admin.errors import FieldMistake, NotFound, TooManyTries
 from admin.forms import PASSKEY_FIELD, read_form
 from admin.pages.words import mark as _
 from admin.passkeys import LONGEST_LABEL, Purpose, WrongPasskey, list_passkeys, remove_passkey
+from admin.people import sign_out_elsewhere
 from admin.permissions import Permission, is_officer
 from admin.routes.account import show_factor_page
 from admin.routes.home import waiting_of
 from admin.routes.sign import let_in, own_path, show_page
-from admin.sessions import end_other_sessions
 from blocklists.tables import accounts
 
 router = APIRouter()
@@ -100,7 +100,7 @@ async def remove(passkey: str, visit: Owner) -> Response:
     async with visit.services.database.write() as connection:
         if not await remove_passkey(connection, account, passkey):
             raise NotFound
-        await end_other_sessions(connection, account, visit.signed_in.session_id)
+        await sign_out_elsewhere(connection, visit.act, account, visit.signed_in.session_id)
         await record(connection, visit.act, Action.PASSKEY_REMOVED, passkey)
     return visit.go("/account?done=passkey-removed")
 

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 import pytest
 from starlette.types import ASGIApp
 
-from admin.audit import MACHINE, Act
+from admin.audit import MACHINE, Act, read_rows
 from admin.dependencies import Services
-from admin.tenants import grant_role
+from admin.notices import Message
+from admin.tenants import create_organisation, grant_role
 from blocklists.database import Database
 from blocklists.tables import OrganisationKind, Role
 from tests.admin.conftest import Clock
@@ -98,6 +99,32 @@ async def test_it_ends_by_itself_and_the_operator_may_be_done_sooner(
     assert "Bi" in operator.text
     clock.forward(minutes=61)
     assert (await operator.get(f"/profiles/{family.bi.id}")).status_code in (403, 404) and "Bi" not in operator.text
+
+
+async def test_a_person_with_two_places_is_asked_which(
+    operator: Visitor, family: Family, database: Database, services: Services, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """The form comes back with both to choose from, and what was typed; the message and the journal are those of the school."""
+    sent: list[tuple[str, str]] = []
+
+    def announce(tenant: str, choices: object, message: Message, at: datetime, *, is_urgent: bool = False) -> bool:
+        sent.append((tenant, message.subject))
+        return is_urgent
+
+    services.post.announce = announce  # type: ignore[method-assign,assignment]  # what would be sent
+    async with database.write() as connection:
+        school = await create_organisation(connection, OrganisationKind.SCHOOL, "Trường Hoa Sen", "vi", now)
+        await grant_role(connection, Act(school, MACHINE, now), family.account, Role.SCHOOL_ADMIN)
+    await operator.get("/account")
+    await enrol(operator)
+    await look_in(operator, "4")
+    assert operator.response.status_code == 422 and "Trường Hoa Sen (trường học)" in operator.text
+    assert f'value="{DOCUMENT}"' in operator.response.text
+    await operator.submit("/emergency", {"place": school})
+    assert "một trường" in operator.text and "đến 23:30" in operator.text
+    assert sent == [(school, "Lá Chắn: có người vận hành xem thiết lập của trường bạn")]
+    async with database.read() as connection:
+        assert "glass.broken" not in [row.action for row in await read_rows(connection, family.tenant, 9)]
 
 
 async def test_the_auditor_is_told_on_the_first_page(
