@@ -2,10 +2,11 @@
 
 An operator sees the machine and nobody's settings. Where a document asks for more (a fault nobody else can find, an order), one operator
 may look at the settings of one place that is named by somebody who runs it (and chosen, where that person runs several): nothing can be
-changed, and no history, no request, no journal and no private name of a phone is to be seen. It ends by itself after hours, or by one press of the people concerned or of the operator. It
-is a role with dates like any other (`Role.EMERGENCY`), so the one function that decides about access decides here, too. The people
-concerned read it on their home page and in their journal, and get a message where they want one; the auditor of the list office reads it on
-the first page; the operator's own journal has it as well.
+changed, and no history, no request, no journal and no private name of a phone is to be seen. It ends by itself after hours, with the
+operator's role or sessions, or by one press of the people concerned or of the operator. It is a role with dates like any other
+(`Role.EMERGENCY`), so the one function that decides about access decides here, too. The people concerned read it on their home page and in
+their journal, and get a message where they want one; the auditor of the list office reads it on the first page; the operator's own journal
+has it as well.
 """
 
 from __future__ import annotations
