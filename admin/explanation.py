@@ -56,6 +56,8 @@ class Explanation:
     review: str = ""
     #: Where the order itself says that one may object; empty where it says nothing.
     appeal: str = ""
+    #: Whether pages may print the host: not to small children what is sensitive, to nobody what is about abuse or self-harm.
+    is_told: bool = True
 
     @property
     def status(self) -> int:
@@ -104,11 +106,12 @@ def explain(verdict: Verdict | None, host: str, reader: Bystander, shelf: Shelf,
         host,
         group="" if category is None or is_hidden else shelf.name_of(category.code, language),
         rule=verdict.reason.value,
-        basis=rule.basis if rule is not None and verdict.reason in _WITH_BASIS else "",
+        basis=rule.basis if rule is not None and verdict.reason in _WITH_BASIS and not is_hidden else "",
         version=rule.version if rule is not None else "",
         order=text.removeprefix("order ") if verdict.reason is Reason.ORDER else "",
         asks=asks,
         appeal=rule.appeal if rule is not None and variant is Variant.ORDER else "",
+        is_told=not is_hidden and variant not in (Variant.ABUSE, Variant.SELF),
     )
 
 

@@ -87,9 +87,9 @@ async def show_why(request: Request) -> Response:
     shelf = here.services.shelves.current()
     names = list(dict.fromkeys(block.name for block in blocks))[:MOST_SHOWN]
     rows = [await _explain(here, name) for name in names]
-    shown = [row for row in rows if row.variant is not Variant.ABUSE]
+    shown = [row for row in rows if row.is_told]
     clock = explain_clock(here.reader, "") if here.reader.profile or here.reader.is_unnamed else None
-    return here.page("child/why.html", {"rows": shown, "clock": clock, "shelf": shelf})
+    return here.page("child/why.html", {"rows": shown, "has_untold": len(shown) < len(rows), "clock": clock, "shelf": shelf})
 
 
 @router.get("/ask")
@@ -291,7 +291,7 @@ async def _version_page(here: Here, name: str) -> Response:
     return here.page("child/version.html", context)
 
 
-_EMPTY: Mapping[str, Any] = {"rows": (), "clock": None}
+_EMPTY: Mapping[str, Any] = {"rows": (), "has_untold": False, "clock": None}
 
 
 async def blocked_page(here: Here, explanation: Explanation) -> Response:

@@ -65,6 +65,18 @@ async def test_sensitive_group_is_not_named_to_a_small_child(bi: Visitor) -> Non
             assert word not in bi.text
 
 
+async def test_sensitive_name_is_not_in_the_list_of_the_last_minutes(bi: Visitor, gateway: ScriptedGateway, now: datetime) -> None:
+    """Neither the group nor the site, and no "nothing was blocked" either; what is not sensitive stands there as before."""
+    for host in ("adult.example", "hurt.example"):
+        gateway.block("192.168.1.31", host, "porn", now)
+    await bi.get("/why")
+    assert "Không có trang nào để xem ở đây. Không phải lỗi của ai" in bi.text
+    assert not re.search(r"adult\.example|hurt\.example|khiêu dâm|tự hại", bi.response.text)
+    gateway.block("192.168.1.31", "play.example", "game", now)
+    await bi.get("/why")
+    assert "play.example" in bi.text and not re.search(r"adult\.example|hurt\.example", bi.response.text)
+
+
 async def test_order_answers_451_with_its_number(bi: Visitor) -> None:
     """An authority's order is told as one, with the header of RFC 7725."""
     assert await at(bi, "ordered.example") == 451
