@@ -18,13 +18,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import urllib3
 
-from admin.choices import Choices
 from blocklists.fetch import is_public
-from blocklists.tables import OrganisationId
+
+if TYPE_CHECKING:  # the settings import this module, and they are read by every command: without the database it starts in half the time
+    from admin.choices import Choices
+    from blocklists.tables import OrganisationId
 
 log = logging.getLogger(__name__)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import SettingsError
 from lachan.configuration import find_file, load
+from tests.support.gateway import ROOT
 
 
 def test_mistakes_of_every_package_are_reported_together(tmp_path: Path) -> None:
@@ -67,3 +70,9 @@ def test_file_of_a_first_run_is_found_without_naming_it(tmp_path: Path, monkeypa
     assert find_file(None) == Path("var/lachan.yaml")
     (tmp_path / "lachan.yaml").write_text("")
     assert find_file(None) == Path("lachan.yaml")
+
+
+def test_settings_are_read_without_the_database_library() -> None:
+    """Every command and every round of following reads the settings: what only the pages need would double what that costs."""
+    run = "import sys, lachan.configuration; sys.exit('sqlalchemy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", run], cwd=ROOT, check=False).returncode == 0
