@@ -41,6 +41,7 @@ class Action(StrEnum):
     ROLE_GRANTED = "role.granted"
     ROLE_OFFERED = "role.offered"
     ROLE_ENDED = "role.ended"
+    ROLE_END_ASKED = "role.end_asked"
     GLASS_BROKEN = "glass.broken"
     INVITATION_WITHDRAWN = "invitation.withdrawn"
     NAME_OPENED = "name.opened"

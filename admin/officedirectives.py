@@ -98,7 +98,7 @@ async def officers(connection: AsyncConnection, tenant: str, now: datetime) -> l
     """Who has a role in this office, and by which document."""
     table = role_assignments
     found = await connection.execute(
-        select(accounts.c.name, table.c.role, table.c.basis)
+        select(table.c.id, table.c.account_id, accounts.c.name, table.c.role, table.c.basis, table.c.valid_from, table.c.valid_until)
         .join(accounts, accounts.c.id == table.c.account_id)
         .where(table.c.organisation_id == tenant, table.c.valid_from <= now, or_(table.c.valid_until.is_(None), table.c.valid_until > now))
         .order_by(table.c.created_at)

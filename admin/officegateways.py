@@ -51,6 +51,16 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a receipt. `code`: why it is not believed, empty when it is; `questions`: what the gateway is asked; `weighs`: the
+    office to whose releases in stages it may bring trouble."""
+
+    code: str
+    questions: list[list[str]]
+    weighs: OrganisationId | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Spread:
     """How far a version has come: of how many gateways, how many enforce it, and how long the middle and the last one took."""
 
@@ -123,24 +133,24 @@ async def require_gateway(connection: AsyncConnection, identity: str, signed: by
         raise NotFound
 
 
-async def take_receipt(connection: AsyncConnection, data: bytes, now: datetime, demand: FarDemand) -> tuple[str, list[list[str]]]:
-    """Believe a receipt or say why not: the code of the refusal, empty when it is taken, and what the gateway is asked then. A refusal of
-    a known gateway stands on the page. Raises NotFound for a gateway nobody knows, ReceiptError for bytes that are no receipt.
+async def take_receipt(connection: AsyncConnection, data: bytes, now: datetime, demand: FarDemand) -> Taken:
+    """Believe a receipt or say why not. A refusal of a known gateway stands on the page. Raises NotFound for a gateway nobody knows,
+    ReceiptError for bytes that are no receipt.
     """
     receipt, signed, signature = receipts.read(data)
     row = await _joined(connection, receipt.gateway)
     if row is None:
         raise NotFound
     if not receipts.is_signed(row["public"], signed, signature):
-        return "signature", []  # anybody can send this: it leaves no mark on the gateway it names
+        return Taken("signature", [])  # anybody can send this: it leaves no mark on the gateway it names
     code = await _judge(connection, row, receipt, now)
     where = (gateways.c.id == row["id"], gateways.c.tenant_id == row["tenant_id"])
     if code == "replayed":
-        return code, []
+        return Taken(code, [])
     if code:
         values = {"counter": receipt.counter, "refusal": code, "refused_at": now}
         await connection.execute(update(gateways).where(*where).values(**values))
-        return code, []
+        return Taken(code, [])
     in_force_at = datetime.fromtimestamp(receipt.in_force_at, UTC)
     values = {
         "counter": receipt.counter, "serial": receipt.serial, "version": receipt.version, "seen_at": now, "refusal": "", "refused_at": None,
@@ -155,7 +165,8 @@ async def take_receipt(connection: AsyncConnection, data: bytes, now: datetime, 
     await connection.execute(update(gateways).where(*where).values(**values))
     tenant = OrganisationId(row["tenant_id"])
     demand.answer(tenant, row["id"], receipt.asked, now)
-    return "", [] if receipt.asked else demand.questions(tenant, now)
+    weighs = tenant if receipt.fault or receipt.health is not None else None
+    return Taken("", [] if receipt.asked else demand.questions(tenant, now), weighs)
 
 
 async def _joined(connection: AsyncConnection, identity: str) -> RowMapping | None:

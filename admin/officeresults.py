@@ -10,6 +10,7 @@ from pydantic import Field
 
 from admin.officeschemas import EntryOut, Line, Reason
 from admin.schemas import In, Label
+from blocklists.tables import Role
 
 
 class TouchedOut(In):
@@ -137,6 +138,19 @@ class BulletinOut(In):
     place: str | None
     host: str | None
     ends_at: datetime
+
+
+class OfficerOut(In):
+    """A role in the office: who by the account's id, by which document, until when; `end_asked`: the document by which an officer asks that
+    it ends."""
+
+    id: str
+    account: str
+    role: Role
+    basis: str | None
+    since: datetime
+    until: datetime | None
+    end_asked: str | None
 
 
 class ReturnOut(In):

@@ -169,11 +169,19 @@ class SigningDesk:
             await asyncio.to_thread(self.room.want, holders, now)
             await asyncio.to_thread(self.room.refresh, now)
             if under_way:
-                async with self.database.write() as connection:
-                    held = await judge(connection, act_tenant, now)
-                if held:
-                    log.warning("release held back", extra={"event": "rollout.held", "serial": held[0]})
+                await self._judge(act_tenant, now)
             await self._say(act_tenant, standing.serial or 0, now)
+
+    async def hear(self, tenant: OrganisationId, now: datetime) -> None:
+        """A gateway told trouble: a release that has to be held back because of it is held now, before the next gateway takes it."""
+        async with self._turn:
+            standing = await self.standing()
+            if not standing.is_begun or standing.by_command:
+                return
+            async with self.database.read() as connection:
+                under_way = await read_rollouts(connection, tenant, ("going",))
+            if under_way and await self._judge(tenant, now):
+                await self._say(tenant, standing.serial or 0, now)
 
     async def tell(self, tenant: OrganisationId, now: datetime) -> None:
         """Tell gateways at once what was just decided about a release that goes out in stages."""
@@ -190,6 +198,13 @@ class SigningDesk:
             await asyncio.to_thread(self.room.renew_server_key)
         async with self.database.write() as connection:
             await record(connection, act, Action.SERVER_KEY_RENEWED, act.tenant)
+
+    async def _judge(self, tenant: OrganisationId, now: datetime) -> list[int]:
+        async with self.database.write() as connection:
+            held = await judge(connection, tenant, now)
+        if held:
+            log.warning("release held back", extra={"event": "rollout.held", "serial": held[0]})
+        return held
 
     async def _say(self, tenant: OrganisationId, published: int, now: datetime) -> None:
         if published:

@@ -73,7 +73,7 @@ async def list_waiting(connection: AsyncConnection, tenant: OrganisationId, now:
     return [Waiting(row.id, Role(row.role), row.ends_at) for row in rows]
 
 
-async def end_role(connection: AsyncConnection, act: Act, assignment: str) -> None:
+async def end_role(connection: AsyncConnection, act: Act, assignment: str, *, basis: str | None = None) -> None:
     """End one role now, and withdraw what that person offered others. Raises NotFound for one that is not there, Conflict for the last
     person who runs this organisation."""
     members = await list_members(connection, act.tenant, act.now)
@@ -97,6 +97,7 @@ async def end_role(connection: AsyncConnection, act: Act, assignment: str) -> No
             )
             .values(withdrawn_at=act.now)
         )
+<<<<<<< HEAD
     await record(connection, act, Action.ROLE_ENDED, assignment, after={"account": member.account, "role": member.role.value})
     if Permission.GLASS_BREAK in ROLES[member.role]:
         roles, _ = await read_assignments(connection, member.account, act.now)
@@ -120,6 +121,10 @@ async def sign_out_elsewhere(connection: AsyncConnection, act: Act, account: Acc
     """End every session of an account but one, and what was opened from any of them by a document."""
     await end_other_sessions(connection, account, keep)
     await end_emergencies(connection, act, account)
+=======
+    after = {"account": member.account, "role": member.role.value}
+    await record(connection, act, Action.ROLE_ENDED, assignment, after=after, basis=basis)
+>>>>>>> 2d9adbc (Ten real gateways in stages; a role of the office ends by two; no page repeats a secret; a halt comes with the report)
 
 
 async def withdraw_invitation(connection: AsyncConnection, act: Act, invitation: str) -> None:

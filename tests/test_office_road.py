@@ -84,20 +84,22 @@ def seconds_until(gateway: Gateway, name: str, blocked: bool, since: float) -> f
     raise AssertionError(f"{name} is not {'blocked' if blocked else 'open'} after ten seconds")
 
 
-async def join(browser: Browser, link: str, sign_in: str) -> None:
-    """An officer makes their account, signs in, and sets up the second step."""
+async def join(browser: Browser, link: str, sign_in: str) -> list[str]:
+    """An officer makes their account, signs in, and sets up the second step; the recovery codes."""
     await browser.get(link)
     await browser.submit("/join", {"name": f"Cán bộ {sign_in}", "sign_in": sign_in, "password": PASSWORD, "again": PASSWORD})
     await browser.sign_in(sign_in, PASSWORD)
     await browser.get("/account")
-    assert len(await enrol(browser)) == 10
+    papers = await enrol(browser)
+    assert len(papers) == 10
+    return papers
 
 
 async def test_from_a_letter_to_dig_and_back(running: tuple[Gateway, str], browsers: list[Browser]) -> None:
     """Set up an office, register, verify, approve: blocked with EDE 16 on all workers within a second; a third officer opens it again."""
     gateway, _ = running
     owner, one, two, three, stranger = browsers
-    await _pages_ready(owner)
+    await pages_ready(owner)
     token = (gateway.folder / "var" / "setup.token").read_text().strip()
     await owner.get(f"/setup/{token}")
     await owner.get("/setup-office")
@@ -153,7 +155,7 @@ async def test_from_a_letter_to_dig_and_back(running: tuple[Gateway, str], brows
     assert "Trang đã dọn sạch" in stranger.text
 
 
-async def _pages_ready(browser: Browser) -> None:
+async def pages_ready(browser: Browser) -> None:
     """Wait until the pages answer."""
     for _ in range(200):
         try:

@@ -41,6 +41,14 @@ from admin.passkeys import WrongPasskey
 log = logging.getLogger(__name__)
 API = "/api/"
 
+SECRETS = {
+    "passphrase": _("Your passphrase, to sign"),
+    "password": _("New password"),
+    "pin": _("New PIN"),
+    "again": _("The same once more"),
+}
+"""Fields that no page ever repeats: between a form and its confirmation they are typed once more."""
+
 
 class Faults:
     """Answers for errors of the layers inside that the application itself did not turn into an answer."""
@@ -112,7 +120,7 @@ async def _ask_password(request: Request, error: AdminError) -> Response | None:
         return None
     form: Form = await read_form(request)
     answered = (PASSWORD_FIELD, CODE_FIELD, PASSKEY_FIELD)
-    fields = [(name, value) for name, values in form.fields.items() if name not in answered for value in values]
+    fields = [(name, value) for name, values in form.fields.items() if name not in answered and name not in SECRETS for value in values]
     words = services.pages.words[language_of(request, live)]
     fault = ""
     if isinstance(error, WrongPassword):
@@ -126,6 +134,7 @@ async def _ask_password(request: Request, error: AdminError) -> Response | None:
     referer = urlsplit(request.headers.get("referer", ""))
     back = referer.path if referer.path.startswith("/") and referer.path != request.url.path else "/"
     context = {"fields": fields, "fault": fault, "back": back, "has_factor": live.actor.has_factor}
+    context["secrets"] = [(name, words.gettext(label)) for name, label in SECRETS.items() if any(form.fields.get(name, ()))]
     context["options"] = await passkey_options(request, live)
     return open_page(request, "sign/confirm.html", context, error.status)
 

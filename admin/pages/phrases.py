@@ -125,6 +125,7 @@ ACTS: Mapping[str, str] = {
     "role.granted": _("Role given"),
     "role.offered": _("Somebody invited to a role"),
     "role.ended": _("Role ended"),
+    "role.end_asked": _("An officer asks that a role ends"),
     "invitation.withdrawn": _("Invitation withdrawn"),
     "name.opened": _("Masked name opened once"),
     "session.opened": _("Signed in"),

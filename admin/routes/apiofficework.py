@@ -16,6 +16,8 @@ from admin.errors import NotFound
 from admin.office import MASKED
 from admin.officebulletins import NewBulletin, add_bulletin, bulletins_of, end_bulletin
 from admin.officecases import ReportPage, read_report
+from admin.officedirectives import officers
+from admin.officeendings import read_asked
 from admin.officepreview import Touched, asked_for, broken_by, preview
 from admin.officereads import read_difference, read_entry, read_versions, taken_hosts
 from admin.officeresults import (
@@ -28,6 +30,7 @@ from admin.officeresults import (
     DifferenceOut,
     EntryDetailOut,
     GroupOut,
+    OfficerOut,
     PreviewOut,
     RenewIn,
     ReportOut,
@@ -249,6 +252,22 @@ async def take_down(who: Approver, identity: str) -> None:
     """Take one down before its end."""
     async with changing(who) as (connection, office):
         await end_bulletin(connection, office, actor_in(who), identity, who.now)
+
+
+@router.get("/officers")
+async def list_officers(who: Reader, limit: Limit = PAGE, after: After = None) -> PageOf[OfficerOut]:
+    """Who has a role here. Appointing and ending one takes two persons at the page; no key may."""
+    asked = await read_asked(who.services.settings.state_dir, who.now)
+    async with reading(who) as (connection, office):
+        rows = await officers(connection, office.tenant, who.now)
+    listed = [
+        OfficerOut(
+            id=row["id"], account=row["account_id"], role=Role(row["role"]), basis=row["basis"], since=row["valid_from"],
+            until=row["valid_until"], end_asked=asked[row["id"]].basis if row["id"] in asked else None,
+        )
+        for row in rows
+    ]  # fmt: skip
+    return page_of(listed, after, limit)
 
 
 @router.get("/cases")

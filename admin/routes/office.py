@@ -19,6 +19,7 @@ from admin.office import masked, open_office
 from admin.officebulletins import LONGEST_TEXT, NewBulletin, add_bulletin, bulletins_of, end_bulletin
 from admin.officecases import read_report, read_review
 from admin.officedirectives import add_directive, directives_in_force, officers
+from admin.officeendings import end_officer, read_asked
 from admin.officereads import (
     find_entries,
     read_difference,
@@ -374,6 +375,22 @@ async def second_officer(visit: Appoint, invitation: str) -> Response:
     return await _more(visit, f"{public_url(visit.services.settings)}/join/{secret}")
 
 
+@router.post("/office/roles/{assignment}/end")
+async def end_of_role(visit: Appoint, assignment: str) -> Response:
+    """Ask that an officer's role ends, by a document; when another officer agrees, it ends now. A new root without the key is drafted."""
+    asked = (await read_asked(visit.services.settings.state_dir, visit.now)).get(assignment)
+    mine = asked is None or asked.account == visit.signed_in.actor.account_id
+    basis = visit.form.text("basis", 160) if mine else ""
+    visit.form.check()
+    try:
+        ended = await end_officer(visit.services.database, visit.act, visit.services.settings.state_dir, assignment, basis)
+    except TransitionRefused as refused:
+        return await _more(visit, fault=words_of(visit).refusal(refused), status=409)
+    if ended:
+        await visit.services.office.signing.settle(visit.tenant_id, visit.now)
+    return visit.go("/office/more")
+
+
 async def _more(visit: Visit, link: str = "", fault: str = "", status: int = 200) -> Response:
     async with visit.services.database.read() as connection:
         office = await open_office(connection, visit.tenant_id)
@@ -382,7 +399,9 @@ async def _more(visit: Visit, link: str = "", fault: str = "", status: int = 200
         people = await officers(connection, visit.tenant_id, visit.now)
         places = await open_places(connection, visit.tenant_id)
         bodies = await agencies_on(connection, office, visit.now.astimezone(VIET_NAM).date())
+    asked = await read_asked(visit.services.settings.state_dir, visit.now)
     context = {
+        "asked": asked, "names": {row["account_id"]: row["name"] for row in people},
         "directives": rows, "people": people, "places": places, "link": link, "say": words_of(visit),
         "me": visit.signed_in.actor.account_id, "news": news, "fault": fault, "agencies": bodies, "liaisons": LIAISONS,
     }  # fmt: skip

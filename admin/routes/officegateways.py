@@ -119,13 +119,15 @@ async def receipt(request: Request) -> Response:
     services.office.knocking.spend(address_of(request), time.monotonic())
     try:
         async with services.database.write() as connection:
-            code, questions = await take_receipt(connection, await _body(request), services.now(), services.office.demand)
+            taken = await take_receipt(connection, await _body(request), services.now(), services.office.demand)
     except ReceiptError as error:
         raise NotFound from error
-    if code == "journal":
+    if taken.code == "journal":
         services.office.alarm.ring(services.now())
-    body = {"taken": not code, "code": code, "questions": questions}
-    return Response(canonical_bytes(body), 409 if code else 200, media_type="application/json")
+    if taken.weighs is not None:
+        await services.office.signing.hear(taken.weighs, services.now())
+    body = {"taken": not taken.code, "code": taken.code, "questions": taken.questions}
+    return Response(canonical_bytes(body), 409 if taken.code else 200, media_type="application/json")
 
 
 async def _body(request: Request) -> bytes:

@@ -96,6 +96,19 @@ async def test_new_password_signs_everybody_else_out(parent: Visitor, app: ASGIA
     await other.close()
 
 
+async def test_new_password_typed_before_the_old_one_is_asked_for_is_in_no_page(parent: Visitor, clock: Clock) -> None:
+    """What somebody typed as a secret is not written into the page that asks who they are; it is typed there once more."""
+    new = {"password": "bầu trời rất xanh", "again": "bầu trời rất xanh"}
+    clock.forward(minutes=11)
+    await parent.get("/account")
+    await parent.submit("/account/password", new)
+    assert parent.has_form("/account/password") and "bầu trời" not in parent.response.text
+    await parent.submit("/account/password", {"_password": "sai mật khẩu", **new})
+    assert "bầu trời" not in parent.response.text and "sai mật khẩu" not in parent.response.text
+    await parent.submit("/account/password", {"_password": PASSWORD, **new})
+    assert "Đã đổi mật khẩu" in parent.text
+
+
 async def test_officer_without_a_second_step_is_led_to_it(app: ASGIApp, services: Services, now: datetime) -> None:
     """Verifying, approving and appointing need it; the page says why, and goes on afterwards."""
     await make_officers(services.database, now)

@@ -9,11 +9,14 @@ import pytest
 from sqlalchemy import text as sql
 from starlette.types import ASGIApp
 
+from admin.audit import Act, by_account
 from admin.dependencies import Services
 from admin.office import open_office
+from admin.officeendings import end_officer
 from admin.officepublic import report
 from admin.settings import AdminSettings
 from blocklists.database import Database
+from blocklists.tables import Role
 from blocklists.takedown import candidates
 from blocklists.takedown.candidates import Found
 from blocklists.takedown.candidatetables import Origin
@@ -71,6 +74,23 @@ async def test_reach_history_difference_renewal_and_return(
     assert (await three.post(f"/returns/{made.json()['id']}", json={"step": "refuse"})).status_code == 204
     for client in (one, two, three):
         await client.aclose()
+
+
+async def test_officers_are_listed_and_ended_by_no_key(
+    app: ASGIApp, services: Services, database: Database, officers: Officers, now: datetime
+) -> None:
+    """A program reads who holds which role and what was asked for; a change takes two people at the page."""
+    one = await program(app, database, officers.tenant, officers.verifier, now)
+    rows = (await one.get("/officers")).json()["items"]
+    assert [(row["role"], row["basis"], row["end_asked"]) for row in rows] == [
+        (role, "15/QĐ-SVHTTDL", None) for role in ("verifier", "approver", "approver")
+    ]
+    act = Act(officers.tenant, by_account(officers.approver, Role.APPROVER), now)
+    await end_officer(services.database, act, services.settings.state_dir, rows[2]["id"], "31/QĐ-SVHTTDL")
+    rows = (await one.get("/officers")).json()["items"]
+    assert [row["end_asked"] for row in rows] == [None, None, "31/QĐ-SVHTTDL"]
+    assert (await one.post(f"/officers/{rows[2]['id']}/end", json={})).status_code in (404, 405)
+    await one.aclose()
 
 
 async def test_reports_candidates_and_bulletins(

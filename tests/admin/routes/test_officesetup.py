@@ -6,12 +6,15 @@ import re
 from datetime import datetime
 
 import pytest
+from sqlalchemy import select
 from starlette.types import ASGIApp
 
 from admin.dependencies import Services
+from admin.officedirectives import officers as listed
 from admin.settings import AdminSettings
 from admin.setup import ensure_token, read_token
 from blocklists.database import Database
+from blocklists.tables import journal
 from tests.admin.conftest import Clock
 from tests.support.office import make_officers, officer
 from tests.support.people import PASSWORD
@@ -110,4 +113,39 @@ async def test_a_further_officer_needs_two_officers(app: ASGIApp, database: Data
     await new.get("/office")
     assert new.response.status_code == 200
     for browser in (one, two, new):
+        await browser.close()
+
+
+async def test_a_role_ends_by_a_document_and_two_officers(app: ASGIApp, database: Database, now: datetime) -> None:
+    """One asks, another one agrees; the person is out at once; the journal names both and the document; the last two never end."""
+    officers = await make_officers(database, now)
+    one, two, three = await officer(app, "verifier"), await officer(app, "approver"), await officer(app, "second")
+    async with database.read() as connection:
+        held = {row["account_id"]: row["id"] for row in await listed(connection, officers.tenant, now)}
+    path = f"/office/roles/{held[officers.second]}/end"
+    await one.get("/office/more")
+    assert (await one.submit(path, {"basis": "  "})).status_code == 422
+    await one.get("/office/more")
+    await one.submit(path, {"basis": "31/QĐ-SVHTTDL"})
+    assert "chờ" in one.text and not one.has_form(path)
+    token = dict(one.forms[0].fields)["_form"]
+    await one.post(path, {"_form": token, "basis": "32/QĐ-SVHTTDL"})
+    assert (await three.get("/office")).status_code == 200, "one officer alone ends nothing, also by asking twice"
+    await two.get("/office/more")
+    assert "Cán bộ verifier" in two.text and "32/QĐ-SVHTTDL" in two.text
+    await two.submit(path)
+    assert "Cán bộ second" not in two.text
+    assert (await three.get("/office")).status_code in (403, 404)
+    async with database.read() as connection:
+        rows = (await connection.execute(select(journal.c.action, journal.c.actor_id, journal.c.basis).order_by(journal.c.seq))).all()
+    assert [tuple(row) for row in rows if row.action.startswith("role.end")] == [
+        ("role.end_asked", officers.verifier, "31/QĐ-SVHTTDL"),
+        ("role.end_asked", officers.verifier, "32/QĐ-SVHTTDL"),
+        ("role.ended", officers.approver, "32/QĐ-SVHTTDL"),
+    ]
+    for last in (officers.verifier, officers.approver):
+        await one.get("/office/more")
+        await one.submit(f"/office/roles/{held[last]}/end", {"basis": "33/QĐ-SVHTTDL"})
+        assert one.response.status_code == 409 and "luôn cần một người xác minh và một người phê duyệt" in one.text
+    for browser in (one, two, three):
         await browser.close()
