@@ -97,8 +97,8 @@ async def end_role(connection: AsyncConnection, act: Act, assignment: str, *, ba
             )
             .values(withdrawn_at=act.now)
         )
-<<<<<<< HEAD
-    await record(connection, act, Action.ROLE_ENDED, assignment, after={"account": member.account, "role": member.role.value})
+    after = {"account": member.account, "role": member.role.value}
+    await record(connection, act, Action.ROLE_ENDED, assignment, after=after, basis=basis)
     if Permission.GLASS_BREAK in ROLES[member.role]:
         roles, _ = await read_assignments(connection, member.account, act.now)
         if not any(Permission.GLASS_BREAK in ROLES[one.role] for one in roles):
@@ -121,10 +121,6 @@ async def sign_out_elsewhere(connection: AsyncConnection, act: Act, account: Acc
     """End every session of an account but one, and what was opened from any of them by a document."""
     await end_other_sessions(connection, account, keep)
     await end_emergencies(connection, act, account)
-=======
-    after = {"account": member.account, "role": member.role.value}
-    await record(connection, act, Action.ROLE_ENDED, assignment, after=after, basis=basis)
->>>>>>> 2d9adbc (Ten real gateways in stages; a role of the office ends by two; no page repeats a secret; a halt comes with the report)
 
 
 async def withdraw_invitation(connection: AsyncConnection, act: Act, invitation: str) -> None:
