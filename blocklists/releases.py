@@ -30,7 +30,7 @@ from tuf.api.serialization.json import JSONSerializer
 
 from blocklists import online
 from blocklists.sealing import sealed_with
-from gateway.errors import LachanError
+from gateway.errors import GenerationError, LachanError
 from gateway.release import canonical_bytes, replace_file
 
 TARGET = "list.json"
@@ -117,20 +117,34 @@ class Repository:
         self._write(Metadata(timestamp), signers[Timestamp.type], 1, "timestamp.json")
         return data
 
-    def publish(self, listing: Listing, read: Callable[[str], bytes], signers: Mapping[str, Sequence[Signer]], now: datetime) -> int:
+    def publish(
+        self, listing: Listing, read: Callable[[str], bytes], signers: Mapping[str, Sequence[Signer]], now: datetime,
+        in_use: Callable[[str], bool] = lambda _: True,
+    ) -> int:  # fmt: skip
         """Publish the next release; returns the version of its targets. `read` gives the bytes of a segment as they are published.
 
         Raises ReleaseError for a serial that does not grow or for too few approvers' signatures; then followers see what they saw.
         """
-        return self.sign_off(self._signed(self.draft(listing, read, now), signers), signers, now)
+        return self.sign_off(self._signed(self.draft(listing, read, now, in_use=in_use), signers), signers, now)
 
-    def renew(self, signers: Mapping[str, Sequence[Signer]], now: datetime) -> int:
-        """Have the approvers sign the same list anew, before what they signed expires; returns the version. Raises ReleaseError."""
-        return self.sign_off(self._signed(self.redraft(now), signers), signers, now)
+    def renew(
+        self, signers: Mapping[str, Sequence[Signer]], now: datetime, read: Callable[[str], bytes] | None = None,
+        in_use: Callable[[str], bool] = lambda _: True,
+    ) -> int:  # fmt: skip
+        """Have the approvers sign the same list anew, before what they signed expires; returns the version. `read`, `in_use`: see `draft`.
+        Raises ReleaseError."""
+        draft = self.redraft(now)
+        if read is not None:
+            self.reseal(draft, read, in_use)
+        return self.sign_off(self._signed(draft, signers), signers, now)
 
-    def draft(self, listing: Listing, read: Callable[[str], bytes], now: datetime, server: Key | None = None) -> Metadata[Targets]:
+    def draft(
+        self, listing: Listing, read: Callable[[str], bytes], now: datetime, server: Key | None = None,
+        in_use: Callable[[str], bool] = lambda _: True,
+    ) -> Metadata[Targets]:  # fmt: skip
         """The next targets, for approvers to sign; nobody sees them before `sign_off`. `server`: the key of the online role that they
-        appoint. Raises ReleaseError for a serial that goes back."""
+        appoint. `in_use`: whether what is sealed with a key may stay so; else it is sealed anew. Raises ReleaseError for a serial that
+        goes back."""
         before = self.serial()
         if before is not None and before >= listing.serial:
             raise ReleaseError(f"serial {listing.serial} does not follow {before}")
@@ -140,23 +154,49 @@ class Repository:
         _place(self.targets / f"{contents.hashes['sha256']}.{TARGET}", data)
         found = {TARGET: contents}
         metadata = self.redraft(now, server)
-        for name in dict.fromkeys([*listing.segments, *(name for one in listing.before for name in one.segments)]):
-            target = segment_target(name)
-            found[target] = self._segment(metadata.signed.targets.get(target), target, partial(read, name))
-        metadata.signed.targets = found
+        self._name_segments(metadata.signed, found, listing, read, in_use)
         return metadata
 
-    def _segment(self, before: TargetFile | None, target: str, read: Callable[[], bytes]) -> TargetFile:
-        """A segment as it is signed: as it was in the release before, unless that was made before segments were sealed, or is lost."""
-        if before is not None and SEALED in (before.custom or {}) and (self.targets / f"{before.hashes['sha256']}.{target}").exists():
-            return before
-        data = read()
+    def _name_segments(
+        self, targets: Targets, found: dict[str, TargetFile], listing: Listing, read: Callable[[str], bytes], in_use: Callable[[str], bool]
+    ) -> None:
+        """Name every segment of a list, and of those before it, beside what is `found` already."""
+        for name in dict.fromkeys([*listing.segments, *(name for one in listing.before for name in one.segments)]):
+            target = segment_target(name)
+            found[target] = self._segment(targets.targets.get(target), target, partial(read, name), in_use)
+        targets.targets = found
+
+    def _segment(
+        self, before: TargetFile | None, target: str, read: Callable[[], bytes], in_use: Callable[[str], bool]
+    ) -> TargetFile:
+        """A segment as it is signed: as it was in the release before, unless that was made before segments were sealed, is lost, or is
+        sealed with a key that is not in use any more."""
+        is_there = before is not None and (self.targets / f"{before.hashes['sha256']}.{target}").exists()
+        if before is not None and is_there and SEALED in (before.custom or {}):
+            if in_use(str(before.custom[SEALED])):
+                return before
+            try:
+                data = read()
+            except GenerationError:
+                return before  # nothing better is to be had here
+        else:
+            data = read()
         made = TargetFile.from_data(target, data, ["sha256"])
         made.unrecognized_fields["custom"] = {SEALED: sealed_with(data)}
         path = self.targets / f"{made.hashes['sha256']}.{target}"
         if not path.exists():
             _place(path, data)
         return made
+
+    def reseal(self, metadata: Metadata[Targets], read: Callable[[str], bytes], in_use: Callable[[str], bool]) -> None:
+        """Name the segments of the published list in a draft of the same list: sealed anew where their key is not `in_use` any more."""
+        listing = self.listing()
+        if listing is not None:
+            self._name_segments(metadata.signed, {TARGET: metadata.signed.targets[TARGET]}, listing, read, in_use)
+
+    def sealing_keys(self) -> frozenset[str]:
+        """The ids of the keys with which segments of the published list are sealed."""
+        return sealing_keys_of(self._read(Targets).signed.targets) if self.is_begun() else frozenset()
 
     def redraft(self, now: datetime, server: Key | None = None) -> Metadata[Targets]:
         """The same list under the next version, for approvers to sign. `server`: see `draft`; without it the appointment stays as it is."""
@@ -428,6 +468,11 @@ def online_key_of(targets: Targets) -> str:
     """The id of the key that a list appoints for the online role; empty when it appoints none."""
     roles = targets.delegations.roles if targets.delegations is not None else None
     return roles[online.ROLE].keyids[0] if roles and online.ROLE in roles else ""
+
+
+def sealing_keys_of(targets: Mapping[str, TargetFile]) -> frozenset[str]:
+    """The ids of the keys with which these segments are sealed."""
+    return frozenset(str((one.custom or {}).get(SEALED, "")) for one in targets.values()) - {""}
 
 
 def _serial_of(targets: Targets) -> int | None:

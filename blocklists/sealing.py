@@ -3,17 +3,20 @@
 A mask is a digest, and whoever has a directory of names could try them all. So a segment that holds one is published encrypted, and the key
 goes to gateways alone: a gateway asks for it with a signature of its own key and a key of the moment, to which the answer is encrypted, so
 that nobody on the way reads it, over plain http neither. The office makes a new key when a gateway is taken off; keys of before stay,
-because what is published under them stays readable. Imported by `releases`, `follower`, `joining`, `lachan` and `admin`.
+because what is published under them stays readable, and one that the published list names is never dropped. With a signature, segments
+under keys that are lost or about to be dropped are sealed anew. Imported by `releases`, `follower`, `joining`, `lachan` and `admin`.
 
 A sealed file: `lachan sealed 1`, line feed, the key's id (16 hexadecimal digits), line feed, twelve octets of nonce, ChaCha20-Poly1305.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +35,10 @@ KEYS_FILE: Final = "office/release.keys"
 HELD_FILE: Final = "follow/release.keys"
 """Where a gateway keeps what its office gave it."""
 MOST_KEYS: Final = 64
+"""How many keys an office keeps, unless the published list names more."""
+USED_KEYS: Final = 32
+"""A segment under a key that is older than so many others is sealed anew with the next signature."""
+MOST_GIVEN: Final = 1024
 _MAGIC: Final = b"lachan sealed 1\n"
 _ID: Final = 16
 _NONCE: Final = 12
@@ -105,15 +112,33 @@ def write_keys(path: Path, keys: Keys) -> None:
     replace_file(path, "".join(f"{key.hex()}\n" for key in keys.values()).encode(), mode=0o600)
 
 
-def office_keys(state_dir: Path, *, fresh: bool = False) -> Keys:
-    """The office's keys; the first is made when there is none, and a new one with `fresh`. Raises SealError, OSError."""
+def office_keys(state_dir: Path, *, fresh: bool = False, named: Collection[str] = ()) -> Keys:
+    """The office's keys; the first is made when there is none, and a new one with `fresh`; then the oldest ones are dropped that are too
+    many and not `named` by what is published. Raises SealError, OSError."""
     path = state_dir / KEYS_FILE
     keys = read_keys(path)
-    if not keys or fresh:
-        key = ChaCha20Poly1305.generate_key()
-        keys = dict(list(({key_id(key): key} | keys).items())[:MOST_KEYS])
-        write_keys(path, keys)
+    if keys and not fresh:
+        return keys
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # other threads, and other processes
+        keys = read_keys(path)
+        if not keys or fresh:
+            key = ChaCha20Poly1305.generate_key()
+            keys = _kept({key_id(key): key} | keys, named)
+            write_keys(path, keys)
     return keys
+
+
+def is_in_use(keys: Keys, name: str) -> bool:
+    """Whether what is sealed with this key (empty: not sealed) may be published on as it is."""
+    return not name or name in list(keys)[:USED_KEYS]
+
+
+def _kept(keys: Keys, named: Collection[str]) -> Keys:
+    spare = [name for name in list(keys)[1:] if name not in named]
+    gone = frozenset(spare[len(spare) - max(0, len(keys) - MOST_KEYS) :]) if len(keys) > MOST_KEYS else frozenset()
+    return {name: key for name, key in keys.items() if name not in gone}
 
 
 def ask(gateway: str, own: Ed25519PrivateKey) -> tuple[bytes, X25519PrivateKey]:
@@ -155,7 +180,7 @@ def unwrap(answer: bytes, moment: X25519PrivateKey) -> Keys:
         public, sealed = bytes.fromhex(document["exchange"]), bytes.fromhex(document["sealed"])
         wrapping = _wrapping(moment, public, public + moment.public_key().public_bytes_raw())
         keys = [bytes.fromhex(line) for line in wrapping.decrypt(sealed[:_NONCE], sealed[_NONCE:], None).decode().split()]
-        if any(len(key) != 32 for key in keys) or len(keys) > MOST_KEYS:
+        if any(len(key) != 32 for key in keys) or len(keys) > MOST_GIVEN:
             raise ValueError
     except (InvalidTag, ValueError, KeyError, TypeError, RecursionError):
         raise SealError("the office's answer holds no keys for this gateway") from None

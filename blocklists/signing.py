@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,9 @@ from tuf.api.serialization.json import JSONSerializer
 from blocklists.online import WHOLE, Statement
 from blocklists.pairing import fingerprint_of
 from blocklists.releasekeys import NEXT_ONLINE, ONLINE, UNATTENDED, key_file, load_server, load_signers, make_keys
-from blocklists.releases import Keys, Listing, Repository, online_key_of
+from blocklists.releases import Keys, Listing, Repository, online_key_of, sealing_keys_of
+from blocklists.sealing import KEYS_FILE, SealError, is_in_use, read_keys
+from blocklists.sealing import Keys as SealingKeys
 from gateway.release import replace_file
 
 REFRESH_AFTER: Final = timedelta(days=1)
@@ -188,11 +191,11 @@ class Room:
         is_news = listing is not None and (newest is None or listing.serial > newest)
         wanted = listing.serial if is_news and listing is not None else newest or 0
         if draft is None or _serial(draft) != wanted or draft.signed.expires - now < RENEW_BEFORE:
-            draft = (
-                self._draft(listing, read, statement, now)
-                if is_news and listing is not None
-                else self.repository.redraft(now, self._server())
-            )
+            if is_news and listing is not None:
+                draft = self._draft(listing, read, statement, now)
+            else:
+                draft = self.repository.redraft(now, self._server())
+                self.repository.reseal(draft, read, partial(is_in_use, self._sealing_keys()))
         draft.sign(signer, append=True)
         if not self.repository.is_enough(draft):
             self._keep("targets.json", draft)
@@ -235,7 +238,7 @@ class Room:
             wanted = replace(listing, at_once=True)
         else:
             wanted = replace(listing, before=self._before(statement, at))
-        return self.repository.draft(wanted, read, now, self._server())
+        return self.repository.draft(wanted, read, now, self._server(), partial(is_in_use, self._sealing_keys()))
 
     def _before(self, statement: Statement, at: float) -> tuple[Listing, ...]:
         """The releases in which a gateway may have to wait: those that go out still, and the newest that everybody takes."""
@@ -258,6 +261,9 @@ class Room:
         """The key that the next signature appoints for the online role; none where there is none."""
         name = next((name for name in (NEXT_ONLINE, ONLINE) if key_file(self._keys, name).exists()), None)
         return None if name is None else load_signers(self._keys, [name])[name][0].public_key
+
+    def _sealing_keys(self) -> SealingKeys:
+        return read_keys(self.state_dir / KEYS_FILE)
 
     def _server_waits(self) -> bool:
         server = self._server()
@@ -287,8 +293,17 @@ class Room:
         return draft
 
     def _current(self, draft: Metadata[Targets] | None) -> Metadata[Targets] | None:
-        """A draft of the list, unless another was published meanwhile, or it appoints a key of the server that is not the newest."""
-        if draft is None or draft.signed.version != self.repository.newest_targets().signed.version + 1:
+        """A draft of the list, unless another was published meanwhile, it appoints a key of the server that is not the newest, or it seals
+        something new with a key that a gateway has which was taken off since."""
+        published = self.repository.newest_targets().signed
+        if draft is None or draft.signed.version != published.version + 1:
+            return None
+        fresh = {name: one for name, one in draft.signed.targets.items() if name not in published.targets or published.targets[name] != one}
+        try:
+            newest = set(list(self._sealing_keys())[:1])
+        except SealError:
+            newest = set()
+        if sealing_keys_of(fresh) - newest:
             return None
         server = self._server()
         return draft if server is None or online_key_of(draft.signed) == server.keyid else None

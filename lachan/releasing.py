@@ -17,7 +17,7 @@ import typer
 from blocklists.releasekeys import ROLES, UNATTENDED, is_locked, load_server, load_signers, make_keys
 from blocklists.releases import Keys, Listing, ReleaseError, Repository
 from blocklists.sealing import office_keys, write_keys
-from blocklists.takedown.releasing import segments_of
+from blocklists.takedown.releasing import keys_in_use, segments_of
 from gateway.clock import WallClock
 from gateway.errors import LachanError, StartError
 from lachan.configuration import Configuration, find_file, load
@@ -50,11 +50,12 @@ def publish(config: Path | None, to: Path | None, passphrase_file: Path | None) 
     passphrase = _passphrase(passphrase_file) if is_locked(keys, roles) else None
     signers = load_signers(keys, roles, passphrase) | load_server(keys)
     published = repository.serial()
+    read, in_use = segments_of(configuration.gateway.state_dir), keys_in_use(configuration.gateway.state_dir)
     if listing is None or listing.serial == published:
-        repository.renew(signers, _now())
+        repository.renew(signers, _now(), read, in_use)
         typer.echo(f"Không có gì mới; đã ký lại bản {published}. / Nothing new; release {published} is signed anew.")
         return
-    repository.publish(listing, segments_of(configuration.gateway.state_dir), signers, _now())
+    repository.publish(listing, read, signers, _now(), in_use)
     typer.echo(f"Đã công bố bản {listing.serial}. / Release {listing.serial} is published.")
 
 

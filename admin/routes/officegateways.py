@@ -72,10 +72,10 @@ async def picture(visit: Read, code: str = "") -> Response:
 @router.post("/office/gateways/{gateway}/retire")
 async def retire(visit: Invite, gateway: str) -> Response:
     """Take a gateway off the page. What is published from now on is sealed with a key it was never given."""
+    named = await asyncio.to_thread(visit.services.office.signing.room.repository.sealing_keys)
     async with visit.services.database.write() as connection:
-        had_keys = await retire_gateway(connection, visit.act, gateway)
-    if had_keys:
-        await asyncio.to_thread(office_keys, visit.services.settings.state_dir, fresh=True)
+        if await retire_gateway(connection, visit.act, gateway):
+            await asyncio.to_thread(office_keys, visit.services.settings.state_dir, fresh=True, named=named)
     return visit.go("/office/gateways")
 
 

@@ -7,13 +7,14 @@ makes a merged segment itself out of the parts it holds (`made_of`; the digest s
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from blocklists import journal
 from blocklists.releases import Listing
-from blocklists.sealing import must_be_sealed, office_keys, seal
+from blocklists.sealing import KEYS_FILE, is_in_use, must_be_sealed, office_keys, read_keys, seal
 from blocklists.takedown.publishing import latest, read_current
 from blocklists.takedown.store import Office
 from gateway import release
@@ -39,3 +40,8 @@ def segments_of(state_dir: Path) -> Callable[[str], bytes]:
         return seal(data, next(iter(office_keys(state_dir).values()))) if must_be_sealed(data) else data
 
     return read
+
+
+def keys_in_use(state_dir: Path) -> Callable[[str], bool]:
+    """Says whether what is sealed with a key may be published on: it is here, and not about to be dropped. Raises SealError, OSError."""
+    return partial(is_in_use, read_keys(state_dir / KEYS_FILE))

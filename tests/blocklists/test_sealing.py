@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from securesystemslib.signer import CryptoSigner
 
 from blocklists.follower import FollowError, follow
 from blocklists.receipts import is_signed, load_key, public_of
@@ -25,7 +29,8 @@ from blocklists.sealing import (
     unwrap,
     wrap,
 )
-from blocklists.takedown.releasing import segments_of
+from blocklists.signing import Holders, Room
+from blocklists.takedown.releasing import keys_in_use, segments_of
 from gateway import release
 from gateway.policy.masked import mask
 from gateway.release import canonical_bytes
@@ -34,6 +39,7 @@ from tests.support.publisher import Publisher, now, serve
 KEY, OTHER = b"k" * 32, b"o" * 32
 KEYS = {key_id(KEY): KEY}
 HIDDEN = mask("example.cam.")
+ORDER = {"id": "o", "number": "1/QĐ", "issuer": "Sở", "from": "2026-01-01T00:00:00Z", "until": None, "no_end": True}
 
 
 def test_sealed_bytes_open_with_their_key_only() -> None:
@@ -75,6 +81,86 @@ def test_keys_are_made_once_and_old_ones_are_kept(tmp_path: Path) -> None:
         path.write_text(damaged)
         with pytest.raises(SealError):
             office_keys(tmp_path)
+
+
+def test_keys_made_at_the_same_moment_are_all_kept(tmp_path: Path) -> None:
+    """Two people take gateways off, a third signs, a command hands keys over, all at once: no key that anybody was given is lost."""
+    with ThreadPoolExecutor(8) as pool:
+        begun = list(pool.map(lambda _: office_keys(tmp_path), range(16)))
+        made = list(pool.map(lambda _: office_keys(tmp_path, fresh=True), range(24)))
+    kept = read_keys(tmp_path / "office/release.keys")
+    assert {name for keys in begun + made for name in keys} == set(kept) and len(kept) == 25
+    child = "import sys; from pathlib import Path; from blocklists.sealing import office_keys; office_keys(Path(sys.argv[1]), fresh=True)"
+    children = [subprocess.Popen([sys.executable, "-c", child, str(tmp_path)]) for _ in range(3)]
+    here = [office_keys(tmp_path, fresh=True) for _ in range(10)]
+    assert [one.wait(60) for one in children] == [0, 0, 0]
+    assert {name for keys in here for name in keys} < set(read_keys(tmp_path / "office/release.keys")) and len(here[-1]) >= 35
+
+
+def test_key_that_is_published_is_never_dropped(tmp_path: Path) -> None:
+    """A hundred gateways are taken off: a new one still opens the list; and with the next signature it is under a key in use."""
+    office, state_dir = Publisher(tmp_path / "www"), tmp_path / "var"
+    state_dir.mkdir()
+    hidden = listed(office, state_dir, HIDDEN)
+    publish(office, state_dir, 1, hidden)
+    first = office.repository.sealing_keys()
+    assert first == set(office_keys(state_dir))
+    for _ in range(100):
+        keys = office_keys(state_dir, fresh=True, named=office.repository.sealing_keys())
+    assert len(keys) == MOST_KEYS and first < set(keys)
+    with serve(office.folder) as url:
+        assert follow_with(keys, tmp_path / "new", url, office) == [HIDDEN]
+        office.repository.renew(office.signers, now(), segments_of(state_dir), keys_in_use(state_dir))
+        assert office.repository.sealing_keys() == {next(iter(keys))}
+        assert follow_with(keys, tmp_path / "newer", url, office) == [HIDDEN]
+        publish(office, state_dir, 2, hidden, listed(office, state_dir, "example.bad."))
+        assert follow_with(keys, tmp_path / "newest", url, office) == [HIDDEN, "example.bad."]
+
+
+def test_lost_keys_are_mended_with_the_next_signature(tmp_path: Path) -> None:
+    """The file of keys is in no backup: after it was lost the same list, signed anew, opens with the new key; and so does a newer one."""
+    office, state_dir = Publisher(tmp_path / "www"), tmp_path / "var"
+    state_dir.mkdir()
+    hidden = listed(office, state_dir, HIDDEN)
+    publish(office, state_dir, 1, hidden)
+    for serial in (1, 2):
+        (state_dir / "office/release.keys").unlink()
+        keys = office_keys(state_dir)
+        with serve(office.folder) as url:
+            assert follow_with(keys, tmp_path / f"before{serial}", url, office) == "key"
+            if serial == 1:
+                office.repository.renew(office.signers, now(), segments_of(state_dir), keys_in_use(state_dir))
+            else:
+                read, in_use = segments_of(state_dir), keys_in_use(state_dir)
+                office.repository.publish(Listing(2, None, (hidden,)), read, office.signers, now(), in_use)
+            assert follow_with(keys, tmp_path / f"after{serial}", url, office) == [HIDDEN]
+
+
+def test_gateway_that_was_taken_off_opens_nothing_that_is_published_later(tmp_path: Path) -> None:
+    """Also what one of two approvers signed before it was taken off: the draft begins anew under the new key. The same list signed anew
+    tells it nothing that it did not have."""
+    state_dir, at = tmp_path / "var", now()
+    state_dir.mkdir()
+    one, two = CryptoSigner.generate_ed25519(), CryptoSigner.generate_ed25519()
+    publics = (one.public_key, two.public_key)
+    room, read = Room(state_dir), segments_of(state_dir)
+    room.begin(Holders(publics, publics, 2), one, at)
+    room.sign_root(two, at)
+    segment = {"format": 1, "orders": [ORDER], "entries": [[HIDDEN, 0, 0]], "lifted": []}
+    listing = Listing(1, None, (release.write_file(state_dir, segment),))
+    assert not room.sign_release(listing, read, one, at)
+    had = office_keys(state_dir)
+    keys = office_keys(state_dir, fresh=True, named=room.repository.sealing_keys())
+    assert room.standing().release is None, "signed by nobody now"
+    assert not room.sign_release(listing, read, two, at)
+    assert room.sign_release(listing, read, one, at)
+    root = (state_dir / "release/metadata/1.root.json").read_bytes()
+    with serve(state_dir / "release") as url:
+        with pytest.raises(FollowError, match="was not given"):
+            follow(tmp_path / "retired", url, root, 0, keys=had.get)
+        assert follow(tmp_path / "gateway", url, root, 0, keys=keys.get) is not None
+    (state_dir / "office/release.keys").write_text("damaged")
+    assert room.standing().serial == 1
 
 
 def test_answer_is_for_whoever_asked(tmp_path: Path) -> None:
