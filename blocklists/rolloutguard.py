@@ -1,7 +1,8 @@
 """When a release that goes out in stages is held back: what the gateways that have it tell, and how much one of them may weigh.
 
 The rule. A gateway whose stage has come speaks *against* the release when it says that it could not take it, or when what it answers has
-changed with it: blocks, or answers that failed, are more than twice the share they were, and five per cent of all answers more. It speaks
+changed with it: blocks, or answers that failed, are more than twice the share they were, and five per cent of all answers more; its five
+busiest clients are left out, so a handful of them can fake nothing (`gateway.weights`). It speaks
 *for* it when it says that it enforces it. The release is held when at least two gateways speak against it and they are at least a fifth
 of those that speak. So one gateway of ten that lies holds nothing back alone, and cannot hide what the other nine say; a receipt that
 cannot be true speaks neither way. Before a next stage it is also held when at least two gateways, and half of those that were heard in the

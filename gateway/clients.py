@@ -118,9 +118,11 @@ class Clients:
         limit: int = 65_536,
         neighbours: Neighbours | None = None,
         seen: Callable[[Record], None] = lambda record: None,
+        weigh: Callable[[Record, int], None] = lambda record, spent: None,
     ) -> None:
-        """`seen` is told of every record that is made or resolved anew, and of those the sweep finds used."""
+        """`seen` is told of every record that is made or resolved anew, and of those the sweep finds used; `weigh` how much these asked."""
         self._seen = seen
+        self._weigh = weigh
         self._judge = judge
         self._tables = tables
         self._limiter = limiter
@@ -263,6 +265,7 @@ class Clients:
         if spent:
             record.counted += spent
             record.account.spent += spent
+            self._weigh(record, spent)
             record.idle_since = now
             self._seen(record)
         else:

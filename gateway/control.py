@@ -13,7 +13,7 @@ anyone who wants something of a running gateway (the command, the pages), so any
     {"do": "probe", "nonce": "k3…"}     → {"ok": true, "seen": bool, address, profile, client, transport, generation}
     {"do": "asked", "names": ["www.example.com"]}       → {"ok": true, "names": {name: {registered, asked: {at_least, since} | null}}}
     {"do": "hand_over"}                 a new gateway of this state directory asks for our sockets and our place (`succession`)
-    {"do": "counts"}                    → {"ok": true, "answers": n, "blocked": n, "failed": n} since the start, over everybody
+    {"do": "counts"}                    → {"ok": true, "answers": n, "blocked": n, "failed": n} since the start (`weights`)
     {"do": "activity", "after": n}      → {"ok": true, "batches": [{"serial", "counts", "names", "dropped"}]}
 
 A refusal is `{"ok": false, "error": {"code", "message", "where"}}`. Several requests may follow each other on one connection. Requests,

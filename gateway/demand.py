@@ -110,7 +110,7 @@ class Demand:
             sketch = self._sketched[name] = _Sketch()
         self._sketched.move_to_end(name)
         sketch.count += 1
-        mark = hashlib.blake2b(_client(record), key=self._salt, digest_size=_MARK).digest()
+        mark = hashlib.blake2b(client_of(record), key=self._salt, digest_size=_MARK).digest()
         if mark not in sketch.each():
             sketch.marks += mark
         if len(sketch.marks) >= LEAST_CLIENTS * _MARK:
@@ -169,7 +169,7 @@ def _is_counted(verdict: Verdict) -> bool:
             return False
 
 
-def _client(record: Record) -> bytes:
+def client_of(record: Record) -> bytes:
     """Who asked, as far as it is known: the one client, the hardware, else the network of the address (/24, /48): one machine can take
     many addresses of its network, and must not be able to play four of the five."""
     match = record.match

@@ -44,7 +44,8 @@ class Purse:
 class Budget(Purse):
     """The tokens of one source. `left` is what the fast path spends; `proven` belongs to queries whose source address is proven.
 
-    `truncations` pays for truncated replies. `granted` counts the tokens ever put into `left`, so that `granted - left` is what was spent.
+    `truncations` pays for truncated replies. `granted` counts the tokens ever put into `left` or taken from `proven`, so that
+    `granted - left` is what was spent.
     """
 
     __slots__ = ("granted", "is_free", "proven", "stamp", "truncations")
@@ -101,6 +102,7 @@ class RateLimiter:
         if is_proven:
             if budget.proven > 0:
                 budget.proven -= 1
+                budget.granted += 1  # so that it is among what was spent
                 return Allowance.ANSWER
             return Allowance.DROP
         if budget.truncations >= _PRICE_OF_TRUNCATION:

@@ -17,6 +17,7 @@ from gateway.handover import Handover
 from gateway.metrics import ANSWERS, BLOCKED
 from gateway.standing import Standing
 from gateway.switch import CHANGES, Generations
+from gateway.weights import Shares
 from gateway.wire.name import key_from_text
 
 Fields = dict[str, Any]  # Any: JSON values, checked where they are read
@@ -29,6 +30,7 @@ def control_requests(
     standing: Standing, generations: Generations, crew: Crew, handover: Handover, reload: Reload, leave: Callable[[], None]
 ) -> dict[str, Request]:
     """The requests of the control socket by their `do`."""
+    shares = Shares()
 
     async def status(_: Fields) -> Fields:
         return standing.document()
@@ -90,7 +92,11 @@ def control_requests(
 
     async def counts(_: Fields) -> Fields:
         totals = standing.totals
-        return {"answers": totals.sum(ANSWERS), "blocked": totals.sum(BLOCKED), "failed": totals.sum(ANSWERS, "SERVFAIL")}
+        now = totals.sum(ANSWERS), totals.sum(BLOCKED), totals.sum(ANSWERS, "SERVFAIL")
+        replies = await crew.ask("weigh", 5.0)
+        is_whole = len(replies) == len(crew.workers)
+        answers, blocked, failed = shares.take(now, [dict(reply.get("clients", {})) for reply in replies] if is_whole else None)
+        return {"answers": answers, "blocked": blocked, "failed": failed}
 
     async def homes(_: Fields) -> Fields:
         last: dict[tuple[str, str], list[Any]] = {}  # Any: JSON, a row of a worker
@@ -125,7 +131,7 @@ def control_requests(
         "homes": Request(homes, 5.0),
         "activity": Request(activity, 5.0),
         "asked": Request(asked, 5.0),
-        "counts": Request(counts, 5.0),
+        "counts": Request(counts, 8.0),
     }
 
 

@@ -15,6 +15,7 @@ from gateway.demand import Demand
 from gateway.metrics import Counters
 from gateway.notices import NoticeLine
 from gateway.sharedword import SharedWord
+from gateway.weights import Weights
 from gateway.wire.cookie import CookieJar
 
 
@@ -38,3 +39,4 @@ class Surroundings:
     notices: NoticeLine | None = None
     real_time: Callable[[], float] = time.time
     demand: Demand = field(default_factory=lambda: Demand(os.urandom(16)))
+    weights: Weights = field(default_factory=lambda: Weights(os.urandom(16)))

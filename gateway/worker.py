@@ -43,6 +43,7 @@ from gateway.sockets import Listening
 from gateway.surroundings import Surroundings
 from gateway.tls import DOH_PROTOCOLS, DOT_PROTOCOLS, ServerContext
 from gateway.upstreams.selector import Resolver
+from gateway.weights import Weights
 from gateway.wire.cookie import CookieJar
 from gateway.workerloop import WorkerLoop
 
@@ -98,7 +99,7 @@ class Gateway:
         self._neighbours = NeighbourTable(self._forget_client)
         self._leases = LeaseTable(self._settings.lease_files, self._forget_client, start.clock.now)
         self._hardware = Hardware(self._neighbours.mac_of, self._leases.mac_of)
-        self._demand = Demand(start.secret[:32])
+        self._demand, self._weights = Demand(start.secret[:32]), Weights(start.secret[:32])
         self._clock = start.clock
         self._notices = NoticeLine(self._settings.state_dir, self._loop)
         self._notices.know(self._settings.notify_from)
@@ -112,6 +113,7 @@ class Gateway:
             loop=self._loop,
             neighbours=self._hardware,
             demand=self._demand,
+            weights=self._weights,
             notices=self._notices,
         )
         self._pipeline = Pipeline(self._settings, snapshot, self._resolution, around)
@@ -197,6 +199,14 @@ class Gateway:
     def asked(self, names: list[str]) -> Fields:
         """What is counted for registered names (`demand.told` makes of it what may be told)."""
         return self._demand.of(names)
+
+    async def weigh(self) -> Fields:
+        """How much the busiest clients asked since the last time, up to now."""
+        rounds = 2  # the one that is under way, and one that begins now
+        while rounds:
+            rounds -= not self._pipeline.sweep()
+            await asyncio.sleep(0)  # queries go on between slices
+        return {"clients": self._weights.take()}
 
     def report(self) -> Fields:
         """Health of the upstreams, for the status document; times in milliseconds."""

@@ -71,6 +71,9 @@ class DataPlane(Protocol):
     def asked(self, names: list[str]) -> Fields:
         """How often registered names were asked for, as far as this worker counted."""
 
+    async def weigh(self) -> Fields:
+        """How much the busiest clients of this worker asked since the last time."""
+
     def report(self) -> Fields:
         """Health of upstreams and the like, for the status document."""
 
@@ -174,6 +177,7 @@ class WorkerLoop:
             "probe": self._probe,
             "asked": self._asked,
             "homes": self._homes,
+            "weigh": self._weigh,
         }
         answer = answers.get(do)
         if answer is None:
@@ -241,6 +245,9 @@ class WorkerLoop:
 
     async def _asked(self, fields: Fields) -> Fields:
         return self._plane.asked([str(name) for name in fields["names"]])
+
+    async def _weigh(self, _: Fields) -> Fields:
+        return await self._plane.weigh()
 
     async def _homes(self, _: Fields) -> Fields:
         return {"homes": [[tenant, client, str(ip_address(address)), at] for tenant, client, address, at in self._activity.homes()]}

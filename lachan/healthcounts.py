@@ -1,7 +1,8 @@
 """How a gateway fares with a list, in three numbers: answers, blocks and failures before it came into force, and since.
 
-Sampled once a round from the running gateway's totals into `state_dir/follow/counts.json`: sums over everybody, without names, for two
-hours. The receipt carries them once for each serial, a quarter of an hour after it came. Only `lachan.following` imports this module.
+Sampled once a round from the running gateway's totals into `state_dir/follow/counts.json`: sums without names, and without the clients
+that asked most (`gateway.weights`), for two hours. The receipt carries them once for each serial, a quarter of an hour after it came.
+Only `lachan.following` imports this module.
 """
 
 from __future__ import annotations
