@@ -96,6 +96,7 @@ class Pipeline:
         limiter = RateLimiter(settings.rate_limit)
         allowed, most = settings.dns.allow_from, settings.limits.clients
         self._clients = Clients(snapshot, self._tables, limiter, allowed, most, around.neighbours, self._notice, around.weights.add)
+        self.sweep = self._clients.sweep
         trusted = settings.proxy_protocol.sources if settings.proxy_protocol is not None else ()
         self._admission = Admission(self._clients, limiter, around.cookies, self._tallies, counters, trusted, around.real_time)
         self._discovery: Discovery | None = None
@@ -486,11 +487,6 @@ class Pipeline:
         """A source was met for the first time, or was used since the sweep last saw it."""
         self._activity.met(record.address, record.policy, self.wall, record.match, record.mac, record.is_behind)
 
-    def sweep(self) -> bool:
-        """One slice of looking at every source; False at the end of a round."""
-        self._is_sweeping, self._swept_at = self._clients.sweep(self._loop.time()), self._loop.time()
-        return self._is_sweeping
-
     def _work(self) -> None:
         """One slice of what has to be done between queries."""
         now = self._loop.time()
@@ -499,6 +495,6 @@ class Pipeline:
             if is_busy:
                 self._tables.work()
             if self._is_sweeping or now - self._swept_at >= SWEEP_SECONDS:
-                self.sweep()
+                self._is_sweeping, self._swept_at = self._clients.sweep(now), now
         finally:
             self._timer = self._loop.call_later(_CHORE_SECONDS if is_busy or self._is_sweeping else _IDLE_SECONDS, self._work)

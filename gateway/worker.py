@@ -204,7 +204,7 @@ class Gateway:
         """How much the busiest clients asked since the last time, up to now."""
         rounds = 2  # the one that is under way, and one that begins now
         while rounds:
-            rounds -= not self._pipeline.sweep()
+            rounds -= not self._pipeline.sweep(self._loop.time())
             await asyncio.sleep(0)  # queries go on between slices
         return {"clients": self._weights.take()}
 
