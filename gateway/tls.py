@@ -3,7 +3,7 @@
 TLS 1.2 and 1.3 (RFC 8310 §8.1, RFC 9325). A new certificate serves new handshakes; connections under way keep theirs. A file that cannot be
 used leaves the old certificate in place and raises, so that the caller can say so.
 
-Who a client is comes from the server name of the handshake it just made (RFC 6066 §3), never from a resumed session: `token.dns.example`
+Who a client is comes from the server name that it sent just now (RFC 6066 §3), never from a resumed session: `token.dns.example`
 has the token `token` when the server is `dns.example`. Opened by the worker; `configuration` tries the files out.
 """
 
@@ -21,6 +21,9 @@ from gateway.settings import TlsSettings
 DOT_PROTOCOLS: Final = ["dot"]
 DOH_PROTOCOLS: Final = ["h2", "http/1.1"]
 _NAME: Final = "lachan_server_name"
+_HANDSHAKE: Final = 22
+_CLIENT_HELLO: Final = 1
+_SERVER_NAME: Final = 0
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
@@ -53,15 +56,19 @@ class ServerContext:
         self.context.load_cert_chain(self.settings.certificate, self.settings.key)
         return True
 
-    def token_of(self, connection: ssl.SSLObject) -> str | None:
+    def token_of(self, connection: ssl.SSLObject, hello: bytes = b"") -> str | None:
         """The client token in the server name of this handshake, None when it names the server itself or nothing.
 
-        Empty when the name cannot be told: a resumed session of TLS 1.2 has the name of the handshake that made it, whatever the client
-        asks for now (RFC 6066 §3), so its connection must end; the client then makes a full handshake. TLS 1.3 does not have this fault.
+        OpenSSL gives a resumed session of TLS 1.2 the name of the handshake that made it, whatever the client asks for now. So there the
+        name is read out of `hello`, the first octets that the client sent. Empty when even that does not tell it: the connection must end.
         """
         if connection.session_reused and connection.version() == "TLSv1.2":
-            return ""
-        name = getattr(connection, _NAME, None)
+            try:
+                name = name_in_hello(hello)
+            except (IndexError, ValueError):
+                return ""
+        else:
+            name = getattr(connection, _NAME, None)
         base = self.settings.name
         return token_in(name, base) if name and base else None
 
@@ -70,6 +77,35 @@ def token_in(name: str, base: str) -> str | None:
     """The token of `token.base`: one label in front of the server's own name, in lower case."""
     head, dot, rest = name.lower().rstrip(".").partition(".")
     return head if dot and rest == base.lower().rstrip(".") else None
+
+
+def name_in_hello(data: bytes) -> str | None:
+    """The server name in the greeting of a TLS client (RFC 8446 §4.1.2, RFC 6066 §3), None without one. `data` begins with a record.
+    Raises IndexError or ValueError for what is no greeting, or not all of it.
+    """
+    message, at = bytearray(), 0
+    while len(message) < 4 or len(message) < 4 + int.from_bytes(message[1:4], "big"):
+        size = int.from_bytes(data[at + 3 : at + 5], "big")
+        if data[at] != _HANDSHAKE or not size or at + 5 + size > len(data):
+            raise ValueError("no record of a handshake")
+        message += data[at + 5 : at + 5 + size]
+        at += 5 + size
+    if message[0] != _CLIENT_HELLO:
+        raise ValueError("no greeting")
+    at = 4 + 2 + 32
+    at += 1 + message[at]  # session
+    at += 2 + int.from_bytes(message[at : at + 2], "big")  # ciphers
+    at += 1 + message[at]  # compression
+    at += 2
+    while at < len(message):
+        kind, size = int.from_bytes(message[at : at + 2], "big"), int.from_bytes(message[at + 2 : at + 4], "big")
+        at += 4
+        if kind == _SERVER_NAME:
+            if message[at + 2]:
+                raise ValueError("no host name")
+            return message[at + 5 : at + 5 + int.from_bytes(message[at + 3 : at + 5], "big")].decode("ascii")
+        at += size
+    return None
 
 
 def _context(protocols: list[str]) -> ssl.SSLContext:

@@ -153,13 +153,14 @@ async def test_token_that_was_taken_back_is_refused_on_the_connection_it_has(hou
     async with house.connect(transport, token) as ask:
         assert addresses(await ask("free.example")) == OPEN
         assert addresses(await ask("www.facebook.com")) == ["0.0.0.0"]
-        pressed = asyncio.get_running_loop().time()
+        told: dict[str, float] = {}
         pressing = asyncio.create_task(asyncio.to_thread(house.browser.submit, f"{sheet}/renew"))
+        pressing.add_done_callback(lambda _: told.update(at=asyncio.get_running_loop().time()))
         while addresses(await ask("free.example")) == OPEN:
             continue
-        seconds = asyncio.get_running_loop().time() - pressed
+        refused = asyncio.get_running_loop().time()
         assert await pressing == 200
-        assert seconds < 15, "under a tenth of a second was measured on a busy machine; one second is promised"
+        assert refused - told.get("at", refused) < 1, "a second after the page has said so at the latest"
         for name in ("free.example", "www.facebook.com", "new.example"):
             reply = await ask(name)
             assert (reply.rcode(), ede_codes(reply), reply.answer) == (dns.rcode.REFUSED, [18], [])

@@ -50,6 +50,7 @@ class SecureTransport(asyncio.Transport):
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._hello = b""
         self._backlog = bytearray()
         """Encrypted octets that the client does not take yet."""
         self._high, self._low = 65_536, 16_384
@@ -65,8 +66,8 @@ class SecureTransport(asyncio.Transport):
     # What a protocol calls
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:  # Any: as asyncio has it
-        """`ssl_object` only."""
-        return self._tls if name == "ssl_object" else default
+        """`ssl_object`; and `hello`, the first octets of the client, while the protocol hears of the connection."""
+        return self._tls if name == "ssl_object" else self._hello if name == "hello" else default
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """How many octets may wait for the client before the protocol is told, and below how many it may go on."""
@@ -160,6 +161,8 @@ class SecureTransport(asyncio.Transport):
             if self._met is None:
                 self._read()
             else:
+                if len(self._hello) < RECORD:
+                    self._hello += data
                 self._shake()
 
     def _shake(self) -> None:
@@ -177,7 +180,12 @@ class SecureTransport(asyncio.Transport):
             self._say_met(True)
             self._flush()
             if not self._is_closing:
-                self._protocol.connection_made(self)
+                try:
+                    self._protocol.connection_made(self)
+                except Exception:  # a fault of ours: the loop tells it, and the client is not left waiting
+                    self.abort()
+                    raise
+                self._hello = b""
                 self._read()
 
     def _say_met(self, is_done: bool) -> None:

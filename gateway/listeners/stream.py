@@ -36,7 +36,7 @@ _TICK: Final = 0.25
 _ACCEPTS: Final = 64
 _HEADER: Final = 12
 
-TokenOf = Callable[[ssl.SSLObject], str | None]
+TokenOf = Callable[[ssl.SSLObject, bytes], str | None]
 
 
 class StreamListener:
@@ -232,7 +232,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         transport.set_write_buffer_limits(high=listener.limits.tcp_write_bytes, low=listener.limits.tcp_write_bytes // 4)
         if listener.token_of is not None:
-            token = listener.token_of(transport.get_extra_info("ssl_object"))
+            token = listener.token_of(transport.get_extra_info("ssl_object"), transport.get_extra_info("hello", b""))
             if token == "":
                 # Who it is cannot be told for certain; nobody is answered as somebody else.
                 transport.abort()

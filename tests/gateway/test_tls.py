@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import StartError
 from gateway.settings import TlsSettings
-from gateway.tls import DOT_PROTOCOLS, ServerContext, token_in
+from gateway.tls import DOT_PROTOCOLS, ServerContext, name_in_hello, token_in
 from tests.support.certificates import Authority
 
 
@@ -94,8 +97,45 @@ async def test_resumed_session_never_carries_another_token(
     assert was_resumed
     await asyncio.to_thread(shake, port, client, "binh.dns.example", session)
     await asyncio.to_thread(shake, port, client, "dns.example", session)
-    # An empty token ends the connection: in TLS 1.2 a resumed session has the name of the one that made it.
+    # An empty token ends the connection: to OpenSSL a resumed session of TLS 1.2 has the name of the one that made it, and no greeting was
+    # kept here to read it from (tests/test_transports.py has the whole listener).
     assert seen == (["an", "an", "binh", None] if version == ssl.TLSVersion.TLSv1_3 else ["an", "", "", ""])
+
+
+def greeting(name: str | None, version: ssl.TLSVersion) -> bytes:
+    """The first flight of a client of OpenSSL."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.minimum_version, client.maximum_version = ssl.TLSVersion.TLSv1_2, version
+    out = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.wrap_bio(ssl.MemoryBIO(), out, server_hostname=name).do_handshake()
+    return out.read()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("name", ["an.dns.example", "x" * 63 + ".dns.example", None])
+def test_name_is_read_out_of_a_greeting(version: ssl.TLSVersion, name: str | None) -> None:
+    """Whole or in several records; less than all of it is no name, never a wrong one."""
+    whole = greeting(name, version)
+    assert name_in_hello(whole) == name == name_in_hello(whole + b"\x17\x03\x03\0\1x")
+    body = whole[5:]
+    parts = [body[at : at + 50] for at in range(0, len(body), 50)]
+    assert name_in_hello(b"".join(b"\x16\x03\x01" + len(part).to_bytes(2) + part for part in parts)) == name
+    for end in range(len(whole)):
+        with pytest.raises((IndexError, ValueError)):
+            name_in_hello(whole[:end])
+
+
+@given(st.binary(max_size=80), st.integers(0, 400), st.integers(0, 255))
+def test_no_octets_are_read_as_more_than_they_are(junk: bytes, at: int, octet: int) -> None:
+    """Junk, and a greeting with an octet changed: a name, none, or a fault of these two kinds."""
+    changed = bytearray(greeting("an.dns.example", ssl.TLSVersion.TLSv1_2))
+    changed[at % len(changed)] = octet
+    for data in (junk, b"\x16\x03\x01\0\x50" + junk, bytes(changed)):
+        with contextlib.suppress(IndexError, ValueError):
+            name = name_in_hello(data)
+            assert name is None or name.encode() in data
 
 
 async def test_new_certificate_serves_new_handshakes(server: tuple[ServerContext, int, list[str | None], Files], tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ async def listening(folder: Path, kind: type[StreamListener], limits: Limits) ->
         sock.setblocking(False)
         scope = worker.pipeline.open_scope("tls", Transport.DOH if is_doh else Transport.DOT, bytes((127, 0, 0, 1)))
         loop = asyncio.get_running_loop()
-        listener = kind(sock, scope, worker.pipeline, worker.counters, limits, loop, context, lambda tls: None)
+        listener = kind(sock, scope, worker.pipeline, worker.counters, limits, loop, context, lambda tls, hello: None)
         listener.open()
         try:
             yield sock.getsockname(), trust

@@ -226,6 +226,23 @@ async def test_fault_of_a_protocol_ends_its_connection(server: Server) -> None:
     writer.transport.abort()
 
 
+async def test_fault_when_a_protocol_first_hears_ends_its_connection(server: Server) -> None:
+    """The same at the end of the handshake."""
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))
+    protocol = Served()
+
+    def fail(transport: asyncio.BaseTransport) -> None:
+        protocol.made += 1
+        raise ZeroDivisionError
+
+    protocol.connection_made = fail  # type: ignore[method-assign]
+    _, writer = await server.connect(protocol)
+    await until(lambda: protocol.lost == 1)
+    assert [type(one) for one in told] == [ZeroDivisionError]
+    writer.transport.abort()
+
+
 async def test_handshake_in_single_octets_succeeds(server: Server) -> None:
     """Whatever the pieces."""
     protocol = Served()

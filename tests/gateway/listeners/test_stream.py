@@ -299,7 +299,7 @@ async def test_tls_by_the_same_class(tmp_path: Path) -> None:
         scope = worker.pipeline.open_scope("dot", Transport.DOT, bytes((127, 0, 0, 1)))
         limits = Limits(tcp_idle=0.4)
         listener = StreamListener(
-            listening, scope, worker.pipeline, worker.counters, limits, asyncio.get_running_loop(), context, lambda tls: None
+            listening, scope, worker.pipeline, worker.counters, limits, asyncio.get_running_loop(), context, lambda tls, hello: None
         )
         listener.open()
         server = listening.getsockname()
