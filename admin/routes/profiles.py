@@ -54,6 +54,12 @@ Loosener = Annotated[Visit, Depends(need(Permission.PROFILE_LOOSEN))]
 #: Minutes a teacher may open something for a class; a lesson, two lessons.
 LESSONS = (15, 45, 90)
 ENDS = ("30m", "1h", "2h", "morning")
+#: What lessons need most stands first in the list.
+_FIRST_FOR_LESSONS = ("video", "search", "chat", "social", "aichat", "live", "short", "game", "game00", "game12", "game16")
+
+
+def _for_lessons(code: str) -> int:
+    return _FIRST_FOR_LESSONS.index(code) if code in _FIRST_FOR_LESSONS else len(_FIRST_FOR_LESSONS)
 
 
 @router.get("/profiles/new")
@@ -300,7 +306,9 @@ async def _overview(visit: Visit, profile: str, stored: bool, mistakes: tuple[Fi
         "may_watch": found.kind is ProfileKind.CHILD and found.band in WATCHABLE,
         "lessons": LESSONS,
         "lesson_groups": [
-            code for code in shelf.leisure if found.kind is ProfileKind.CLASS and not shelf.cell(code, found.band, found.band).locked
+            code
+            for code in sorted(shelf.leisure, key=_for_lessons)
+            if found.kind is ProfileKind.CLASS and not shelf.cell(code, found.band, found.band).locked
         ],
         "kept_days": rows.kept.get(found.id, 0),
         "stored": stored,

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from starlette.types import ASGIApp
 
+from admin.audit import Act, by_account
 from admin.dependencies import Services
+from admin.names import add_name
+from admin.overrides import list_overrides, start_override
+from admin.passwords import Passwords
+from admin.profiles import list_profiles
 from admin.requests import Asked, ask
-from admin.values import ProfileId, RequestReason
+from admin.setup import NewChild, Owner, Plan, make_tenant
+from admin.tenants import create_account, grant_role
+from admin.values import NameEffect, OverrideKind, ProfileId, RequestReason, TargetKind
+from blocklists.tables import OrganisationKind, Role
+from gateway.policy.model import Band
 from tests.admin.conftest import Clock
 from tests.admin.routes.test_profiles import in_force
 from tests.support.controlsocket import ScriptedGateway
-from tests.support.family import Family
+from tests.support.family import WORDS, Family
 from tests.support.people import PASSWORD
 from tests.support.visitor import Visitor
 
@@ -95,3 +105,54 @@ async def test_answering_twice_is_told(parent: Visitor, services: Services, fami
     fields = dict(form.fields)
     assert (await parent.post(form.action, {**fields, "decision": "no"})).status_code == 200
     assert (await parent.post(form.action, {**fields, "decision": "1h"})).status_code == 409
+
+
+async def test_teacher_answers_for_a_lesson(services: Services, app: ASGIApp, gateway: ScriptedGateway, lists: Path, now: datetime) -> None:
+    """A class's wish for a game: an hour, at once, without the password; not today, not always; never what is locked, what the school wrote
+    down by name, or while the class is off. A shared device: the teacher says which class."""
+    hashed = await Passwords().hash(PASSWORD)
+    plan = Plan(OrganisationKind.SCHOOL, Owner("truong", hashed, "vi"), (NewChild("3A", Band.TH),), (), ("10.1.0.0/16",), False, WORDS)
+    async with services.database.write() as connection:
+        made = await make_tenant(connection, plan, services.shelves.current(), now)
+        act = Act(made.tenant, by_account(made.account, Role.SCHOOL_ADMIN), now)
+        teacher = await create_account(connection, "co-lan", "co-lan", hashed, "vi", now)
+        await grant_role(connection, act, teacher, Role.TEACHER)
+        (klass,) = [one for one in await list_profiles(connection, made.tenant) if one.label == "3A"]
+        staff = next(one for one in await list_profiles(connection, made.tenant) if one.label == WORDS.adults)
+        await add_name(connection, act, klass.id, NameEffect.DENY, "school.example")
+
+        async def wished(host: str, profile: ProfileId | None = klass.id) -> str:
+            asked = Asked(profile, host, RequestReason.LESSON, "", Band.TH)
+            return str((await ask(connection, made.tenant, asked, now)).id)
+
+        game, bet, written, already = [await wished(one) for one in ("play.example", "bet.example", "school.example", "other.example")]
+        anywhere = await wished("play.example", None)
+    await services.applier.settle(made.tenant)
+    phone = Visitor(app, address="10.1.0.7")
+    await phone.sign_in("co-lan", PASSWORD)
+    await phone.get("/requests")
+    offered = {form.action.rpartition("/")[2]: [value for name, value in form.buttons if name == "decision"] for form in phone.forms}
+    assert offered[game] == offered[anywhere] == ["15m", "1h", "no"]
+    assert offered[bet] == offered[written] == offered[already] == ["no"]
+    assert staff.label not in phone.response.text.partition(f'profile-{anywhere}"')[2].partition("</select>")[0]
+    for request, decision in ((game, "today"), (game, "always"), (bet, "1h"), (written, "15m")):
+        token = next({"_form": dict(form.fields)["_form"]} for form in phone.forms if "_form" in form.names)
+        assert (await phone.post(f"/requests/{request}", {**token, "decision": decision})).status_code == 422
+    await phone.get("/requests")
+    assert (await phone.submit(f"/requests/{anywhere}", {"profile": klass.id}, ("decision", "15m"))).status_code == 200
+    assert (await phone.submit(f"/requests/{game}", button=("decision", "1h"))).status_code == 200
+    async with services.database.read() as connection:
+        acts = await list_overrides(connection, made.tenant, now)
+    assert {(one.kind, one.ends_at - now, one.targets) for one in acts} == {
+        (OverrideKind.EXCEPTION, timedelta(minutes=15), ((TargetKind.NAME, "play.example"),)),
+        (OverrideKind.EXCEPTION, timedelta(hours=1), ((TargetKind.NAME, "play.example"),)),
+    }
+    async with services.database.write() as connection:
+        later = await ask(connection, made.tenant, Asked(klass.id, "again.play.example", RequestReason.LESSON, "", Band.TH), now)
+        await start_override(connection, act, klass.id, OverrideKind.OFF, now + timedelta(hours=1), [])
+    await services.applier.settle(made.tenant)
+    await phone.get("/requests")
+    offered = {form.action.rpartition("/")[2]: [value for name, value in form.buttons if name == "decision"] for form in phone.forms}
+    assert offered[later.id] == ["no"]
+    assert (await phone.submit(f"/requests/{later.id}", button=("decision", "no"))).status_code == 200
+    await phone.close()
