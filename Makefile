@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 .PHONY: help install run test lint types bench soak docs guide-pictures clean
 
 help: ## các lệnh / this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 $(VENV)/.installed: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Cần Python 3.11 / Python 3.11 is needed: install it, or say make PYTHON=/path/to/python3.11"; exit 1; }

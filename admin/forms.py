@@ -76,14 +76,14 @@ class Form:
         try:
             return among(value)
         except ValueError:
-            self.mistake(name, "required" if not value else "unknown")
+            self.mistake(name, "choose" if not value else "unknown")
             return default
 
     def one_of(self, name: str, among: Iterable[str]) -> str:
         """One value out of a list that the page offered."""
         value = self.raw(name)
         if value not in set(among):
-            self.mistake(name, "required" if not value else "unknown")
+            self.mistake(name, "choose" if not value else "unknown")
             return ""
         return value
 

@@ -189,6 +189,11 @@ def _ask(method: str, url: str, body: bytes | None) -> bytes:
             content: bytes = answer.read(MOST_ROOT + 1)
         finally:
             answer.release_conn()
+    except urllib3.exceptions.SSLError:
+        raise JoinError(
+            f"this gateway does not trust the certificate of {parts.netloc}: the office needs one of a public authority "
+            "(deploy/certificates.md), or an http:// address, for the list carries its own signature"
+        ) from None
     except urllib3.exceptions.HTTPError as error:
         raise JoinError(
             f"the office cannot be reached at {parts.netloc} ({type(error).__name__}): is the network up, is the code right?"

@@ -34,6 +34,24 @@ app.add_typer(zone_app, name="zone")
 tenant_app = typer.Typer(help="một gia đình hoặc trường trong một tệp / a family or school as one file", no_args_is_help=True)
 app.add_typer(tenant_app, name="tenant")
 
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from gateway.standing import program_version
+
+        typer.echo(f"lachan {program_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", help="phiên bản của chương trình / the program's version", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Lá Chắn DNS: lọc DNS bảo vệ trẻ em / a parental-control DNS gateway"""
+
+
 ConfigFile = Annotated[Path | None, typer.Option("-c", "--config", metavar="FILE", help="tệp cấu hình / configuration file")]
 TakeOver = Annotated[
     bool,

@@ -20,7 +20,7 @@ def check(config: Path | None) -> None:
     for note in unused_groups(configuration):
         typer.echo(f"! {note}")
     lists, profiles = len(configuration.lists.lists), len(configuration.gateway.policy["profiles"])
-    typer.echo(f"{path}: hợp lệ, {profiles} hồ sơ, {lists} danh sách. / valid, {profiles} profiles, {lists} lists.")
+    typer.echo(f"{path}: hợp lệ, {profiles} hồ sơ, {lists} danh sách thêm. / valid, {profiles} profiles, {lists} lists of your own.")
 
 
 def check_orders(configuration: Configuration) -> None:

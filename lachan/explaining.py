@@ -76,10 +76,14 @@ def explain(config: Path | None, name: str, client: str | None, profile: str | N
     match = find_match(snapshot, client, profile)
     policy = snapshot.effective(match, moment)
     decision = snapshot.explain(key, type_number(qtype), policy)
-    for line in describe(name, qtype.upper(), match, policy, moment, decision):
+    shown = host.name if isinstance(host, Host) and "/" in name else name
+    for line in describe(shown, qtype.upper(), match, policy, moment, decision):
         typer.echo(line)
     for line in apps_of(snapshot.catalogue, key):
         typer.echo(line)
+    if client is not None and match.client_id is None:
+        typer.echo("  máy được nhận bằng MAC không tra được theo địa chỉ: hỏi bằng --client MÃ hay --profile")
+        typer.echo("  a device known by its MAC cannot be found by its address: ask by --client ID or --profile")
     rule, orders = decision.verdict.rule, read_manifest(state_dir, number).orders
     if rule is not None and rule.kind is Reason.ORDER and orders is not None and orders.origin != "office":
         typer.echo("  theo tệp, do một người viết, không có chữ ký / by file, one person, unsigned")

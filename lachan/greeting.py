@@ -57,10 +57,13 @@ def _wait_and_greet(configuration: Configuration, lan: Endpoint | None, supervis
     end = time.monotonic() + READY_SECONDS
     while time.monotonic() < end:
         try:
-            wait_until_ready(configuration.gateway.state_dir, 1.0)
+            reply = wait_until_ready(configuration.gateway.state_dir, 1.0)
         except ControlError:
-            if not _is_alive(supervisor):
-                return
+            reply = {}
+        if not _is_alive(supervisor):
+            return
+        if reply.get("pid") != supervisor:  # nobody yet, or another gateway that runs there already
+            time.sleep(0.05)
             continue
         silent = tuple(server for server in configuration.gateway.upstreams.servers if not answers(server))
         sys.stdout.write("\n".join(greeting(outlook(configuration, lan, silent))) + "\n")
@@ -154,8 +157,9 @@ def set_up_picture(configuration: Configuration) -> str:
 def greeting(seen: Outlook) -> Iterator[str]:
     """The text, line by line."""
     yield ""
-    yield f"Lá Chắn DNS đang chạy ở {seen.dns} (UDP và TCP). Dừng: Ctrl-C."
-    yield f"Lá Chắn DNS is running on {seen.dns} (UDP and TCP). Stop it with Ctrl-C."
+    places = [str(seen.dns), *([str(seen.lan)] if seen.lan and seen.lan != seen.dns else [])]
+    yield f"Lá Chắn DNS đang chạy ở {' và '.join(places)} (UDP và TCP). Dừng: Ctrl-C."
+    yield f"Lá Chắn DNS is running on {' and '.join(places)} (UDP and TCP). Stop it with Ctrl-C."
     if seen.metrics:
         yield f"  số liệu / numbers: http://{seen.metrics}/metrics    tình trạng / status: http://{seen.metrics}/api/v1/status"
     if seen.admin:
@@ -167,7 +171,7 @@ def greeting(seen: Outlook) -> Iterator[str]:
     yield from _who_sees(seen)
     if seen.lan:
         yield ""
-        yield from _router(seen.lan)
+        yield from _router(seen.lan, has_pages=seen.admin is not None)
     yield ""
 
 
@@ -208,8 +212,12 @@ def _who_sees(seen: Outlook) -> Iterator[str]:
         yield f"  NOTE: no answer from: {silent}." + (" Open names cannot be resolved yet; blocked names stay blocked." if everyone else "")
 
 
-def _router(lan: Endpoint) -> Iterator[str]:
+def _router(lan: Endpoint, *, has_pages: bool) -> Iterator[str]:
     yield f"Trên bộ phát Wi-Fi (phần DHCP hoặc LAN), đặt máy chủ DNS là {lan.host}, và để trống máy chủ thứ hai."
     yield f"On the router (under DHCP or LAN), set the DNS server to {lan.host} and leave the second one empty."
-    yield "  Máy chưa khai báo dùng hồ sơ mặc định; thêm từng máy ở mục clients."
-    yield "  Devices that are not listed use the default profile; add each of them under clients."
+    if has_pages:
+        yield "  Máy nào của ai: chọn ở trang quản trị. Máy chưa ai đặt tên theo quy định chặt nhất."
+        yield "  Whose device it is: say so in the admin pages. A device that nobody has named gets the strictest rules."
+    else:
+        yield "  Máy chưa khai báo dùng hồ sơ mặc định; thêm từng máy ở mục clients."
+        yield "  Devices that are not listed use the default profile; add each of them under clients."

@@ -165,29 +165,29 @@ def show(config: Path | None) -> None:
 
 def in_force(sources: list[dict[str, Any]], states: dict[str, str]) -> Table:  # Any: rows of index.json
     """The rows of an index as a table; `states` are those of the last preparation."""
-    table = Table(
+    heads = (
         "danh sách / list",
-        "loại / kind",
         "nhóm / category",
         "tên / names",
+        "loại / kind",
         "bỏ / rejected",
         "không tính / not counted",
         "tình trạng / state",
         "nguồn / publisher",
     )
+    cells: list[tuple[str, ...]] = []
     for row in sources:
         rejected, noise = split(row["rejected"])
         label = row["category"] or row["action"] or (row["rpz"] or {}).get("zone", "")
-        table.add_row(
-            Text(row["id"]),
-            row["kind"],
-            Text(label),
-            _count(row["entries"]),
-            Text(_reasons(rejected)),
-            Text(_reasons(noise)),
-            states.get(row["id"], ""),
-            Text(row["publisher"] or ""),
-        )
+        of_source = (row["id"], label, _count(row["entries"]), row["kind"], _reasons(rejected), _reasons(noise))
+        cells.append((*of_source, states.get(row["id"], ""), row["publisher"] or ""))
+    # What no list has would only squeeze the columns that tell the lists apart.
+    shown = [place for place, head in enumerate(heads) if place < 3 or any(line[place] for line in cells)]
+    table = Table()
+    for place in shown:
+        table.add_column(heads[place].replace(" / ", " /\n"), no_wrap=place < 3, justify="right" if place == 2 else "left")
+    for line in cells:
+        table.add_row(*(Text(line[place]) for place in shown))
     return table
 
 

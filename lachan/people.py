@@ -28,17 +28,22 @@ def show_link(config: Path | None) -> None:
 
 
 def reset_password(config: Path | None, sign_in: str | None) -> None:
-    """Ask for a new password twice and store it; without a name, say which there are."""
+    """Ask for a new password twice and store it; without a name, or for one that nobody has, say which there are."""
     from admin.commands import list_sign_ins
     from admin.commands import reset_password as reset
+    from admin.tenants import fold_sign_in
 
     settings = settings_of(config)
+    names = asyncio.run(list_sign_ins(settings))
+    there = f"các tên đang có / there are: {', '.join(names) or 'chưa có ai / none'}"
     if sign_in is None:
-        names = asyncio.run(list_sign_ins(settings))
         if len(names) != 1:
-            raise StartError(f"say whose password: lachan reset-password NAME (there are: {', '.join(names) or 'none'})")
+            raise StartError(f"mật khẩu của ai / say whose password: lachan reset-password NAME ({there})")
         sign_in = names[0]
-    password = typer.prompt(f"Mật khẩu mới cho {sign_in} / new password for {sign_in}", hide_input=True, confirmation_prompt=True)
+    elif fold_sign_in(sign_in) not in names:
+        raise StartError(f"không có tên đăng nhập {sign_in[:64]} / there is no sign-in name {sign_in[:64]} ({there})")
+    question = f"Mật khẩu mới cho {sign_in} / new password for {sign_in}"
+    password = typer.prompt(question, hide_input=True, confirmation_prompt="Gõ lại lần nữa / once more")
     asyncio.run(reset(settings, sign_in, password))
     typer.echo("Đã đổi. Mọi trình duyệt đều phải đăng nhập lại. / Changed. Every browser has to sign in again.")
 

@@ -83,7 +83,7 @@ def describe(reply: Reply) -> list[str]:
             word = "chưa được hỏi / not asked yet"
         lines.append(f"  máy chủ DNS ngoài / upstream {upstream['upstream']}: {word}")
     entries = sum(int(row["entries"]) for row in reply.get("lists", ()))
-    lines.append(f"  danh sách / lists: {len(reply.get('lists', ()))}, {entries} tên / names")
+    lines.append(f"  danh sách / lists: {len(reply.get('lists', ()))}, {f'{entries:,}'.replace(',', '.')} mục / entries")
     if reply.get("follow"):
         lines.append(_describe_follow(reply["follow"]))
     lines += [_describe_zone(zone) for zone in reply.get("zones") or ()]

@@ -25,8 +25,11 @@ _T = TypeVar("_T")
 
 def list_tenants(config: Path | None) -> None:
     """One line for each: id, kind, name."""
-    for tenant, kind, name in _with_services(config, _find):
+    found = list(_with_services(config, _find))
+    for tenant, kind, name in found:
         typer.echo(f"{tenant}  {kind:8}{name}")
+    if not found:
+        typer.echo("Chưa có gia đình hay trường nào: mở liên kết thiết lập (lachan setup-link). / None yet: open the set-up link.")
 
 
 def write(config: Path | None, tenant: str | None, path: Path | None, secrets: bool) -> None:

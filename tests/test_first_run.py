@@ -93,6 +93,9 @@ def test_printed_lines_do_what_they_say(home: tuple[str, str], tmp_path: Path) -
         assert "0.0.0.0" not in answers[3]
         assert "NOTE: no answer from" in text
         assert (tmp_path / "var" / "lachan.yaml").is_file()
+        again = Program(home[0], tmp_path / "var", "--first", "-c", str(tmp_path / "var" / "lachan.yaml"))
+        assert again.process.wait(30) == 1
+        assert "another gateway" in again.text and "đang chạy ở" not in again.text  # it greets for itself alone
     finally:
         assert program.stop() == 0, program.text
 

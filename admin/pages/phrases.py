@@ -9,6 +9,8 @@ from admin.pages.words import mark as _
 #: Sentences for a field's mistake.
 MISTAKES: Mapping[str, str] = {
     "required": _("Please fill this in."),
+    "choose": _("Please choose one."),
+    "choose_some": _("Please choose at least one."),
     "too_long": _("This is too long."),
     "too_many": _("There are too many lines."),
     "unknown": _("Please choose one of the answers."),

@@ -102,7 +102,7 @@ async def join(request: Request) -> Response:
         if await is_staffed(connection, now):
             drop_token(services.settings.state_dir)
     drop_cookie(request, JOIN)
-    return RedirectResponse("/sign-in", 303)
+    return RedirectResponse("/sign-in?made=1", 303)
 
 
 @router.post("/join/mine")

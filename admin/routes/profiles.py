@@ -249,7 +249,7 @@ async def _start(visit: Visit, profile: str, kind: OverrideKind) -> Response:
         ends_at = read_end(visit.form.raw("until"), read_clock(visit.form.raw("clock")), visit.now, visit.tenant.time_zone)
         targets = _read_targets(visit, found.band) if kind is OverrideKind.OPEN else []
     except InvalidInput as error:
-        return await _overview(visit, profile, False, error.mistakes, error.status)
+        return await _overview(visit, profile, False, error.mistakes, error.status, kind)
     async with visit.services.database.write() as connection:
         if kind is OverrideKind.OFF and await shortens_off(connection, visit.tenant_id, found.id, ends_at, visit.now):
             visit.require(Permission.PROFILE_LOOSEN)
@@ -264,7 +264,7 @@ def _read_targets(visit: Visit, band: Band) -> list[tuple[TargetKind, str]]:
     chosen = [name for name in visit.form.many("what") if name in TREATS]
     codes = [code for name in chosen for code in _open_codes(shelf, name, band)]
     if not codes:
-        raise InvalidInput(FieldMistake("what", "locked" if chosen else "required"))
+        raise InvalidInput(FieldMistake("what", "locked" if chosen else "choose_some"))
     return [(TargetKind.CATEGORY, code) for code in codes]
 
 
@@ -272,7 +272,15 @@ def _open_codes(shelf: Shelf, treat: str, band: Band) -> list[str]:
     return [code for code in TREATS[treat][1] if code in shelf.catalogue.codes and not shelf.cell(code, band, band).locked]
 
 
-async def _overview(visit: Visit, profile: str, stored: bool, mistakes: tuple[FieldMistake, ...] = (), status: int = 200) -> Response:
+async def _overview(
+    visit: Visit,
+    profile: str,
+    stored: bool,
+    mistakes: tuple[FieldMistake, ...] = (),
+    status: int = 200,
+    mistaken: OverrideKind | None = None,
+) -> Response:
+    """The page of one profile; `mistaken` is the act whose form the mistakes belong to, which keeps what was typed in it."""
     shelf = visit.services.shelves.current()
     seen, away = await look_around(visit)
     here = visit.now.astimezone(ZoneInfo(visit.tenant.time_zone))
@@ -313,6 +321,9 @@ async def _overview(visit: Visit, profile: str, stored: bool, mistakes: tuple[Fi
         "kept_days": rows.kept.get(found.id, 0),
         "stored": stored,
         "mistakes": mistakes,
+        "mistaken": mistaken,
+        "typed_clock": visit.form.raw("clock") if mistaken else "",
+        "typed_what": visit.form.many("what") if mistaken else [],
         "waiting": await waiting_of(visit),
     }
     return visit.page("profile/overview.html", context, status)

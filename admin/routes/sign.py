@@ -30,15 +30,15 @@ _OWN_PATH = re.compile(r"/(?![/\\])[\w./~%-]*")
 
 
 @router.get("/sign-in")
-async def show_sign_in(request: Request, next: str = "/") -> Response:
-    """The sign-in page; somebody who is signed in goes on to where they wanted to."""
+async def show_sign_in(request: Request, next: str = "/", made: bool = False) -> Response:
+    """The sign-in page; somebody who is signed in goes on to where they wanted to, who just made an account is told that it is there."""
     services = services_of(request)
     if await session_of(request, services) is not None:
         return RedirectResponse(own_path(next), 303)
     async with services.database.read() as connection:
         if await is_empty(connection):
             return RedirectResponse("/setup", 303)
-    return show_page(request, own_path(next))
+    return show_page(request, own_path(next), made=made)
 
 
 @router.post("/sign-in")
@@ -139,9 +139,11 @@ def own_path(text: str) -> str:
     return text if _OWN_PATH.fullmatch(text) else "/"
 
 
-def show_page(request: Request, target: str, name: str = "", kept: bool = False, fault: str = "", status: int = 200) -> Response:
-    """The sign-in page; `fault` is what went wrong before, in the reader's language."""
-    context = {"next": target, "sign_in": name, "kept": kept, "fault": fault, "options": _options(request)}
+def show_page(
+    request: Request, target: str, name: str = "", kept: bool = False, fault: str = "", status: int = 200, made: bool = False
+) -> Response:
+    """The sign-in page; `fault` is what went wrong before, in the reader's language; `made`: the account was made a moment ago."""
+    context = {"next": target, "sign_in": name, "kept": kept, "fault": fault, "options": _options(request), "made": made}
     return open_page(request, "sign/in.html", context, status)
 
 

@@ -34,7 +34,7 @@ def test_mistakes_are_collected_and_raised_at_once() -> None:
         ("label", "required"),
         ("long", "too_long"),
         ("days", "unknown"),
-        ("missing", "required"),
+        ("missing", "choose"),
         ("days", "unknown"),
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from blocklists.joining import EVERY, Enforced, JoinError, fetch_keys, join, not
 from blocklists.pairing import JoinCode, fingerprint_of
 from blocklists.receipts import is_signed, join_bytes, read
 from blocklists.sealing import HELD_FILE, SealError, key_id, read_keys, read_question, wrap
+from tests.support.certificates import Authority
 from tests.support.publisher import Publisher
 
 TICKET = "abcdefghjkmnpqrstuvwxyz2"
@@ -90,6 +92,23 @@ def test_gateway_joins_and_tells_what_it_enforces(office: Office, tmp_path: Path
     receipts = [one[0] for one in told]
     assert [(one.serial, one.in_force_at, one.journal) for one in receipts] == [(1, 1000, (5, "ab" * 32)), (2, 1020, None), (2, 1020, None)]
     assert receipts[0].counter < receipts[1].counter < receipts[2].counter
+
+
+def test_a_certificate_that_nobody_trusts_is_told_as_such(tmp_path: Path) -> None:
+    """Not "is the network up?": the remedy is a certificate, or plain HTTP, since the list is signed."""
+    files = Authority(tmp_path).vouch("127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        with pytest.raises(JoinError, match=r"does not trust the certificate of 127\.0\.0\.1:"):
+            join(tmp_path, JoinCode(f"https://127.0.0.1:{server.server_address[1]}", "ab" * 16, TICKET))
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert read_joined(tmp_path) is None
 
 
 def test_keys_come_with_joining_and_later(office: Office, tmp_path: Path) -> None:

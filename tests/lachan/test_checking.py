@@ -13,7 +13,7 @@ from lachan.checking import check
 def test_sound_file_is_praised_in_both_languages(prepared_once: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One line, exit status 0."""
     check(prepared_once / "lachan.yaml")
-    assert "hợp lệ, 2 hồ sơ, 1 danh sách. / valid, 2 profiles, 1 lists." in capsys.readouterr().out
+    assert "hợp lệ, 2 hồ sơ, 1 danh sách thêm. / valid, 2 profiles, 1 lists of your own." in capsys.readouterr().out
 
 
 def test_mistake_in_the_takedown_file_is_found(prepared: Path) -> None:

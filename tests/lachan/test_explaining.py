@@ -48,6 +48,16 @@ def test_verdict_is_told_with_who_decided(
         assert part in text
 
 
+def test_an_address_is_judged_by_its_name_and_a_bare_address_of_a_client_is_told(
+    prepared_once: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The name that was judged stands there, not the address that was pasted; who is known by a MAC cannot be found by an address."""
+    text = told(prepared_once, capsys, "https://Facebook.com/groups/1", client="10.9.9.9")
+    assert text.startswith("facebook.com A: ")
+    assert "ask by --client ID or --profile" in text
+    assert "ask by --client ID" not in told(prepared_once, capsys, "facebook.com", client="may-be")
+
+
 def test_rules_that_lost_are_listed(prepared_once: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Safe search comes before what the band says about the name."""
     text = told(prepared_once, capsys, "www.google.com", client="may-be", at="2026-09-01T16:00")

@@ -54,6 +54,10 @@ def test_lan_prints_the_router_setting() -> None:
     text = "\n".join(greeting(seen(lan=Endpoint("192.168.1.2", 53))))
     assert "set the DNS server to 192.168.1.2" in text
     assert "đặt máy chủ DNS là 192.168.1.2" in text
+    assert "đang chạy ở 127.0.0.1:5300 và 192.168.1.2:53 " in text
+    assert "thêm từng máy ở mục clients" in text
+    pages = "\n".join(greeting(seen(lan=Endpoint("192.168.1.2", 53), admin="https://192.168.1.2:8443")))
+    assert "Máy nào của ai: chọn ở trang quản trị." in pages and "clients" not in pages
 
 
 @pytest.mark.parametrize(

@@ -49,12 +49,25 @@ def test_markup_in_a_title_is_shown_as_it_is() -> None:
     assert "[red]x" in out.getvalue() and "junk 2" in out.getvalue() and "[link=" in out.getvalue()
 
 
+def test_every_list_is_named_in_full_on_a_narrow_terminal() -> None:
+    """Eighty columns: what no list has takes no room, and the column that tells the lists apart is whole."""
+    names = ("seed:ut1-adult-and-more", "services:aichat")
+    row = {"kind": "category", "category": "aichat", "action": None, "rpz": None, "entries": 22_269}
+    row |= {"rejected": {"covered": 4}, "publisher": ""}
+    out = io.StringIO()
+    Console(file=out, width=80).print(in_force([{**row, "id": name} for name in names], {}))
+    text = out.getvalue()
+    assert all(name in text for name in names) and "aichat" in text and "22.269" in text and "covered 4" in text
+    assert "publisher" not in text and "rejected" not in text
+
+
 def test_repeats_are_told_apart_from_what_was_rejected(capsys: pytest.CaptureFixture[str]) -> None:
     """A name written twice is no fault of the list; a line that cannot be read is."""
     row = {"id": "x", "kind": "category", "category": "ads", "action": None, "rpz": None, "entries": 1, "publisher": ""}
     out = io.StringIO()
     Console(file=out, width=200).print(in_force([{**row, "rejected": {"duplicate": 7, "covered": 2, "not_a_rule": 3}}], {}))
-    cells = [cell.strip() for cell in out.getvalue().splitlines()[3].split("│")]
+    line = next(line for line in out.getvalue().splitlines() if "not_a_rule" in line)
+    cells = [cell.strip() for cell in line.split("│")]
     assert cells[5:7] == ["not_a_rule 3", "duplicate 7, covered 2"]
 
 

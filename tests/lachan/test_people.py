@@ -57,7 +57,10 @@ def test_reset_password_without_accounts_says_so(tmp_path: Path) -> None:
 
     asyncio.run(make())
     found = RUNNER.invoke(app, ["reset-password", *arguments])
-    assert "there are: none" in str(found.exception)
+    assert "chưa có ai / none" in str(found.exception)
+    wrong = RUNNER.invoke(app, ["reset-password", "nobody", *arguments])
+    assert "không có tên đăng nhập nobody / there is no sign-in name nobody" in str(wrong.exception)
+    assert "Mật khẩu mới" not in wrong.output  # told before anything is typed
     whole = RUNNER.invoke(app, ["verify-journal", *arguments])
     assert whole.exit_code == 0
 

@@ -27,6 +27,7 @@ def test_family_moves_by_file(tmp_path: Path) -> None:
     """Made from a file, listed, written, changed after a dry run; mistakes are named with file, line and path in both languages."""
     config, path = settings(tmp_path), tmp_path / "family.yaml"
     path.write_text(FILE, encoding="utf-8")
+    assert "None yet: open the set-up link." in RUNNER.invoke(app, ["tenant", "list", *config]).output
     made = RUNNER.invoke(app, ["tenant", "import", str(path), "--new", "mẹ", *config], input="mùa thu lá bay\nmùa thu lá bay\n")
     assert made.exit_code == 0, made.output
     assert "family  Nhà mình" in RUNNER.invoke(app, ["tenant", "list", *config]).output

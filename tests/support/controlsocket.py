@@ -53,8 +53,17 @@ class ScriptedGateway:
         """Go away, as a dead gateway does."""
         await self._server.stop()
 
-    def see(self, address: str, at: datetime, *, mac: str | None = None, client: str | None = None, tenant: str | None = None) -> None:
-        """A device asked."""
+    def see(
+        self,
+        address: str,
+        at: datetime,
+        *,
+        mac: str | None = None,
+        client: str | None = None,
+        tenant: str | None = None,
+        name: str = "",
+    ) -> None:
+        """A device asked, and perhaps told the router how it calls itself."""
         seconds = at.timestamp()
         self.devices.append(
             {
@@ -62,6 +71,7 @@ class ScriptedGateway:
                 "mac": mac,
                 "client": client,
                 "tenant": tenant,
+                "name": name,
                 "profile": "",
                 "first_seen": seconds,
                 "last_seen": seconds,

@@ -62,6 +62,24 @@ async def test_named_device_is_told_its_profile(parent: Visitor, family: Family,
     assert "với hồ sơ Bi (6–10 tuổi)" in parent.text
 
 
+async def test_a_profile_named_as_its_age_is_said_once(parent: Visitor, family: Family, gateway: ScriptedGateway) -> None:
+    """Not "Người lớn (Người lớn)", and no word of the wire where the wire is plain."""
+    nonce = nonce_of(parent)
+    gateway.probes[nonce] = {
+        "address": "192.168.1.20",
+        "profile": family.adults.id,
+        "client": family.bi_phone,
+        "transport": "udp",
+        "generation": 1,
+    }
+    await parent.get(f"/check/{nonce}")
+    assert "với hồ sơ Người lớn." in parent.text
+    assert '<p class="small">DNS</p>' not in parent.response.text
+    gateway.probes[nonce]["transport"] = "dot"
+    await parent.get(f"/check/{nonce}")
+    assert "DNS over TLS" in parent.text
+
+
 async def test_question_by_way_of_the_router_is_explained(parent: Visitor, family: Family, gateway: ScriptedGateway) -> None:
     """When the router asks for everybody, devices cannot be told apart; the remedy stands beside."""
     nonce = nonce_of(parent)

@@ -48,8 +48,9 @@ async def test_a_letter_becomes_an_order_in_force(one: Visitor, two: Visitor, ga
     await one.submit(f"{path}/verify")
     assert not one.has_form(f"{path}/approve")
     await two.get(path)
+    assert "2 tên sẽ bị chặn ngay khi phát hành." in two.text
     await two.submit(f"{path}/approve", button=("step", "approve"))
-    assert "đã duyệt" in two.text
+    assert "đã duyệt" in two.text and "Đã duyệt và phát hành." in two.text
     assert gateway.enforced() == {"example.qua-tang-hoc-sinh.", "example.game-doi-the."}
     assert gateway.orders is not None
     assert (gateway.orders.serial, gateway.orders.origin) == (1, "office")
@@ -105,6 +106,8 @@ async def test_an_open_row_stops_verification(one: Visitor) -> None:
     await one.post(f"{path}/verify", {"_form": dict(one.forms[0].fields)["_form"]})
     assert one.response.status_code == 409
     assert "Còn 1 dòng chưa có quyết định" in one.text
+    await one.get(path)
+    assert "Trước hết hãy quyết định các dòng cần quyết định" in one.text and "Chờ người xác minh." not in one.text
 
 
 async def test_approver_must_type_password_and_code_again_after_a_while(

@@ -36,6 +36,7 @@ async def come(app: ASGIApp, link: str, sign_in: str) -> Visitor:
     await browser.get(link)
     fields = {"name": f"Cán bộ {sign_in}", "sign_in": sign_in, "password": PASSWORD, "again": PASSWORD}
     await browser.submit("/join", fields)
+    assert "Tài khoản đã tạo xong. Hãy đăng nhập bằng tên và mật khẩu vừa chọn." in browser.text
     return browser
 
 
@@ -43,6 +44,7 @@ async def test_two_officers_come_by_their_links(app: ASGIApp, visitor: Visitor, 
     """There is no default password: each officer opens a link once and chooses their own; then the set-up link is closed."""
     links = await make_office(visitor, settings)
     assert len(links) == 2
+    assert "mỗi người bật bước thứ hai" in visitor.text
     for link, name in zip(links, ("mot", "hai"), strict=True):
         browser = await come(app, link, name)
         await browser.sign_in(name, PASSWORD)

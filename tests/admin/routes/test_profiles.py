@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -60,6 +61,30 @@ async def test_internet_off_until_a_time_of_day(parent: Visitor, family: Family)
     response = await parent.submit(f"/profiles/{family.bi.id}/off", {"clock": "tối"}, ("until", "clock"))
     assert response.status_code == 422
     assert "Xin ghi giờ, ví dụ 21:00." in parent.text
+
+
+@pytest.mark.parametrize(("form", "other"), [("off", "button-wash"), ("open", "button-rose")])
+async def test_a_wrong_time_marks_its_own_form_alone_and_stays_typed(parent: Visitor, family: Family, form: str, other: str) -> None:
+    """The page has two fields for a time: only the one that was used is marked, its sentence stands under it, what was typed stays."""
+    await parent.get(f"/profiles/{family.bi.id}")
+    typed = {"clock": "25:99", **({"what": "games"} if form == "open" else {})}
+    response = await parent.submit(f"/profiles/{family.bi.id}/{form}", typed, ("until", "clock"))
+    assert response.status_code == 422
+    fields = re.findall(r'<input type="text" inputmode="numeric"[^>]*>', response.text)
+    assert len(fields) == 2
+    (wrong,) = [one for one in fields if "aria-invalid" in one]
+    (untouched,) = [one for one in fields if one != wrong]
+    assert 'value="25:99"' in wrong
+    assert 'value=""' in untouched
+    assert f'id="clock-{other}"' in untouched
+    assert response.text.count('id="clock-mistake"') == 1
+    assert ('value="games" checked' in response.text) == (form == "open")
+
+
+async def test_off_says_what_stays_open(parent: Visitor, family: Family) -> None:
+    """Not only the help lines: study and health sites and those of the state are never closed by it."""
+    await parent.get(f"/profiles/{family.bi.id}")
+    assert "Trang trợ giúp, học tập, sức khỏe và dịch vụ công vẫn mở." in parent.text
 
 
 async def test_open_more_needs_a_fresh_password(

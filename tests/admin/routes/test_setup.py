@@ -37,14 +37,15 @@ def policy_of(services: Services, gateway: ScriptedGateway) -> dict[str, object]
 async def test_parent_sets_up_a_home_in_four_pages(visitor: Visitor, services: Services, gateway: ScriptedGateway, now: datetime) -> None:
     """Two children, three devices, a password: the policy is in force and the browser is signed in."""
     gateway.see("192.168.1.20", now, mac="02:00:00:00:00:20")
-    gateway.see("192.168.1.31", now, mac="3c:22:fb:00:00:31")
+    gateway.see("192.168.1.31", now, mac="3c:22:fb:00:00:31", name="Galaxy-Tab-cua-Bi")
     gateway.see("192.168.1.32", now)
     await open_wizard(visitor, services)
     await visitor.submit("/setup", {"place": "home"}, ("go", "1"))
     assert "Có những bé nào" in visitor.text or "Who are the children" in visitor.text
     await visitor.submit("/setup", {"label": "Bi", "band": "TH"}, ("add", "1"))
     await visitor.submit("/setup", {"label": ["Bi", "Na"], "band": ["TH", "PT"], "messenger": "1"}, ("go", "1"))
-    assert "192.168.1.31" in visitor.text
+    assert "Galaxy-Tab-cua-Bi 192.168.1.31" in visitor.text  # a name says more than a number
+    assert "Không rõ máy nào của ai?" in visitor.text
     await visitor.submit("/setup", {"owner": ["adult", "0", "later"]}, ("go", "1"))
     await visitor.submit("/setup", {"sign_in": "MeLan", "password": PASSWORD, "again": PASSWORD}, ("go", "1"))
     assert str(visitor.response.url.path).startswith("/check/")
