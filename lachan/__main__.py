@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from gateway.errors import LachanError, MistakesError
+from lachan.versioning import VersionOption
 
 app = typer.Typer(
     name="lachan",
@@ -35,20 +36,8 @@ tenant_app = typer.Typer(help="một gia đình hoặc trường trong một t�
 app.add_typer(tenant_app, name="tenant")
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from gateway.standing import program_version
-
-        typer.echo(f"lachan {program_version()}")
-        raise typer.Exit
-
-
 @app.callback()
-def _program(
-    version: Annotated[
-        bool, typer.Option("--version", help="phiên bản của chương trình / the program's version", is_eager=True, callback=_print_version)
-    ] = False,
-) -> None:
+def _program(version: VersionOption = False) -> None:
     """Lá Chắn DNS: lọc DNS bảo vệ trẻ em / a parental-control DNS gateway"""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -69,13 +68,6 @@ def test_query_without_a_server_is_one_sentence() -> None:
     found = run_command("query", "example.com")
     assert found.returncode == 1
     assert "lachan query NAME [TYPE] @SERVER" in found.stderr
-
-
-def test_version_is_told() -> None:
-    """The first thing somebody types who reports a fault."""
-    found = run_command("--version")
-    assert found.returncode == 0
-    assert re.fullmatch(r"lachan \d+\.\d+\.\d+\S*\n", found.stdout)
 
 
 def test_error_text_cannot_move_the_cursor() -> None:
