@@ -114,6 +114,8 @@ class Action(StrEnum):
     ROLLOUT_HELD = "rollout.held"
     ROLLOUT_WENT_ON = "rollout.went_on"
     ROLLOUT_RULE_SET = "rollout.rule_set"
+    SCHOOLS_TIGHTENED = "schools.tightened"
+    SCHOOLS_RELEASED = "schools.released"
     GATEWAY_INVITED = "gateway.invited"
     GATEWAY_JOINED = "gateway.joined"
     GATEWAY_RETIRED = "gateway.retired"

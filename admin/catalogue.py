@@ -15,7 +15,7 @@ from typing import Any
 
 from blocklists.catalogue import load, shipped
 from gateway.errors import GenerationError
-from gateway.policy.catalogue import DELEGABLE_TIER, GOOD_TIER, Catalogue, Cell, Service, read_catalogue
+from gateway.policy.catalogue import CLOSED, DELEGABLE_TIER, GOOD_TIER, Catalogue, Cell, Service, read_catalogue
 from gateway.policy.model import Band
 from gateway.release import current_number, read_file, read_index_header, read_manifest
 from gateway.yamlfile import read as read_yaml
@@ -84,6 +84,8 @@ class Shelf:
     partly: frozenset[str] = frozenset()
     #: How many names the lists in force have for each category; services' names included.
     entries: Mapping[str, int] = field(default_factory=dict)
+    #: What the level above has closed for the profile at hand, by the number of its document (`admin.officetighten`).
+    above: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def leisure(self) -> tuple[str, ...]:
@@ -102,6 +104,8 @@ class Shelf:
 
     def cell(self, code: str, band: Band, strictest: Band) -> Cell:
         """The matrix cell; for guests the stricter of their own column and the strictest band of the site."""
+        if code in self.above:
+            return CLOSED
         own = self.catalogue.cell(code, band)
         return own.stricter(self.catalogue.cell(code, strictest)) if band is Band.KH else own
 

@@ -200,6 +200,28 @@ class SchoolsOut(In):
     groups: list[GroupOut]
 
 
+class SchoolRuleIn(In):
+    """A group that is closed for the classes of every school of the place."""
+
+    category: str = Field(min_length=1, max_length=40, description="A group that schools may otherwise decide about.")
+    document: str = Field(min_length=1, max_length=160, description="Number of the document.")
+
+
+class SchoolRuleLiftIn(In):
+    """By which document a rule is lifted."""
+
+    document: str = Field(min_length=1, max_length=160, description="Number of the document.")
+
+
+class SchoolRuleOut(In):
+    """A group that is closed in the schools of a place."""
+
+    id: str
+    category: str
+    document: str
+    since: datetime
+
+
 class CaseOut(In):
     """A case as every body sees it."""
 

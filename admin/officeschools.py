@@ -7,8 +7,10 @@ told, nor one that could be worked out from the others (`admin.figures`). No cla
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -44,15 +46,28 @@ class Schools:
     figures: Figures
 
 
-async def read_schools(connection: AsyncConnection, office: Office, agency: str | None, now: datetime) -> Schools:
-    """The counts for whoever speaks for a body. Raises NotFound for one without a place."""
+@dataclass(frozen=True, slots=True)
+class Body:
+    """For whom somebody speaks, and which place is its own."""
+
+    id: str
+    name: str
+    place: str
+
+
+async def body_of(connection: AsyncConnection, office: Office, agency: str | None) -> Body:
+    """The body that a role speaks for. Raises NotFound for one without a place."""
     try:
         body = await agency_row(connection, office, agency or "")
     except NoBody as error:
         raise NotFound from error
-    place = body["place_code"]
-    if not place:
+    if not body["place_code"]:
         raise NotFound
+    return Body(body["id"], body["name"], body["place_code"])
+
+
+async def schools_at(connection: AsyncConnection, place: str, now: datetime) -> Sequence[Any]:  # Any: rows of SQLAlchemy
+    """The schools of a province, or of a commune: id, name, and whether the last change is in force (`revision`, `applied_revision`)."""
     table, rules = organisations, policies
     statement = (
         select(table.c.id, table.c.name, rules.c.revision, rules.c.applied_revision)
@@ -65,7 +80,13 @@ async def read_schools(connection: AsyncConnection, office: Office, agency: str 
         .order_by(table.c.name, table.c.id)
         .execution_options(**EVERY_TENANT)  # counts of every school of the place
     )
-    rows = (await connection.execute(statement)).all()
+    return (await connection.execute(statement)).all()
+
+
+async def read_schools(connection: AsyncConnection, office: Office, agency: str | None, now: datetime) -> Schools:
+    """The counts for whoever speaks for a body. Raises NotFound for one without a place."""
+    body = await body_of(connection, office, agency)
+    rows = await schools_at(connection, body.place, now)
     first = (now.astimezone(VIET_NAM).date() - timedelta(days=WEEK - 1)).isoformat()
     totals = category_totals.c
     sums = (
@@ -84,4 +105,4 @@ async def read_schools(connection: AsyncConnection, office: Office, agency: str 
         cell = told.get(row.id)
         blocked, small = (cell.count, cell.small) if cell is not None else (0, False)
         listed.append(SchoolCount(row.name, row.revision == row.applied_revision, blocked, small))
-    return Schools(body["name"], place, tuple(listed), suppress(by_group))
+    return Schools(body.name, body.place, tuple(listed), suppress(by_group))

@@ -1,5 +1,5 @@
 """Tables of the list office's room that are not takedown itself: invitations of officers, their signing keys, the gateways that
-joined, and releases that go out in stages.
+joined, what is closed in schools, and releases that go out in stages.
 
 Joins the one MetaData of `blocklists.tables`; imported by the rooms that use them and by `admin.migrate`.
 """
@@ -34,6 +34,24 @@ invitations = Table(
     one_of("role", Role),
     CheckConstraint("seconded_by IS NULL OR created_by <> seconded_by", name="two_officers"),
     CheckConstraint("(accepted_at IS NULL) = (account_id IS NULL)", name="accepted_by_somebody"),
+)
+
+#: What an education department closed in the schools of its place; a rule that was lifted stays.
+school_rules = Table(
+    "school_rules",
+    metadata,
+    id_column(),
+    tenant_column(),
+    Column("place_code", Text, nullable=False, index=True),
+    Column("agency_id", Text, nullable=False),
+    # The body's name as it was that day: schools read it.
+    Column("body", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("lifted_at", Instant),
+    Column("lifted_by", Text),
+    CheckConstraint("(lifted_at IS NULL) = (lifted_by IS NULL)", name="lifted_by_document"),
 )
 
 signing_keys = Table(

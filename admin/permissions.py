@@ -56,6 +56,7 @@ class Permission(StrEnum):
     FIGURES_READ = "figures.read"
     PEOPLE_MANAGE = "people.manage"
     SCHOOLS_COUNT = "schools.count"
+    SCHOOLS_TIGHTEN = "schools.tighten"
     GLASS_BREAK = "glass.break"
     GLASS_READ = "glass.read"
 
@@ -144,8 +145,8 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
         Permission.FIGURES_READ,
         Permission.GLASS_READ,
     },
-    # The education department of a province: counts of its schools, never a class, a device or a setting.
-    Role.EDU_ADMIN: _OWN | {Permission.STATUS_READ, Permission.FIGURES_READ, Permission.SCHOOLS_COUNT},
+    # The education department of a province: counts of its schools, never a class, a device or a setting; it closes groups in all of them.
+    Role.EDU_ADMIN: _OWN | {Permission.STATUS_READ, Permission.FIGURES_READ, Permission.SCHOOLS_COUNT, Permission.SCHOOLS_TIGHTEN},
     # Health, education, youth union: numbers, never a case.
     Role.OBSERVER: _OWN | {Permission.STATUS_READ, Permission.FIGURES_READ},
     # An operator sees the machine, never who asked for what.
@@ -174,6 +175,7 @@ CONFIRMED = frozenset(
         Permission.NAME_OPEN,
         Permission.OFFICER_APPOINT,
         Permission.GLASS_BREAK,
+        Permission.SCHOOLS_TIGHTEN,
     }
 )
 #: Acts of officers that need an account with a second factor.
@@ -186,6 +188,7 @@ SECONDED = frozenset(
         Permission.NAME_OPEN,
         Permission.OFFICER_APPOINT,
         Permission.GLASS_BREAK,
+        Permission.SCHOOLS_TIGHTEN,
     }
 )
 CONFIRMATION_HOLDS = timedelta(minutes=10)
@@ -221,6 +224,7 @@ SCOPES: Mapping[Scope, frozenset[Permission]] = {
             Permission.REVIEW_TAKE,
             Permission.REVIEW_DECIDE,
             Permission.NOTE_WRITE,
+            Permission.SCHOOLS_TIGHTEN,
         }
     ),
 }

@@ -22,6 +22,7 @@ from admin.history import list_keepings
 from admin.homelink import Home, load_home
 from admin.hours import Hours, Written, write_hours
 from admin.names import NameRule
+from admin.officetighten import FOR, SchoolRule, rules_at
 from admin.overrides import Override, list_overrides
 from admin.profiles import Profile, Site, list_profiles, list_sites, strictest_band
 from admin.sharing import Loan, list_loans
@@ -65,6 +66,8 @@ class TenantRows:
     place: str = ""
     #: The home whose public address changes.
     home: Home | None = None
+    #: What the education department closed in the schools of this place.
+    above: Sequence[SchoolRule] = ()
 
 
 async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> TenantRows:
@@ -91,6 +94,7 @@ async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: da
         dates=await list_dates(connection, tenant),
         watches=await list_watches(connection, tenant, now),
         place=row.place_code or "",
+        above=await rules_at(connection, row.place_code or "") if row.kind == OrganisationKind.SCHOOL.value else (),
         home=await load_home(connection, tenant),
         kept={profile: keeping.days for profile, keeping in (await list_keepings(connection, tenant)).items()},
     )
@@ -202,7 +206,15 @@ def _profile(profile: Profile, rows: TenantRows, shelf: Shelf) -> Json:
             *(_override(act, shelf) for act in sorted(acts, key=lambda act: act.id) if _opens_something(act, shelf)),
             *_watching(profile, rows, shelf),
         ],
-    }
+    } | _above(profile, rows, shelf)
+
+
+def _above(profile: Profile, rows: TenantRows, shelf: Shelf) -> Json:
+    """What is closed above the school, by document."""
+    closed = [one for one in rows.above if profile.kind in FOR and one.category in shelf.catalogue.codes]
+    documents = sorted({one.document for one in closed})
+    listed = [{"document": one, "close": sorted({rule.category for rule in closed if rule.document == one})} for one in documents]
+    return {"above": listed} if listed else {}
 
 
 def _activity(profile: Profile, rows: TenantRows) -> str:

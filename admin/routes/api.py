@@ -104,7 +104,7 @@ def caller(permission: Permission) -> Callable[..., Awaitable[Caller]]:
 
 def create_api(services: Services) -> FastAPI:
     """The API application, to be mounted at /api/v1."""
-    from admin.routes import apidevices, apifamily, apioffice, apiofficework, apiprofiles, apitenant
+    from admin.routes import apidevices, apifamily, apioffice, apiofficework, apiprofiles, apischools, apitenant
 
     statuses = (400, 401, 403, 404, 405, 409, 412, 413, 422, 429, 503)
     faults: dict[int | str, dict[str, Any]] = {status: {"model": FaultReply} for status in statuses}
@@ -128,6 +128,7 @@ def create_api(services: Services) -> FastAPI:
     app.include_router(apitenant.router)
     app.include_router(apioffice.router)
     app.include_router(apiofficework.router)
+    app.include_router(apischools.router)
     plain = app.openapi
 
     def published() -> dict[str, Any]:

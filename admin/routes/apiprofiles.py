@@ -16,6 +16,7 @@ from admin.hours import Hours, set_hours
 from admin.hours import is_looser as are_hours_looser
 from admin.moment import moment_in
 from admin.names import add_name, list_names, read_pattern, remove_name
+from admin.officetighten import with_rules
 from admin.overrides import LONGEST, Override, end_override, list_overrides, load_override, shortens_off, start_override
 from admin.pages.weekgrid import monday_of
 from admin.permissions import Permission
@@ -128,7 +129,8 @@ async def switch_service(who: Writer, profile: str, code: str, wanted: SwitchIn)
 
 async def _switch(who: Caller, profile: str, kind: SwitchKind, code: str, wanted: SwitchIn) -> ProfileOut:
     rows = await _rows(who)
-    found, shelf = _find(rows, profile), who.services.shelves.current()
+    found = _find(rows, profile)
+    shelf = with_rules(who.services.shelves.current(), rows.above, found)
     strictest = strictest_band(list(rows.profiles))
     check_switch(shelf, found, strictest, kind, code, wanted.state)
     if is_loosening(shelf, rows.switches.get(profile, {}), found, strictest, kind, code, wanted.state):

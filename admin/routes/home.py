@@ -17,6 +17,7 @@ from admin.figures import read_figures
 from admin.home import Cards, read_cards
 from admin.link import GatewayAway, SeenDevice
 from admin.officebulletins import bulletins_for
+from admin.officetighten import rules_for
 from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.recovery import find_renewal, uses_pin
@@ -57,9 +58,18 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
         if visit.tenant.kind is OrganisationKind.SCHOOL:
             figures = await read_figures(connection, visit.tenant_id, visit.now, visit.tenant.time_zone)
         news = await bulletins_for(connection, visit.tenant_id, visit.now)
+        above = await rules_for(connection, visit.tenant)
         renewal = await find_renewal(connection, visit.tenant_id, visit.now)
         alone = await is_alone(connection)
-    context: dict[str, object] = {"figures": figures, "networks": cards.networks, "news": news, "renewal": renewal, "alone": alone}
+    context: dict[str, object] = {
+        "figures": figures,
+        "networks": cards.networks,
+        "news": news,
+        "renewal": renewal,
+        "alone": alone,
+        "above": above,
+    }
+    context["above"] = above
     context["follow"] = await read_following(visit)
     context |= _held(visit, cards) | {"glasses": [one for one in glasses if visit.now - one.until < TOLD]}
     context |= {"cards": cards, "waiting": waiting, "away": away, "enforcement": enforcement, "shelf": visit.services.shelves.current()}

@@ -21,6 +21,7 @@ from admin.forms import Form, read_clock
 from admin.history import stop_history
 from admin.home import make_card
 from admin.hours import paint_week
+from admin.officetighten import rules_for, with_rules
 from admin.overrides import end_override, list_overrides, load_override, read_end, shortens_off, start_override
 from admin.pages.weekgrid import draw_week, monday_of
 from admin.permissions import Permission
@@ -128,11 +129,11 @@ async def end_act(profile: str, act: str, visit: Writer) -> Response:
 @router.post("/profiles/{profile}/lesson")
 async def open_for_class(profile: str, visit: Annotated[Visit, Depends(need(Permission.CLASS_OPEN))]) -> Response:
     """A teacher opens one group that may be delegated for a class, for a lesson; never what is locked."""
-    shelf = visit.services.shelves.current()
     code = visit.form.raw("category")
     minutes = visit.form.one_of("minutes", [str(one) for one in LESSONS])
     async with visit.services.database.read() as connection:
         found = await load_profile(connection, visit.tenant_id, profile)
+        shelf = with_rules(visit.services.shelves.current(), await rules_for(connection, visit.tenant), found)
         acts = await list_overrides(connection, visit.tenant_id, visit.now)
     if found.kind is not ProfileKind.CLASS:
         raise NotFound
@@ -245,9 +246,10 @@ async def erase(profile: str, visit: Annotated[Visit, Depends(need(Permission.PR
 async def _start(visit: Visit, profile: str, kind: OverrideKind) -> Response:
     async with visit.services.database.read() as connection:
         found = await load_profile(connection, visit.tenant_id, profile)
+        shelf = with_rules(visit.services.shelves.current(), await rules_for(connection, visit.tenant), found)
     try:
         ends_at = read_end(visit.form.raw("until"), read_clock(visit.form.raw("clock")), visit.now, visit.tenant.time_zone)
-        targets = _read_targets(visit, found.band) if kind is OverrideKind.OPEN else []
+        targets = _read_targets(visit, shelf, found.band) if kind is OverrideKind.OPEN else []
     except InvalidInput as error:
         return await _overview(visit, profile, False, error.mistakes, error.status, kind)
     async with visit.services.database.write() as connection:
@@ -258,9 +260,8 @@ async def _start(visit: Visit, profile: str, kind: OverrideKind) -> Response:
     return visit.go(f"/profiles/{profile}?stored=1")
 
 
-def _read_targets(visit: Visit, band: Band) -> list[tuple[TargetKind, str]]:
+def _read_targets(visit: Visit, shelf: Shelf, band: Band) -> list[tuple[TargetKind, str]]:
     """The things to open, without what is locked for this age. Raises InvalidInput when nothing was chosen, or nothing of it can open."""
-    shelf = visit.services.shelves.current()
     chosen = [name for name in visit.form.many("what") if name in TREATS]
     codes = [code for name in chosen for code in _open_codes(shelf, name, band)]
     if not codes:
@@ -290,6 +291,7 @@ async def _overview(
         total = (await read_day(connection, visit.tenant_id, here.date().isoformat())).get(found.id)
         enforcement = await read_enforcement(connection, visit.tenant_id)
         watched = await read_watched(connection, visit.tenant_id, found.id)
+    shelf = with_rules(shelf, rows.above, found)
     own = rows.switches.get(found.id, {})
     states = list(own.values())
     context: dict[str, Any] = {

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from admin.apply import read_enforcement
 from admin.asking import fold
+from admin.catalogue import Shelf
 from admin.dates import list_dates, with_dates
 from admin.dependencies import Visit, need
 from admin.errors import AdminError, Conflict, FieldMistake, InvalidInput
@@ -19,6 +20,7 @@ from admin.forms import Form, read_clock
 from admin.hours import MOST_HOURS, Hours, is_looser, list_hours, paint_week, set_hours
 from admin.locks import bases_of
 from admin.names import add_name, list_names, read_pattern, remove_name
+from admin.officetighten import rules_for, with_rules
 from admin.pages.weekgrid import draw_week, monday_of
 from admin.permissions import Permission
 from admin.profiles import Profile, list_profiles, load_profile, strictest_band
@@ -72,8 +74,7 @@ async def change_hours(profile: str, visit: Writer) -> Response:
 @router.get("/profiles/{profile}/apps")
 async def show_apps(profile: str, visit: Reader, stored: bool = False, q: str = "") -> Response:
     """Every service in its group, open or closed, with what is locked; or those whose name has the letters of `q`, marks or not."""
-    shelf = visit.services.shelves.current()
-    found, strictest, own = await _switches_of(visit, profile)
+    found, strictest, own, shelf = await _switches_of(visit, profile)
     groups: list[tuple[Any, list[tuple[Any, bool, bool]]]] = []
     by_id = {group.id: group for group in shelf.groups}
     for group in [by_id[one] for one in SHOWN_GROUPS if one in by_id]:
@@ -99,8 +100,7 @@ async def show_apps(profile: str, visit: Reader, stored: bool = False, q: str = 
 @router.get("/profiles/{profile}/groups")
 async def show_groups(profile: str, visit: Reader, stored: bool = False) -> Response:
     """Every group of content, open or closed, with what is locked and why."""
-    shelf = visit.services.shelves.current()
-    found, strictest, own = await _switches_of(visit, profile)
+    found, strictest, own, shelf = await _switches_of(visit, profile)
     rows = [(row, is_open(shelf, own, found, strictest, SwitchKind.CATEGORY, row.code)) for row in shelf.rows(found.band, strictest)]
     having = {code for code, count in shelf.entries.items() if count}
     free = [(row, opened) for row, opened in rows if not row.cell.locked]
@@ -115,6 +115,7 @@ async def show_groups(profile: str, visit: Reader, stored: bool = False) -> Resp
         "has_partly": any(row.partly for row, _ in free),
         "locked": [row for row, _ in rows if row.cell.locked],
         "having": having,
+        "above": shelf.above,
         "bases": {tier: bases_of(tier, visit.now.date()) for tier in ("L", "H")},
     }
     return await _page(visit, "profile/groups.html", found, stored, context)
@@ -175,8 +176,7 @@ async def take_off(profile: str, rule: str, visit: Writer) -> Response:
 
 
 async def _switch(visit: Visit, profile: str, kind: SwitchKind, page: str) -> Response:
-    shelf = visit.services.shelves.current()
-    found, strictest, own = await _switches_of(visit, profile)
+    found, strictest, own, shelf = await _switches_of(visit, profile)
     code, _, wanted = visit.form.raw("set").rpartition(" ")
     if wanted not in ("allow", "block"):
         raise InvalidInput(FieldMistake("set", "unknown"))
@@ -197,11 +197,12 @@ async def _switch(visit: Visit, profile: str, kind: SwitchKind, page: str) -> Re
     return visit.go(f"/profiles/{profile}/{page}?stored=1#{code}")
 
 
-async def _switches_of(visit: Visit, profile: str) -> tuple[Profile, Band, Any]:
+async def _switches_of(visit: Visit, profile: str) -> tuple[Profile, Band, Any, Shelf]:
     async with visit.services.database.read() as connection:
         found = await load_profile(connection, visit.tenant_id, profile)
         strictest = strictest_band(await list_profiles(connection, visit.tenant_id))
-        return found, strictest, await list_switches(connection, visit.tenant_id, found.id)
+        shelf = with_rules(visit.services.shelves.current(), await rules_for(connection, visit.tenant), found)
+        return found, strictest, await list_switches(connection, visit.tenant_id, found.id), shelf
 
 
 def _read_hours(form: Form) -> tuple[list[Hours], list[FieldMistake]]:

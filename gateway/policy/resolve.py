@@ -179,6 +179,9 @@ class Resolver:
         for operator in self._operators:
             if operator.policy.rules is not None:
                 yield _Layer(Level.PROVINCE, operator.policy.rules, zone, "operator")
+        for one in profile.above:
+            closed = replace(NO_RULES, categories=dict.fromkeys(one.close, True))
+            yield _Layer(Level.PROVINCE, closed, zone, f"document {one.document}")
         if school is not None and school.rules is not None:
             yield _Layer(Level.SCHOOL, school.rules, school.zone, "site")
         if profile.rules is not NO_RULES:

@@ -37,12 +37,13 @@ _FILE_KEYS: Final = frozenset(
 )
 _SITE_KEYS: Final = frozenset({"id", "class", "bands", "time_zone", "listen", "networks", "rules", "place"})
 _PROFILE_KEYS: Final = RULESET_KEYS | {
-    "id", "band", "owner", "site", "safe_search", "youtube", "uncategorised", "canaries", "block", "activity"
+    "id", "band", "owner", "site", "safe_search", "youtube", "uncategorised", "canaries", "block", "activity", "above"
 }  # fmt: skip
 _CLIENT_KEYS: Final = frozenset({"id", "profile", "group", "site", "match", "lent", "linked"})
 _LINKED_KEYS: Final = frozenset({"address", "until"})
 _HOME_LENGTHS: Final = {4: 32, 16: 64}
 """What one home has of the internet: an address of IPv4, a network of IPv6."""
+_ABOVE_KEYS: Final = frozenset({"document", "close"})
 _LENT_KEYS: Final = frozenset({"profile", "until"})
 _BLOCK_KEYS: Final = frozenset({"mode", "ttl", "page_address"})
 PLACE: Final = re.compile(r"\d{2}(\.\d{3,5})?")
@@ -78,6 +79,14 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Above:
+    """Categories that a document of the province closes; it can open none."""
+
+    document: str
+    close: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One profile: a band and what its owner has set. None leaves a setting to the band."""
 
@@ -92,6 +101,8 @@ class Profile:
     block: BlockSettings | None
     activity: Activity
     rules: Ruleset
+    #: What the level above a school closes for its pupils.
+    above: tuple[Above, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +268,23 @@ class _TenantParser:
             self._block(row.get("block"), f"{path}.block"),
             cast(Activity, reading.choice(row.get("activity"), f"{path}.activity", ("off", "aggregate", "history"), "off")),
             parse_ruleset(row, path, owner, reading, self._words),
+            self._above(row["above"], f"{path}.above") if row.get("above") is not None else (),
         )
+
+    def _above(self, value: object, path: str) -> tuple[Above, ...]:
+        reading = self._reading
+        if self._kind != "school":
+            reading.fault(path, "only schools have rules of the level above")
+        found = []
+        for number, one in enumerate(reading.rows(value, path)):
+            where = f"{path}[{number}]"
+            row = reading.table(one, where, _ABOVE_KEYS, ("document", "close"))
+            codes = reading.texts(row.get("close"), f"{where}.close")
+            for place, code in enumerate(codes):
+                if self._words is not None and code not in self._words.codes:
+                    reading.table({code: 0}, f"{where}.close[{place}]", self._words.codes)  # names the nearest one
+            found.append(Above(reading.text(row.get("document"), f"{where}.document") if "document" in row else "", codes))
+        return tuple(found)
 
     def _client(self, value: object, path: str) -> tuple[str, Client]:
         reading = self._reading

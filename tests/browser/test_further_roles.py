@@ -12,8 +12,9 @@ import pytest
 from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from admin.audit import MACHINE, Act
+from admin.audit import MACHINE, Act, by_account
 from admin.office import open_office
+from admin.officetighten import tighten_schools
 from admin.tenants import create_account, grant_role
 from blocklists.tables import OrganisationKind, Role
 from blocklists.takedown.agencies import NewAgency, add_agency
@@ -110,6 +111,8 @@ def test_the_education_department(place: Place, tab: Page, size: str) -> None:
             body = await add_agency(connection, office, actor, fresh, place.now)
             account = await create_account(connection, "so-gd", "Cô Hà", hashed, "vi", place.now)
             await grant_role(connection, Act(officers.tenant, MACHINE, place.now), account, Role.EDU_ADMIN, agency=body)
+            act = Act(officers.tenant, by_account(account, Role.EDU_ADMIN), place.now)
+            await tighten_schools(connection, act, office, body, "social", "12/QĐ-SGDĐT", place.services.shelves.current())
 
     place.run(fill)
     sign_in(tab, place, "so-gd")

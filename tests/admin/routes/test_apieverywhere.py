@@ -60,6 +60,8 @@ BODIES: Mapping[tuple[str, str], dict[str, Any]] = {
     ("post", "/office/returns/{identity}"): {"step": "confirm"},
     ("post", "/office/reports/{report_id}/steps"): {"step": "triage"},
     ("post", "/office/candidates/{identity}"): {"step": "refuse", "reason": "x"},
+    ("post", "/office/schools/rules"): {"category": "game", "document": "12/QĐ-SGDĐT"},
+    ("post", "/office/schools/rules/{identity}/lift"): {"document": "13/QĐ-SGDĐT"},
     ("post", "/office/bulletins"): {"kind": "bulletin", "title": "Tin", "symbol": "9/TB-SVHTTDL", "last_day": "2026-12-31"},
 }
 #: A file, not JSON: its mistakes are named by line and path (`test_apitenant`).
@@ -243,7 +245,7 @@ async def test_every_create_happens_once(world: World) -> None:
         first, again = [await world.ask(method, world.fill(path), body, Idempotency_Key=f"key {path}") for _ in range(2)]
         if first.status_code != 201 or first.json().get("id") != again.json().get("id"):
             wrong.append(f"{path}: {first.status_code} {first.text[:200]} {again.text[:200]}")
-        field = next((name for name in ("label", "title", "name", "until") if name in body), "subject")
+        field = next((name for name in ("label", "title", "name", "until", "document") if name in body), "subject")
         another = {**body, field: "2026-10-12T21:00:00Z" if field == "until" else "khac.example"}
         other = await world.ask(method, world.fill(path), another, Idempotency_Key=f"key {path}")
         if (other.status_code, other.json()) != (409, {"error": {"code": "key_used", "field": "Idempotency-Key"}}):

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import datetime
 
+from sqlalchemy import update
 from starlette.types import ASGIApp
 
 from admin.audit import MACHINE, Act
 from admin.dependencies import Services
 from admin.office import open_office
+from admin.profiles import list_profiles
+from admin.setup import Owner, make_tenant
 from admin.tenants import create_account, grant_role
-from blocklists.tables import Role
+from admin.values import ProfileKind
+from blocklists.tables import Role, organisations
 from blocklists.takedown.agencies import NewAgency, add_agency
 from blocklists.takedown.agencytables import AgencyKind
 from blocklists.takedown.model import Actor, Capacity
-from tests.admin.test_officeschools import school
-from tests.support.office import make_officers, officer, stored_password
+from tests.admin.test_officeschools import PLAN, school
+from tests.support.controlsocket import ScriptedGateway
+from tests.support.office import enrol, make_officers, officer, stored_password
 from tests.support.people import PASSWORD
 from tests.support.visitor import Visitor
 
@@ -51,5 +58,54 @@ async def test_the_education_department_sees_counts_and_nothing_else(app: ASGIAp
         assert (await browser.get(path)).status_code in (403, 404), path
     verifier = await officer(app, "verifier")
     assert (await verifier.get("/office/schools")).status_code == 403
+    assert (await verifier.post("/office/schools/rules", {"_form": "x"})).status_code == 403
     for one in (browser, verifier):
+        await one.close()
+
+
+async def test_the_education_department_closes_a_group_in_its_schools(
+    app: ASGIApp, services: Services, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """Only with a second factor and a confirmed password; a mistake of the form keeps what was typed. The school reads it on its first
+    page, in its journal and on the page of groups, where it is locked with the document's number, and no switch and no window opens it;
+    lifted by a document, it is the school's again."""
+    officers = await make_officers(services.database, now)
+    hashed = await stored_password()
+    async with services.database.write() as connection:
+        plan = replace(PLAN, owner=Owner("truong", hashed, "vi"))
+        made = await make_tenant(connection, plan, services.shelves.current(), now)
+        await connection.execute(update(organisations).where(organisations.c.id == made.tenant).values(place_code="12"))
+        office, actor = await open_office(connection, officers.tenant), Actor(officers.approver, Capacity.APPROVER, officers.tenant)
+        body = await add_agency(connection, office, actor, NewAgency("Sở Giáo dục và Đào tạo", AgencyKind.DEPARTMENT, "", "12", None), now)
+        account = await create_account(connection, "so-gd", "Cô Hà", hashed, "vi", now)
+        await grant_role(connection, Act(officers.tenant, MACHINE, now), account, Role.EDU_ADMIN, agency=body)
+        (pupils,) = [one for one in await list_profiles(connection, made.tenant) if one.kind is ProfileKind.CLASS]
+    await services.applier.settle(made.tenant)
+    department, school_page = Visitor(app), Visitor(app, "192.168.1.44")
+    await department.sign_in("so-gd", PASSWORD)
+    await department.submit("/office/schools/rules", {"category": "social", "document": "12/QĐ-SGDĐT"})
+    assert department.response.url.path == "/account/factor"
+    await enrol(department)
+    await department.get("/office/schools")
+    await department.submit("/office/schools/rules", {"category": "social", "document": "không số"})
+    assert department.response.status_code == 422 and 'value="không số"' in department.response.text
+    await department.submit("/office/schools/rules", {"category": "social", "document": "12/QĐ-SGDĐT"})
+    assert "số 12/QĐ-SGDĐT" in department.text
+
+    await school_page.sign_in("truong", PASSWORD)
+    assert "Sở Giáo dục và Đào tạo đã đóng “mạng xã hội”" in school_page.text and "12/QĐ-SGDĐT" in school_page.text
+    await school_page.get("/journal")
+    assert "Đóng một nhóm ở các trường trong địa bàn" in school_page.text
+    await school_page.get(f"/profiles/{pupils.id}/groups")
+    assert "Do cơ quan giáo dục đóng" in school_page.text and "số 12/QĐ-SGDĐT" in school_page.text
+    token = re.findall(r'name="_form" value="(\w+)"', school_page.response.text)[0]
+    sent = {"_form": token, "_password": PASSWORD}
+    for path, form in (("groups", {"set": "social allow"}), ("lesson", {"category": "social", "minutes": "45"})):
+        refused = await school_page.post(f"/profiles/{pupils.id}/{path}", {**sent, **form})
+        assert refused.status_code == 422, path
+    await department.submit(next(one.action for one in department.forms if one.action.endswith("/lift")), {"lifted_by": "15/QĐ-SGDĐT"})
+    assert "Sở chưa đóng nhóm nào" in department.text
+    await school_page.get(f"/profiles/{pupils.id}/groups")
+    assert "Do cơ quan giáo dục đóng" not in school_page.text
+    for one in (department, school_page):
         await one.close()

@@ -222,3 +222,17 @@ def test_link_of_a_home_is_checked(row: dict[str, str], path: str) -> None:
     with pytest.raises(PolicyFileError) as caught:
         parse_policy_file(document)
     assert path in [mistake.path for mistake in caught.value.mistakes]
+
+
+def test_what_a_document_closes_above_a_school() -> None:
+    """Only a school has it; it names categories that exist, and a document."""
+    profile = {"id": "a", "band": "TH", "above": [{"document": "12/QĐ", "close": ["game"]}]}
+    document = {"format": 1, "tenant": "t", "kind": "school", "profiles": [profile]}
+    (one,) = parse_policy_file(document).profiles["a"].above
+    assert (one.document, one.close) == ("12/QĐ", ("game",))
+    for broken in ({**document, "kind": "family"}, {**document, "profiles": [{**profile, "above": [{"close": ["game"]}]}]}):
+        with pytest.raises(PolicyFileError):
+            parse_policy_file(broken)
+    unknown = {**document, "profiles": [{**profile, "above": [{"document": "12/QĐ", "close": ["gaem"]}]}]}
+    with pytest.raises(PolicyFileError, match="gaem"):
+        parse_policy_file(unknown, WORDS)
