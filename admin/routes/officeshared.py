@@ -141,7 +141,8 @@ async def _schools(visit: Visit, mistakes: tuple[FieldMistake, ...] = (), typed:
     shelf = visit.services.shelves.current()
     closed = {one.category for one in rules}
     context: dict[str, Any] = {"found": found, "place": place, "shelf": shelf, "rules": rules, "mistakes": mistakes}
-    context |= {"typed": {"category": "", "document": "", "rule": "", **(typed or {})}, "offered": [code for code in shelf.leisure if code not in closed]}
+    context["typed"] = {"category": "", "document": "", "rule": "", **(typed or {})}
+    context["offered"] = [code for code in shelf.leisure if code not in closed]
     return visit.page("office/schools.html", context, 422 if mistakes else 200)
 
 
