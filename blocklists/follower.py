@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import urllib3
@@ -55,6 +55,15 @@ _LIMITS = UpdaterConfig(
     snapshot_max_length=64_000,
     targets_max_length=256_000,
 )
+
+
+AS_IT_IS: Final = {"Accept-Encoding": "identity"}
+"""What asks for a file as it lies there."""
+
+
+def is_packed(answer: urllib3.BaseHTTPResponse) -> bool:
+    """Whether an answer is compressed: a few octets could be anything long, so nobody unpacks them here."""
+    return answer.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
 
 
 class FollowError(LachanError):
@@ -98,7 +107,8 @@ class Contents:
 
 
 class BoundedFetcher(FetcherInterface):
-    """HTTP with a time for each step and for all of it, and no redirect, so that nobody is led elsewhere or held up for ever."""
+    """HTTP with a time for each step and for all of it, no redirect and no compression, so that nobody is led elsewhere, held up for ever,
+    or sent more than the signed length."""
 
     def __init__(self, seconds: float = CATCH_UP_SECONDS, whole: float = ROUND_SECONDS) -> None:
         self._until = time.monotonic() + whole
@@ -109,17 +119,19 @@ class BoundedFetcher(FetcherInterface):
         if urlsplit(url).scheme not in ("http", "https"):
             raise DownloadError("only http and https")
         try:
-            answer = self._pool.request("GET", url, preload_content=False, redirect=False)
+            answer = self._pool.request("GET", url, preload_content=False, redirect=False, headers=AS_IT_IS)
             try:
                 if answer.status != 200:
                     raise DownloadHTTPError(f"status {answer.status}", answer.status)
-                for piece in answer.stream(65536):
+                if is_packed(answer):
+                    raise DownloadError("sent compressed, which nobody asked for")
+                for piece in answer.stream(65536, decode_content=False):
                     self.received += len(piece)
                     if time.monotonic() > self._until:
                         raise DownloadError("too slow")
                     yield piece
             finally:
-                answer.release_conn()
+                answer.close()  # what was read to its end has given its connection back already
         except urllib3.exceptions.HTTPError as error:
             raise DownloadError(type(error).__name__) from error
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from blocklists.follower import check_root
+from blocklists.follower import AS_IT_IS, check_root, is_packed
 from blocklists.joined import OFFICE, ROOT, Joined, read_joined
 from blocklists.pairing import JoinCode, fingerprint_of
 from blocklists.receipts import MOST_QUESTIONS, Counts, Receipt, join_bytes, load_key, public_of, seal
@@ -181,14 +181,15 @@ def _post(url: str, body: bytes) -> bytes:
 
 def _ask(method: str, url: str, body: bytes | None) -> bytes:
     parts = urlsplit(url)
-    headers = {"Content-Type": "application/json", "Origin": f"{parts.scheme}://{parts.netloc}"} if body is not None else {}
+    headers = AS_IT_IS | ({"Content-Type": "application/json", "Origin": f"{parts.scheme}://{parts.netloc}"} if body is not None else {})
     pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=SECONDS))
     try:
         answer = pool.request(method, url, body=body, headers=headers, redirect=False, preload_content=False)
         try:
-            content: bytes = answer.read(MOST_ROOT + 1)
+            packed = is_packed(answer)
+            content: bytes = b"" if packed else answer.read(MOST_ROOT + 1, decode_content=False)
         finally:
-            answer.release_conn()
+            answer.close()
     except urllib3.exceptions.SSLError:
         raise JoinError(
             f"this gateway does not trust the certificate of {parts.netloc}: the office needs one of a public authority "
@@ -202,7 +203,9 @@ def _ask(method: str, url: str, body: bytes | None) -> bytes:
         pool.clear()
     if answer.status == 404 and method == "POST":
         raise JoinError("the office does not know this code any more: a code works once, for a week; ask for a new one")
-    if answer.status != 200 or len(content) > MOST_ROOT:
+    if packed or len(content) > MOST_ROOT:
+        raise JoinError(f"{parts.netloc} sends more than an office would, or sends it compressed: is the code right?")
+    if answer.status != 200:
         raise JoinError(f"the office answers {answer.status} at {parts.netloc}: ask for a new code, or try again later")
     return content
 

@@ -1,8 +1,9 @@
 """Zone transfer out: AXFR, IXFR, SOA and NOTIFY with TSIG, so that other people's resolvers follow the list.
 
 RFC 5936 (AXFR), RFC 1995 (IXFR), RFC 1996 (NOTIFY), RFC 8945 (TSIG), RFC 9103 (over TLS). Messages, signatures and names are dnspython's;
-here is only who may have what. A transfer needs a listed key or a listed address; strangers are refused before anything is counted or
-built, so the quota of transfers is spent by secondaries alone. Imported by `admin.process` and the tests.
+here is only who may have what. Connections are counted in all and of each address, over TLS before the handshake. A transfer needs a
+listed key or a listed address; strangers are refused before anything is counted or built, so the quota of transfers is spent by
+secondaries alone. Imported by `admin.process` and the tests.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import socket
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -33,6 +35,8 @@ from blocklists.policyzone import PolicyZone
 MAX_REQUEST = 4096
 MESSAGE_BYTES = 16_000
 IDLE_SECONDS = 20.0
+HANDSHAKE_SECONDS = 5.0
+ACCEPT_PAUSE = 0.2
 TRANSFERS_AT_ONCE = 10
 MOST_CONNECTIONS, MOST_OF_ONE = 200, 10
 """Connections in all, and of one address (one /64 for IPv6)."""
@@ -68,7 +72,8 @@ class TransferServer:
         self.feed = feed
         self._transfers = asyncio.Semaphore(TRANSFERS_AT_ONCE)
         self._server: asyncio.Server | None = None
-        self._secure: asyncio.Server | None = None
+        self._secure: tuple[socket.socket, asyncio.Task[None]] | None = None
+        self._handshakes: set[asyncio.Task[None]] = set()
         self._datagrams: asyncio.DatagramTransport | None = None
         self._notices: set[asyncio.Task[None]] = set()
         self._open: Counter[str] = Counter()
@@ -91,10 +96,11 @@ class TransferServer:
     async def start_tls(self, host: str, port: int, context: ssl.SSLContext) -> int:
         """Listen for transfers over TLS (RFC 9103) as well; returns the port. Raises OSError when it is taken."""
         context.minimum_version = ssl.TLSVersion.TLSv1_3  # §5: nothing older
-        self._secure = await asyncio.start_server(
-            self._serve, host, port, limit=MAX_REQUEST, ssl=context, ssl_handshake_timeout=IDLE_SECONDS
-        )
-        return int(self._secure.sockets[0].getsockname()[1])
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family)
+        listening.setblocking(False)
+        self._secure = listening, asyncio.get_running_loop().create_task(self._accept(listening, context), name="xfr tls")
+        return int(listening.getsockname()[1])
 
     async def stop(self) -> None:
         """Stop listening and give up what is under way."""
@@ -102,9 +108,15 @@ class TransferServer:
             task.cancel()
         if self._datagrams is not None:
             self._datagrams.close()
-        for server in filter(None, (self._server, self._secure)):
-            server.close()
-            await server.wait_closed()
+        if self._secure is not None:
+            listening, accepting = self._secure
+            for task in (accepting, *self._handshakes):
+                task.cancel()
+            await asyncio.gather(accepting, *self._handshakes, return_exceptions=True)
+            listening.close()
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
 
     def announce(self, origin: dns.name.Name) -> None:
         """Tell every secondary of the zone's new serial (RFC 1996), with a few tries each."""
@@ -129,20 +141,65 @@ class TransferServer:
                 return
         log.warning("notify_unanswered")
 
+    async def _accept(self, listening: socket.socket, context: ssl.SSLContext) -> None:
+        """Take connections for TLS one by one: each is counted before its handshake begins, which costs more than anything after it."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                line, address = await loop.sock_accept(listening)
+            except OSError:  # no more files for a moment, or a client that is gone already
+                await asyncio.sleep(ACCEPT_PAUSE)
+                continue
+            house = self._enter(address[0])
+            if house is None:
+                line.close()
+                continue
+            task = loop.create_task(self._serve_secure(line, address[0], house, context), name="xfr tls connection")
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    async def _serve_secure(self, line: socket.socket, peer: str, house: str, context: ssl.SSLContext) -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=MAX_REQUEST)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        try:
+            transport, _ = await loop.connect_accepted_socket(
+                lambda: protocol, line, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS
+            )
+            writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+            try:
+                await self._converse(reader, writer, peer)
+            finally:
+                writer.close()
+        except (OSError, TimeoutError):
+            line.close()
+        finally:
+            self._leave(house)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")[0]
-        house = str(ipaddress.ip_network((peer.partition("%")[0], 64), strict=False)) if ":" in peer else peer
-        if self._open.total() >= MOST_CONNECTIONS or self._open[house] >= MOST_OF_ONE:
+        house = self._enter(peer)
+        if house is None:
             writer.close()
             return
-        self._open[house] += 1
         try:
             await self._converse(reader, writer, peer)
         finally:
             writer.close()
-            self._open[house] -= 1
-            if not self._open[house]:
-                del self._open[house]
+            self._leave(house)
+
+    def _enter(self, peer: str) -> str | None:
+        """Count a connection; None when it is one too many."""
+        house = str(ipaddress.ip_network((peer.partition("%")[0], 64), strict=False)) if ":" in peer else peer
+        if self._open.total() >= MOST_CONNECTIONS or self._open[house] >= MOST_OF_ONE:
+            return None
+        self._open[house] += 1
+        return house
+
+    def _leave(self, house: str) -> None:
+        self._open[house] -= 1
+        if not self._open[house]:
+            del self._open[house]
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: str) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):

@@ -44,19 +44,16 @@ class Notices:
     def __init__(self, on_news: Callable[[str], None]) -> None:
         self._on_news = on_news
         self._zones: dict[dns.name.Name, RpzSettings] = {}
-        self._keys: dict[dns.name.Name, dns.tsig.Key] = {}
 
     def know(self, zones: Iterable[RpzSettings]) -> None:
         """Listen for these zones from now on."""
         zones = [zone for zone in zones if zone.primary is not None]
         self._zones = {dns.name.from_text(zone.name): zone for zone in zones}
-        keys = [key for zone in zones if zone.primary is not None and (key := key_of(zone.primary)) is not None]
-        self._keys = {key.name: key for key in keys}
 
     def hear(self, wire: bytes, peer: bytes) -> bytes:
         """The reply to one message; empty for silence."""
         try:
-            notice = dns.message.from_wire(wire, keyring=dict(self._keys))
+            notice = dns.message.from_wire(wire, keyring=self._keys_for(wire))
         except (dns.message.UnknownTSIGKey, dns.tsig.BadKey):
             return _unsigned(wire, dns.rcode.NOTAUTH, dns.rcode.BADKEY)
         except dns.tsig.BadTime:
@@ -76,6 +73,17 @@ class Notices:
             return _reply(notice, dns.rcode.NOTAUTH)
         self._on_news(zone.name)
         return _reply(notice, dns.rcode.NOERROR)
+
+    def _keys_for(self, wire: bytes) -> dict[dns.name.Name, dns.tsig.Key]:
+        """The key that a message about its zone may be signed with; for a zone that nobody knows every key, so that its primary is told so.
+        Two primaries may call their keys the same: whose the name is, the zone says."""
+        try:
+            question = dns.message.from_wire(wire, keyring=False, question_only=True).question
+        except dns.exception.DNSException:
+            question = []
+        zone = self._zones.get(question[0].name) if question else None
+        keys = [key_of(one.primary) for one in ([zone] if zone is not None else self._zones.values()) if one.primary is not None]
+        return {key.name: key for key in keys if key is not None}
 
 
 class NoticeServer:

@@ -16,7 +16,7 @@ from blocklists.follower import BoundedFetcher, FollowError, follow
 from blocklists.releases import Repository
 from blocklists.takedown.segments import merge
 from gateway.release import canonical_bytes
-from tests.support.publisher import ROLES, Publisher, now, serve
+from tests.support.publisher import ROLES, Publisher, now, serve, serve_bomb
 
 
 @pytest.fixture
@@ -318,6 +318,14 @@ def test_slow_office_does_not_hold_a_gateway(office: Publisher, tmp_path: Path) 
     with serve(office.folder) as url, pytest.raises(FollowError) as refused:
         follow(tmp_path / "gateway", url, office.root, 0, BoundedFetcher(whole=0.0))
     assert refused.value.code == "unreachable"
+
+
+def test_compressed_answer_is_not_unpacked(office: Publisher, tmp_path: Path) -> None:
+    """64 KiB that would become 64 MiB in memory: refused as it is, with nothing unpacked and nothing read."""
+    fetcher = BoundedFetcher()
+    with serve_bomb() as url, pytest.raises(FollowError, match="compressed") as refused:
+        follow(tmp_path / "gateway", url, office.root, 0, fetcher)
+    assert refused.value.code == "unreachable" and fetcher.received == 0
 
 
 def test_expiry_is_judged_by_the_given_time(office: Publisher, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from blocklists.pairing import JoinCode, fingerprint_of
 from blocklists.receipts import is_signed, join_bytes, read
 from blocklists.sealing import HELD_FILE, SealError, key_id, read_keys, read_question, wrap
 from tests.support.certificates import Authority
-from tests.support.publisher import Publisher
+from tests.support.publisher import Publisher, serve_bomb
 
 TICKET = "abcdefghjkmnpqrstuvwxyz2"
 
@@ -172,3 +172,10 @@ def test_faults_change_nothing(office: Office, tmp_path: Path) -> None:
     with pytest.raises(JoinError, match="no root"):
         join(tmp_path, JoinCode(office.url, fingerprint_of(b"{}")))
     assert read_joined(tmp_path) is None and not (tmp_path / ROOT).exists()
+
+
+def test_compressed_root_is_not_unpacked(tmp_path: Path) -> None:
+    """Whoever answers at the address of a code cannot fill the memory with a few octets; nothing is joined."""
+    with serve_bomb() as url, pytest.raises(JoinError, match="compressed"):
+        join(tmp_path, JoinCode(url, "0" * 64, ""))
+    assert read_joined(tmp_path) is None

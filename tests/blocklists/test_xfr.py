@@ -7,6 +7,7 @@ import gc
 import ipaddress
 import shutil
 import socket
+import ssl
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,6 +25,7 @@ import dns.xfr
 import dns.zone
 import pytest
 
+from blocklists import xfr
 from blocklists.policyzone import PolicyZone
 from blocklists.xfr import IDLE_SECONDS, MOST_OF_ONE, Feed, Secondary, TransferServer
 from tests.support.certificates import Authority
@@ -146,6 +148,41 @@ async def test_one_address_cannot_keep_every_place() -> None:
         except (EOFError, OSError, dns.exception.DNSException):
             await asyncio.sleep(0.05)
     assert copy.get_soa().serial == 1
+    for _, one in held:
+        one.close()
+    await server.stop()
+
+
+async def test_handshakes_are_counted_before_they_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections over TLS that never say hello take their address's places and no more, and lose them soon; others are served."""
+    monkeypatch.setattr(xfr, "HANDSHAKE_SECONDS", 3.0)
+    server = TransferServer(Feed({ORIGIN: PolicyZone("rpz.lachan.test", 1, [("example.bad.", 0)])}, {KEY.name: KEY}))
+    authority = Authority(tmp_path)
+    port = await server.start_tls("127.0.0.1", 0, authority.vouch("dns.example").context("dot"))
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_OF_ONE)]
+    async with asyncio.timeout(2):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await reader.read() == b"", "one too many is closed at once"
+        writer.close()
+    trusting = ssl.create_default_context(cafile=str(authority.file))
+    trusting.set_alpn_protocols(["dot"])
+
+    async def serial(source: str) -> int:
+        where = {"ssl": trusting, "server_hostname": "dns.example", "local_addr": (source, 0)}
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, **where)  # type: ignore[arg-type]
+        query = dns.message.make_query(ORIGIN, "SOA")
+        query.use_tsig(KEY)
+        wire = query.to_wire()
+        writer.write(len(wire).to_bytes(2) + wire)
+        reply = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+        writer.close()
+        return int(dns.message.from_wire(reply, keyring={KEY.name: KEY}, request_mac=query.mac).answer[0][0].serial)
+
+    assert await serial("127.0.0.2") == 1, "another address has its own places"
+    async with asyncio.timeout(20):
+        assert [await one.read() for one, _ in held] == [b""] * MOST_OF_ONE, "who never says hello is hung up on"
+        await asyncio.gather(*server._handshakes)
+    assert await serial("127.0.0.1") == 1
     for _, one in held:
         one.close()
     await server.stop()

@@ -82,6 +82,23 @@ def test_wrong_signature_is_answered_with_its_error_and_no_signature() -> None:
         assert (reply.tsig.name, reply.tsig[0].error, reply.tsig[0].mac) == (key.name, error, b"")
 
 
+def test_two_primaries_may_call_their_keys_the_same() -> None:
+    """Each zone's notice is judged with its own primary's secret, whichever zone stands first; the other secret is none."""
+    names: list[str] = []
+    other = TransferKey("k", "hmac-sha256", b"another secret altogether")
+    second = RpzSettings("second.rpz", Path("d"), primary=Primary(Endpoint("192.0.2.54", 53), other))
+    theirs = dns.tsig.Key("k", b"another secret altogether", "hmac-sha256")
+    for zones in ([SIGNED, second], [second, SIGNED]):
+        notices = Notices(names.append)
+        notices.know(zones)
+        assert notices.hear(notice("signed.rpz", KEY), PEER)[3] & 0x0F == dns.rcode.NOERROR
+        assert notices.hear(notice("second.rpz", theirs), OTHER)[3] & 0x0F == dns.rcode.NOERROR
+        assert names == ["signed.rpz", "second.rpz"]
+        assert notices.hear(notice("signed.rpz", theirs), PEER)[3] & 0x0F == dns.rcode.NOTAUTH
+        assert notices.hear(notice("second.rpz", KEY), OTHER)[3] & 0x0F == dns.rcode.NOTAUTH
+        names.clear()
+
+
 def test_response_and_other_operation_meet_silence() -> None:
     """No loop of answers to answers."""
     notices, names = heard()

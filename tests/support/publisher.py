@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gzip
 import hashlib
 import http.server
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,10 +77,19 @@ class Publisher:
         return now() - timedelta(days=800)
 
 
-@contextmanager
-def serve(folder: Path) -> Iterator[str]:
+def serve(folder: Path) -> AbstractContextManager[str]:
     """Serve a folder over HTTP on loopback; yields the URL."""
-    handler = functools.partial(_Quiet, directory=str(folder))
+    return serve_by(functools.partial(_Quiet, directory=str(folder)))
+
+
+def serve_bomb() -> AbstractContextManager[str]:
+    """Answer everything with 64 KiB of gzip that unpack to 64 MiB; yields the URL."""
+    return serve_by(_Bomb)
+
+
+@contextmanager
+def serve_by(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve on loopback by a handler; yields the URL."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
@@ -88,6 +99,20 @@ def serve(folder: Path) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Bomb(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = gzip.compress(bytes(64 * 1024 * 1024), 9)
+        self.send_response(200)
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
