@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from admin.errors import InvalidInput
 from admin.pages.phrases import MISTAKES
-from admin.pages.words import Words
+from admin.pages.words import DATA, FIRST, SOURCE, Words
 from admin.pages.words import mark as _
 from blocklists.rejections import Reason
 from blocklists.takedown.workflow import TransitionRefused
+
+#: The place of an odd character, as `blocklists.rejections` writes it.
+_POSITION = re.compile(r"position (\d+)")
 
 RECEIPTS: Mapping[str, str] = {
     "went_back": _("It says it enforces an older version than before."),
@@ -240,7 +244,19 @@ class OfficeWords:
             reason = Reason(code)
         except ValueError:
             return ""
-        return reason.vi if self.words.language == "vi" else reason.en
+        return self.said(reason.vi, reason.en)
+
+    def said(self, vi: str, en: str) -> str:
+        """A sentence of the list office's rooms, which has Vietnamese and English; a third language finds the English in its catalogue.
+        What a reason names (a place in the text, a protected name) is put behind it."""
+        if self.words.language in (FIRST, SOURCE):
+            return vi if self.words.language == FIRST else en
+        whole = self.words.pgettext(DATA, en)
+        reason = next((one for one in Reason if en.startswith(one.en)), None) if whole == en else None
+        if reason is None:
+            return whole
+        rest = _POSITION.sub(lambda found: self.words.gettext(_("position {n}")).format(n=found[1]), en[len(reason.en) :])
+        return self.words.pgettext(DATA, reason.en) + rest
 
     def ages(self, bands: str) -> str:
         """Whom an order binds by age, from its stored bands."""
@@ -270,7 +286,7 @@ class OfficeWords:
 
     def refusal(self, error: TransitionRefused) -> str:
         """What the transition table says."""
-        return error.vi if self.words.language == "vi" else error.en
+        return self.said(error.vi, error.en)
 
     def _of(self, table: Mapping[str, str], code: str) -> str:
         return self.words.gettext(table[code]) if code in table else code

@@ -6,6 +6,7 @@ go, and translations stay. A new language is an empty file with its code as name
 
 from __future__ import annotations
 
+import ast
 import io
 import sys
 from collections.abc import Iterator
@@ -19,8 +20,12 @@ from babel.messages.pofile import read_po, write_po
 from admin.catalogue import read_shipped
 from admin.locks import bases_of
 from admin.pages.words import DATA, FIRST, LOCALES, SOURCE
+from blocklists.rejections import Reason
 
 ADMIN = Path(__file__).parent.parent
+#: Where the list office's rules speak in pairs, and the errors that carry a pair.
+_SPEAKING = ((ADMIN.parent / "blocklists" / "takedown", "*.py"), (ADMIN, "office*.py"))
+_SAYS = frozenset({"TransitionRefused", "UnreadableFile"})
 _METHODS = [("static/**", "ignore"), ("**.py", "python"), ("templates/**.html", "jinja2")]
 _OPTIONS = {"templates/**.html": {"trimmed": "true", "silent": "false", "extensions": "jinja2.ext.i18n"}}
 _KEYWORDS = {
@@ -65,7 +70,24 @@ def data_names() -> list[str]:
     rows += [(one.vi, one.en) for one in shelf.days_off]
     rows += [(one.name_vi, one.name_en) for one in shelf.catalogue.services.values()]
     rows += [(one.vi, one.en) for tier in ("L", "H") for one in bases_of(tier, date.max)]
-    return sorted({english for local, english in rows if english and english != local})
+    named = {english for local, english in rows if english and english != local}
+    return sorted(
+        named | {reason.en for reason in Reason} | {en for folder, files in _SPEAKING for path in folder.glob(files) for en in spoken(path)}
+    )
+
+
+def spoken(path: Path) -> Iterator[str]:
+    """The English sentences that a module of the list office says in pairs, Vietnamese first: refusals, faults of files. Sentences with a
+    value inside are not found here."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        pair: list[ast.expr] = []
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _SAYS:
+            pair = node.args[1:]
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
+            pair = node.value.elts
+        match pair:
+            case [ast.Constant(value=str(local)), ast.Constant(value=str(english))] if not local.isascii():
+                yield english
 
 
 def missing(language: str) -> list[Identity]:

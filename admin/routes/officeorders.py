@@ -75,8 +75,7 @@ async def read(visit: Annotated[Visit, Depends(need(Permission.ORDER_REGISTER, f
     try:
         intake = await asyncio.to_thread(read_intake, text, upload, guard, office, known)
     except UnreadableFile as error:
-        fault = error.vi if words_of(visit).words.language == "vi" else error.en
-        return _new(visit, text=text, category=category, fault=fault, status=422)
+        return _new(visit, text=text, category=category, fault=words_of(visit).said(error.vi, error.en), status=422)
     if not intake.found.rows:
         return _new(visit, text=text, category=category, mistakes=(FieldMistake("text", "no_address"),), status=422)
     values, source = await _filled(visit, office, intake)
@@ -92,7 +91,7 @@ async def watch(visit: Register, reading_id: str) -> Response:
         raise NotFound
     if reading.fault is not None:
         readings.drop(reading.account, reading.id)
-        return _new(visit, category=reading.category, fault=reading.fault[words_of(visit).words.language != "vi"], status=422)
+        return _new(visit, category=reading.category, fault=words_of(visit).said(*reading.fault), status=422)
     if reading.intake is None:
         return visit.page("office/reading.html", {"reading": reading})
     if not reading.intake.found.rows:

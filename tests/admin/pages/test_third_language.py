@@ -14,10 +14,15 @@ from babel.messages.pofile import write_po
 
 from admin.app import create_app
 from admin.dependencies import Services
+from admin.officewords import OfficeWords
 from admin.pages.assets import Assets
 from admin.pages.catalogues import extract, messages
 from admin.pages.render import Pages
 from admin.pages.words import LOCALES, load_words
+from blocklists.normalize import normalize_host
+from blocklists.rejections import Reason, Rejection
+from blocklists.takedown.model import TransitionRefused
+from blocklists.takedown.officefiles import UnreadableFile, read_file
 from tests.admin.test_app import routes_of
 from tests.support.family import make_family
 from tests.support.people import PASSWORD
@@ -107,3 +112,19 @@ async def test_dates_follow_the_language(services: Services, folder: Path) -> No
     await browser.get("/digest")
     assert re.search(r"\d{1,2} (octobre|oct\.)|\d{2}/\d{2}", browser.text)
     await browser.close()
+
+
+def test_the_list_offices_rooms_speak_it_too(folder: Path) -> None:
+    """Why a row is not taken, with the place of the odd character; what a step refuses; what is wrong with a file."""
+    say = OfficeWords(load_words(folder)["fr"], str)
+    assert {left_over(say.reason(one.value)) for one in Reason} == {""}
+    odd = normalize_host("ti\x01n.example")
+    assert isinstance(odd, Rejection) and odd.position >= 0
+    assert left_over(say.said(odd.vi, odd.en)) == "( , U+0001)"
+    refused = TransitionRefused("same_person", "Cần một người thứ hai xác nhận.", "A second person must confirm.")
+    assert left_over(say.refusal(refused)) == ""
+    with pytest.raises(UnreadableFile) as broken:
+        list(read_file("letter.pdf", b"%PDF-1.7 broken"))
+    assert left_over(say.said(broken.value.vi, broken.value.en)) == ""
+    for language, sentence in (("vi", odd.vi), ("en", odd.en)):
+        assert OfficeWords(load_words(folder)[language], str).said(odd.vi, odd.en) == sentence
