@@ -235,14 +235,16 @@ class _Body:
 
 
 def is_public(address: str) -> bool:
-    """Whether an address belongs to the outer network, also when it wraps another one (mapped, 6to4, Teredo, NAT64)."""
+    """Whether an address belongs to the outer network, also when it wraps another one (mapped, Teredo, NAT64). 6to4 is not (RFC 7526)."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
         return False
     inner: list[IPv4Address | IPv6Address | None] = [found]
     if isinstance(found, IPv6Address):
-        inner += [found.ipv4_mapped, found.sixtofour, *(found.teredo or ())]
+        if found.sixtofour is not None:
+            return False
+        inner += [found.ipv4_mapped, *(found.teredo or ())]
         if found in _NAT64:
             inner.append(IPv4Address(int(found) & 0xFFFFFFFF))
     return all(one is None or (one.is_global and not one.is_multicast and not one.is_reserved) for one in inner if one is not None)
@@ -289,7 +291,8 @@ def _words(error: Exception | None) -> str:
 
 
 def _too_large(cap: int) -> NoReturn:
-    _refuse("size", f"danh sách lớn hơn {cap // 1024 // 1024} MiB", f"the list is larger than {cap // 1024 // 1024} MiB")
+    most = f"{cap >> 20} MiB" if cap >= 1 << 20 else f"{cap >> 10} KiB"
+    _refuse("size", f"danh sách lớn hơn {most} (lists_fetch.max_bytes)", f"the list is larger than {most} (lists_fetch.max_bytes)")
 
 
 def _refuse(code: str, vi: str, en: str) -> NoReturn:

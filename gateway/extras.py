@@ -94,6 +94,8 @@ class Extras:
         for keeper in keepers:
             keeper.cancel()
         await asyncio.gather(*keepers, return_exceptions=True)
+        for extra in self.extras:
+            self._totals.set(PROCESS_UP, (extra.process.name,), 0)
 
     async def _keep(self, extra: Extra) -> None:
         name, pause = extra.process.name, 0.0

@@ -17,13 +17,13 @@ from rich.text import Text
 from gateway import release
 from gateway.errors import LachanError
 from gateway.policy.catalogue import read_catalogue
-from lachan.configuration import find_file, load
+from lachan.configuration import Configuration, find_file, load
 from lachan.preparation import Outcome, prepare, put_in_force
 from lachan.progress import Bars
 from lachan.running import state_dir_of
 
 if TYPE_CHECKING:
-    from blocklists.report import Report
+    from blocklists.report import Report, SourceReport
     from blocklists.waiting import Waiting
 
 
@@ -32,13 +32,15 @@ class ListsError(LachanError):
 
 
 def update(config: Path | None) -> None:
-    """Fetch every subscription now, compile, put in force."""
-    _prepare(config, "all")
+    """Fetch every subscription now, compile, put in force. Raises ListsError for lists of which no new copy could be used."""
+    _tell_left_behind(_prepare(load(find_file(config)), "all"))
 
 
 def compile_now(config: Path | None) -> None:
-    """Compile what is on disk and put it in force."""
-    _prepare(config, "none")
+    """Compile what is on disk and put it in force. Raises ListsError for files that could not be used."""
+    configuration = load(find_file(config))
+    files = {source.id for source in configuration.lists.lists if source.path is not None}
+    _tell_left_behind([source for source in _prepare(configuration, "none") if source.id in files])
 
 
 def accept(config: Path | None, list_id: str) -> None:
@@ -62,7 +64,7 @@ def accept(config: Path | None, list_id: str) -> None:
         console.print(Text(line), soft_wrap=True)
     if accept_held(state_dir, list_id) is None:
         raise ListsError(f"the waiting copy of '{list_id}' is gone: a newer one has taken its place")
-    _prepare(config, "none")
+    _prepare(configuration, "none")
 
 
 def described(list_id: str, waiting: Waiting) -> list[str]:
@@ -83,8 +85,18 @@ def _examples(names: tuple[str, ...]) -> str:
     return f" ({', '.join(names)} …)" if names else ""
 
 
-def _prepare(config: Path | None, fetch: Literal["none", "all"]) -> None:
-    configuration = load(find_file(config))
+def _tell_left_behind(sources: list[SourceReport]) -> None:
+    """Everything else is in force by now; what is not ends the command with status 1, for scripts."""
+    kept = [source.id for source in sources if source.state == "kept"]
+    empty = [source.id for source in sources if source.state in ("refused", "missing")]
+    told = [f"the last good copy stays in force of: {', '.join(kept)}"] if kept else []
+    told += [f"nothing is in force of: {', '.join(empty)}"] if empty else []
+    if told:
+        raise ListsError("; ".join(told))
+
+
+def _prepare(configuration: Configuration, fetch: Literal["none", "all"]) -> list[SourceReport]:
+    """Prepare, put in force, tell; the configured lists as they came out."""
     with Bars() as bars:
         outcome = prepare(configuration, fetch, bars)
     number = put_in_force(configuration.gateway.state_dir, outcome.changes)
@@ -94,6 +106,7 @@ def _prepare(config: Path | None, fetch: Literal["none", "all"]) -> None:
             console.print(table, soft_wrap=True)
     for line in summary(outcome, number):
         console.print(Text(line), soft_wrap=True)
+    return [] if outcome.report is None else [source for source in outcome.report.sources if source.configured]
 
 
 def reported(report: Report) -> list[Table]:

@@ -29,7 +29,8 @@ class Bars:
             TimeElapsedColumn(),
             TextColumn("{task.fields[source]}"),
         )
-        self._progress = Progress(*columns, console=console or Console(stderr=True), transient=True)
+        console = console or Console(stderr=True)
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_interactive)
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, step: Step) -> None:
@@ -45,4 +46,5 @@ class Bars:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._progress.stop()
+        if self._tasks:
+            self._progress.stop()

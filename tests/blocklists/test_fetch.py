@@ -205,7 +205,7 @@ def test_fetch_over_tls_checks_the_name(tmp_path: Path, target: Path) -> None:
         assert _refusal(target, f"https://lists.example:{server.port}/l", fetcher=strangers) == "tls"
 
 
-@pytest.mark.parametrize("address", ["9.9.9.9", "2620:fe::fe", "2002:909:909::1"])
+@pytest.mark.parametrize("address", ["9.9.9.9", "2620:fe::fe"])
 def test_public_addresses_are_public(address: str) -> None:
     """Addresses of the outer network may be fetched from."""
     assert is_public(address)
@@ -216,7 +216,7 @@ def test_public_addresses_are_public(address: str) -> None:
     [
         *("10.0.0.1", "172.16.0.1", "192.168.0.1", "127.0.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "255.255.255.255"),
         *("224.0.0.1", "240.0.0.1", "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:10.0.0.1"),
-        *("64:ff9b::a00:1", "2002:a00:1::1", "2001:0:a00:1::1", "2001:db8::1", "name"),
+        *("64:ff9b::a00:1", "2002:a00:1::1", "2002:909:909::1", "2001:0:a00:1::1", "2001:db8::1", "name"),
     ],
 )
 def test_inner_addresses_are_not_public(address: str) -> None:

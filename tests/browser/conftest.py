@@ -100,11 +100,16 @@ def place(tmp_path: Path) -> Iterator[Place]:
     one.stop()
 
 
+def need_chromium() -> None:
+    """Skip where there is none."""
+    if shutil.which(CHROMIUM) is None:
+        pytest.skip("no Chromium here")
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium. Closed after each module: while it is open, its loop keeps tests that are coroutines from running."""
-    if shutil.which(CHROMIUM) is None:
-        pytest.skip("no Chromium here")
+    need_chromium()
     SCREENSHOTS.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

@@ -21,7 +21,7 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import BrowserContext, Error, Page, sync_playwright
 
-from tests.browser.conftest import CHROMIUM, PHONE, SCREENSHOTS, keep
+from tests.browser.conftest import CHROMIUM, PHONE, SCREENSHOTS, keep, need_chromium
 from tests.support.certificates import Authority
 from tests.support.echogateway import free_port
 from tests.support.gateway import ROOT, Gateway, RunningUpstream
@@ -116,6 +116,7 @@ def scanned(picture: bytes) -> str:
 
 def test_two_tokens_two_answers(tmp_path: Path) -> None:
     """The child's browser finds no way to the shop, the adult's does; both read the open site; all by names, over our DoH alone."""
+    need_chromium()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     names = {(name, "A"): ["127.0.0.1"] for name in ("shop.example", "open.example")}
@@ -135,6 +136,7 @@ def test_two_tokens_two_answers(tmp_path: Path) -> None:
 def test_sheet_is_walked_by_somebody_who_has_nothing_else(tmp_path: Path) -> None:
     """From the printed picture to "protected" on a phone of 360 pixels: the page opens without an account, the name is copied and pasted,
     and the check says that this device asks over an encrypted connection. Presses and seconds are those in the README."""
+    need_chromium()
     with gateway_with(tmp_path, SETTINGS + PAGES, {("open.example", "A"): ["127.0.0.1"]}) as (gateway, _, pin):
         link = link_of(gateway)
         parent = Browser(link.partition("/setup/")[0])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,9 +51,8 @@ def live_gateway(folder: Path) -> Iterator[Gateway]:
 
 
 def workers_of(running: Gateway) -> list[int]:
-    return [
-        int(pid) for pid in subprocess.run(["pgrep", "-P", str(running.pid)], capture_output=True, text=True, check=True).stdout.split()
-    ]
+    """The processes that the supervisor started."""
+    return [int(pid) for pid in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text(encoding="ascii").split()]
 
 
 async def counted(running: Gateway, link: GatewayLink) -> list[dict[str, object]]:
