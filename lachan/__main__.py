@@ -5,6 +5,7 @@ An expected error is one clear sentence on standard error and exit status 1; onl
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -35,6 +36,7 @@ app.add_typer(zone_app, name="zone")
 tenant_app = typer.Typer(help="một gia đình hoặc trường trong một tệp / a family or school as one file", no_args_is_help=True)
 app.add_typer(tenant_app, name="tenant")
 
+<<<<<<< HEAD
 
 @app.callback()
 def _program(version: VersionOption = False) -> None:
@@ -42,6 +44,12 @@ def _program(version: VersionOption = False) -> None:
 
 
 ConfigFile = Annotated[Path | None, typer.Option("-c", "--config", metavar="FILE", help="tệp cấu hình / configuration file")]
+=======
+# `readable` would have typer refuse a file in words of its own, with status 2.
+ConfigFile = Annotated[
+    Path | None, typer.Option("-c", "--config", metavar="FILE", readable=False, help="tệp cấu hình / configuration file")
+]
+>>>>>>> b39d759 (The printed lines are tried exactly, before a resolver of the test; what the system refuses is one sentence; another base image for the container)
 TakeOver = Annotated[
     bool,
     typer.Option(
@@ -484,6 +492,24 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in _REMEDIES or not error.filename:
+            raise
+        sys.stderr.write(f"{explain_error(refused_by_system(error))}\n")
+        sys.exit(1)
+
+
+_REMEDIES = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "run it with sudo, or as the user of the gateway"),
+    errno.EROFS: "choose a state_dir that can be written",
+    errno.ENOTDIR: "choose another state_dir",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room on the disk"),
+}
+
+
+def refused_by_system(error: OSError) -> LachanError:
+    """What this machine does not let the user do, with its remedy."""
+    return LachanError(f"{error.filename}: {error.strerror}: {_REMEDIES[error.errno or 0]}")
 
 
 def explain_error(error: LachanError) -> str:

@@ -19,9 +19,10 @@ from tests.support.gateway import ROOT
 pytestmark = pytest.mark.full
 
 
-def run(*command: str, check: bool = True) -> str:
+def run(*command: str, check: bool = True, folder: Path | None = None) -> str:
     """Run a program of the system; its output."""
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=check).stdout
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=30, check=check).stdout
 
 
 @pytest.fixture
@@ -50,12 +51,15 @@ def home() -> Iterator[tuple[str, str]]:
 class Program:
     """`lachan run` in a namespace and a folder; `text` is everything it printed so far."""
 
-    def __init__(self, namespace: str, folder: Path, *arguments: str) -> None:
+    def __init__(self, namespace: str, folder: Path, *arguments: str, resolver: Path | None = None) -> None:
         self._log = folder / "output"
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         environment.pop("SUDO_USER", None)
         with self._log.open("wb") as log:
             command = ["ip", "netns", "exec", namespace, sys.executable, "-m", "lachan", "run", *arguments]
+            if resolver is not None:
+                mounted = f'mount --bind {resolver} /etc/resolv.conf && exec "$@"'
+                command[4:4] = ["unshare", "-m", "sh", "-c", mounted, "sh"]
             self.process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     @property
@@ -79,19 +83,81 @@ class Program:
         return self.process.wait(15)
 
 
-def test_printed_lines_do_what_they_say(home: tuple[str, str], tmp_path: Path) -> None:
-    """Each dig line of the greeting is run as it stands; without a network, what must be blocked is blocked."""
-    program = Program(home[0], tmp_path, "--first")
+UPSTREAM = """
+import asyncio
+from tests.support.upstream import ScriptedUpstream
+RECORDS = {
+    ("facebook.com", "A"): ["192.0.2.10"],
+    ("vn-cop.vn", "A"): ["192.0.2.30"],
+    ("www.google.com", "A"): ["192.0.2.40"],
+    ("forcesafesearch.google.com", "A"): ["216.239.38.120"],
+}
+async def main():
+    upstream = ScriptedUpstream(RECORDS)
+    upstream.port = 53
+    async with upstream:
+        print("open", flush=True)
+        await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def resolver(home: tuple[str, str], tmp_path: Path) -> Iterator[Path]:
+    """A resolver on 127.0.0.1:53 of the gateway's machine, and the /etc/resolv.conf that names it, as a system has one."""
+    path = tmp_path / "resolv.conf"
+    path.write_text("nameserver 127.0.0.1\n", encoding="ascii")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = ["ip", "netns", "exec", home[0], sys.executable, "-c", UPSTREAM]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "open\n"
+            yield path
+        finally:
+            process.terminate()
+
+
+def printed_lines(text: str) -> list[list[str]]:
+    """The dig lines of the greeting, as words."""
+    return [line.partition("#")[0].split() for line in text.splitlines() if line.strip().startswith("dig ")]
+
+
+def test_printed_lines_do_what_they_say(home: tuple[str, str], resolver: Path, tmp_path: Path) -> None:
+    """Each dig line of the greeting is run as it stands: one blocked, one open, one led to safe search, one open for an adult."""
+    program = Program(home[0], tmp_path, "--first", resolver=resolver)
     try:
         text = program.wait_for(r"upstreams\.servers")
-        lines = [line.partition("#")[0].split() for line in text.splitlines() if line.strip().startswith("dig ")]
+        assert "udp://127.0.0.1:53 (this system's own resolver, so nobody new sees them)" in text
+        assert "NOTE: no answer from" not in text
+        lines = printed_lines(text)
         assert len(lines) == 4
-        answers = [run("ip", "netns", "exec", home[0], *line, "+tries=1", "+timeout=4") for line in lines]
+        asked = [run("ip", "netns", "exec", home[0], *line, "+tries=1", "+timeout=4", "+noall", "+answer") for line in lines]
+        answers = [[row.split()[0::4] for row in rows.splitlines() if row and not row.startswith(";")] for rows in asked]
+        assert answers == [
+            [["facebook.com.", "0.0.0.0"]],
+            [["vn-cop.vn.", "192.0.2.30"]],
+            [["www.google.com.", "forcesafesearch.google.com."], ["forcesafesearch.google.com.", "216.239.38.120"]],
+            [["facebook.com.", "192.0.2.10"]],
+        ]
+        [query] = re.findall(r"\.venv/bin/lachan (query \S+ @\S+)|lachan (query \S+ @\S+)", text)[:1]
+        words = next(part for part in query if part).split()
+        said = run("ip", "netns", "exec", home[0], sys.executable, "-m", "lachan", *words, folder=tmp_path)
+        assert "EDE 17" in said and "0.0.0.0" in said
+    finally:
+        assert program.stop() == 0, program.text
+
+
+def test_without_a_network_what_must_be_blocked_is_blocked(home: tuple[str, str], tmp_path: Path) -> None:
+    """No resolver answers: the greeting says so; the block and the rewrite stand, the open ones fail with a reason, not with an address."""
+    program = Program(home[0], tmp_path, "--first")
+    try:
+        text = program.wait_for(r"NOTE: no answer from")
+        answers = [run("ip", "netns", "exec", home[0], *line, "+tries=1", "+timeout=4") for line in printed_lines(text)]
         assert re.search(r"facebook\.com\.\s+\d+\s+IN\s+A\s+0\.0\.0\.0", answers[0])
-        assert "0.0.0.0" not in answers[1]
         assert "216.239.38.120" in answers[2]
-        assert "0.0.0.0" not in answers[3]
-        assert "NOTE: no answer from" in text
+        for failed in (answers[1], answers[3]):
+            assert "status: SERVFAIL" in failed and "EDE: 2" in failed and "ANSWER: 0" in failed
         assert (tmp_path / "var" / "lachan.yaml").is_file()
         again = Program(home[0], tmp_path / "var", "--first", "-c", str(tmp_path / "var" / "lachan.yaml"))
         assert again.process.wait(30) == 1

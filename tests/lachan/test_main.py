@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import StartError
-from lachan.__main__ import explain_error
+from lachan.__main__ import explain_error, main, refused_by_system
 from tests.support.gateway import run_command
 
 COMMANDS = ["run", "gateway", "admin", "check", "explain", "query", "flush", "reload", "status", "demo", "config", "lists"]
@@ -40,6 +43,42 @@ def test_missing_file_is_one_sentence(tmp_path: Path) -> None:
     found = run_command("check", "-c", str(tmp_path / "none.yaml"))
     assert (found.returncode, found.stdout) == (1, "")
     assert "this file is not there (name the file with -c FILE)" in found.stderr
+
+
+def test_file_that_may_not_be_read_is_one_sentence_and_status_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In our words, whoever asks: the option's own check would answer with a usage text and status 2."""
+    path = tmp_path / "lachan.yaml"
+    path.write_text("state_dir: var\n")
+
+    def refuse(*arguments: object) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "access", lambda *arguments, **options: False)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(sys, "argv", ["lachan", "check", "-c", str(path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 1 and "Permission denied" in said and len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [["run"], ["lists", "compile"], ["lists", "update"]])
+def test_state_directory_that_cannot_be_made_is_one_sentence(command: list[str], tmp_path: Path) -> None:
+    """The place is named, with the remedy; only a fault of ours shows a traceback."""
+    (tmp_path / "var").write_text("a file, not a folder")
+    (tmp_path / "lachan.yaml").write_text("state_dir: var/deeper\n")
+    found = run_command(*command, "-c", str(tmp_path / "lachan.yaml"))
+    assert found.returncode == 1 and str(tmp_path / "var") in found.stderr and "choose another" in found.stderr
+    assert len(found.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(("number", "remedy"), [(errno.EACCES, "run it with sudo"), (errno.ENOSPC, "make room on the disk")])
+def test_what_the_system_refuses_is_told_with_its_remedy(number: int, remedy: str) -> None:
+    """A folder of somebody else's, a full disk."""
+    told = explain_error(refused_by_system(OSError(number, os.strerror(number), "/srv/lachan/x")))
+    assert told.startswith(f"lỗi / error: /srv/lachan/x: {os.strerror(number)}: {remedy}")
 
 
 @pytest.mark.parametrize(
