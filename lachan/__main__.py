@@ -5,15 +5,19 @@ An expected error is one clear sentence on standard error and exit status 1; onl
 
 from __future__ import annotations
 
-import errno
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+<<<<<<< HEAD
 from gateway.errors import LachanError, MistakesError
 from lachan.versioning import VersionOption
+=======
+from gateway.errors import LachanError
+from lachan.errortext import explain_error, refused_by_system
+>>>>>>> 50f6df2 (What a person reads on an error is a module of its own)
 
 app = typer.Typer(
     name="lachan",
@@ -493,32 +497,11 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)
     except OSError as error:
-        if error.errno not in _REMEDIES or not error.filename:
+        refused = refused_by_system(error)
+        if refused is None:
             raise
-        sys.stderr.write(f"{explain_error(refused_by_system(error))}\n")
+        sys.stderr.write(f"{explain_error(refused)}\n")
         sys.exit(1)
-
-
-_REMEDIES = {
-    **dict.fromkeys((errno.EACCES, errno.EPERM), "run it with sudo, or as the user of the gateway"),
-    errno.EROFS: "choose a state_dir that can be written",
-    errno.ENOTDIR: "choose another state_dir",
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room on the disk"),
-}
-
-
-def refused_by_system(error: OSError) -> LachanError:
-    """What this machine does not let the user do, with its remedy."""
-    return LachanError(f"{error.filename}: {error.strerror}: {_REMEDIES[error.errno or 0]}")
-
-
-def explain_error(error: LachanError) -> str:
-    """The text a person reads for an expected error; control characters are escaped."""
-    if isinstance(error, MistakesError) and len(error.mistakes) > 1:
-        text = f"{len(error.mistakes)} lỗi / mistakes:\n{error}"
-    else:
-        text = f"lỗi / error: {error}"
-    return "".join(letter if letter.isprintable() or letter == "\n" else f"\\x{ord(letter):02x}" for letter in text)
 
 
 if __name__ == "__main__":

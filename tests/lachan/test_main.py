@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from gateway.errors import StartError
-from lachan.__main__ import explain_error, main, refused_by_system
+from lachan.__main__ import main
 from tests.support.gateway import run_command
 
 COMMANDS = ["run", "gateway", "admin", "check", "explain", "query", "flush", "reload", "status", "demo", "config", "lists"]
@@ -74,13 +72,6 @@ def test_state_directory_that_cannot_be_made_is_one_sentence(command: list[str],
     assert len(found.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize(("number", "remedy"), [(errno.EACCES, "run it with sudo"), (errno.ENOSPC, "make room on the disk")])
-def test_what_the_system_refuses_is_told_with_its_remedy(number: int, remedy: str) -> None:
-    """A folder of somebody else's, a full disk."""
-    told = explain_error(refused_by_system(OSError(number, os.strerror(number), "/srv/lachan/x")))
-    assert told.startswith(f"lỗi / error: /srv/lachan/x: {os.strerror(number)}: {remedy}")
-
-
 @pytest.mark.parametrize(
     "arguments", [["status"], ["reload"], ["flush"], ["flush", "a.example"], ["status", "--json"], ["status", "--wait", "--timeout", "0.2"]]
 )
@@ -107,8 +98,3 @@ def test_query_without_a_server_is_one_sentence() -> None:
     found = run_command("query", "example.com")
     assert found.returncode == 1
     assert "lachan query NAME [TYPE] @SERVER" in found.stderr
-
-
-def test_error_text_cannot_move_the_cursor() -> None:
-    """Control characters of a hostile file name are escaped; several lines stay several lines."""
-    assert explain_error(StartError("a\x1b[2Jb\nc")) == "lỗi / error: a\\x1b[2Jb\nc"
