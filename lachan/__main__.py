@@ -11,13 +11,9 @@ from typing import Annotated
 
 import typer
 
-<<<<<<< HEAD
-from gateway.errors import LachanError, MistakesError
-from lachan.versioning import VersionOption
-=======
 from gateway.errors import LachanError
 from lachan.errortext import explain_error, refused_by_system
->>>>>>> 50f6df2 (What a person reads on an error is a module of its own)
+from lachan.versioning import VersionOption
 
 app = typer.Typer(
     name="lachan",
@@ -40,20 +36,16 @@ app.add_typer(zone_app, name="zone")
 tenant_app = typer.Typer(help="một gia đình hoặc trường trong một tệp / a family or school as one file", no_args_is_help=True)
 app.add_typer(tenant_app, name="tenant")
 
-<<<<<<< HEAD
 
 @app.callback()
 def _program(version: VersionOption = False) -> None:
     """Lá Chắn DNS: lọc DNS bảo vệ trẻ em / a parental-control DNS gateway"""
 
 
-ConfigFile = Annotated[Path | None, typer.Option("-c", "--config", metavar="FILE", help="tệp cấu hình / configuration file")]
-=======
 # `readable` would have typer refuse a file in words of its own, with status 2.
 ConfigFile = Annotated[
     Path | None, typer.Option("-c", "--config", metavar="FILE", readable=False, help="tệp cấu hình / configuration file")
 ]
->>>>>>> b39d759 (The printed lines are tried exactly, before a resolver of the test; what the system refuses is one sentence; another base image for the container)
 TakeOver = Annotated[
     bool,
     typer.Option(
