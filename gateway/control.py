@@ -64,6 +64,11 @@ class ControlServer:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is listened on."""
+        return self._server is not None
+
     async def start(self) -> None:
         """Open the socket; a leftover of a dead gateway is replaced (the caller holds the lock of the state directory)."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)

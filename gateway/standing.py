@@ -68,6 +68,8 @@ class Standing:
     started: float
     phase: Literal["starting", "running", "leaving", "stopping"] = "starting"
     notes: tuple[str, ...] = ()
+    trouble: str = ""
+    """Why we are not done with leaving."""
 
     def state(self) -> State:
         """`ready` when every worker serves the generation in force."""
@@ -78,7 +80,7 @@ class Standing:
     def faults(self) -> list[str]:
         """Why the gateway is not ready; empty when it is."""
         if self.phase != "running":
-            return [self.phase]
+            return [self.phase, *([self.trouble] if self.trouble else [])]
         target = self.generations.target
         faults = [f"worker {each.index} does not answer" for each in self.crew.workers if not each.is_ready.is_set()]
         faults += [

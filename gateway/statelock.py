@@ -5,6 +5,7 @@ Whoever commits generations holds the lock: the supervisor for as long as it run
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -41,8 +42,9 @@ class StateLock:
             raise StartError(
                 f"state_dir: another gateway (pid {pid or 'unknown'}) uses {state_dir}: stop it (see `lachan status`), or choose another"
             ) from None
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode("ascii"), 0)
+        with contextlib.suppress(OSError):  # a full disk: the number is only for people
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode("ascii"), 0)
 
     def close(self) -> None:
         """Let the next one in."""

@@ -69,6 +69,7 @@ class StatusServer:
         """Stop listening and end open connections."""
         if self._server is not None:
             self._server.close()
+            self._server = None
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)

@@ -5,11 +5,14 @@
     {"do": "hand_over"} on the control socket   →     connects there
     "go"                                        →     stops its pages and jobs, lets the state directory go; its workers go on answering
                                                 ←     every listening socket (SCM_RIGHTS)
-    prepares, starts its workers on them
-    "done"                                      →     its workers finish what they hold, and it ends
+    prepares, starts its workers on them, puts
+    its generation in force on disk
+    "done"                                      →     its pages of numbers end
+                                                ←     closes the line; its workers finish what they hold, and it ends
 
-When the successor ends before "done", the one that runs takes everything up again. Both must be the same user, share the state directory
-and (for sockets that are opened newly) the network. Only the supervisor imports this module.
+When the successor ends before "done", the one that runs takes everything up again (`leaving`); when it says nothing, the one that runs goes
+on answering for as long as that takes. Both must be the same user, share the state directory and (for sockets that are opened newly) the
+network. Only the supervisor and `leaving` import this module.
 """
 
 from __future__ import annotations
@@ -25,13 +28,14 @@ from pathlib import Path
 
 from gateway.control import ask_now, short_path
 from gateway.errors import ControlError, StartError
+from gateway.statelock import StateLock
 
 PATH_NAME = "successor.sock"
 REPLY_SECONDS = 30.0
 PUT_DOWN_SECONDS = 60.0
 """How long the one that runs may take to stop its pages and jobs."""
-START_SECONDS = 900.0
-"""How long a successor may take to its first answer; it may have to compile its lists."""
+FAREWELL_SECONDS = 2.0
+"""How long a successor that answers waits for the one before to end its pages of numbers."""
 
 _GO = b"go"
 _DONE = b"done"
@@ -47,15 +51,14 @@ class Succession:
         self.sockets = sockets
         self._line = line
 
-    def done(self) -> None:
-        """We answer: the one before may end."""
-        with contextlib.suppress(OSError):
-            self._line.sendall(_DONE)
-        self.close()
-
-    def close(self) -> None:
-        """Let the line go; without `done` before, the one before goes on."""
-        self._line.close()
+    async def done(self) -> None:
+        """We answer: the one before may end. Returns when it has heard that, or is gone."""
+        with self._line, contextlib.suppress(OSError, TimeoutError):
+            self._line.setblocking(False)
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                loop = asyncio.get_running_loop()
+                await loop.sock_sendall(self._line, _DONE)
+                await loop.sock_recv(self._line, 1)
 
 
 def take_over(state_dir: Path) -> Succession | None:
@@ -85,6 +88,8 @@ def take_over(state_dir: Path) -> Succession | None:
             line.close()
             raise
     except OSError as error:
+        if _is_nobody_there(state_dir):
+            return None  # it was ended in between: an ordinary start, so that names are answered again
         raise StartError(f"the gateway that runs did not hand over its sockets ({error}): it goes on, its log says why") from None
     finally:
         path.unlink(missing_ok=True)
@@ -110,19 +115,22 @@ async def hear_go(line: socket.socket) -> bool:
 
 
 async def hear_done(line: socket.socket) -> bool:
-    """Whether the successor came to answer; False when it ended before, or takes too long."""
-    return await _hear(line, _DONE, START_SECONDS)
+    """Whether the successor came to answer; False when it ended before. Returns only then: its lists may take any time."""
+    return await _hear(line, _DONE, None)
 
 
-def give(line: socket.socket, sockets: Sequence[socket.socket]) -> None:
-    """Send these sockets. Raises OSError."""
-    line.settimeout(REPLY_SECONDS)
-    try:
-        line.sendall(_COUNT.pack(len(sockets)))
+async def give(line: socket.socket, sockets: Sequence[socket.socket]) -> None:
+    """Send these sockets. Raises OSError, also when nobody takes them."""
+    async with asyncio.timeout(REPLY_SECONDS):
+        await asyncio.get_running_loop().sock_sendall(line, _COUNT.pack(len(sockets)))
         for start in range(0, len(sockets), _CHUNK):
-            socket.send_fds(line, [b"."], [each.fileno() for each in sockets[start : start + _CHUNK]])
-    finally:
-        line.setblocking(False)
+            numbers = [each.fileno() for each in sockets[start : start + _CHUNK]]
+            while True:
+                try:
+                    socket.send_fds(line, [b"."], numbers)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(0.01)
 
 
 def _receive(line: socket.socket) -> list[socket.socket]:
@@ -145,7 +153,16 @@ def _receive(line: socket.socket) -> list[socket.socket]:
     return sockets
 
 
-async def _hear(line: socket.socket, word: bytes, seconds: float) -> bool:
+def _is_nobody_there(state_dir: Path) -> bool:
+    """Whether no gateway holds the state directory (any more)."""
+    try:
+        StateLock(state_dir).close()
+    except StartError:
+        return False
+    return True
+
+
+async def _hear(line: socket.socket, word: bytes, seconds: float | None) -> bool:
     loop = asyncio.get_running_loop()
     heard = b""
     try:

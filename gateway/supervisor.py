@@ -39,17 +39,19 @@ from gateway.crew import Crew, Target, WorkerBody
 from gateway.errors import GenerationError, LachanError, StartError
 from gateway.extras import Extra, ExtraProcess, Extras
 from gateway.handover import Handover
+from gateway.leaving import Leaving
 from gateway.metrics import BUILD, CLOCK_TEST, GENERATION_CREATED, ORDER_UPDATED, RECEIVE_BUFFER, START_TIME
 from gateway.notify import ServiceNotifier, passed_sockets
 from gateway.privileges import give_up_rights, switch_user
 from gateway.requests import control_requests
+from gateway.resting import rest, would_be_started_again
 from gateway.settings import Endpoint, GatewaySettings
 from gateway.sharedword import SharedWord
 from gateway.sockets import RELAY_NAME, ListeningSockets, bind, open_sockets, take
 from gateway.standing import Standing, program_version
 from gateway.statelock import StateLock
 from gateway.statuspage import Page, StatusServer, json_page, text_page
-from gateway.succession import Succession, give, hear_done, hear_go, meet, take_over
+from gateway.succession import Succession, meet, take_over
 from gateway.switch import Generations, Load
 from gateway.totals import Totals
 from gateway.vitals import DropWatch, JumpWatch, take_pulse
@@ -62,8 +64,6 @@ Occasion = Literal["start", "reload"]
 DRAIN_SECONDS = 5.0
 PULSE_SECONDS = 10.0
 REMINDER_SECONDS = 60.0
-PATIENCE_TRIES = 50
-CONTAINER_INIT = 1
 NEEDS_RESTART = ("dns", "dot", "doh", "doq", "metrics", "state_dir")  # of `dns`: listen, workers and user only
 
 
@@ -142,17 +142,7 @@ def run(
                 metrics.close()
             for each in (stream for extra in opened for stream in extra.sockets):
                 each.close()
-    if supervisor.is_succeeded and os.getpid() == CONTAINER_INIT:
-        _wait_to_be_removed()
-    return status
-
-
-def _wait_to_be_removed() -> None:
-    """A container that ends is started again by its engine, and would want its place back: stay, idle, until told to go."""
-    log.info("this container can be removed", extra={"event": "leave.idle"})
-    signals = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    signal.sigwait(signals)
+    return rest(notifier, settings.state_dir) if supervisor.rests else status
 
 
 def _quic_process(settings: GatewaySettings) -> list[ExtraProcess]:
@@ -187,7 +177,7 @@ class Supervisor:
         succession: Succession | None,
     ) -> None:
         self._succession = succession
-        self.is_succeeded = False
+        self.is_succeeded = self.rests = False
         self._lock = lock
         self._settings = settings
         self._prepare = prepare
@@ -235,7 +225,9 @@ class Supervisor:
             await stopping
         finally:
             self._standing.phase = "stopping"
-            self._notifier.stopping()
+            self.rests = self.is_succeeded and would_be_started_again(self._notifier)
+            if not self.rests:
+                self._notifier.stopping()
             for task in self._background:
                 task.cancel()
             await asyncio.gather(self._extras.stop(), self._crew.stop(DRAIN_SECONDS))
@@ -264,9 +256,11 @@ class Supervisor:
                 self._notifier.ready(self._summary())
 
     async def _show(self) -> None:
-        """Answer on the control socket and the metrics address."""
+        """Answer on the control socket, and on the metrics address unless the gateway before us still does."""
         await self._control.start()
-        if self._status_pages is not None:
+        if self._succession is not None:
+            self._standing.notes = ("the gateway before this one answers until this one does",)
+        elif self._status_pages is not None:
             await self._status_pages.start()
 
     async def _hide(self) -> None:
@@ -279,45 +273,21 @@ class Supervisor:
         self._in_background(self._leave(meet(self._settings.state_dir)))
 
     async def _leave(self, line: socket.socket) -> None:
-        """Hand the sockets over; the workers answer until the successor's do. When it fails, take everything up again."""
-        with line:
-            if not await hear_go(line):
-                return
-            async with self._reloading, self._generations.at_rest():
-                self._standing.phase = "leaving"
-                log.info("handing over", extra={"event": "leave.begin"})
-                await self._extras.stop()
-                await self._hide()
-                self._lock.close()
-                try:
-                    give(line, self._every_socket())
-                    is_done = await hear_done(line)
-                except OSError:
-                    is_done = False
-                if is_done:
-                    log.info("handed over", extra={"event": "leave.done"})
-                    self.is_succeeded = True
-                    self._stop.set()
-                else:
-                    await self._take_up_again()
-
-    async def _take_up_again(self) -> None:
-        reason = "the new gateway ended before it answered: this one goes on"
-        log.error(reason, extra={"event": "leave.failed"})
-        for attempt in range(PATIENCE_TRIES):
-            try:
-                self._lock.take()
-                break
-            except StartError as error:
-                if attempt == PATIENCE_TRIES - 1:
-                    log.error("somebody else has the state directory", extra={"event": "leave.lost", "reason": str(error)})
-                    self._stop.set()
-                    return
-                await asyncio.sleep(0.1)
-        await self._show()
-        self._extras.start()
-        self._standing.phase = "running"
-        self._standing.notes = (*self._standing.notes, reason)
+        """Hand the sockets over; the workers answer until the successor's do."""
+        async with self._reloading, self._generations.at_rest():
+            leaving = Leaving(
+                self._settings.state_dir,
+                self._lock,
+                self._standing,
+                self._generations,
+                self._control,
+                self._status_pages,
+                self._extras,
+                self._every_socket(),
+            )
+            if await leaving.leave(line):
+                self.is_succeeded = True
+                self._stop.set()
 
     def _every_socket(self) -> list[socket.socket]:
         """Whatever is listened on: names, QUIC and its relay, metrics, pages."""
@@ -327,26 +297,27 @@ class Supervisor:
         return [*found, *([self._metrics] if self._metrics is not None else []), *([relay] if relay is not None else [])]
 
     async def _start(self) -> None:
+        is_taking_over = self._succession is not None
         prepared = await self._prepare_start()
         settings, late = merge_settings(self._settings, prepared.settings)
         try:
             try:
-                target = self._generations.load_first(prepared.changes, settings)
+                target = self._generations.load_first(prepared.changes, settings, is_tried_first=is_taking_over)
             except Exception:  # whatever an older program left that this one cannot use
                 if not prepared.is_provisional:
                     raise
                 prepared = await self._prepare("reload")
                 settings, late = merge_settings(self._settings, prepared.settings)
-                target = self._generations.load_first(prepared.changes, settings)
+                target = self._generations.load_first(prepared.changes, settings, is_tried_first=is_taking_over)
         except (GenerationError, OSError) as error:
             raise StartError(f"no usable generation in {settings.state_dir}: {error}: run `lachan lists compile` to build one") from None
         self._settings = settings
         self._standing.notes = (*prepared.notes, *late)
         self._in_background(self._tick())
         await self._crew.start(target)
-        self._standing.phase = "running"
         if self._succession is not None:
-            self._succession.done()
+            await self._succeed(self._succession)
+        self._standing.phase = "running"
         self._extras.start()
         self._notifier.ready(self._summary())
         log.info(
@@ -354,6 +325,16 @@ class Supervisor:
         )
         if prepared.is_provisional:
             self._in_background(self._reload_by_signal())
+
+    async def _succeed(self, succession: Succession) -> None:
+        """Our workers answer: from here on the place is ours, on disk and for whoever asks how we are."""
+        try:
+            self._generations.write_down()
+        except OSError as error:
+            raise StartError(f"cannot say in {self._settings.state_dir} what is in force: {error}: the gateway before goes on") from None
+        await succession.done()
+        if self._status_pages is not None:
+            await self._status_pages.start()
 
     async def _prepare_start(self) -> Prepared:
         """What the composition prepared; when that fails and an older generation is there, that one (last good)."""

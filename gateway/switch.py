@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import copyreg
 import io
 import logging
@@ -61,10 +62,11 @@ class Generations:
         self._totals = totals
         self._one_at_a_time = asyncio.Lock()
 
-    def load_first(self, changes: Mapping[str, Any] | None, settings: GatewaySettings) -> Target:
+    def load_first(self, changes: Mapping[str, Any] | None, settings: GatewaySettings, *, is_tried_first: bool = False) -> Target:
         """Commit what was prepared (if anything), load what is in force, before any worker runs. Raises GenerationError.
 
-        When the prepared generation cannot be used and an older one can, the older one is loaded and the failure noted.
+        When the prepared generation cannot be used and an older one can, the older one is loaded and the failure noted. `is_tried_first`:
+        somebody still answers with the older one, so the next start loads that until `write_down`.
         """
         before = release.current_number(self._state_dir)
         snapshot: Loaded | None = None
@@ -75,7 +77,8 @@ class Generations:
             try:
                 number = release.write_generation(self._state_dir, checked, self._clock.now())
                 snapshot = self._load(self._state_dir, number, None)
-                release.put_in_force(self._state_dir, number)
+                if not is_tried_first:
+                    release.put_in_force(self._state_dir, number)
             except (LachanError, OSError) as error:
                 if before is None:
                     raise
@@ -90,6 +93,14 @@ class Generations:
             self._note("applied" if checked else "unchanged")
         self._announce()
         return self.target
+
+    def write_down(self) -> None:
+        """Have the next start load what the workers answer with, whatever is written now. Raises OSError."""
+        assert self.target is not None
+        with contextlib.suppress(GenerationError):
+            if release.current_number(self._state_dir) == self.target.number:
+                return
+        release.put_in_force(self._state_dir, self.target.number)
 
     async def apply(self, crew: Crew, changes: Mapping[str, Any] | None, settings: GatewaySettings | None = None) -> int:
         """Put changes (files already in place) and settings in force on every worker; the number then in force.

@@ -63,6 +63,10 @@ STATES = {
     "ready": ("Đang chạy và sẵn sàng.", "Running and ready."),
     "starting": ("Đang khởi động.", "Starting."),
     "degraded": ("Đang chạy, có phần chưa ổn.", "Running, with a fault."),
+    "leaving": (
+        "Vẫn trả lời; đang trao chỗ cho chương trình mới, hoặc đang lấy lại.",
+        "Answering; giving its place to a new program, or taking it back.",
+    ),
     "stopping": ("Đang dừng.", "Stopping."),
 }
 

@@ -83,7 +83,7 @@ def test_gateway_started_by_root_serves_a_low_port_as_another_user() -> None:
         EchoGateway(Path(folder), workers=1, user="nobody", listen=[["127.0.0.11", 53]]) as gateway,
     ):
         os.chmod(folder, 0o755)
-        gateway.interpreter = readable_python()
+        gateway.interpreter = (readable_python(),)
         gateway.start({"PYTHONPATH": sysconfig.get_path("purelib")})
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.settimeout(5)

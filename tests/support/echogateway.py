@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib
 import json
 import os
 import signal
@@ -200,6 +201,9 @@ def put_index(state_dir: Path) -> str:
 def main(options: Any) -> int:
     """The program."""
     set_up(form="json")
+    for name, value in options.get("patience", {}).items():
+        module, _, constant = name.partition(".")
+        setattr(importlib.import_module(f"gateway.{module}"), constant, value)
     settings = settings_from(options)
     wanted = settings.state_dir.parent / "next.json"
 
@@ -242,13 +246,14 @@ class EchoGateway:
         self.folder = folder
         self.options = {"state_dir": str(self.state_dir), **options}
         self.process: subprocess.Popen[str] | None = None
-        self.interpreter = sys.executable
+        self.interpreter: tuple[str, ...] = (sys.executable,)
+        """The command that runs a module; words before it may put the process elsewhere."""
         self._log = folder / "log"
 
     def start(self, environment: dict[str, str] | None = None, wait: bool = True, **popen: Any) -> EchoGateway:
         with self._log.open("a") as log:
             self.process = subprocess.Popen(
-                [self.interpreter, "-m", "tests.support.echogateway", json.dumps(self.options)],
+                [*self.interpreter, "-m", "tests.support.echogateway", json.dumps(self.options)],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
