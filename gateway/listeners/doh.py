@@ -65,6 +65,10 @@ class Speaker(Protocol):
     def is_full(self) -> bool:
         """Whether nothing more is to be read before an answer has left."""
 
+    @property
+    def has_more(self) -> bool:
+        """Whether an answer waits for the client to make room."""
+
     def receive(self, data: bytes) -> bool:
         """Take octets in; False when the connection must end."""
 
@@ -85,7 +89,7 @@ class _Gone:
     """What a connection that is no more speaks: nothing."""
 
     begun = None
-    is_full = False
+    is_full = has_more = False
 
     def receive(self, data: bytes) -> bool:
         """The connection must end."""
@@ -124,6 +128,8 @@ class DohConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         """asyncio's callback."""
+        if self._farewell is not None:
+            return
         if self._buffer:
             self._buffer += data
         elif len(data) > SLICE:
@@ -156,6 +162,7 @@ class DohConnection(Connection):
             return False
         if self._speaker.is_full:
             self._pause()
+        self._end_if_done()
         return True
 
     def _work(self) -> None:
@@ -169,19 +176,21 @@ class DohConnection(Connection):
             if self._feed(part) and not self._speaker.is_full:
                 self.go_on()
         elif self._is_ending:
-            if not self._in_flight:
-                self._transport.close()
+            self._end_if_done()
         elif self._is_paused:
             self._is_paused = False
             self._transport.resume_reading()
 
     def finish(self) -> None:
-        """End once everything asked so far is answered."""
-        if not self._is_ending:
-            self._is_ending = True
+        """End once everything asked so far is answered, and what comes until then. The client hears of it with the last answer: many cannot
+        read answers after a GOAWAY."""
+        self._is_ending = True
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        if self._is_ending and not (self._in_flight or self._buffer or self._speaker.has_more or self._transport.is_closing()):
             self._speaker.end()
-        if not self._in_flight:
-            self._transport.close()
+            self._part()
 
     def check(self, now: float, idle: float, query: float) -> None:
         """Close the connection if it is idle, slow or does not read. Monotonic seconds."""
@@ -263,8 +272,7 @@ class DohConnection(Connection):
             return
         self._since = self._listener.loop.time()
         self._give(origin.handle or 0, reply)
-        if self._is_ending and not self._in_flight:
-            self._transport.close()
+        self._end_if_done()
 
     def _give(self, stream: int, reply: bytes | None) -> None:
         if reply is None:

@@ -28,6 +28,11 @@ class Http1:
         self.begun: float | None = None
         """Since when the request that is not whole yet has been arriving."""
 
+    @property
+    def has_more(self) -> bool:
+        """Whether a request is being answered, or one behind it has not been looked at yet."""
+        return self.is_full
+
     def receive(self, data: bytes) -> bool:
         """Take octets in; False when the connection must end."""
         if self.begun is None:

@@ -101,6 +101,11 @@ class Http2:
         """Since when the oldest request that is not whole yet has been arriving."""
         return next(iter(self._requests.values())).since if self._requests else None
 
+    @property
+    def has_more(self) -> bool:
+        """Whether an answer waits for the client's window."""
+        return bool(self._waiting)
+
     def receive(self, data: bytes) -> bool:
         """Take octets in; False when the connection must end."""
         if self._rest:

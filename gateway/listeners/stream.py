@@ -31,7 +31,10 @@ MOST_READS: Final = 128
 CROWDED_IDLE_SECONDS: Final = 0.5
 """How long a connection may be idle while more than four fifths of the places are taken."""
 LAST_CALL_SECONDS: Final = 0.5
-"""How long a connection that has asked nothing yet may still ask when the listener stops."""
+"""How long a connection may still ask when the listener stops, unless it is quiet before; one that has asked nothing yet is not quiet."""
+QUIET_SECONDS: Final = 0.1
+LINGER_SECONDS: Final = 1.0
+"""How long a client has for ending its side after we have ended ours."""
 _TICK: Final = 0.25
 _ACCEPTS: Final = 64
 _HEADER: Final = 12
@@ -224,6 +227,11 @@ class Connection(asyncio.Protocol):
         self._is_scheduled = False
         self._is_ending = False
         self._is_lost = False
+        self._is_over = False
+        """Whether the client has said everything."""
+        self._leave_by = 0.0
+        self._farewell: asyncio.TimerHandle | None = None
+        """Set once we have ended our side."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio's callback."""
@@ -263,12 +271,16 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio's callback."""
         self._is_lost = True
+        if self._farewell is not None:
+            self._farewell.cancel()
         self._listener.connections.discard(self)
         self._listener.forget(self)
         self._buffer.clear()
 
     def data_received(self, data: bytes) -> None:
         """asyncio's callback."""
+        if self._farewell is not None:
+            return  # the client did not know yet, and asks again elsewhere (RFC 7766 §6.2.4)
         if not self._buffer:
             self._since = self._listener.loop.time()
             self._reads = 0
@@ -280,7 +292,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """asyncio's callback. The client sends nothing more, but may still read."""
-        self._is_ending = True
+        self._is_ending = self._is_over = True
         return self._is_scheduled or self._in_flight > 0 or self._is_paused
 
     def pause_writing(self) -> None:
@@ -296,22 +308,39 @@ class Connection(asyncio.Protocol):
             self._work()
 
     def leave(self) -> None:
-        """The listener stops. A client that has only just come may still ask: it chose this process before it knew."""
-        if self._is_new:
-            self._listener.loop.call_later(LAST_CALL_SECONDS, self._leave_now)
-        else:
-            self.finish()
+        """The listener stops: end at a moment when nothing is under way, and soon. A client that has only just come may still ask, for it
+        chose this process before it knew; so may one whose question lies in the system."""
+        self._leave_by = self._listener.loop.time() + LAST_CALL_SECONDS
+        self._listener.loop.call_later(QUIET_SECONDS, self._look_whether_quiet)
 
-    def _leave_now(self) -> None:
-        if not self._is_lost:
+    def _look_whether_quiet(self) -> None:
+        if self._is_lost or self._is_ending:
+            return
+        now = self._listener.loop.time()
+        is_quiet = not (self._is_new or self._buffer or self._in_flight) and now - self._since >= QUIET_SECONDS
+        if is_quiet or now >= self._leave_by:
             self.finish()
+        else:
+            self._listener.loop.call_later(QUIET_SECONDS, self._look_whether_quiet)
 
     def finish(self) -> None:
-        """End once everything asked so far is answered."""
+        """End once everything asked so far is answered, and what comes until then."""
         self._is_ending = True
-        self._pause()
         if not self._in_flight and not self._is_scheduled:
-            self._transport.close()
+            self._part()
+
+    def _part(self) -> None:
+        """End our side once everything written has left, and let the client end its own. Closing over octets that were not read would have
+        the system throw away answers that are still on their way."""
+        transport = self._transport
+        if self._is_over or isinstance(transport, SecureTransport):  # which does the same by itself
+            transport.close()
+        elif self._farewell is None and not transport.is_closing():
+            self._farewell = self._listener.loop.call_later(LINGER_SECONDS, transport.abort)
+            transport.write_eof()
+            if self._is_paused:
+                self._is_paused = False
+                transport.resume_reading()
 
     def abort(self) -> None:
         """End at once."""
@@ -319,6 +348,8 @@ class Connection(asyncio.Protocol):
 
     def check(self, now: float, idle: float, query: float) -> None:
         """Close the connection if it is idle, slow or does not read. Monotonic seconds."""
+        if self._farewell is not None:
+            return
         if self._stalled_at:
             if now - self._stalled_at > query:
                 self._listener.refuse("slow")
@@ -336,7 +367,7 @@ class Connection(asyncio.Protocol):
     def _work(self) -> None:
         """Answer what has arrived in full, at most one turn of it."""
         self._is_scheduled = False
-        if self._is_lost or self._transport.is_closing():
+        if self._is_lost or self._farewell is not None or self._transport.is_closing():
             return
         buffer = self._buffer
         most = self._listener.limits.tcp_in_flight
@@ -383,7 +414,7 @@ class Connection(asyncio.Protocol):
             self._pause()
         elif self._is_ending:
             if not self._in_flight:
-                self._transport.close()
+                self._part()
         elif buffer and self._reads > MOST_READS:
             self._listener.refuse("slow")
             self._transport.abort()

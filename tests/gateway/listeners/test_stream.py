@@ -275,6 +275,43 @@ async def test_who_has_just_come_when_the_listener_stops_is_answered(tmp_path: P
         await until(lambda: worker.streams.is_idle)
 
 
+async def test_question_that_lies_in_the_system_when_the_listener_stops_is_answered(tmp_path: Path) -> None:
+    """A kept connection: what was asked before the end, and what follows in the same breath, is answered; then comes an end, not a reset."""
+    async with ScriptedUpstream(OPEN) as upstream, OneWorker(tmp_path, upstream) as worker:
+        async with Stream(worker.server) as stream:
+            stream.send(query(number=1))
+            assert dns.message.from_wire(await stream.receive()).id == 1
+            stream.send(query(number=2))  # in the system: nobody has read it yet
+            worker.streams.stop()
+            for number in (3, 4):
+                await asyncio.sleep(0.05)
+                stream.send(query(number=number))
+            assert {dns.message.from_wire(await stream.receive()).id for _ in range(3)} == {2, 3, 4}
+            assert await stream.reader.read(1) == b""
+        await until(lambda: worker.streams.is_idle)
+
+
+async def test_client_that_asks_on_and_on_is_let_go_without_a_reset(tmp_path: Path) -> None:
+    """It is never quiet: at some moment nothing more is read, but every answer arrives, and then the end."""
+    async with ScriptedUpstream(OPEN) as upstream, OneWorker(tmp_path, upstream) as worker:
+        async with Stream(worker.server) as stream:
+            stream.send(query(number=0))
+            await stream.receive()
+            worker.streams.stop()
+            began = asyncio.get_running_loop().time()
+            number = got = 0
+            with contextlib.suppress(asyncio.IncompleteReadError):
+                while True:
+                    number += 1
+                    stream.send(query(number=number))
+                    assert dns.message.from_wire(await stream.receive()).id == number
+                    got = number
+                    await asyncio.sleep(0.01)
+            assert got >= number - 1 > 10
+            assert 0.4 < asyncio.get_running_loop().time() - began < 5.0
+        await until(lambda: worker.streams.is_idle)
+
+
 async def test_connection_that_is_gone_leaves_no_memory_behind(tmp_path: Path) -> None:
     """Nothing of it waits for the collector, which looks at old things once in hours."""
     async with ScriptedUpstream(OPEN) as upstream, OneWorker(tmp_path, upstream) as worker:
