@@ -276,7 +276,7 @@ async def test_who_has_just_come_when_the_listener_stops_is_answered(tmp_path: P
 
 
 async def test_question_that_lies_in_the_system_when_the_listener_stops_is_answered(tmp_path: Path) -> None:
-    """A kept connection: what was asked before the end, and what follows in the same breath, is answered; then comes an end, not a reset."""
+    """A kept connection: what was asked before the end, and what follows in the same breath, is answered; then it ends, without a reset."""
     async with ScriptedUpstream(OPEN) as upstream, OneWorker(tmp_path, upstream) as worker:
         async with Stream(worker.server) as stream:
             stream.send(query(number=1))
