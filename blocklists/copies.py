@@ -110,7 +110,11 @@ class Copies:
         """Make `path` the good copy: a candidate or held one is moved, a file of the operator is copied."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if path not in (self.candidate, self.held):
-            shutil.copyfile(path, self.candidate)
+            try:
+                shutil.copyfile(path, self.candidate)
+            except OSError:
+                self.candidate.unlink(missing_ok=True)  # half a copy is worth nothing, and on a full disk every octet is
+                raise
             path = self.candidate
         path.replace(self.good)
         if path != self.held:

@@ -96,9 +96,11 @@ def is_writable(folder: Path) -> bool:
     """Whether a small file can be written there and reaches the disk."""
     probe = folder / ".writable"
     try:
-        with probe.open("wb") as file:
-            file.write(b"lachan\n" * 64)
-        probe.unlink()
+        try:
+            with probe.open("wb") as file:
+                file.write(b"lachan\n" * 64)
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError:
         return False
     return True
