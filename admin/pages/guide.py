@@ -16,7 +16,7 @@ from markdown_it.token import Token
 
 FOLDER = Path(__file__).parent.parent / "guides"
 #: The guides by the last part of their address: for whom, in Vietnamese and English.
-GUIDES = {"phu-huynh": "parent", "nha-truong": "school", "van-hanh": "operator"}
+GUIDES = {"phu-huynh": "parent", "nha-truong": "school", "van-hanh": "operator", "co-quan": "office"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from admin.demo import SignIn, fill
 from admin.devices import list_devices
@@ -18,6 +18,8 @@ from admin.pages.guide import FOLDER
 from admin.profiles import list_profiles
 from blocklists.tables import OrganisationId
 from tests.browser.conftest import CHROMIUM, Place
+from tests.support.office import LETTER, make_officers
+from tests.support.people import PASSWORD
 
 WIDTH, TALLEST, SCALE, QUALITY = 390, 760, 1.5, 0.72
 _AS_WEBP = """async ([png, quality]) => {
@@ -35,7 +37,7 @@ def main(folder: Path = FOLDER / "pictures") -> list[str]:
             family, school = place.run(lambda: fill(place.services))
             ids = place.run(lambda: _seen(place))
             converter = browser.new_page()
-            camera = _Camera(folder, converter)
+            camera = Camera(folder, converter)
             for one, shots in ((family, _family_shots(ids)), (school, _school_shots(ids))):
                 context = browser.new_context(viewport={"width": WIDTH, "height": TALLEST}, locale="vi-VN", device_scale_factor=SCALE)
                 page = context.new_page()
@@ -45,13 +47,37 @@ def main(folder: Path = FOLDER / "pictures") -> list[str]:
                     camera.take(page, name)
                 _make(page, place, one, camera, ids)
                 context.close()
+            office_pictures(browser, camera)
             return camera.taken
         finally:
             browser.close()
             place.stop()
 
 
-class _Camera:
+def office_pictures(browser: Browser, camera: Camera) -> None:
+    """A document that waits for its verifier, on a place of its own."""
+    with tempfile.TemporaryDirectory() as kept:
+        place = Place(Path(kept))
+        try:
+            place.run(lambda: make_officers(place.services.database, place.now))
+            context = browser.new_context(viewport={"width": WIDTH, "height": TALLEST}, locale="vi-VN", device_scale_factor=SCALE)
+            page = context.new_page()
+            _sign_in(page, place, SignIn("office", "verifier", PASSWORD))
+            page.goto(f"{place.address}/office/orders/new")
+            page.fill("textarea[name=text]", LETTER)
+            page.get_by_role("button", name="Đọc").click()
+            page.fill("input[name=capacity]", "Phó Giám đốc")
+            page.get_by_role("button", name="Tiếp nhận").click()
+            page.locator(".verdicts").wait_for()
+            camera.take(page, "order")
+            context.close()
+        finally:
+            place.stop()
+
+
+class Camera:
+    """Takes pictures into a folder and knows which."""
+
     def __init__(self, folder: Path, converter: Page) -> None:
         self._folder = folder
         self._converter = converter
@@ -105,7 +131,7 @@ def _school_shots(ids: dict[str, str]) -> list[tuple[str, str]]:
     return [("school", "/"), ("class", lesson), ("class-hours", f"{lesson}/hours"), ("dates", "/dates")]
 
 
-def _make(page: Page, place: Place, who: SignIn, camera: _Camera, ids: dict[str, str]) -> None:
+def _make(page: Page, place: Place, who: SignIn, camera: Camera, ids: dict[str, str]) -> None:
     """What is not there until somebody makes it: the sheet of a phone, the sheet for families."""
     if who.name == "demo-me":
         page.goto(f"{place.address}/profiles/{ids['Bi']}/phones/new")

@@ -9,7 +9,7 @@ async def test_guides_are_read_without_an_account(visitor: Visitor) -> None:
     """From the list to each guide and its first picture."""
     await visitor.get("/guide")
     guides = [link for link in visitor.links if link.startswith("/guide/") and link != "/guide/box"]
-    assert len(guides) == 3
+    assert len(guides) == 4
     for guide in guides:
         assert (await visitor.get(guide)).status_code == 200
         assert "Khi" in visitor.text
