@@ -71,6 +71,7 @@ class Action(StrEnum):
     PIN_RENEWED = "renewal.used"
     PIN_SET = "pin.set"
     PIN_REMOVED = "pin.removed"
+    PIN_GUESSED = "pin.guessed"
     DEVICE_LENT = "device.lent"
     DEVICE_RETURNED = "device.returned"
     SITE_CREATED = "site.created"

@@ -22,6 +22,7 @@ from admin.pages.words import mark
 from admin.policyfile import read_rows
 from admin.profiles import list_profiles
 from admin.requests import count_waiting
+from admin.sharing import find_guesses
 from admin.tables import daily_totals, requests
 from admin.values import ProfileKind, RequestState
 from blocklists.database import Database
@@ -50,6 +51,8 @@ class Digest:
     waiting: int
     #: Devices that nobody has named; None: the gateway does not answer now.
     unnamed: int | None = None
+    #: Wrong PINs on shared devices, where there were several.
+    guesses: int = 0
 
     def share(self, line: Line) -> int:
         """How long the bar of a child is, in percent of the longest; never so short that it cannot be seen."""
@@ -90,6 +93,7 @@ async def make_digest(
         int((await connection.execute(done)).scalar_one()),
         await count_waiting(connection, tenant, now),
         None if seen is None else len(unnamed_devices(await read_rows(connection, tenant, now), seen)),
+        guesses.count if (guesses := await find_guesses(connection, tenant, now)) else 0,
     )
 
 
@@ -110,6 +114,11 @@ def write_digest(digest: Digest, pages: Pages, formats: Formats, address: str) -
     if digest.unnamed:
         told = words.ngettext("{n} device has no name yet.", "{n} devices have no name yet.", digest.unnamed)
         more.append(told.format(n=formats.number(digest.unnamed)))
+    if digest.guesses:
+        told = words.ngettext(
+            "{n} wrong PIN was typed on a shared device.", "{n} wrong PINs were typed on a shared device.", digest.guesses
+        )
+        more.append(told.format(n=formats.number(digest.guesses)))
     closing = words.gettext(
         mark("Names of sites are not in this letter, on purpose. A good question for the table: what was funny this week?")
     )

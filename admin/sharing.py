@@ -1,8 +1,9 @@
 """A phone that child and adult share: the family's PIN, and the phone lent to the adults for half an hour or an hour.
 
 A loan has an absolute end, at most an hour away; the gateway ends it by its own clock, also when this process is dead. The PIN opens only
-this and the answer to a request on the same screen. Guesses slow down the family's PIN itself, whichever device they come from: a parent
-still has the password on their own phone.
+this and the answer to a request on the same screen. Guesses slow down the family's PIN itself, whichever device they come from, up to an
+hour for each and for a whole day: some forty in a day. From the fifth wrong one on the parents are told, who typed it or where is not.
+A parent still has their own phone, where looking and tightening ask for no PIN, and the password for the rest.
 """
 
 from __future__ import annotations
@@ -28,6 +29,13 @@ from blocklists.tables import OrganisationId, new_id
 SHORTEST, LONGEST = 4, 8
 #: How long an adult may borrow a phone, by the choice on the page.
 SPANS = {"30m": timedelta(minutes=30), "60m": timedelta(minutes=60)}
+#: Seconds: a PIN has few possibilities, so each guess costs a child up to an hour, and a night does not win a fresh start.
+LONGEST_WAIT, FORGET_AFTER = 3600.0, 86_400.0
+#: After so many wrong ones the parents are told, and again when there are four times as many.
+TOLD_AT = (5, 20, 80, 320)
+#: A slip of the finger is forgotten after a day.
+SLIP = timedelta(days=1)
+TOLD_FOR = timedelta(days=7)
 #: Whoever knows the PIN, at the shared device itself.
 AT_DEVICE = By(None, "pin")
 
@@ -54,7 +62,7 @@ class PinDoor:
 
     def __init__(self, passwords: Passwords) -> None:
         self._passwords = passwords
-        self._throttle = Throttle()
+        self._throttle = Throttle(LONGEST_WAIT, FORGET_AFTER)
 
     async def check(self, tenant: OrganisationId, stored: str | None, pin: str, monotonic: float) -> None:
         """Raises TooManyTries or WrongPin."""
@@ -77,6 +85,41 @@ def judge_pin(pin: str) -> list[FieldMistake]:
 async def read_pin(connection: AsyncConnection, tenant: OrganisationId) -> str | None:
     """The stored form of a family's PIN, None when it has none."""
     return (await connection.execute(select(family_pins.c.pin_hash).where(family_pins.c.tenant_id == tenant))).scalar_one_or_none()
+
+
+@dataclass(frozen=True, slots=True)
+class Guesses:
+    """Wrong PINs that were typed on a family's shared devices: how many, and the last one."""
+
+    count: int
+    last: datetime
+
+
+async def note_wrong(connection: AsyncConnection, act: Act) -> bool:
+    """One wrong PIN more; whether the parents are to be told now. The journal then says so; never on which device."""
+    mine = family_pins.c.tenant_id == act.tenant
+    row = (await connection.execute(select(family_pins.c.wrong, family_pins.c.wrong_at).where(mine))).one_or_none()
+    if row is None:
+        return False
+    is_old = row.wrong_at is not None and act.now - row.wrong_at > (SLIP if row.wrong < TOLD_AT[0] else TOLD_FOR)
+    count = 1 if is_old else row.wrong + 1
+    await connection.execute(update(family_pins).where(mine).values(wrong=count, wrong_at=act.now))
+    if count in TOLD_AT:
+        await record(connection, act, Action.PIN_GUESSED, act.tenant)
+    return count in TOLD_AT
+
+
+async def note_right(connection: AsyncConnection, act: Act) -> None:
+    """The right PIN: a slip before it is nothing to tell; what the parents were told of stays until they have seen it."""
+    few = (family_pins.c.tenant_id == act.tenant, family_pins.c.wrong > 0, family_pins.c.wrong < TOLD_AT[0])
+    await connection.execute(update(family_pins).where(*few).values(wrong=0, wrong_at=None))
+
+
+async def find_guesses(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> Guesses | None:
+    """What the parents are told of: the wrong ones of the last days, until a new PIN is set; None when there were few."""
+    many = (family_pins.c.tenant_id == tenant, family_pins.c.wrong >= TOLD_AT[0], family_pins.c.wrong_at > now - TOLD_FOR)
+    row = (await connection.execute(select(family_pins.c.wrong, family_pins.c.wrong_at).where(*many))).one_or_none()
+    return Guesses(row.wrong, row.wrong_at) if row is not None else None
 
 
 async def set_pin(connection: AsyncConnection, act: Act, stored: str | None) -> None:

@@ -303,6 +303,9 @@ family_pins = Table(
     Column("tenant_id", Text, ForeignKey("organisations.id"), primary_key=True, info={"tenant": True}),
     Column("pin_hash", Text, nullable=False),
     Column("set_at", Instant, nullable=False),
+    # How often a wrong one was typed on a shared device, and when last: the parents are told.
+    Column("wrong", Integer, nullable=False, server_default="0"),
+    Column("wrong_at", Instant),
 )
 
 loans = Table(

@@ -39,7 +39,10 @@ class _Budget:
 class Throttle:
     """The waits of everybody who failed lately."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: float = LONGEST_WAIT, forget_after: float = FORGET_AFTER) -> None:
+        #: Seconds: the longest wait, and after how long without a try a guesser begins anew.
+        self._longest = longest
+        self._forget_after = forget_after
         # What strangers can make without end is kept apart: it never pushes out what slows down guesses at one account that is there.
         self._budgets: OrderedDict[str, _Budget] = OrderedDict()
         self._own: OrderedDict[str, _Budget] = OrderedDict()
@@ -66,11 +69,11 @@ class Throttle:
         for key in _keys(account, address, browser, short):
             kept = self._place_of(key)
             budget = kept.pop(key, None)
-            if budget is None or now - budget.last > (FORGET_SHORT_AFTER if key.startswith("short") else FORGET_AFTER):
+            if budget is None or now - budget.last > (FORGET_SHORT_AFTER if key.startswith("short") else self._forget_after):
                 budget = _Budget()
             budget.failures += 1
             budget.last = now
-            budget.open_at = now + _wait_after(key, budget.failures)
+            budget.open_at = now + _wait_after(key, budget.failures, self._longest)
             kept[key] = budget
             while len(kept) > MOST_BUDGETS:
                 kept.popitem(last=False)
@@ -86,7 +89,7 @@ class Throttle:
         budget = self._place_of(key).get(key)
         if budget is not None:
             budget.failures -= 1
-            budget.open_at = min(budget.open_at, budget.last + _wait_after(key, budget.failures))
+            budget.open_at = min(budget.open_at, budget.last + _wait_after(key, budget.failures, self._longest))
             if budget.failures <= 0:
                 del self._place_of(key)[key]
 
@@ -112,9 +115,9 @@ def _keys(account: str, address: str, browser: str | None, short: bool) -> tuple
     return (f"address {home_of(address)}", f"network {network} {account}", f"{'short' if short else 'crowd'} {account}")
 
 
-def _wait_after(key: str, failures: int) -> float:
+def _wait_after(key: str, failures: int, longest: float) -> float:
     if key.startswith("crowd"):
         return CROWD_WAIT if failures > CROWD_FREE_TRIES else 0.0
     if failures < (SHORT_FREE_TRIES if key.startswith("short") else FREE_TRIES):
         return 0.0
-    return float(min(LONGEST_WAIT, 2.0 ** min(failures - FREE_TRIES, 20)))
+    return float(min(longest, 2.0 ** min(failures - FREE_TRIES, 20)))

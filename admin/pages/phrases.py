@@ -157,6 +157,7 @@ ACTS: Mapping[str, str] = {
     "renewal.stopped": _("The new PIN was stopped"),
     "renewal.used": _("PIN made anew"),
     "pin.set": _("PIN for shared devices set"),
+    "pin.guessed": _("Several wrong PINs on a shared device"),
     "pin.removed": _("PIN for shared devices taken away"),
     "device.lent": _("Shared device in an adult's hands"),
     "device.returned": _("Shared device given back"),

@@ -22,6 +22,7 @@ from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.recovery import find_renewal, uses_pin
 from admin.requests import count_waiting
+from admin.sharing import find_guesses
 from admin.tenants import is_alone
 from admin.values import ProfileKind
 from blocklists.tables import OrganisationKind
@@ -59,6 +60,7 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
             figures = await read_figures(connection, visit.tenant_id, visit.now, visit.tenant.time_zone)
         news = await bulletins_for(connection, visit.tenant_id, visit.now)
         above = await rules_for(connection, visit.tenant)
+        guesses = await find_guesses(connection, visit.tenant_id, visit.now)
         renewal = await find_renewal(connection, visit.tenant_id, visit.now)
         alone = await is_alone(connection)
     context: dict[str, object] = {
@@ -69,7 +71,7 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
         "alone": alone,
         "above": above,
     }
-    context["above"] = above
+    context |= {"above": above, "guesses": guesses}
     context["follow"] = await read_following(visit)
     context |= _held(visit, cards) | {"glasses": [one for one in glasses if visit.now - one.until < TOLD]}
     context |= {"cards": cards, "waiting": waiting, "away": away, "enforcement": enforcement, "shelf": visit.services.shelves.current()}

@@ -13,11 +13,13 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from admin.audit import Act
+from admin.choices import read_choices
 from admin.dependencies import Visit, need
 from admin.devices import load_device
 from admin.edge.faults import wait_text
 from admin.errors import FieldMistake, NotFound, TooManyTries
 from admin.forms import read_form
+from admin.notices import Message
 from admin.pages.words import mark as _
 from admin.permissions import Permission
 from admin.profiles import load_profile
@@ -25,7 +27,8 @@ from admin.recovery import uses_pin
 from admin.requests import answer, find_by_code, read_code
 from admin.routes.child import Here, arrive
 from admin.routes.home import waiting_of
-from admin.sharing import AT_DEVICE, SPANS, WrongPin, judge_pin, lend, read_pin, set_pin, take_back
+from admin.setup import public_url
+from admin.sharing import AT_DEVICE, SPANS, WrongPin, judge_pin, lend, note_right, note_wrong, read_pin, set_pin, take_back
 from admin.values import Decision, DeviceId, RequestState
 from blocklists.tables import OrganisationKind
 
@@ -152,13 +155,32 @@ async def _refuse_pin(here: Here, pin: str) -> tuple[FieldMistake, str, int] | N
     assert tenant is not None
     async with here.services.database.read() as connection:
         stored = await read_pin(connection, tenant)
+    act = Act(tenant, AT_DEVICE, here.services.now())
     try:
         await here.services.pins.check(tenant, stored, pin, time.monotonic())
     except WrongPin as error:
+        await _tell_wrong(here, act)
         return FieldMistake("pin", "wrong_pin"), "", error.status
     except TooManyTries as error:
         return FieldMistake("pin", "too_many_tries"), wait_text(here.request, error), error.status
+    async with here.services.database.write() as connection:
+        await note_right(connection, act)
     return None
+
+
+async def _tell_wrong(here: Here, act: Act) -> None:
+    """Count a wrong PIN; from the fifth on the parents are told, on their page and by message, and nobody is accused."""
+    services = here.services
+    async with services.database.write() as connection:
+        is_told = await note_wrong(connection, act)
+        choices = await read_choices(connection, act.tenant)
+    if is_told:
+        words = services.pages.words[next(iter(services.pages.words))]
+        sentence = _("Several wrong PINs were typed on a shared device; each makes the next one wait longer.")
+        remedy = words.gettext(_("Was it none of you? Then choose another PIN: {address}"))
+        text = f"{words.gettext(sentence)} {remedy.format(address=f'{public_url(services.settings)}/pin')}"
+        message = Message(words.gettext(_("Lá Chắn: wrong PINs on a shared device")), text)
+        services.post.announce(act.tenant, choices, message, act.now, is_urgent=True)
 
 
 async def _adult_page(here: Here, mistake: FieldMistake | None = None, wait: str = "", status: int = 200) -> Response:

@@ -13,10 +13,12 @@ from zoneinfo import ZoneInfo
 from admin.audit import Act, by_account
 from admin.choices import Choices, set_choices
 from admin.dependencies import Services
-from admin.digest import make_digest, send_digests
+from admin.digest import make_digest, send_digests, write_digest
 from admin.notices import MailServer
+from admin.pages.formats import Formats
 from admin.profiles import change_profile
 from admin.requests import Asked, ask
+from admin.sharing import AT_DEVICE, note_wrong, set_pin
 from admin.totals import collect
 from admin.values import RequestReason
 from blocklists.tables import Role
@@ -101,3 +103,18 @@ async def test_both_parts_of_the_letter_have_the_figures_of_the_page(
         f"{PAGES}/choices",
     }
     assert not re.search(r"url\(|@import|<link|<script", page)
+
+
+async def test_several_wrong_pins_are_told_once_a_week(services: Services, family: Family, act: Act) -> None:
+    """One line with their number, and none where there were few."""
+    words = Formats(services.pages.words["vi"], ZONE, act.now)
+    for count, told in ((2, False), (4, True)):
+        async with services.database.write() as connection:
+            if count == 2:
+                await set_pin(connection, act, "hash")
+            for _ in range(count):
+                await note_wrong(connection, Act(family.tenant, AT_DEVICE, act.now))
+        async with services.database.read() as connection:
+            letter = write_digest(await make_digest(connection, family.tenant, act.now, ZONE), services.pages, words, PAGES)
+        for part in (letter.text, letter.page):
+            assert ("Có 6 lần nhập sai mã PIN trên máy dùng chung." in part) == told

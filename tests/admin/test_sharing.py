@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from admin.audit import Act
+from admin.audit import Act, read_rows
 from admin.dependencies import Services
 from admin.errors import TooManyTries
 from admin.passwords import Passwords
-from admin.sharing import AT_DEVICE, SPANS, PinDoor, WrongPin, adults_of, judge_pin, lend, list_loans, read_pin, set_pin, take_back
+from admin.sharing import (
+    AT_DEVICE,
+    SPANS,
+    TOLD_FOR,
+    PinDoor,
+    WrongPin,
+    adults_of,
+    find_guesses,
+    judge_pin,
+    lend,
+    list_loans,
+    note_right,
+    note_wrong,
+    read_pin,
+    set_pin,
+    take_back,
+)
 from admin.values import DeviceId
 from tests.support.family import Family
 
@@ -36,6 +53,51 @@ async def test_each_family_slows_down_by_itself(services: Services, family: Fami
         await door.check(family.tenant, stored, "4071", 4.5)
     await door.check(type(family.tenant)("another"), stored, "4071", 4.5)
     await door.check(family.tenant, stored, "4071", 60.0)
+
+
+async def test_a_child_has_some_forty_guesses_a_day(services: Services, family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever tries as soon as it may, day and night: the waits grow to an hour and a pause wins nothing; a right PIN ends them."""
+    passwords = Passwords()
+
+    async def is_right(stored: str | None, pin: str, *, known: bool) -> bool:
+        return pin == "4071"
+
+    monkeypatch.setattr(passwords, "verify", is_right)  # argon2 would take seconds for a day of guesses
+    door, tried, at = PinDoor(passwords), [], 0.0
+    while at < 2 * 86_400:
+        try:
+            await door.check(family.tenant, "x", "1112", at)
+        except WrongPin:
+            tried.append(at)
+        except TooManyTries as error:
+            at += error.retry_after
+    assert len([one for one in tried if one < 86_400]) <= 42 and len([one for one in tried if one >= 86_400]) <= 24
+    await door.check(family.tenant, "x", "4071", at + 3600)
+    with pytest.raises(WrongPin):
+        await door.check(family.tenant, "x", "1112", at + 3600)
+
+
+async def test_parents_are_told_of_several_wrong_pins(services: Services, family: Family, act: Act) -> None:
+    """From the fifth on, and again at the twentieth; a slip before the right one is forgotten, and so is one of yesterday; a new PIN or a
+    week ends it; without a PIN there is nothing to count."""
+    here = Act(family.tenant, AT_DEVICE, act.now)
+    async with services.database.write() as connection:
+        assert not await note_wrong(connection, here)
+        await set_pin(connection, act, "hash")
+        for _ in range(4):
+            assert not await note_wrong(connection, here)
+        await note_right(connection, here)
+        assert [await note_wrong(connection, here) for _ in range(4)] == [False] * 4
+        tomorrow = replace(here, now=act.now + timedelta(hours=25))
+        assert [await note_wrong(connection, tomorrow) for _ in range(5)] == [False] * 4 + [True]
+        assert [row.action for row in await read_rows(connection, family.tenant, 1)] == ["pin.guessed"]
+        await note_right(connection, tomorrow)
+        found = await find_guesses(connection, family.tenant, tomorrow.now)
+        assert found is not None and (found.count, found.last) == (5, tomorrow.now)
+        assert await find_guesses(connection, family.tenant, tomorrow.now + TOLD_FOR) is None
+        assert [await note_wrong(connection, tomorrow) for _ in range(15)].index(True) == 14
+        await set_pin(connection, act, "another")
+        assert await find_guesses(connection, family.tenant, tomorrow.now) is None
 
 
 async def test_guesses_side_by_side_win_nothing(services: Services, family: Family) -> None:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from admin.app import create_page_app
 from admin.dependencies import Services
+from admin.notices import Message
 from admin.policyfile import cut, read_rows
 from tests.admin.conftest import Clock
 from tests.support.controlsocket import ScriptedGateway
@@ -115,6 +116,36 @@ async def test_guesses_slow_down_wherever_they_come_from(parent: Visitor, shared
         await shared.submit("/adult?lang=vi", {"pin": guess}, ("span", "30m"))
     waiting = await shared.submit("/adult?lang=vi", {"pin": PIN}, ("span", "30m"))
     assert waiting.status_code == 429 and "Xin chờ" in shared.text
+
+
+async def test_parents_read_of_guesses_and_can_always_tighten(
+    parent: Visitor, shared: Visitor, services: Services, family: Family, clock: Clock
+) -> None:
+    """Five wrong PINs: one message where a family wants one, a line on the home page and in the journal, without a child or a device. The
+    parent meanwhile switches the internet off and gives the device back without any PIN; a new PIN ends the line."""
+    sent: list[str] = []
+
+    def announce(tenant: str, choices: object, message: Message, at: datetime, *, is_urgent: bool = False) -> bool:
+        sent.append(f"{message.subject} {message.text}")
+        return is_urgent
+
+    services.post.announce = announce  # type: ignore[method-assign,assignment]  # what would be sent
+    await set_pin(parent)
+    await shared.get("/adult")
+    for guess in ("1112", "1113", "1114", "1115", "1116", "1117"):
+        await shared.submit("/adult?lang=vi", {"pin": guess}, ("span", "30m"))
+    assert len(sent) == 1 and "Bi" not in sent[0] and "/pin" in sent[0]
+    await parent.get("/")
+    assert "Có 5 lần nhập sai mã PIN trên máy dùng chung" in parent.text
+    await parent.get("/journal")
+    assert "Nhiều lần nhập sai mã PIN" in parent.text
+    await parent.get(f"/profiles/{family.bi.id}")
+    await parent.submit(f"/profiles/{family.bi.id}/off", button=("until", "1h"))
+    assert "Đã tắt mạng đến" in parent.text
+    assert (await shared.post("/adult/back", {})).status_code in (200, 303)
+    await set_pin(parent)
+    await parent.get("/")
+    assert "nhập sai mã PIN" not in parent.text
 
 
 async def test_pin_is_kept_out_of_easy_ones_and_asks_for_the_password(parent: Visitor, clock: Clock) -> None:
