@@ -86,9 +86,14 @@ def command(config: Path | None, *, commit: bool, report: bool) -> int:
 
 def import_release(config: Path | None, folder: Path) -> None:
     """`lachan release import`: take the office's release out of a folder, with every check of following. Raises LachanError."""
+    from blocklists.pairing import fingerprint_of, words_of
+
     configuration = load(find_file(config), require_files=False)
     state, _ = take_round(configuration, commit=True, stick=folder)
     _say(state)
+    assert configuration.lists.follow is not None
+    words = words_of(fingerprint_of(configuration.lists.follow.root.read_bytes()))
+    typer.echo(f"Các từ của đơn vị, so với trang của họ / words of the office, compare with their page:\n  {words}")
 
 
 def _say(state: FollowState) -> None:

@@ -150,7 +150,7 @@ async def _page(visit: Visit, code: str = "", label: str = "") -> Response:
     context = {
         "rows": rows, "held": min((one.serial for one in held), default=0), "spread": spread, "until_all": until_all,
         "signing": standing, "code": code, "label": label, "say": words_of(visit),
-        "words": spoken(standing.fingerprint) if standing.is_begun else "",
+        "address": f"{public_url(visit.services.settings)}/release", "words": spoken(standing.fingerprint) if standing.is_begun else "",
         "standing": visit.services.office.duty.standing, "alarm": visit.services.office.alarm.since,
         "test_name": f"serial.orders.{visit.services.settings.gateway.dns.name}", **await signing_of(visit),
     }  # fmt: skip

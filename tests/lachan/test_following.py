@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from dns.edns import EDEOption
 
+from blocklists.pairing import fingerprint_of, words_of
 from blocklists.releases import Listing
 from blocklists.takedown.releasing import segments_of
 from gateway import release
@@ -196,7 +197,8 @@ def test_release_comes_on_a_stick_where_there_is_no_network(office: Publisher, t
         assert gateway.metric("lachan_release_in_force") == 0 and "lachan_release_in_force 0" in page(gateway, "metrics")
         assert page(gateway, "readyz").splitlines() == ["ready", NO_LIST], "names resolve, so it is ready; and it is said"
         assert NO_LIST in gateway.status()["notes"] and "NONE of the office's lists" in gateway.command("status").stdout
-        assert gateway.command("release", "import", str(second)).returncode == 0
+        taken = gateway.command("release", "import", str(second))
+        assert taken.returncode == 0 and words_of(fingerprint_of(office.root)) in taken.stdout, taken.stderr
         assert gateway.metric("lachan_release_in_force") == 1 and page(gateway, "readyz") == "ready\n"
         assert is_blocked(gateway, "bad.example") and is_blocked(gateway, "worse.example")
         office.publish(3)

@@ -16,7 +16,7 @@ from blocklists.follower import FollowError, Release, follow
 from blocklists.pairing import fingerprint_of, words_of
 from tests.admin.conftest import Clock
 from tests.admin.routes.test_officeorders import gateway, register
-from tests.support.office import LETTER, OfficeGateway, officer
+from tests.support.office import LETTER, OfficeGateway, Officers, officer
 from tests.support.publisher import serve
 from tests.support.visitor import Visitor
 
@@ -201,7 +201,6 @@ async def test_guessing_a_passphrase_slows_down_the_guesser_alone(
         if "Sai cụm mật khẩu quá nhiều lần" in two.text:
             break
         assert "không mở được" in two.text
-    await two.get(path)
     await two.submit(f"{path}/approve", {"passphrase": PASSPHRASE}, button=("step", "approve"))
     assert two.response.status_code == 422 and "Sai cụm mật khẩu quá nhiều lần" in two.text and gateway.enforced() == set()
     await three.get(path)
@@ -249,3 +248,23 @@ async def test_released_files_are_public_and_nothing_else_is(visitor: Visitor, t
         await visitor.get(f"/release/{path}")
         assert visitor.response.status_code == 404
     assert (settings.state_dir / "keys/timestamp.pem").stat().st_mode & 0o077 == 0
+
+
+async def test_key_of_an_officer_who_left_goes_out_with_the_next_signature(
+    two: Visitor, one: Visitor, three: Visitor, gateway: OfficeGateway, services: Services, officers: Officers
+) -> None:
+    """As the page says: two officers end the role, then another officer's signature takes the key out of the root."""
+    await make_key(two)
+    await make_key(three)
+    await sign(two)
+    before = (await services.office.signing.standing()).root_keys
+    assert len(before) == 2
+    await one.get("/office/more")
+    end = [form.action for form in one.forms if form.action.startswith("/office/roles/")][-1]
+    await one.submit(end, {"basis": "31/QĐ-SVHTTDL"})
+    await two.get("/office/more")
+    await two.submit(end)
+    assert (await three.get("/office/signing")).status_code in (403, 404)
+    await two.get("/office/signing")
+    await two.submit("/office/signing/sign", {"passphrase": PASSPHRASE})
+    assert len((await services.office.signing.standing()).root_keys) == 1
