@@ -16,10 +16,11 @@ from admin.demo import SignIn, fill
 from admin.devices import list_devices
 from admin.pages.guide import FOLDER
 from admin.profiles import list_profiles
-from blocklists.tables import OrganisationId
+from admin.setup import ensure_token
+from blocklists.tables import OrganisationId, OrganisationKind, Role
 from tests.browser.conftest import CHROMIUM, Place
 from tests.support.office import LETTER, make_officers
-from tests.support.people import PASSWORD
+from tests.support.people import PASSWORD, make_person
 
 WIDTH, TALLEST, SCALE, QUALITY = 390, 760, 1.5, 0.72
 _AS_WEBP = """async ([png, quality]) => {
@@ -34,11 +35,16 @@ def main(folder: Path = FOLDER / "pictures") -> list[str]:
         place = Place(Path(kept))
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         try:
-            family, school = place.run(lambda: fill(place.services))
-            ids = place.run(lambda: _seen(place))
             converter = browser.new_page()
             camera = Camera(folder, converter)
-            for one, shots in ((family, _family_shots(ids)), (school, _school_shots(ids))):
+            wizard = browser.new_page(viewport={"width": WIDTH, "height": TALLEST}, locale="vi-VN", device_scale_factor=SCALE)
+            wizard.goto(f"{place.address}/setup/{ensure_token(place.settings.state_dir)}")
+            camera.take(wizard, "setup")
+            family, school = place.run(lambda: fill(place.services))
+            ids = place.run(lambda: _seen(place))
+            operator = SignIn("", "van-hanh", PASSWORD)
+            place.run(lambda: make_person(place.services.database, place.now, operator.name, OrganisationKind.OPERATOR, Role.OPERATOR))
+            for one, shots in ((family, _family_shots(ids)), (school, _school_shots(ids)), (operator, _operator_shots())):
                 context = browser.new_context(viewport={"width": WIDTH, "height": TALLEST}, locale="vi-VN", device_scale_factor=SCALE)
                 page = context.new_page()
                 _sign_in(page, place, one)
@@ -131,6 +137,10 @@ def _school_shots(ids: dict[str, str]) -> list[tuple[str, str]]:
     return [("school", "/"), ("class", lesson), ("class-hours", f"{lesson}/hours"), ("dates", "/dates")]
 
 
+def _operator_shots() -> list[tuple[str, str]]:
+    return [("backup", "/backup"), ("box", "/guide/box")]
+
+
 def _make(page: Page, place: Place, who: SignIn, camera: Camera, ids: dict[str, str]) -> None:
     """What is not there until somebody makes it: the sheet of a phone, the sheet for families."""
     if who.name == "demo-me":
@@ -139,7 +149,7 @@ def _make(page: Page, place: Place, who: SignIn, camera: Camera, ids: dict[str, 
         page.click("main form button")
         page.locator(".qr").wait_for()
         camera.take(page, "sheet")
-    else:
+    elif who.name == "demo-truong":
         page.goto(f"{place.address}/families")
         page.fill("#label", "Trường mẫu")
         page.click("form[action='/families/codes'] button")
