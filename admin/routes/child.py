@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -36,6 +37,7 @@ from admin.requests import NOTE_LENGTH, Asked, ask, find_by_code, read_code
 from admin.setup import public_url
 from admin.sharing import read_pin
 from admin.values import RequestReason
+from blocklists.joined import read_joined
 from blocklists.normalize import Host, normalize_host
 from gateway.notebook import UPSTREAM
 from gateway.ownname import ORDERS
@@ -299,14 +301,20 @@ async def blocked_page(here: Here, explanation: Explanation) -> Response:
     if explanation.variant is Variant.ORDER:
         async with here.services.database.read() as connection:
             has_office = await find_office(connection, here.services.now()) is not None
-        if has_office:
-            review = f"{public_url(here.services.settings)}/transparency/lookup?{urlencode({'name': explanation.host})}"
-            explanation = replace(explanation, review=review)
+        pages = public_url(here.services.settings) if has_office else joined_pages(here.services.settings.state_dir)
+        if pages:
+            explanation = replace(explanation, review=f"{pages}/transparency/lookup?{urlencode({'name': explanation.host})}")
     context = {"it": explanation, "variant": explanation.variant.value, "lesson": _LESSON_OF.get(explanation.variant, "help")}
     page = here.page("child/blocked.html", context, explanation.status)
     if explanation.variant is Variant.ORDER:
         page.headers["Link"] = f'<{own_address(here.services, here.request)}/why>; rel="blocked-by"'
     return page
+
+
+def joined_pages(state_dir: Path) -> str:
+    """The public pages of the office that this gateway joined by a code: they stand where its releases do. Empty when none is known."""
+    joined = read_joined(state_dir)
+    return joined.url.removesuffix("/release") if joined is not None and joined.url.endswith("/release") else ""
 
 
 async def arrive(request: Request) -> Here:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from admin.pages.assets import FOLDER
 from admin.requests import find_by_code, list_requests
 from admin.tenants import create_organisation
 from admin.values import OverrideKind
+from blocklists.joined import OFFICE
 from blocklists.tables import OrganisationKind, Role
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.family import Family
@@ -100,6 +102,20 @@ async def test_order_says_where_to_object(bi: Visitor, services: Services, now: 
         await create_organisation(connection, OrganisationKind.OFFICE, "Đơn vị", "vi", now)
     await at(bi, "ordered.example")
     assert any(link.endswith("/transparency/lookup?name=ordered.example") for link in bi.links)
+
+
+async def test_order_of_a_joined_office_leads_to_its_public_page(bi: Visitor, services: Services) -> None:
+    """A gateway that follows an office by its code sends people to where they can ask to look again, not to nobody."""
+    file = services.settings.state_dir / OFFICE
+    file.parent.mkdir(exist_ok=True)
+    document = {"url": "https://so.example/release", "fingerprint": "ab", "gateway": "g", "label": "x", "public": "y"}
+    file.write_text(json.dumps(document))
+    await at(bi, "ordered.example")
+    assert "https://so.example/transparency/lookup?name=ordered.example" in bi.response.text
+    assert "nêu số văn bản" not in bi.text
+    file.write_text(json.dumps(document | {"url": "https://cdn.example/elsewhere"}))  # whose pages nobody knows
+    await at(bi, "ordered.example")
+    assert "cdn.example" not in bi.response.text and "nêu số văn bản" in bi.text
 
 
 async def test_block_of_the_provider_is_told_as_its_own(bi: Visitor, gateway: ScriptedGateway, now: datetime) -> None:
