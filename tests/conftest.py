@@ -15,13 +15,30 @@ SOAK = os.environ.get("LACHAN_SOAK") == "1"
 _real_connect = socket.socket.connect
 
 
+GIVEN = {
+    "LACHAN_TEST_LISTS": "a folder of published lists; every file is loaded and counted",
+    "LACHAN_TEST_CONTAINER": "a base image with Python 3.11; the container is built, run, upgraded and removed by podman (LACHAN_ENGINE)",
+}
+"""What a run may be given by settings. What is not given is left out, and the end of the run says so."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was given and what was not, so that nobody takes the tests that were left out for passed ones (-q shows no header)."""
+    for name, what in GIVEN.items():
+        given = os.environ.get(name)
+        terminalreporter.write_line(f"given: {name}={given}" if given else f"not given, so not tried: {name} ({what})")
+
+
+def is_left_out(item: pytest.Item) -> bool:
+    """Whether a test waits for `make soak`, or for something that was not given."""
+    given = item.get_closest_marker("given")
+    return (not SOAK and item.get_closest_marker("soak") is not None) or (given is not None and not os.environ.get(given.args[0]))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave tests marked soak to `make soak`."""
-    if SOAK:
-        return
-    chosen = [item for item in items if item.get_closest_marker("soak") is None]
-    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("soak") is not None])
-    items[:] = chosen
+    """Leave out what is not for this run."""
+    config.hook.pytest_deselected(items=[item for item in items if is_left_out(item)])
+    items[:] = [item for item in items if not is_left_out(item)]
 
 
 @pytest.hookimpl(hookwrapper=True)

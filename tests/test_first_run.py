@@ -48,19 +48,26 @@ def home() -> Iterator[tuple[str, str]]:
             run("ip", "netns", "del", name, check=False)
 
 
-class Program:
-    """`lachan run` in a namespace and a folder; `text` is everything it printed so far."""
+COMMAND = (sys.executable, "-m", "lachan", "run")
 
-    def __init__(self, namespace: str, folder: Path, *arguments: str, resolver: Path | None = None) -> None:
+
+class Program:
+    """`lachan run` (or `make run`) in a namespace and a folder; `text` is everything it printed so far."""
+
+    def __init__(
+        self, namespace: str, folder: Path, *arguments: str, resolver: Path | None = None, command: tuple[str, ...] = COMMAND
+    ) -> None:
         self._log = folder / "output"
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         environment.pop("SUDO_USER", None)
         with self._log.open("wb") as log:
-            command = ["ip", "netns", "exec", namespace, sys.executable, "-m", "lachan", "run", *arguments]
+            words = ["ip", "netns", "exec", namespace, *command, *arguments]
             if resolver is not None:
                 mounted = f'mount --bind {resolver} /etc/resolv.conf && exec "$@"'
-                command[4:4] = ["unshare", "-m", "sh", "-c", mounted, "sh"]
-            self.process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                words[4:4] = ["unshare", "-m", "sh", "-c", mounted, "sh"]
+            self.process = subprocess.Popen(
+                words, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
+            )
 
     @property
     def text(self) -> str:
@@ -77,9 +84,9 @@ class Program:
         return self.text
 
     def stop(self) -> int:
-        """End it as Ctrl-C does."""
+        """End it as Ctrl-C does: everything that the terminal started is told."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            os.killpg(self.process.pid, signal.SIGINT)
         return self.process.wait(15)
 
 
@@ -194,3 +201,46 @@ def test_program_that_holds_port_53_is_named(home: tuple[str, str], tmp_path: Pa
     said = program.text.strip()
     assert len(said.splitlines()) == 1
     assert f"(pid {holder.pid}) holds port 53 of 10.77.0.1" in said
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder as after `make install`: the Makefile, and an environment whose `lachan` is ours."""
+    folder = tmp_path / "checkout"
+    program = folder / ".venv" / "bin" / "lachan"
+    program.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", folder)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m lachan "$@"\n')
+    program.chmod(0o755)
+    (folder / ".venv" / ".installed").touch()
+    return folder
+
+
+@pytest.mark.parametrize(("words", "sign", "server"), [((), "NOTE: no answer", ""), (("LAN=1",), "DNS server to 10.77.0.1", "10.77.0.1")])
+def test_make_run_does_it(home: tuple[str, str], checkout: Path, words: tuple[str, ...], sign: str, server: str) -> None:
+    """The targets people type: on 127.0.0.1 only, or for the network, which the tablet then asks; Ctrl-C ends all of it."""
+    program = Program(home[0], checkout, *words, command=("make", "run"))
+    try:
+        program.wait_for(sign)
+        asked = [home[1], "dig", "@10.77.0.1"] if server else [home[0], "dig", "@127.0.0.1", "-p", "5300"]
+        answer = run("ip", "netns", "exec", *asked, "facebook.com", "+short", "+tries=1")
+        assert answer == "0.0.0.0\n"
+        assert (checkout / "var" / "lachan.yaml").is_file()
+    finally:
+        program.stop()
+    assert "Error" not in program.text.replace("Error 130", "") and "Traceback" not in program.text, program.text
+    assert not run("ip", "netns", "exec", home[0], "ss", "-Hlnu")
+
+
+def test_make_without_the_right_python_says_what_to_install(tmp_path: Path) -> None:
+    """One sentence in both languages, nothing half made."""
+    if shutil.which("make") is None:
+        pytest.skip("needs make")
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    done = subprocess.run(
+        ["make", "run", "PYTHON=python-of-nowhere"], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode != 0 and "Python 3.11 is needed: install it, or say make PYTHON=" in done.stdout
+    assert not (tmp_path / ".venv").exists()
