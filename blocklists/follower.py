@@ -66,6 +66,14 @@ def is_packed(answer: urllib3.BaseHTTPResponse) -> bool:
     return answer.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
 
 
+def pieces_of(answer: urllib3.BaseHTTPResponse, until: float) -> Iterator[bytes]:
+    """What comes, as it comes and as it is, until a moment (monotonic seconds). Raises DownloadError then, however slowly octets drip."""
+    while piece := answer.read1(65536, decode_content=False):
+        if time.monotonic() > until:
+            raise DownloadError("too slow")
+        yield piece
+
+
 class FollowError(LachanError):
     """A release that was not taken; `code` is bounded for metrics (`unreachable`, `refused`, `rollback`, `shape`, `key`)."""
 
@@ -125,10 +133,8 @@ class BoundedFetcher(FetcherInterface):
                     raise DownloadHTTPError(f"status {answer.status}", answer.status)
                 if is_packed(answer):
                     raise DownloadError("sent compressed, which nobody asked for")
-                for piece in answer.stream(65536, decode_content=False):
+                for piece in pieces_of(answer, self._until):
                     self.received += len(piece)
-                    if time.monotonic() > self._until:
-                        raise DownloadError("too slow")
                     yield piece
             finally:
                 answer.close()  # what was read to its end has given its connection back already

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,8 +19,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import urllib3
+from tuf.api.exceptions import DownloadError
 
-from blocklists.follower import AS_IT_IS, check_root, is_packed
+from blocklists.follower import AS_IT_IS, check_root, is_packed, pieces_of
 from blocklists.joined import OFFICE, ROOT, Joined, read_joined
 from blocklists.pairing import JoinCode, fingerprint_of
 from blocklists.receipts import MOST_QUESTIONS, Counts, Receipt, join_bytes, load_key, public_of, seal
@@ -32,6 +34,7 @@ HEAD: Final = "follow/head.json"
 SENT: Final = "follow/sent.json"
 MOST_ROOT = 256_000
 SECONDS = 10.0
+WHOLE_SECONDS: Final = 30.0
 EVERY: Final = 3600.0
 """Seconds after which a receipt is sent although nothing changed."""
 
@@ -183,11 +186,16 @@ def _ask(method: str, url: str, body: bytes | None) -> bytes:
     parts = urlsplit(url)
     headers = AS_IT_IS | ({"Content-Type": "application/json", "Origin": f"{parts.scheme}://{parts.netloc}"} if body is not None else {})
     pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=SECONDS))
+    until = time.monotonic() + WHOLE_SECONDS
     try:
         answer = pool.request(method, url, body=body, headers=headers, redirect=False, preload_content=False)
         try:
             packed = is_packed(answer)
-            content: bytes = b"" if packed else answer.read(MOST_ROOT + 1, decode_content=False)
+            content = b""
+            for piece in () if packed else pieces_of(answer, until):
+                content += piece
+                if len(content) > MOST_ROOT:
+                    break
         finally:
             answer.close()
     except urllib3.exceptions.SSLError:
@@ -195,7 +203,7 @@ def _ask(method: str, url: str, body: bytes | None) -> bytes:
             f"this gateway does not trust the certificate of {parts.netloc}: the office needs one of a public authority "
             "(deploy/certificates.md), or an http:// address, for the list carries its own signature"
         ) from None
-    except urllib3.exceptions.HTTPError as error:
+    except (urllib3.exceptions.HTTPError, DownloadError) as error:
         raise JoinError(
             f"the office cannot be reached at {parts.netloc} ({type(error).__name__}): is the network up, is the code right?"
         ) from None

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -48,7 +49,8 @@ ORIGIN = "office"
 
 
 def follow_for_ever(path: Path) -> int:
-    """Round after round, five minutes apart, never many gateways at the same moment. Ends only by a signal."""
+    """Round after round, five minutes apart, never many gateways at the same moment. Ends only by a signal, and a round with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # subprocess.run kills its child then
     code = ""
     wait = FIRST
     while True:

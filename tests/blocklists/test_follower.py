@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from blocklists.follower import BoundedFetcher, FollowError, follow
 from blocklists.releases import Repository
 from blocklists.takedown.segments import merge
 from gateway.release import canonical_bytes
-from tests.support.publisher import ROLES, Publisher, now, serve, serve_bomb
+from tests.support.publisher import ROLES, Publisher, now, serve, serve_bomb, serve_drips
 
 
 @pytest.fixture
@@ -326,6 +327,14 @@ def test_compressed_answer_is_not_unpacked(office: Publisher, tmp_path: Path) ->
     with serve_bomb() as url, pytest.raises(FollowError, match="compressed") as refused:
         follow(tmp_path / "gateway", url, office.root, 0, fetcher)
     assert refused.value.code == "unreachable" and fetcher.received == 0
+
+
+def test_office_that_drips_does_not_hold_a_gateway(office: Publisher, tmp_path: Path) -> None:
+    """Octet by octet, so that no single wait is long: the round ends all the same."""
+    begun = time.monotonic()
+    with serve_drips() as url, pytest.raises(FollowError, match="too slow") as refused:
+        follow(tmp_path / "gateway", url, office.root, 0, BoundedFetcher(whole=1.0))
+    assert refused.value.code == "unreachable" and time.monotonic() - begun < 20
 
 
 def test_expiry_is_judged_by_the_given_time(office: Publisher, tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
+from blocklists import joining
 from blocklists.joined import ROOT, read_joined
 from blocklists.joining import EVERY, Enforced, JoinError, fetch_keys, join, note_head, report
 from blocklists.pairing import JoinCode, fingerprint_of
 from blocklists.receipts import is_signed, join_bytes, read
 from blocklists.sealing import HELD_FILE, SealError, key_id, read_keys, read_question, wrap
 from tests.support.certificates import Authority
-from tests.support.publisher import Publisher, serve_bomb
+from tests.support.publisher import Publisher, serve_bomb, serve_drips
 
 TICKET = "abcdefghjkmnpqrstuvwxyz2"
 
@@ -179,3 +180,10 @@ def test_compressed_root_is_not_unpacked(tmp_path: Path) -> None:
     with serve_bomb() as url, pytest.raises(JoinError, match="compressed"):
         join(tmp_path, JoinCode(url, "0" * 64, ""))
     assert read_joined(tmp_path) is None
+
+
+def test_office_that_drips_does_not_hold_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person who typed a code is told in the end, however slowly octets come."""
+    monkeypatch.setattr(joining, "WHOLE_SECONDS", 1.0)
+    with serve_drips() as url, pytest.raises(JoinError, match="cannot be reached"):
+        join(tmp_path, JoinCode(url, "0" * 64, ""))

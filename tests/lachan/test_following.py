@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import subprocess
+import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,7 +28,7 @@ from lachan import following
 from lachan.configuration import load
 from lachan.following import follow_once, serial_in_force, take_round
 from tests.support.gateway import Gateway, RunningUpstream, ede_codes, run_command
-from tests.support.publisher import Publisher, serve
+from tests.support.publisher import Publisher, serve, serve_drips
 
 SETTINGS = """
 state_dir: var
@@ -179,6 +182,66 @@ def test_wrong_clock_at_boot_never_stops_answers_and_an_end_needs_no_release(off
             clock.write_text("+0")
             assert comes_true(lambda: "days old" not in gateway.dig("bad.example", "A"))
             assert gateway.metric("lachan_release_checked_timestamp_seconds") >= good_at  # a round with the right clock may have been good
+
+
+def test_after_a_long_sleep_a_gateway_tries_to_catch_up_for_at_most_ten_seconds_then_the_last_good_release_answers(
+    office: Publisher, tmp_path: Path
+) -> None:
+    """Twenty days later the office's server sends an octet now and then: the start gives it ten seconds, then the last good release answers
+    and says how old it is: status (which the pages' banner shows), metric, EDE. Meanwhile and after, names resolve."""
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    test_clock = {"LACHAN_TEST_CLOCK": str(clock), "LACHAN_TEST_CLOCK_AS_ROOT": "1"}
+    with RunningUpstream(RECORDS) as upstream:
+        with serve(office.folder) as url:
+            gateway = Gateway(tmp_path, SETTINGS, environment=test_clock, upstream=upstream.port, url=url)
+            with gateway:
+                assert comes_true(lambda: is_blocked(gateway, "bad.example"))
+        state = read_state(tmp_path / "var")
+        assert state is not None
+        clock.write_text(f"+{20 * 86_400}")
+        with serve_drips() as url:
+            gateway = Gateway(tmp_path, SETTINGS, environment=test_clock, upstream=upstream.port, url=url)
+            begun = time.monotonic()
+            with gateway:
+                waited = time.monotonic() - begun
+                started = gateway.status()["uptime"]
+                assert waited > following.START_SECONDS, "it did try"
+                assert started < waited < 120, "a file of 16,000 octets would take an hour"
+                assert is_blocked(gateway, "bad.example")
+                assert gateway.addresses("worse.example") == ["192.0.2.2"]
+                follow = gateway.status()["follow"]
+                assert (follow["serial"], follow["old_days"], follow["good_at"]) == (1, 20, state.good_at)
+                assert gateway.metric("lachan_release_checked_timestamp_seconds") == state.good_at
+                assert "danh sách 20 ngày chưa cập nhật / list 20 days old" in gateway.dig("bad.example", "A")
+                with round_under_way(gateway):
+                    for number in range(20):
+                        began = time.monotonic()
+                        assert gateway.addresses("worse.example") == ["192.0.2.2"]
+                        assert is_blocked(gateway, "bad.example"), number
+                        assert time.monotonic() - began < 5
+                assert gateway.status()["order_serial"] == 1
+                assert comes_true(lambda: bool(rounds(tmp_path))), "the job tries on"
+            assert comes_true(lambda: not rounds(tmp_path)), "a round outlived its gateway"
+
+
+def rounds(folder: Path) -> list[str]:
+    """The rounds of following that run for this folder's gateway."""
+    return subprocess.run(["pgrep", "-f", f"lachan follow .*{folder}/"], capture_output=True, text=True, check=False).stdout.split()
+
+
+@contextmanager
+def round_under_way(gateway: Gateway) -> Iterator[None]:
+    """A round by hand that hangs at the office for as long as the block takes, and is ended then."""
+    command = [sys.executable, "-m", "lachan", "follow", "-c", str(gateway.path)]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(2)
+        yield
+        assert child.poll() is None, "the round ended by itself"
+    finally:
+        child.kill()
+        child.wait(20)
 
 
 def test_release_comes_on_a_stick_where_there_is_no_network(office: Publisher, tmp_path: Path) -> None:

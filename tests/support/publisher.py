@@ -88,6 +88,17 @@ def serve_bomb() -> AbstractContextManager[str]:
 
 
 @contextmanager
+def serve_drips(pause: float = 0.2) -> Iterator[str]:
+    """Answer everything with a large file whose octets come one by one, `pause` seconds apart, for ever; yields the URL."""
+    ended = threading.Event()
+    with serve_by(functools.partial(_Drips, ended=ended, pause=pause)) as url:
+        try:
+            yield url
+        finally:
+            ended.set()
+
+
+@contextmanager
 def serve_by(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
     """Serve on loopback by a handler; yields the URL."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -99,6 +110,23 @@ def serve_by(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iter
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Drips(http.server.BaseHTTPRequestHandler):
+    def __init__(self, *args: Any, ended: threading.Event, pause: float) -> None:
+        self.ended, self.pause = ended, pause
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "16000")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while not self.ended.wait(self.pause):
+                self.wfile.write(b"{")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
 
 
 class _Bomb(http.server.BaseHTTPRequestHandler):

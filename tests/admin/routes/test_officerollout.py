@@ -16,11 +16,13 @@ from admin.officerollout import Rollout, go_on, read_rollouts, read_statement
 from admin.officetables import gateways
 from admin.settings import AdminSettings
 from blocklists.follower import Release, follow
-from blocklists.online import place_of
+from blocklists.online import Statement, place_of
 from blocklists.receipts import Receipt, load_key, public_of, seal
+from blocklists.sealing import KEYS_FILE, read_keys
 from blocklists.tables import OrganisationId, Role
 from blocklists.takedown import cases, tables
 from blocklists.takedown.workflow import TransitionRefused
+from gateway.policy.masked import mask
 from tests.admin.conftest import Clock
 from tests.admin.routes.test_officeorders import gateway, register
 from tests.admin.routes.test_officesigning import PASSPHRASE, approve, make_key
@@ -66,7 +68,8 @@ class Fleet:
         """One round of following."""
         root = (self.office / "metadata/1.root.json").read_bytes()
         with serve(self.office) as url:
-            return follow(self.folder / name, url, root, self.serials[name], now=self.clock.at, gateway=name)
+            keys = read_keys(self.office.parent / KEYS_FILE).get
+            return follow(self.folder / name, url, root, self.serials[name], now=self.clock.at, gateway=name, keys=keys)
 
     async def round(self, *names: str, **said: object) -> None:
         """These follow and tell; `said` replaces what the receipt says."""
@@ -278,6 +281,35 @@ async def test_urgent_and_masked_and_return_skip_the_stages(fleet: Fleet, one: V
     assert await fleet.settle() == []
     await fleet.round()
     assert set(fleet.serials.values()) == {5}
+
+
+async def test_masked_category_skips_the_stages(fleet: Fleet, one: Visitor, two: Visitor, services: Services) -> None:
+    """While an ordinary version is held, an order about child abuse goes to every gateway at once, sealed, whatever the server says; it
+    brings along what was held, and that is told."""
+    await fleet.settle()
+    await one.get("/office/rollout")
+    await one.submit("/office/rollout/2/hold")
+    await fleet.round()
+    assert set(fleet.serials.values()) == {1, 2}
+    await one.get("/office/orders/new")
+    await one.submit("/office/orders/read", {"text": f"{LETTER.partition('1. ')[0]}1. trang-cam.example\n", "category": "csam"})
+    await one.submit("/office/orders")
+    path = one.response.url.path
+    for action in [form.action for form in one.forms if form.action.endswith("/open")]:
+        await one.submit(action)
+    await one.submit(f"{path}/verify")
+    await two.get(path)
+    await two.submit(f"{path}/approve", {"passphrase": PASSPHRASE}, button=("step", "approve"))
+    assert await fleet.settle() == [], "nothing goes out in stages any more"
+    stolen = Statement({2: ((0, 0),), 3: ((0, 0),)})
+    assert services.office.signing.room.say(stolen, fleet.clock.at)
+    late = next(name for name, serial in fleet.serials.items() if serial == 1)
+    taken = fleet.take(late)
+    assert taken is not None and (taken.serial, taken.newest) == (3, 3)
+    rows = [row[0] for segment in taken.fresh.values() for row in segment["entries"]]
+    assert mask("example.trang-cam.") in rows
+    await fleet.round()
+    assert set(fleet.serials.values()) == {3}
 
 
 async def test_rule_is_the_offices_and_off_means_everybody(fleet: Fleet, one: Visitor, two: Visitor) -> None:
