@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +13,12 @@ import dns.message
 import dns.query
 
 from gateway.control import ask_now
+from tests.support.echogateway import free_port
 from tests.support.gateway import Gateway, RunningUpstream
+from tests.support.people import PASSWORD
 from tests.support.upstream import ScriptedUpstream
+from tests.support.visitor import _Reader
+from tests.support.walker import Browser, link_of
 
 SETTINGS = """
 state_dir: var
@@ -75,6 +81,75 @@ def test_policy_follows_the_device_that_has_the_lease(tmp_path: Path) -> None:
         assert "dien-thoai" not in it.written() and "<b>" not in it.http("/metrics")[1]
     kept = [path for path in (tmp_path / "var").rglob("*") if path.is_file() and b"dien-thoai" in path.read_bytes()]
     assert kept == []
+
+
+PAGES = """
+state_dir: {folder}/var
+dns: {listen: ["127.0.0.1:0"], workers: 1, name: lachan.internal}
+dhcp: {leases: [{folder}/dnsmasq.leases]}
+upstreams: {servers: ["udp://127.0.0.1:{upstream}"]}
+metrics: {listen: "127.0.0.1:{metrics}"}
+admin: {listen: "127.0.0.1:{admin}"}
+"""
+HOST = "iphone-cua-be-na"
+
+
+def test_name_a_device_gives_itself_is_shown_for_naming_and_kept_nowhere(tmp_path: Path) -> None:
+    """With the pages: it stands where a device is to be named and nowhere else, until somebody has named the device; no file, no log line,
+    no number, no backup and no download has it."""
+    leases = tmp_path / "dnsmasq.leases"
+    leases.write_text(f"0 3c:22:fb:00:00:77 127.0.0.7 {HOST} *\n", encoding="ascii")
+    with (
+        RunningUpstream({(NAME, "A"): OPEN}) as upstream,
+        Gateway(tmp_path, PAGES, upstream=upstream.port, admin=free_port()) as it,
+    ):
+        link = link_of(it)
+        browser = Browser(link.partition("/setup/")[0])
+        browser.get(f"/setup/{link.rpartition('/')[2]}")
+        browser.submit("/setup", {"place": "home"}, ("go", "1"))
+        browser.submit("/setup", {"label": "Bi", "band": "TH"}, ("go", "1"))
+        browser.submit("/setup", {}, ("go", "1"))
+        browser.submit("/setup", {"password": PASSWORD, "again": PASSWORD}, ("go", "1"))
+
+        def shown() -> bool:
+            it.addresses(NAME, source="127.0.0.7")
+            browser.get("/devices")
+            return HOST in browser.text
+
+        assert until(shown), browser.text
+        seen = crawl(browser)
+        assert {re.split("[?#]", path)[0] for path, text in seen.items() if HOST in text} == {"/devices"}
+        assert len(seen) > 20
+        found = re.search(r'<option value="(\w+)">Bi<', seen["/devices"])
+        assert found
+        browser.get("/devices")
+        browser.submit("/devices", {"owner": found[1], "label": "máy của Bi"})
+        assert until(lambda: browser.get("/devices") == 200 and HOST not in browser.text), "it has a name now"
+        assert "máy của Bi" in browser.text
+        assert it.command("backup", str(tmp_path / "copy.zip"), "-c", str(it.path)).returncode == 0
+        numbers = it.http("/metrics")[1]
+        browser.http.close()
+    assert HOST not in it.written() and HOST not in numbers
+    with zipfile.ZipFile(tmp_path / "copy.zip") as archive:
+        assert not any(HOST.encode() in archive.read(name) for name in archive.namelist())
+    kept = [path for path in tmp_path.rglob("*") if path.is_file() and path != leases and HOST.encode() in path.read_bytes()]
+    assert kept == []
+
+
+def crawl(browser: Browser) -> dict[str, str]:
+    """Every page that links lead to, by its path: what a person sees, downloads too."""
+    seen: dict[str, str] = {}
+    waiting = ["/"]
+    while waiting and len(seen) < 150:
+        path = waiting.pop(0)
+        if path in seen or not path.startswith("/"):
+            continue
+        response = browser.http.get(path)
+        seen[path] = response.text
+        reader = _Reader()
+        reader.feed(response.text)
+        waiting += [link for link in reader.links if link not in seen and "sign-out" not in link]
+    return seen
 
 
 SCHOOL = """

@@ -115,7 +115,8 @@ def scanned(picture: bytes) -> str:
 
 
 def test_two_tokens_two_answers(tmp_path: Path) -> None:
-    """The child's browser finds no way to the shop, the adult's does; both read the open site; all by names, over our DoH alone."""
+    """The child's browser finds no way to the shop, the adult's does; both read the open site, and neither finds what does not exist; all by
+    names, over our DoH alone."""
     need_chromium()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -124,10 +125,10 @@ def test_two_tokens_two_answers(tmp_path: Path) -> None:
         answers = {}
         for token in (CHILD, ADULT):
             with chromium_over(tmp_path / token, f"https://127.0.0.1:{port}/dns-query/{token}", pin) as context:
-                sites = [f"http://{name}:{server.server_port}/" for name in ("shop.example", "open.example")]
+                sites = [f"http://{name}:{server.server_port}/" for name in ("shop.example", "open.example", "absent.example")]
                 answers[token] = [seen(context.new_page(), site) for site in sites]
-        assert answers[CHILD] == ["ERR_NAME_NOT_RESOLVED", "hello from the site"]
-        assert answers[ADULT] == ["hello from the site", "hello from the site"]
+        assert answers[CHILD] == ["ERR_NAME_NOT_RESOLVED", "hello from the site", "ERR_NAME_NOT_RESOLVED"]
+        assert answers[ADULT] == ["hello from the site", "hello from the site", "ERR_NAME_NOT_RESOLVED"]
         assert gateway.status()["state"] == "ready"
     server.shutdown()
     server.server_close()
