@@ -46,7 +46,7 @@ class Browser:
 
 def link_of(gateway: Gateway) -> str:
     """The one-time link that the program printed."""
-    for _ in range(400):
+    for _ in range(1200):
         found = re.search(r"http://127\.0\.0\.1:\d+/setup/\S+", gateway.written())
         if found:
             return found[0]
