@@ -115,7 +115,7 @@ def scanned(picture: bytes) -> str:
 
 
 def test_two_tokens_two_answers(tmp_path: Path) -> None:
-    """The child's browser finds no way to the shop, the adult's does; both read the open site, and neither finds what does not exist; all by
+    """The child's browser finds no way to the shop, the adult's does; both read the open site, neither finds what does not exist; all by
     names, over our DoH alone."""
     need_chromium()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
