@@ -375,9 +375,10 @@ async def second_officer(visit: Appoint, invitation: str) -> Response:
     return await _more(visit, f"{public_url(visit.services.settings)}/join/{secret}")
 
 
-@router.post("/office/roles/{assignment}/end")
-async def end_of_role(visit: Appoint, assignment: str) -> Response:
+@router.post("/office/roles/end")
+async def end_of_role(visit: Appoint) -> Response:
     """Ask that an officer's role ends, by a document; when another officer agrees, it ends now. A new root without the key is drafted."""
+    assignment = visit.form.raw("assignment")[:40]
     asked = (await read_asked(visit.services.settings.state_dir, visit.now)).get(assignment)
     mine = asked is None or asked.account == visit.signed_in.actor.account_id
     basis = visit.form.text("basis", 160) if mine else ""

@@ -305,7 +305,7 @@ def sign_and_note(one: Desk, two: Desk) -> None:
 def office_pages(desk: Desk) -> list[str]:
     """The paths of the pages that an officer reaches, one of each kind."""
     paths = ["/office", "/office/orders/new", "/office/entries", "/office/releases", "/office/more", "/account", "/account/factor"]
-    paths += [f"/office/{room}" for room in ("agencies", "finding", "clocks", "cases", "figures", "signing", "gateways")]
+    paths += [f"/office/{room}" for room in ("agencies", "finding", "clocks", "cases", "figures", "signing", "gateways", "rollout")]
     listing = "/office/releases"
     for kind in ("/office/releases/", "/office/entries/", "/office/orders/"):
         desk.open(listing if kind != "/office/entries/" else "/office/entries")

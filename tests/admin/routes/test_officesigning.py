@@ -10,6 +10,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from admin.dependencies import Services
+from admin.officedirectives import officers as listed
 from admin.settings import AdminSettings
 from blocklists.database import Database
 from blocklists.follower import FollowError, Release, follow
@@ -260,10 +261,11 @@ async def test_key_of_an_officer_who_left_goes_out_with_the_next_signature(
     before = (await services.office.signing.standing()).root_keys
     assert len(before) == 2
     await one.get("/office/more")
-    end = [form.action for form in one.forms if form.action.startswith("/office/roles/")][-1]
-    await one.submit(end, {"basis": "31/QĐ-SVHTTDL"})
+    async with services.database.read() as connection:
+        last = (await listed(connection, officers.tenant, services.now()))[-1]["id"]
+    await one.submit("/office/roles/end", {"assignment": last, "basis": "31/QĐ-SVHTTDL"})
     await two.get("/office/more")
-    await two.submit(end)
+    await two.submit("/office/roles/end")
     assert (await three.get("/office/signing")).status_code in (403, 404)
     await two.get("/office/signing")
     await two.submit("/office/signing/sign", {"passphrase": PASSPHRASE})
