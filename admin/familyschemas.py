@@ -17,6 +17,12 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+class PlaceModel(In):
+    """Where a family or school is: the code of a province or of a commune in it; null: not told."""
+
+    place: str | None = Field(max_length=8, description="Such as 12, or 12.03385.")
+
+
 class DatesIn(In):
     """A span of days, both included, on the clock of the place."""
 

@@ -23,9 +23,9 @@ from admin.officeschools import body_of, schools_at
 from admin.officetables import school_rules
 from admin.profiles import Profile
 from admin.sessions import Tenant
-from admin.tenants import mark_changed
+from admin.tenants import mark_changed, read_place
 from admin.values import ProfileKind
-from blocklists.tables import EVERY_TENANT, OrganisationId, OrganisationKind, new_id, organisations
+from blocklists.tables import EVERY_TENANT, OrganisationId, OrganisationKind, new_id
 from blocklists.takedown.documents import SymbolError, parse_symbol
 from blocklists.takedown.model import Office
 
@@ -109,8 +109,7 @@ async def rules_for(connection: AsyncConnection, tenant: Tenant) -> Sequence[Sch
     """What is closed above a tenant: nothing but for schools."""
     if tenant.kind is not OrganisationKind.SCHOOL:
         return ()
-    place = select(organisations.c.place_code).where(organisations.c.id == tenant.id)
-    return await rules_at(connection, (await connection.execute(place)).scalar_one_or_none() or "")
+    return await rules_at(connection, await read_place(connection, tenant.id) or "")
 
 
 def with_rules(shelf: Shelf, rules: Sequence[SchoolRule], profile: Profile) -> Shelf:

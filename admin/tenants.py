@@ -94,6 +94,22 @@ async def grant_role(
     await record(connection, act, Action.ROLE_GRANTED, assignment, after=after)
 
 
+async def read_place(connection: AsyncConnection, tenant: OrganisationId) -> str | None:
+    """Where a family or school says it is, as a code; None: nobody said."""
+    statement = select(organisations.c.place_code).where(organisations.c.id == tenant)
+    return (await connection.execute(statement)).scalar_one_or_none() or None
+
+
+async def set_place(connection: AsyncConnection, act: Act, code: str) -> None:
+    """Say where a family or school is (a code of `blocklists.places`; empty: not told). It may end an order that is for another place, and
+    what is closed in the schools of one."""
+    where = organisations.c.id == act.tenant
+    before = (await connection.execute(select(organisations.c.place_code).where(where))).scalar_one_or_none()
+    await connection.execute(update(organisations).where(where).values(place_code=code or None))
+    await record(connection, act, Action.PLACE_SET, act.tenant, before={"place": before}, after={"place": code})
+    await mark_changed(connection, act)
+
+
 async def is_alone(connection: AsyncConnection) -> bool:
     """Whether one organisation has this machine for itself."""
     return (await connection.execute(select(func.count()).select_from(organisations))).scalar_one() <= 1

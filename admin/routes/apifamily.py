@@ -30,6 +30,7 @@ from admin.familyschemas import (
     JournalPage,
     PhoneIn,
     PhoneOut,
+    PlaceModel,
     ServiceOut,
     WatchOut,
 )
@@ -40,8 +41,12 @@ from admin.profiles import load_profile, load_strictest
 from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller, load_owner, made_before, note_made, page_of
 from admin.schemas import PageOf
 from admin.sharing import take_back
+from admin.tenants import read_place, set_place
 from admin.values import ProfileKind
 from admin.watching import WATCHABLE, end_watch, list_watches, start_watch
+from blocklists.places import gazetteer
+from blocklists.takedown.deadlines import VIET_NAM
+from gateway.policy.tenant import PLACE
 
 router = APIRouter()
 
@@ -52,6 +57,28 @@ Assigner = Annotated[Caller, Depends(caller(Permission.DEVICE_ASSIGN))]
 DeviceReader = Annotated[Caller, Depends(caller(Permission.DEVICE_READ))]
 Chooser = Annotated[Caller, Depends(caller(Permission.REQUEST_READ))]
 Auditor = Annotated[Caller, Depends(caller(Permission.JOURNAL_READ))]
+
+
+@router.get("/place", tags=["family"])
+async def show_place(who: Reader) -> PlaceModel:
+    """Where this is. It decides which bulletins are read, and which orders for other places leave it alone."""
+    async with who.services.database.read() as connection:
+        return PlaceModel(place=await read_place(connection, who.tenant_id))
+
+
+@router.put("/place", tags=["family"])
+async def put_place(who: Loosener, wanted: PlaceModel) -> PlaceModel:
+    """Say where this is. It may end an order that is for another place, so it needs the right to loosen."""
+    if not has_policy(who.tenant.kind):
+        raise NotFound
+    code = wanted.place or ""
+    provinces = {place.code for place in gazetteer().provinces(who.now.astimezone(VIET_NAM).date())}
+    if code and not (PLACE.fullmatch(code) and code.partition(".")[0] in provinces):
+        raise InvalidInput(FieldMistake("place", "place_unknown"))
+    async with who.services.database.write() as connection:
+        await set_place(connection, who.act, code)
+    await who.services.applier.settle(who.tenant_id)
+    return PlaceModel(place=code or None)
 
 
 @router.get("/catalogue", tags=["lists"])

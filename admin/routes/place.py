@@ -6,17 +6,16 @@ from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from sqlalchemy import select, update
+from sqlalchemy import select
 from starlette.responses import Response
 
-from admin.audit import Action, record
 from admin.dependencies import Visit, need
 from admin.errors import FieldMistake, NotFound
 from admin.pages.sorting import vietnamese_order
 from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.routes.home import waiting_of
-from admin.tenants import mark_changed
+from admin.tenants import set_place
 from blocklists.places import gazetteer
 from blocklists.tables import organisations
 from blocklists.takedown.deadlines import VIET_NAM
@@ -47,11 +46,7 @@ async def change(visit: Owner) -> Response:
     if form.mistakes:
         return await _page(visit, tuple(form.mistakes))
     async with visit.services.database.write() as connection:
-        where = organisations.c.id == visit.tenant_id
-        before = (await connection.execute(select(organisations.c.place_code).where(where))).scalar_one_or_none()
-        await connection.execute(update(organisations).where(where).values(place_code=code or None))
-        await record(connection, visit.act, Action.PLACE_SET, visit.tenant_id, before={"place": before}, after={"place": code})
-        await mark_changed(connection, visit.act)
+        await set_place(connection, visit.act, code)
     await visit.services.applier.settle(visit.tenant_id)
     return visit.go("/place")
 

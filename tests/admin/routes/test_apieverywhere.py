@@ -60,6 +60,7 @@ BODIES: Mapping[tuple[str, str], dict[str, Any]] = {
     ("post", "/office/returns/{identity}"): {"step": "confirm"},
     ("post", "/office/reports/{report_id}/steps"): {"step": "triage"},
     ("post", "/office/candidates/{identity}"): {"step": "refuse", "reason": "x"},
+    ("put", "/place"): {"place": "12"},
     ("post", "/office/schools/rules"): {"category": "game", "document": "12/QĐ-SGDĐT"},
     ("post", "/office/schools/rules/{identity}/lift"): {"document": "13/QĐ-SGDĐT"},
     ("post", "/office/bulletins"): {"kind": "bulletin", "title": "Tin", "symbol": "9/TB-SVHTTDL", "last_day": "2026-12-31"},

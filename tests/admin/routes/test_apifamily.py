@@ -7,7 +7,7 @@ from datetime import datetime
 import httpx
 from starlette.types import ASGIApp
 
-from admin.audit import VISITOR, Act
+from admin.audit import VISITOR, Act, read_rows
 from admin.dependencies import Services
 from admin.onboarding import add_phone, load_phone
 from admin.permissions import Scope
@@ -114,3 +114,16 @@ async def test_catalogue_says_what_switches_know(api: httpx.AsyncClient) -> None
     assert game["vi"] and game["en"] and game["entries"] >= 0
     checked = {one["id"]: one["verified"] for one in found["services"]}
     assert (checked["zalo"], checked["tiktok"]) == (True, False)
+
+
+async def test_the_place_is_read_and_set(api: httpx.AsyncClient, services: Services, family: Family) -> None:
+    """By the code of a province or of a commune in it; a place nobody knows is a mistake of the field; null takes it away."""
+    assert (await api.get("/place")).json() == {"place": None}
+    for code in ("12", "12.03385", None):
+        assert (await api.put("/place", json={"place": code})).json() == {"place": code}
+        assert (await api.get("/place")).json() == {"place": code}
+    for wrong in ("99", "Lai Châu", "12.1"):
+        refused = await api.put("/place", json={"place": wrong})
+        assert (refused.status_code, refused.json()["error"]["field"]) == (422, "place"), wrong
+    async with services.database.read() as connection:
+        assert [row.action for row in await read_rows(connection, family.tenant, 9)].count("place.set") == 3

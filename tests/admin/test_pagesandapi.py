@@ -1,0 +1,112 @@
+"""What the pages change, programs can change, too, or it is said here why only a person may. A page that is added is found here."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp
+
+from admin.dependencies import Services
+from admin.routes.api import create_api
+from tests.admin.test_app import OPEN, OPEN_ROOMS, routes_of
+
+#: A page's address and the operation of the API that does the same.
+SAME = {
+    "/choices": "PUT /choices",
+    "/choices/wait": "POST /choices/wait",
+    "/dates": "POST /dates",
+    "/dates/{dates}/remove": "DELETE /dates/{dates}",
+    "/devices": "POST /devices",
+    "/devices/{device}": "PATCH /devices/{device}",
+    "/devices/{device}/forget": "DELETE /devices/{device}",
+    "/devices/{device}/back": "POST /devices/{device}/return",
+    "/place": "PUT /place",
+    "/profiles": "POST /profiles",
+    "/profiles/{profile}/settings": "PATCH /profiles/{profile}",
+    "/profiles/{profile}/retire": "DELETE /profiles/{profile}",
+    "/profiles/{profile}/off": "POST /profiles/{profile}/overrides",
+    "/profiles/{profile}/open": "POST /profiles/{profile}/overrides",
+    "/profiles/{profile}/lesson": "POST /profiles/{profile}/overrides",
+    "/profiles/{profile}/lesson/end": "DELETE /profiles/{profile}/overrides/{act}",
+    "/profiles/{profile}/acts/{act}/end": "DELETE /profiles/{profile}/overrides/{act}",
+    "/profiles/{profile}/watch": "POST /profiles/{profile}/watch",
+    "/profiles/{profile}/watch/end": "DELETE /profiles/{profile}/watch",
+    "/profiles/{profile}/hours": "PATCH /profiles/{profile}",
+    "/profiles/{profile}/timetable": "PATCH /profiles/{profile}",
+    "/profiles/{profile}/apps": "PUT /profiles/{profile}/service/{code}",
+    "/profiles/{profile}/groups": "PUT /profiles/{profile}/category/{code}",
+    "/profiles/{profile}/names": "POST /profiles/{profile}/names",
+    "/profiles/{profile}/names/{rule}/remove": "DELETE /profiles/{profile}/names/{rule}",
+    "/profiles/{profile}/phones": "POST /phones",
+    "/phones/{device}/show": "GET /phones/{device}",
+    "/phones/{device}/renew": "POST /phones/{device}/renew",
+    "/phones/{device}/remove": "DELETE /devices/{device}",
+    "/requests/{request}": "POST /requests/{request}/answer",
+    "/transfer/export": "GET /tenant",
+    "/transfer/read": "PUT /tenant",
+    "/transfer/apply": "PUT /tenant",
+    "/office/orders": "POST /office/orders",
+    "/office/orders/read": "POST /office/orders",
+    "/office/orders/{order_id}/verify": "POST /office/orders/{order_id}/steps",
+    "/office/orders/{order_id}/release": "POST /office/orders/{order_id}/steps",
+    "/office/orders/{order_id}/approve": "POST /office/orders/{order_id}/steps",
+    "/office/orders/{order_id}/items/{item_id}": "POST /office/orders/{order_id}/items/{item_id}",
+    "/office/entries/{entry_id}/lift": "POST /office/entries/{entry_id}/lift",
+    "/office/entries/{entry_id}/renew": "POST /office/entries/{entry_id}/renew",
+    "/office/reviews/{review_id}/take": "POST /office/reviews/{review_id}/steps",
+    "/office/reviews/{review_id}/decide": "POST /office/reviews/{review_id}/steps",
+    "/office/reports/{report_id}": "POST /office/reports/{report_id}/steps",
+    "/office/releases/{serial}/return": "POST /office/versions/{serial}/return",
+    "/office/returns/{identity}": "POST /office/returns/{identity}",
+    "/office/bulletins": "POST /office/bulletins",
+    "/office/bulletins/{bulletin_id}/end": "POST /office/bulletins/{identity}/end",
+    "/office/finding/{identity}": "POST /office/candidates/{identity}",
+    "/office/schools/rules": "POST /office/schools/rules",
+    "/office/schools/rules/{rule}/lift": "POST /office/schools/rules/{identity}/lift",
+}
+#: Only a person at the page, by the beginning of the address: why.
+PERSON = {
+    "/account": "passwords, second factors, passkeys",
+    "/sign-out": "sessions of browsers",
+    "/organisation": "a key has one organisation",
+    "/backup": "holds everybody's data",
+    "/people": "who has a role",
+    "/office/officers": "who has a role",
+    "/office/roles/": "who has a role",
+    "/staff": "hands out access",
+    "/families/": "hands out access; helps with a PIN in person",
+    "/tokens": "a key makes no keys",
+    "/emergency": "one person, by a document",
+    "/pin": "a secret",
+    "/renewal/stop": "a family answers in person",
+    "/welcome": "the first minutes of a family",
+    "/recovery": "a secret on paper",
+    "/profiles/{profile}/history": "people agree, a code opens it",
+    "/profiles/{profile}/erase": "cannot be undone",
+    "/home-link": "the page tells the address of the very browser that asks",
+    "/list-office": "whose list this machine follows: its owner decides",
+    "/office/signing/": "a passphrase",
+    "/office/orders/{order_id}/items/{item_id}/open": "a masked name is looked at by one person, noted",
+    "/office/orders/{order_id}/items/{item_id}/forward": "a letter that a person sends",
+    "/office/entries/{entry_id}/owner": "a letter that a person sends",
+    "/office/cases/": "notes of one's own body",
+    "/office/directives": "set up once, by a document",
+    "/office/agencies": "set up once, by a document",
+    "/office/clocks": "set up once, by a document",
+    "/office/gateways": "a ticket that is shown once",
+    "/office/rollout/": "two persons hold a release and let it go on",
+    "/office/finding/list": "files are read by the pages' own reader",
+    "/office/finding/scan": "begun by a person, minutes long",
+}
+
+
+def test_every_change_of_the_pages_is_in_the_api_or_a_persons(app: ASGIApp, services: Services) -> None:
+    """Nothing is in both tables, nothing in neither, and every operation that is named exists."""
+    schema = create_api(services).openapi()["paths"]
+    offered = {f"{method.upper()} {path}" for path, acts in schema.items() for method in acts}
+    assert sorted(set(SAME.values()) - offered) == []
+    ours = [route for route in routes_of(app) if not route.endpoint.__module__.startswith("admin.routes.api")]
+    pages = {route.path for route in ours if "POST" in (route.methods or ())}
+    asked = {path for path in pages if path not in OPEN and not path.startswith(OPEN_ROOMS)}
+    assert sorted(path for path in asked if path not in SAME and not path.startswith(tuple(PERSON))) == []
+    assert sorted(set(SAME) - pages) == [], "pages that are no more"
+    assert [path for path in SAME if path.startswith(tuple(PERSON))] == []
+    assert [start for start in PERSON if not any(path.startswith(start) for path in asked)] == []
