@@ -215,7 +215,9 @@ def test_log_names_nobody_and_no_name_that_was_asked(gateway: Gateway) -> None:
 def own(upstream: RunningUpstream, tmp_path: Path) -> Iterator[Gateway]:
     """A gateway of one's own, to change and to hurt."""
     prepare(tmp_path)
-    with Gateway(tmp_path, SETTINGS, upstream=upstream.port) as running:
+    (tmp_path / "clock").write_text(AFTERNOON, encoding="ascii")
+    environment = {"LACHAN_TEST_CLOCK": str(tmp_path / "clock"), "LACHAN_TEST_CLOCK_AS_ROOT": "1"}
+    with Gateway(tmp_path, SETTINGS, upstream=upstream.port, environment=environment) as running:
         yield running
 
 
@@ -253,22 +255,25 @@ def test_flush_forgets_one_name_or_all(own: Gateway, upstream: RunningUpstream) 
 
 
 def test_killed_worker_costs_no_client_more_than_one_retry(own: Gateway) -> None:
-    """Under load, with fresh ports, a worker dies and its place is filled."""
+    """Under load, with fresh ports, a worker dies and its place is filled: names from the table, names asked upstream, over UDP and TCP."""
     stop, tries = threading.Event(), []
 
-    def client() -> None:
+    def client(number: int) -> None:
+        asked = 0
         while not stop.is_set():
+            asked += 1
+            name = f"new{asked}.client{number}.example" if asked % 2 else "facebook.com"
             for attempt in range(1, 6):
                 try:
-                    own.ask("facebook.com", source=CHILD, seconds=0.5)
-                except dns.exception.Timeout:
+                    own.ask(name, source=CHILD, seconds=0.5, tcp=number == 3)
+                except (dns.exception.Timeout, OSError, EOFError):
                     continue
                 tries.append(attempt)
                 break
             else:
                 tries.append(99)
 
-    threads = [threading.Thread(target=client) for _ in range(4)]
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     time.sleep(0.5)
@@ -285,13 +290,15 @@ def test_killed_worker_costs_no_client_more_than_one_retry(own: Gateway) -> None
 
 @pytest.mark.parametrize("count", [20_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
 def test_reload_under_load_loses_nothing_and_never_goes_back(own: Gateway, count: int) -> None:
-    """Lists and records change again and again; every question is answered, and no client sees an older version after a newer one."""
+    """Lists and records change again and again; every question is answered, and no client sees an older version after a newer one. What is
+    asked in one breath on one connection is answered by one version: its record, and every name that it closes and the next one opens."""
     stop, lost, seen = threading.Event(), [], []
+    batches: list[tuple[int, set[str]]] = []
     base = own.path.read_text(encoding="utf-8")
 
     def client() -> None:
         last = 0
-        while not stop.is_set():
+        while not stop.wait(0.002):
             try:
                 reply = own.ask("version.home.arpa", source=ADULT, seconds=2)
                 blocked = own.addresses("bet.example", source=CHILD)
@@ -302,12 +309,33 @@ def test_reload_under_load_loses_nothing_and_never_goes_back(own: Gateway, count
             seen.append((last, version, blocked))
             last = version
 
-    threads = [threading.Thread(target=client) for _ in range(3)]
+    def breath() -> None:
+        """Eleven questions in one write: the record of the version, five names closed by odd versions, five by even ones."""
+        names = [f"swing{number}.{parity}.example" for number in range(5) for parity in ("odd", "even")]
+        questions = [dns.message.make_query(name, "A", id=at) for at, name in enumerate([*names[:5], "version.home.arpa", *names[5:]])]
+        octets = b"".join(len(wire).to_bytes(2, "big") + wire for wire in (question.to_wire() for question in questions))
+        with socket.create_connection(("127.0.0.1", own.port), 10, source_address=(CHILD, 0)) as line, line.makefile("rb") as answers:
+            while not stop.wait(0.02):  # within what one client may ask
+                line.sendall(octets)
+                version, closed = 0, set()
+                for _ in questions:
+                    reply = dns.message.from_wire(answers.read(int.from_bytes(answers.read(2), "big")))
+                    name = reply.question[0].name.to_text(omit_final_dot=True)
+                    found = [str(rdata) for rrset in reply.answer for rdata in rrset]
+                    if name == "version.home.arpa":
+                        version = int(found[0].rpartition(".")[2]) if found else 0
+                    elif found == ["0.0.0.0"]:
+                        closed.add(name)
+                batches.append((version, closed))
+
+    threads = [threading.Thread(target=work) for work in (client, client, client, breath)]
     for thread in threads:
         thread.start()
     for version in range(1, 6):
-        names = "".join(f"name{index}.v{version}.example\n" for index in range(count))
-        (own.folder / "games.txt").write_text(f"game.example\n{names}")
+        parity = "odd" if version % 2 else "even"
+        names = "".join(f"0.0.0.0 swing{number}.{parity}.example\n" for number in range(5))
+        names += "".join(f"0.0.0.0 name{index}.v{version}.example\n" for index in range(count))
+        (own.folder / "bets.hosts.txt").write_text(f"0.0.0.0 bet.example\n{names}")
         own.path.write_text(base + f"records: [{{name: version.home.arpa, data: 10.0.0.{version}, ttl: 0}}]\n", encoding="utf-8")
         if version == 3:
             os.kill(own.pid, signal.SIGHUP)
@@ -326,6 +354,12 @@ def test_reload_under_load_loses_nothing_and_never_goes_back(own: Gateway, count
     assert [row for row in seen if row[1] < row[0]] == []
     assert {tuple(row[2]) for row in seen} == {("0.0.0.0",)}
     assert own.addresses("name7.v5.example", source=CHILD) == ["0.0.0.0"]
+    assert threads[3].is_alive() is False and {version for version, _ in batches} == set(range(6))
+    closed_by = {parity: {f"swing{number}.{parity}.example" for number in range(5)} for parity in ("odd", "even")}
+    mixed = [
+        (version, closed) for version, closed in batches if closed != (closed_by["odd" if version % 2 else "even"] if version else set())
+    ]
+    assert mixed == []
 
 
 def test_missing_list_at_a_start_means_the_last_good_generation(upstream: RunningUpstream, tmp_path: Path) -> None:
@@ -417,28 +451,33 @@ def wait_for(running: Gateway, name: str, is_open: bool, seconds: float = 3.0) -
 
 
 def test_dead_upstream_means_stale_then_a_reason_and_back_within_a_second(tmp_path: Path) -> None:
-    """Known names are answered from memory, unknown ones fail with a reason, and the return is seen at once."""
+    """Known names are answered from memory, unknown ones fail with a reason within two seconds, and the return is seen within one. Measured
+    three times, for names never asked before; the median counts, because the machine may be busy with something else for a moment."""
     prepare(tmp_path)
-    script = ScriptedUpstream(RECORDS, ttl=1)
+    script = ScriptedUpstream({**RECORDS, **{(f"back{each}.example", "A"): ["192.0.2.99"] for each in range(3)}}, ttl=1)
+    failing, returning = [], []
     with RunningUpstream(upstream=script) as upstream, Gateway(tmp_path, SETTINGS, upstream=upstream.port) as running:
-        for _ in range(20):
-            running.ask("open.example", source=ADULT)
-        upstream.stop()
-        time.sleep(1.2)
-        stale = running.ask("open.example", source=ADULT)
-        assert [str(rdata) for rrset in stale.answer for rdata in rrset] == ["192.0.2.20"]
-        assert ede_codes(stale) and ede_codes(stale)[0] in (3, 19)
-        started = time.monotonic()
-        failed = running.ask("lesson.example", source=ADULT)
-        assert failed.rcode() == dns.rcode.SERVFAIL
-        assert {22, 23} & set(ede_codes(failed))
-        assert time.monotonic() - started < 2.5
-        assert running.addresses("bet.example", source=CHILD) == ["0.0.0.0"]
-        upstream.start()
-        back = time.monotonic()
-        while running.ask("game.example", source=ADULT).rcode() != dns.rcode.NOERROR:
-            assert time.monotonic() - back < 5
-        assert time.monotonic() - back < 1.5
+        for each in range(3):
+            for _ in range(20):
+                running.ask("open.example", source=ADULT)
+            upstream.stop()
+            time.sleep(1.2)
+            stale = running.ask("open.example", source=ADULT)
+            assert [str(rdata) for rrset in stale.answer for rdata in rrset] == ["192.0.2.20"]
+            assert ede_codes(stale) == [3], "Stale Answer (RFC 8914 §4.4)"
+            started = time.monotonic()
+            failed = running.ask(f"unknown{each}.example", source=ADULT)
+            failing.append(time.monotonic() - started)
+            assert failed.rcode() == dns.rcode.SERVFAIL
+            assert ede_codes(failed) == [23], "RFC 8914"
+            assert running.addresses("bet.example", source=CHILD) == ["0.0.0.0"]
+            upstream.start()
+            back = time.monotonic()
+            while running.ask(f"back{each}.example", source=ADULT).rcode() != dns.rcode.NOERROR:
+                assert time.monotonic() - back < 5
+            returning.append(time.monotonic() - back)
+    assert sorted(failing)[1] < 2.0, failing
+    assert sorted(returning)[1] < 1.0, returning
 
 
 # Starting and stopping ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import dns.edns
 import dns.flags
 import dns.message
 import dns.rcode
+import pytest
 
 from tests.support.client import answers, exchange
 from tests.support.household import ADULT, LISTS, OPEN, Script
@@ -57,6 +59,33 @@ async def test_ttl_falls_with_the_seconds(tmp_path: Path) -> None:
         assert ttls == sorted(ttls, reverse=True)
         assert 50 <= ttls[-1] <= 98
         assert upstream.count() == 1
+
+
+@pytest.mark.parametrize("jump", [86_400, -86_400], ids=["a day ahead", "a day back"])
+async def test_ttl_does_not_follow_the_wall_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: int) -> None:
+    """The clock is set while answers are kept (time service, dead battery): those with time left stay, those without are fetched anew."""
+
+    def script(asked: Asked) -> Any:
+        return [Say(addresses(asked, "198.51.100.9", ttl=1 if asked.qname.startswith("brief") else 100))]
+
+    async with Script(script) as upstream, OneWorker(tmp_path, upstream) as worker:
+        for name in ("www.example.com", "brief.example.com"):
+            for _ in range(2):
+                await worker.ask(name)
+        before = (await worker.ask("www.example.com")).answer[0].ttl
+        now = time.time
+        monkeypatch.setattr(time, "time", lambda: now() + jump)
+        worker.clock.at += jump
+        worker.pipeline.clock_moved()
+        for _ in range(2):
+            assert before - 3 <= (await worker.ask("www.example.com")).answer[0].ttl <= before
+        assert upstream.count("www.example.com") == 1
+        await asyncio.sleep(2.1)
+        assert before - 8 <= (await worker.ask("www.example.com")).answer[0].ttl <= before - 2
+        assert upstream.count("www.example.com") == 1
+        asked = upstream.count("brief.example.com")
+        await worker.ask("brief.example.com")
+        assert upstream.count("brief.example.com") == asked + 1
 
 
 async def test_ttl_given_to_clients_is_capped(tmp_path: Path) -> None:
