@@ -21,7 +21,7 @@ from gateway.extras import Extras
 from gateway.standing import Standing
 from gateway.statelock import StateLock
 from gateway.statuspage import StatusServer
-from gateway.succession import give, hear_done, hear_go
+from gateway.succession import give, has_given_up, hear_done, hear_go
 from gateway.switch import Generations
 
 REMIND_SECONDS = 60.0
@@ -50,7 +50,7 @@ class Leaving:
         """Hand everything over; True once somebody else answers in our place, False when we have it again. The caller sees to it that
         nothing is put in force meanwhile."""
         with line:
-            if not await hear_go(line):
+            if not await hear_go(line) or has_given_up(line):
                 return False
             self.standing.phase = "leaving"
             log.info("handing over", extra={"event": "leave.begin"})

@@ -114,6 +114,16 @@ async def hear_go(line: socket.socket) -> bool:
     return await _hear(line, _GO, REPLY_SECONDS)
 
 
+def has_given_up(line: socket.socket) -> bool:
+    """Whether the successor is gone already, because we took too long to begin."""
+    try:
+        return line.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 async def hear_done(line: socket.socket) -> bool:
     """Whether the successor came to answer; False when it ended before. Returns only then: its lists may take any time."""
     return await _hear(line, _DONE, None)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from pathlib import Path
+from typing import Any
 
 from gateway import release
 from gateway.control import SOCKET_NAME
+from gateway.leaving import Leaving
 from gateway.statelock import StateLock
 from tests.support.succeeding import Questions, is_in_force, page, pair, pid_of, silent_successor, told, wait_until_told
 
@@ -87,3 +90,14 @@ def test_generation_on_disk_is_what_workers_answer_with_after_each_ending(tmp_pa
         new.start(wait=False)
         new.wait(lambda: new.status()["pid"] == pid_of(new) and new.status()["state"] == "ready")
         is_in_force(new, int(new.status()["generation"]), "second")
+
+
+async def test_successor_that_gave_up_before_its_turn_costs_nothing(tmp_path: Path) -> None:
+    """It asked during a long reload and did not wait for its end: nothing is put down for it."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.sendall(b"go")
+    theirs.close()
+    untouched: Any = None
+    leaving = Leaving(tmp_path, untouched, untouched, untouched, untouched, untouched, untouched, ())
+    assert await leaving.leave(ours) is False

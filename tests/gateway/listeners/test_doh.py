@@ -15,6 +15,8 @@ from pathlib import Path
 
 import dns.message
 import dns.rrset
+import h2.connection
+import h2.events
 import httpx
 import pytest
 
@@ -220,6 +222,45 @@ async def test_token_of_the_path_wins_and_a_connection_serves_several(server: Se
     async with named:
         await named.post("/dns-query", content=query(), headers=TYPE, extensions={"sni_hostname": "chi.dns.example"})
     assert [token for _, token in server.front.seen] == ["an", "binh", None, "chi"]
+
+
+async def test_listener_that_stops_answers_what_lies_in_the_system(server: Server) -> None:
+    """HTTP/1.1: two requests in one breath, sent just before the end and one that takes its time among them, are answered; then it ends."""
+    async with Stream(("127.0.0.1", server.port), ssl=server.trust, server_hostname="dns.example") as stream:
+        ask = lambda name: f"GET /dns-query?dns={encoded(query(name))} HTTP/1.1\r\nhost: dns.example\r\n\r\n".encode()  # noqa: E731
+        stream.writer.write(ask("www.example.com"))
+        assert b"200" in await stream.reader.readuntil(b"\r\n")
+        stream.writer.write(ask("late.example.com") + ask("www.example.com"))
+        server.listener.stop()
+        rest = await asyncio.wait_for(stream.reader.read(-1), 10)
+        assert rest.count(b"HTTP/1.1 200") == 2
+    await until(lambda: server.listener.is_idle)
+
+
+async def test_listener_that_stops_lets_a_small_window_take_its_answers(server: Server) -> None:
+    """HTTP/2: answers that wait for the client's window when the listener stops leave as it opens; the goodbye comes last."""
+    server.trust.set_alpn_protocols(["h2"])
+    async with Stream(("127.0.0.1", server.port), ssl=server.trust, server_hostname="dns.example") as stream:
+        client = h2.connection.H2Connection()
+        client.initiate_connection()
+        for number in range(8):  # 16 KiB each: twice the window of a connection
+            fields = [(":method", "GET"), (":scheme", "https"), (":authority", "dns.example")]
+            fields.append((":path", f"/dns-query?dns={encoded(query('big.example.com'))}"))
+            client.send_headers(2 * number + 1, fields, end_stream=True)
+        stream.writer.write(client.data_to_send())
+        await until(lambda: len(server.front.seen) == 8)
+        server.listener.stop()
+        await asyncio.sleep(0.7)
+        ended: list[int] = []
+        async with asyncio.timeout(10):
+            while data := await stream.reader.read(65536):
+                for event in client.receive_data(data):
+                    if isinstance(event, h2.events.DataReceived):
+                        client.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                    elif isinstance(event, h2.events.StreamEnded):
+                        ended.append(event.stream_id)
+                stream.writer.write(client.data_to_send())
+        assert sorted(ended) == list(range(1, 16, 2))
 
 
 async def test_many_streams_at_once_are_all_answered(server: Server) -> None:
