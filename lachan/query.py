@@ -135,7 +135,8 @@ def ask(server: Server, question: dns.message.Message, source: str | None, secon
     except dns.exception.Timeout:
         raise QueryError(f"{server} did not answer within {seconds:g} s: is it running, and is the port right?") from None
     except ssl.SSLError as error:
-        raise QueryError(f"{server}: the encrypted connection failed ({error.reason}); --insecure skips the certificate check") from None
+        remedy = "--insecure skips the certificate check, SSL_CERT_FILE=cert.pem trusts that file"
+        raise QueryError(f"{server}: the encrypted connection failed ({error.reason}); {remedy}") from None
     except dns.query.NoDOQ:
         raise QueryError("asking over QUIC needs the extra package: pip install 'lachan[doq]'") from None
     except (OSError, EOFError, dns.exception.DNSException, ValueError) as error:

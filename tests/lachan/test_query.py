@@ -137,12 +137,16 @@ def test_tcp_and_source_address_are_used(server: RunningUpstream) -> None:
     assert (asked.transport, asked.peer[0]) == ("tcp", "127.0.0.3")
 
 
-def test_tls_checks_the_certificate_unless_told_otherwise(server: RunningUpstream) -> None:
-    """A self-signed certificate is refused with the remedy."""
+def test_tls_checks_the_certificate_unless_told_otherwise(
+    server: RunningUpstream, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A self-signed certificate is refused with both remedies, and each of them works."""
     where = f"@tls://dns.example:{server.script.tls_port}@127.0.0.1"
-    with pytest.raises(QueryError, match="--insecure"):
+    with pytest.raises(QueryError, match=r"--insecure .* SSL_CERT_FILE="):
         run(["a.example", where], None, False, 5, False)
     assert "192.0.2.7" in run(["a.example", where], None, False, 5, True)[1]
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert "192.0.2.7" in run(["a.example", where], None, False, 5, False)[1]
 
 
 def test_quic_that_ends_is_one_sentence(server: RunningUpstream) -> None:
