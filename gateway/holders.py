@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -41,9 +43,11 @@ class Holder:
         return f"stop it (pid {self.pid}), or choose another port"
 
 
-def holder_of(protocol: Protocol, port: int, proc: Path = Path("/proc")) -> Holder | None:
-    """The program that has `port` open, None when it cannot be told."""
-    inodes = {row.inode for row in socket_rows(protocol, proc) if row.port == port}
+def holder_of(protocol: Protocol, port: int, host: str = "", proc: Path = Path("/proc")) -> Holder | None:
+    """The program that has `port` open, None when it cannot be told; with `host` the one that is in the way of this address: it has the
+    address itself or all of them, not another one (systemd-resolved on 127.0.0.53 holds up nobody on the local network).
+    """
+    inodes = {row.inode for row in socket_rows(protocol, proc) if row.port == port and _meet(row.local, host)}
     if not inodes:
         return None
     wanted = {f"socket:[{inode}]" for inode in inodes}
@@ -60,11 +64,12 @@ def holder_of(protocol: Protocol, port: int, proc: Path = Path("/proc")) -> Hold
 
 @dataclass(frozen=True, slots=True)
 class SocketRow:
-    """One line of /proc/net: `drops` counts datagrams lost to a full receive buffer (UDP only)."""
+    """One line of /proc/net: `drops` counts datagrams lost to a full receive buffer (UDP only), `local` is the address as it stands."""
 
     port: int
     inode: int
     drops: int
+    local: str = ""
 
 
 def socket_rows(protocol: Protocol, proc: Path = Path("/proc")) -> Iterator[SocketRow]:
@@ -79,7 +84,23 @@ def socket_rows(protocol: Protocol, proc: Path = Path("/proc")) -> Iterator[Sock
             if len(fields) < 10 or (protocol == "tcp" and fields[3] != _TCP_LISTEN):
                 continue
             drops = int(fields[12]) if protocol == "udp" and len(fields) > 12 else 0
-            yield SocketRow(int(fields[1].rpartition(":")[2], 16), int(fields[9]), drops)
+            local, _, port = fields[1].rpartition(":")
+            yield SocketRow(int(port, 16), int(fields[9]), drops, local)
+
+
+def _address(text: str) -> str:
+    """An address of /proc/net: words of four octets in the machine's order."""
+    raw = bytes.fromhex(text)
+    if sys.byteorder == "little":
+        raw = b"".join(raw[start : start + 4][::-1] for start in range(0, len(raw), 4))
+    found = ip_address(raw)
+    return str(getattr(found, "ipv4_mapped", None) or found)
+
+
+def _meet(local: str, wanted: str) -> bool:
+    everything = ("", "0.0.0.0", "::")
+    held = "" if wanted in everything else _address(local)
+    return held in everything or held == str(ip_address(wanted.partition("%")[0]))
 
 
 def _program(entry: Path) -> str:

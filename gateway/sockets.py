@@ -305,7 +305,7 @@ def _size_buffers(opened: ListeningSockets) -> int:
 def _start_error(error: OSError, endpoint: Endpoint, protocol: Protocol, setting: str) -> StartError:
     where = f"{endpoint} ({protocol.upper()})"
     if error.errno == errno.EADDRINUSE:
-        holder = holder_of(protocol, endpoint.port)
+        holder = holder_of(protocol, endpoint.port, endpoint.host)
         if holder is None:
             who = f"sudo ss -lnp{protocol[0]} 'sport = :{endpoint.port}'"
             return StartError(f"{setting}: {where} is taken by another program: find it with `{who}` and stop it, or choose another port")

@@ -26,7 +26,7 @@ def require_lan(command: str) -> str:
         raise StartError("this machine has no address on a local network: connect it to the router, then run again")
     problem = try_port(address, PORT)
     if problem == errno.EADDRINUSE:
-        holder = holder_of("udp", PORT) or holder_of("tcp", PORT)
+        holder = holder_of("udp", PORT, address) or holder_of("tcp", PORT, address)
         if holder is None:
             raise StartError(
                 f"another program holds port {PORT} of {address}: see which one with: sudo ss -lpn 'sport = :{PORT}', and stop it"

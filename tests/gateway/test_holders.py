@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,32 @@ def test_holder_of_our_own_port_is_us(protocol: str) -> None:
         found = holder_of(protocol, mine.getsockname()[1])  # type: ignore[arg-type]
     assert found is not None
     assert found.pid == os.getpid()
+
+
+def test_holder_of_another_address_is_not_blamed() -> None:
+    """Two programs have the same port on two addresses: the one in the way is named; who has every address is in everybody's."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mine:
+        mine.bind(("127.0.0.1", 0))
+        port = mine.getsockname()[1]
+        code = f"import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('127.0.0.53', {port}))"
+        code += "; print(1, flush=True); sys.stdin.read()"
+        with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            assert other.stdout is not None and other.stdin is not None
+            assert other.stdout.readline() == b"1\n"
+            found = [holder_of("udp", port, host) for host in ("127.0.0.1", "127.0.0.53", "127.0.0.9")]
+            anywhere = holder_of("udp", port, "0.0.0.0")
+            other.stdin.close()
+        assert [one.pid if one else None for one in found] == [os.getpid(), other.pid, None]
+        assert anywhere is not None
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as everywhere:
+        everywhere.bind(("::", 0))
+        holder = holder_of("udp", everywhere.getsockname()[1], "10.77.0.1")
+        assert holder is not None and holder.pid == os.getpid()
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as six:
+        six.bind(("::1", 0))
+        holder = holder_of("udp", six.getsockname()[1], "::1")
+        assert holder is not None and holder.pid == os.getpid()
+        assert holder_of("udp", six.getsockname()[1], "fd77::1") is None
 
 
 def test_free_port_has_no_holder() -> None:
@@ -61,4 +89,4 @@ def test_rows_have_port_inode_and_drops(tmp_path: Path) -> None:
 
 def test_no_proc_means_no_holder(tmp_path: Path) -> None:
     """Where /proc is missing the answer is that it cannot be told."""
-    assert holder_of("udp", 53, tmp_path) is None
+    assert holder_of("udp", 53, proc=tmp_path) is None

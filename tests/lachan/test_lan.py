@@ -48,7 +48,7 @@ def test_obstacle_is_one_sentence_with_its_remedy(
     """Whatever stands in the way is named, with what to do."""
     monkeypatch.setattr(lan, "lan_address", lambda: "192.0.2.8")
     monkeypatch.setattr(lan, "try_port", lambda host, port: problem)
-    monkeypatch.setattr(lan, "holder_of", lambda protocol, port: holder)
+    monkeypatch.setattr(lan, "holder_of", lambda protocol, port, host: holder)
     with pytest.raises(StartError) as caught:
         lan.require_lan("/opt/lachan run --lan")
     assert str(caught.value).startswith(expected)
