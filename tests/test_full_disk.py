@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 import pytest
@@ -28,27 +29,38 @@ lists: [{id: bets, category: gamb, path: bets.txt}]
 profiles: [{id: be, band: TH, activity: aggregate}]
 default_profile: be
 """
-MOUNT = 'mount -t tmpfs -o size=16m,mode=700 tmpfs "$1" && shift && exec "$@"'
+MOUNT = 'mount -t tmpfs -o size=16m,mode=700 tmpfs "$0" && echo mounted && exec cat'
 RECORDS = {(f"open{number}.example", "A"): ["192.0.2.20"] for number in range(600)}
 
 
 class OnSmallDisk(Gateway):
     """A gateway whose state directory is a disk of 16 MiB that nobody else sees; `disk` is the way to it from here."""
 
+    _holder: subprocess.Popen[bytes] | None = None
+
     def start(self) -> Self:
-        state = self.folder / "var"
-        state.mkdir()
-        words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", MOUNT, "sh", str(state)]
+        if self._holder is None:
+            state = self.folder / "var"
+            state.mkdir()
+            words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", MOUNT, str(state)]
+            self._holder = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            assert self._holder.stdout is not None and self._holder.stdout.readline() == b"mounted\n"
+        words = ["nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt", sys.executable, "-m", "lachan", "run", "-c", str(self.path)]
         with self.log.open("ab") as log:
-            command = [*words, sys.executable, "-m", "lachan", "run", "-c", str(self.path)]
-            self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(words, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.wait_until_ready()
         self.port = int(next(row["address"] for row in self.status()["listen"] if row["transport"] == "udp").rpartition(":")[2])
         return self
 
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        super().__exit__(kind, error, trace)
+        if self._holder is not None:
+            self._holder.communicate(timeout=10)  # the end of its input ends it, and the disk with it
+
     @property
     def disk(self) -> Path:
-        return Path(f"/proc/{self.pid}/root{self.folder}/var")
+        assert self._holder is not None
+        return Path(f"/proc/{self._holder.pid}/root{self.folder}/var")
 
     def tell(self, **request: Any) -> dict[str, Any]:
         return ask_now(self.disk, request, 60.0)
@@ -97,8 +109,8 @@ def assert_nothing_is_half_written(state: Path) -> None:
 
 def test_full_disk_costs_changes_and_nothing_else(tmp_path: Path) -> None:
     """Names resolve, protection stays, a dead worker comes back, what cannot be done is told; with space again all goes on by itself."""
-    if os.geteuid() != 0 or shutil.which("unshare") is None:
-        pytest.skip("needs root and unshare")
+    if os.geteuid() != 0 or shutil.which("nsenter") is None:
+        pytest.skip("needs root and nsenter")
     (tmp_path / "bets.txt").write_text("bet.example\n")
     with RunningUpstream(RECORDS) as upstream, OnSmallDisk(tmp_path, SETTINGS, upstream=upstream.port) as gateway:
         assert gateway.addresses("bet.example") == ["0.0.0.0"]
@@ -111,7 +123,7 @@ def test_full_disk_costs_changes_and_nothing_else(tmp_path: Path) -> None:
         assert (status["generation"], status["state"]) == (number, "ready")
         assert status["last_change"]["outcome"] == "refused"
         assert "No space left" in status["last_change"]["error"]
-        assert gateway.metric("lachan_reload_ok") == 0
+        assert gateway.metric("lachan_last_reload_successful") == 0
         assert_nothing_is_half_written(gateway.disk)
 
         for each in range(300):
@@ -125,10 +137,18 @@ def test_full_disk_costs_changes_and_nothing_else(tmp_path: Path) -> None:
         assert sum(len(batch["counts"]) for batch in gateway.tell(do="activity", after=0)["batches"]) > 0, "kept in memory"
         assert_nothing_is_half_written(gateway.disk)
 
+        assert gateway.stop() == 0
+        gateway.start()
+        assert gateway.addresses("bet.example") == ["0.0.0.0"], "a start on a full disk: the policy of before"
+        assert gateway.addresses("open400.example") == ["192.0.2.20"]
+        assert "No space left" in gateway.status()["last_change"]["error"]
+        assert_nothing_is_half_written(gateway.disk)
+
         gateway.empty()
         gateway.wait(lambda: gateway.metric("lachan_state_writable") == 1)
         os.kill(gateway.pid, signal.SIGHUP)
         gateway.wait(lambda: gateway.addresses("open7.example") == ["0.0.0.0"])
         assert gateway.status()["generation"] > number
-        gateway.wait(lambda: gateway.status()["last_change"]["outcome"] == "applied" and gateway.metric("lachan_reload_ok") == 1)
+        gateway.wait(lambda: gateway.status()["last_change"]["outcome"] == "applied")
+        assert gateway.metric("lachan_last_reload_successful") == 1
         assert_nothing_is_half_written(gateway.disk)
