@@ -28,6 +28,7 @@ from blocklists import receipts
 from blocklists.online import WHOLE, place_of
 from blocklists.pairing import fingerprint_of, words_of
 from blocklists.receipts import Receipt
+from blocklists.rolloutguard import jumped
 from blocklists.tables import EVERY_TENANT, OrganisationId, journal, new_id
 from blocklists.takedown import tables
 from gateway.following import CODES
@@ -53,7 +54,7 @@ class Standing:
 @dataclass(frozen=True, slots=True)
 class Taken:
     """What became of a receipt. `code`: why it is not believed, empty when it is; `questions`: what the gateway is asked; `weighs`: the
-    office to whose releases in stages it may bring trouble."""
+    office to whose releases in stages it brings trouble."""
 
     code: str
     questions: list[list[str]]
@@ -165,7 +166,7 @@ async def take_receipt(connection: AsyncConnection, data: bytes, now: datetime, 
     await connection.execute(update(gateways).where(*where).values(**values))
     tenant = OrganisationId(row["tenant_id"])
     demand.answer(tenant, row["id"], receipt.asked, now)
-    weighs = tenant if receipt.fault or receipt.health is not None else None
+    weighs = tenant if receipt.fault or (receipt.health is not None and jumped(*receipt.health)) else None
     return Taken("", [] if receipt.asked else demand.questions(tenant, now), weighs)
 
 

@@ -185,6 +185,21 @@ async def test_two_gateways_in_trouble_hold_it_and_a_person_lets_it_go_on(fleet:
     assert set(fleet.serials.values()) == {2}
 
 
+async def test_second_report_of_trouble_holds_it_at_once(fleet: Fleet, services: Services) -> None:
+    """No minute goes by, in which the next gateways would take it: it is held with the report itself."""
+    (rollout,) = await fleet.settle()
+    early = fleet.first(2, rollout.share(fleet.clock.at))
+    for name, state in zip(early, ("going", "held"), strict=False):
+        services.office.signing._hears_again = 0.0
+        await fleet.round(name, fault="apply")
+        async with services.database.read() as connection:
+            assert (await read_rollouts(connection, fleet.tenant))[0].state == state
+    waiting = next(name for name in fleet.keys if name not in early)
+    fleet.clock.forward(hours=3)
+    taken = fleet.take(waiting)
+    assert taken is not None and taken.serial == 1, "gateways are told, too"
+
+
 async def test_one_gateway_that_lies_neither_holds_a_version_nor_hides_trouble(fleet: Fleet) -> None:
     """Forged trouble, forged counts, a serial nobody published: nothing is held. Two honest ones in trouble beside one that lies: held."""
     (rollout,) = await fleet.settle()
