@@ -191,9 +191,9 @@ async def store_names(connection: AsyncConnection, batches: Sequence[Mapping[str
 async def forget_history(connection: AsyncConnection, now: datetime) -> int:
     """Delete what is older than each family agreed to; returns how many seals went."""
     gone = 0
-    keys = (await connection.execute(select(history_keys).execution_options(**EVERY_TENANT))).all()
-    for days in sorted({row.days for row in keys}):
-        whose = [row.profile_id for row in keys if row.days == days]
+    agreed = (await connection.execute(select(history_keys.c.days).distinct().execution_options(**EVERY_TENANT))).scalars()
+    for days in sorted(agreed):
+        whose = select(history_keys.c.profile_id).where(history_keys.c.days == days)
         old = delete(history_rows).where(history_rows.c.profile_id.in_(whose), history_rows.c.hour <= now - timedelta(days=days))
         gone += (await connection.execute(old.execution_options(**EVERY_TENANT))).rowcount
     oldest = delete(history_rows).where(history_rows.c.hour <= now - timedelta(days=MOST_DAYS))
