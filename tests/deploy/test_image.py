@@ -42,7 +42,8 @@ class Container:
     """`lachan.sh` with names and ports of the test's own."""
 
     def __init__(self) -> None:
-        self.port, self.metrics = free_port(), free_port()
+        # Below the ports that sockets are given by themselves: one of those may be taken for UDP at any moment.
+        self.port, self.metrics = 20_000 + os.getpid() % 10_000, free_port()
         ports = f"-p 127.0.0.1:{self.port}:5300/udp -p 127.0.0.1:{self.port}:5300/tcp -p 127.0.0.1:{self.metrics}:9153"
         self._environment = {**os.environ, "LACHAN_ENGINE": ENGINE, "LACHAN_NAME": NAME, "LACHAN_PORTS": ports}
 
