@@ -56,9 +56,14 @@ def workers_of(running: Gateway) -> list[int]:
 
 
 async def counted(running: Gateway, link: GatewayLink) -> list[dict[str, object]]:
-    """What the workers counted: a worker that is told to end hands over first."""
-    for pid in workers_of(running):
+    """What the workers counted: a worker that is told to end hands over first, and all of it only when it is gone."""
+    ending = workers_of(running)
+    for pid in ending:
         os.kill(pid, signal.SIGTERM)
+    for _ in range(200):
+        if not any(Path(f"/proc/{pid}").exists() for pid in ending):
+            break
+        await asyncio.sleep(0.05)
     for _ in range(200):
         await asyncio.sleep(0.05)
         if batches := await link.activity(0):
