@@ -61,7 +61,7 @@ async def counted(running: Gateway, link: GatewayLink) -> list[dict[str, object]
     for pid in ending:
         os.kill(pid, signal.SIGTERM)
     for _ in range(200):
-        if not any(Path(f"/proc/{pid}").exists() for pid in ending):
+        if not set(ending) & set(workers_of(running)):
             break
         await asyncio.sleep(0.05)
     for _ in range(200):
