@@ -1,4 +1,4 @@
-"""The container file, read as an auditor would."""
+"""The container file, read as an auditor would; `test_image.py` builds it and runs it."""
 
 from __future__ import annotations
 
