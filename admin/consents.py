@@ -9,6 +9,7 @@ what was kept for seven days at most is not worth lying about with a locked key 
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.audit import MACHINE, Act, Action, record
 from admin.familytables import history_consents, history_keys, history_rows
 from blocklists.tables import EVERY_TENANT, OrganisationId, journal
+
+log = logging.getLogger(__name__)
 
 
 async def end_histories(connection: AsyncConnection, now: datetime) -> int:
@@ -46,9 +49,13 @@ async def ended_by_restore(connection: AsyncConnection, tenant: OrganisationId, 
 
 
 def forget_beside(state_dir: Path) -> None:
-    """Take histories out of the copies that an earlier version left beside the database."""
+    """Take histories out of the copies that an earlier version left beside the database. One that is broken is told and stops nothing."""
     for path in sorted(state_dir.glob("lachan-before-*.db")):
-        forget_histories(path)
+        try:
+            forget_histories(path)
+        except sqlite3.Error as error:
+            reason = f"{error}: it may hold a history of a child; take it away if nobody needs it"
+            log.error("a copy of the database cannot be cleaned", extra={"event": "copy.unclean", "file": path.name, "reason": reason})
 
 
 def forget_histories(path: Path) -> None:

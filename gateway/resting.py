@@ -52,7 +52,7 @@ def rest(notifier: ServiceNotifier, state_dir: Path) -> int:
 
 def _is_somebody_there(state_dir: Path, seconds: float) -> bool:
     try:
-        ask_now(state_dir, {"do": "counts"}, seconds)
+        ask_now(state_dir, {"do": "status"}, seconds)  # which changes nothing: `counts` would begin a span of `weights` anew
     except ControlError as error:
         return error.code != "not_running"
     return True

@@ -68,7 +68,9 @@ def follow_once(path: Path, before: str) -> str:
         code, problem = str(report["code"]), str(report["problem"])
     except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
         code, problem = "disk", "the round gave no report"
-    if code and code != before:
+    if code == WORD != before:
+        log.warning("the word of the office's server cannot be used", extra={"event": "follow.word", "code": code, "reason": problem})
+    elif code and code != before:
         log.warning("the office's release is not taken", extra={"event": "follow.failed", "code": code, "reason": problem})
     elif before and not code:
         log.info("the office's release is good again", extra={"event": "follow.restored"})

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
+import pytest
 from sqlalchemy import func, select
 
 from admin.agreeing import decline_history
 from admin.audit import Act, Action
-from admin.consents import ended_by_restore
+from admin.consents import ended_by_restore, forget_beside
 from admin.dependencies import Services
 from admin.ended import FILE, check_age
 from admin.familytables import history_consents, history_keys, history_rows
@@ -55,3 +59,15 @@ async def test_an_older_state_keeps_no_history(services: Services, family: Famil
         await start_history(connection, replace(act, now=later + timedelta(minutes=1)), family.bi, 7, True, "vi", box)
         await decline_history(connection, replace(act, now=later + timedelta(minutes=2)), family.bi.id)
         assert await ended_by_restore(connection, family.tenant, family.bi.id) is None
+
+
+def test_a_broken_copy_stops_no_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A full disk can have left half a copy: that is told by name, and the copies beside it are cleaned."""
+    (tmp_path / "lachan-before-1.db").write_bytes(b"half a copy" * 1000)
+    with contextlib.closing(sqlite3.connect(tmp_path / "lachan-before-2.db")) as copy, copy:
+        copy.execute(f"CREATE TABLE {history_rows.name} (seal TEXT)")
+        copy.execute(f"INSERT INTO {history_rows.name} VALUES ('x')")
+    forget_beside(tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / "lachan-before-2.db")) as copy:
+        assert copy.execute(f"SELECT count(*) FROM {history_rows.name}").fetchone() == (0,)
+    assert [getattr(record, "file", "") for record in caplog.records] == ["lachan-before-1.db"]

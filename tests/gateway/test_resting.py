@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from gateway import resting
 from tests.support.succeeding import pair, pid_of
 
 
@@ -43,6 +46,27 @@ def test_service_that_gave_its_place_away_rests_and_is_there_when_needed(tmp_pat
         assert new.query()
         new.stop()
         assert old.process.wait(15) == 1, "whoever started it does so again"
+
+
+def test_looking_after_the_successor_changes_nothing_there(tmp_path: Path) -> None:
+    """Each `counts` begins a span of `weights` anew: asked every second, its busiest clients are everybody, and the office hears noughts."""
+    asked: list[str] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(tmp_path / "control.sock"))
+        listener.listen(1)
+
+        def answer() -> None:
+            client, _ = listener.accept()
+            with client:
+                asked.append(json.loads(client.recv(4096))["do"])
+                client.sendall(b'{"ok":true}\n')
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        is_there = resting._is_somebody_there(tmp_path, 5.0)
+        answering.join(10)
+    assert (is_there, asked) == (True, ["status"])
+    assert not resting._is_somebody_there(tmp_path / "nowhere", 1.0)
 
 
 def test_service_that_gave_its_place_away_is_stopped_like_any(tmp_path: Path) -> None:

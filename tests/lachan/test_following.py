@@ -362,6 +362,9 @@ def test_only_a_change_is_logged(
     monkeypatch.setattr(following.subprocess, "run", lambda *_, **__: _Done(""))
     assert follow_once(path, "") == "disk"
     assert len(caplog.records) == 3
+    monkeypatch.setattr(following.subprocess, "run", lambda *_, **__: _Done(json.dumps({"code": "word", "problem": "expired"})))
+    assert follow_once(path, "") == follow_once(path, "word") == "word"
+    assert [record.message for record in caplog.records[3:]] == ["the word of the office's server cannot be used"], "the release is taken"
 
 
 class _Done:
