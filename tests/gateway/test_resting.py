@@ -49,7 +49,7 @@ def test_service_that_gave_its_place_away_rests_and_is_there_when_needed(tmp_pat
 
 
 def test_looking_after_the_successor_changes_nothing_there(tmp_path: Path) -> None:
-    """Each `counts` begins a span of `weights` anew: asked every second, its busiest clients are everybody, and the office hears noughts."""
+    """Each `counts` begins a span of `weights` anew: asked every second, the busiest clients are everybody, the office hears noughts."""
     asked: list[str] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(tmp_path / "control.sock"))
