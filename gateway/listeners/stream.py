@@ -222,6 +222,7 @@ class Connection(asyncio.Protocol):
         self._in_flight = 0
         self._since = listener.loop.time()
         self._stalled_at = 0.0
+        self._left = 0
         self._is_new = True
         self._is_paused = False
         self._is_scheduled = False
@@ -360,9 +361,21 @@ class Connection(asyncio.Protocol):
             if now - self._since > query:
                 self._listener.refuse("slow" if self._buffer else "idle")
                 self._transport.abort()
+        elif self._transport.is_closing():
+            if not isinstance(self._transport, SecureTransport):  # which does the same by itself
+                self._check_rest(now, query)
         elif now - self._since > idle:
             self._listener.refuse("idle")
+            self._since = now
             self._transport.close()
+
+    def _check_rest(self, now: float, query: float) -> None:
+        """We have ended, and answers wait: a client that takes nothing of them for so long keeps its place no longer."""
+        left = self._transport.get_write_buffer_size()
+        if left != self._left:
+            self._left, self._since = left, now
+        elif now - self._since > query:
+            self._transport.abort()
 
     def _work(self) -> None:
         """Answer what has arrived in full, at most one turn of it."""

@@ -239,6 +239,25 @@ async def test_client_that_never_reads_is_stopped(tmp_path: Path) -> None:
         assert worker.metric("lachan_connections_refused", "tcp", "slow") == 1
 
 
+@pytest.mark.parametrize("says_goodbye", [False, True])
+async def test_what_nobody_reads_keeps_no_place(tmp_path: Path, says_goodbye: bool) -> None:
+    """Answers that wait, too few to stall it, and a client that takes none of them, whether it has ended its side or is idle: it goes."""
+    limits = Limits(tcp_idle=0.4, tcp_query=0.5, tcp_write_bytes=64 << 20)
+    async with ScriptedUpstream(OPEN) as upstream, OneWorker(tmp_path, upstream, limits=limits) as worker:
+        await ask(worker.server, "big.example.com", "TXT", transport="tcp")
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(client, worker.server)
+            data = query("big.example.com", "TXT")
+            await asyncio.get_running_loop().sock_sendall(client, (len(data).to_bytes(2, "big") + data) * 600)
+            await until(lambda: any(each._transport.get_write_buffer_size() for each in worker.streams.connections))
+            if says_goodbye:
+                client.shutdown(socket.SHUT_WR)
+            await until(lambda: worker.streams.is_idle, 5.0)
+        assert worker.metric("lachan_connections_refused", "tcp", "idle") <= 1, "counted once"
+
+
 async def test_table_answers_streams_too(tmp_path: Path) -> None:
     """The second query for a name over TCP is finished from the table, and blocked names are counted there as well."""
     lists = {"bets": category("gamb", "bet.example")}
