@@ -5,6 +5,7 @@ Reads only; every statement names the office. Ages and clocks come from `blockli
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,6 +32,8 @@ OPEN_ORDERS = (State.REGISTERED, State.PARSED, State.VERIFIED, State.AWAITING_SE
 OPEN_REPORTS = (State.RECEIVED, State.TRIAGED, State.VERIFYING, State.PROPOSED)
 OPEN_REVIEWS = (State.RECEIVED, State.REVIEWING)
 PAGE = 200
+DECISIONS = ("block", "leave")
+"""What a person may decide about a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class OrderPage:
     row: RowMapping
     items: tuple[ItemRow, ...]
     more: int
+    #: How many rows of each verdict; of those that a person decided, of each decision.
     counts: tuple[tuple[str, int], ...]
     basis: tuple[BasisRow, ...]
     clock: Countdown
@@ -198,9 +202,7 @@ async def read_order(connection: AsyncConnection, office: Office, order_id: str,
     row = await store.order_row(connection, office, order_id)
     case = await store.order_case(connection, office, row)
     items = await store.item_rows(connection, office, order_id)
-    counts = dict.fromkeys(Enforceability, 0)
-    for item in items:
-        counts[Enforceability(item["verdict"])] += 1
+    counts = Counter(item["decision"] or item["verdict"] for item in items)
     entries = tables.entries
     made = select(func.count()).where(entries.c.tenant_id == office.tenant, entries.c.order_id == order_id)
     # Rows that a person must look at stand first.
@@ -210,7 +212,7 @@ async def read_order(connection: AsyncConnection, office: Office, order_id: str,
         row=row,
         items=tuple(_item(item, row["category"]) for item in first[:PAGE]),
         more=max(0, len(items) - PAGE),
-        counts=tuple((verdict.value, count) for verdict, count in counts.items() if count),
+        counts=tuple((str(kind), counts[kind]) for kind in (*Enforceability, *DECISIONS) if counts[kind]),
         basis=await read_basis(connection, office, order_id),
         clock=order_clock(row, now, await read_levels(connection, office)),
         verbs=frozenset(verb for actor in actors for verb in possible(case, actor, now)),

@@ -69,6 +69,8 @@ TONES: Mapping[str, str] = {
 VERDICTS: Mapping[str, str] = {
     "yes": _("DNS can block it"),
     "needs_decision": _("needs a decision"),
+    "block": _("block the whole site"),
+    "leave": _("leave it"),
     "url_path": _("one page of a site"),
     "shared_platform": _("on a shared platform"),
     "ip_only": _("an address, not a name"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from admin.officereads import DECISIONS
 from admin.officewords import STATES, VERDICTS, OfficeWords
 from admin.pages.words import load_words
 from blocklists.takedown.model import Enforceability, State
@@ -18,7 +19,7 @@ def say(language: str) -> OfficeWords:
 def test_every_state_verdict_and_step_has_words() -> None:
     """A page never shows a code."""
     assert set(STATES) == {state.value for state in State}
-    assert set(VERDICTS) == {verdict.value for verdict in Enforceability}
+    assert set(VERDICTS) == {*Enforceability, *DECISIONS}
     words = say("vi")
     shown = {row.verb for row in TABLE} - {"parse", "publish", "receipts", "all_receipts", "renew"}
     assert not [verb for verb in shown if words.verb(verb) == verb]

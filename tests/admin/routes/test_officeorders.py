@@ -110,6 +110,15 @@ async def test_an_open_row_stops_verification(one: Visitor) -> None:
     assert "Trước hết hãy quyết định các dòng cần quyết định" in one.text and "Chờ người xác minh." not in one.text
 
 
+@pytest.mark.parametrize(("decision", "chip"), [("leave", "1 không chặn"), ("block", "1 chặn cả trang")])
+async def test_chips_count_what_holds_after_the_decision(one: Visitor, decision: str, chip: str) -> None:
+    """A decided row no longer stands as one that asks."""
+    await register(one)
+    assert "1 cần quyết định" in one.text and chip not in one.text
+    await decide(one, decision)
+    assert "1 cần quyết định" not in one.text and chip in one.text
+
+
 async def test_approver_must_type_password_and_code_again_after_a_while(
     app: ASGIApp, one: Visitor, two: Visitor, clock: Clock, gateway: OfficeGateway
 ) -> None:
