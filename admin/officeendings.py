@@ -1,7 +1,8 @@
 """An officer's role ends by a document: one officer asks for it, another one agrees, and the office never has fewer than two.
 
-Whoever leaves may be either of the two, or neither. What was asked for is forgotten after a week (`admin.officedoubts`). A role that ends
-takes the person's signing key out of the next root by itself: `admin.officekeys.held_keys` knows officers of today only.
+Whoever leaves may be either of the two, or neither. What was asked for is forgotten after a week (`admin.officedoubts`), and
+when the person who asked is no officer any more. A role that ends takes the person's signing key out of the next root by itself:
+`admin.officekeys.held_keys` knows officers of today only.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ async def end_officer(database: Database, act: Act, state_dir: Path, assignment:
         is_done = first is not None and first.account != account
         if first is not None and is_done:
             await end_role(connection, act, assignment, basis=first.basis)
+            if not any(one.account == member.account and one.role in DECIDING and one.assignment != assignment for one in members):
+                asked = {key: doubt for key, doubt in asked.items() if doubt.account != member.account}  # an officer's word, no longer
         else:
             asked[assignment] = Doubt(account, act.now, basis)
             await record(connection, act, Action.ROLE_END_ASKED, assignment, after={"role": member.role.value}, basis=basis)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from admin.officeendings import require_enough
-from admin.people import Member
+from admin.audit import Act, by_account
+from admin.dependencies import Services
+from admin.officeendings import end_officer, read_asked, require_enough
+from admin.people import Member, list_members
+from admin.tenants import grant_role
+from blocklists.database import Database
 from blocklists.tables import AccountId, Role
 from blocklists.takedown.workflow import TransitionRefused
+from tests.support.office import Officers
 
 NOW = datetime(2026, 10, 12, 12, 30, tzinfo=UTC)
 
@@ -41,3 +47,26 @@ def test_two_people_stay(staying: list[Member], leaving: Member, may: bool) -> N
         return
     with pytest.raises(TransitionRefused):
         require_enough([*staying, leaving], leaving)
+
+
+async def test_who_is_no_officer_any_more_asks_for_nothing(
+    services: Services, database: Database, officers: Officers, now: datetime
+) -> None:
+    """What a person asked for ends with their own role: the next officer who wants the same is the first of two again."""
+    state = services.settings.state_dir
+
+    def by(account: AccountId, role: Role) -> Act:
+        return Act(officers.tenant, by_account(account, role), now)
+
+    async with database.write() as connection:
+        verifier = by(officers.verifier, Role.VERIFIER)
+        leaving, staying = [one for one in await list_members(connection, officers.tenant, now) if one.role is Role.APPROVER]
+        await grant_role(connection, verifier, staying.account, Role.VERIFIER, basis="9/QĐ-SVHTTDL")
+        members = await list_members(connection, officers.tenant, now)
+    wanted = next(one for one in members if one.account == staying.account and one.role is Role.VERIFIER)
+    assert not await end_officer(database, by(leaving.account, Role.APPROVER), state, wanted.assignment, "1/QĐ-SVHTTDL")
+    assert not await end_officer(database, by(staying.account, Role.APPROVER), state, leaving.assignment, "2/QĐ-SVHTTDL")
+    assert await end_officer(database, verifier, state, leaving.assignment, "")
+    later = replace(verifier, now=now + timedelta(minutes=1))
+    assert not await end_officer(database, later, state, wanted.assignment, "3/QĐ-SVHTTDL")
+    assert (await read_asked(state, later.now))[wanted.assignment].account == officers.verifier
