@@ -288,7 +288,9 @@ class OfficeWords:
 
     def refusal(self, error: TransitionRefused) -> str:
         """What the transition table says."""
-        return self.said(error.vi, error.en)
+        if error.n is None or self.words.language in (FIRST, SOURCE):
+            return self.said(error.vi, error.en)
+        return self.words.pgettext(DATA, error.pattern).format(n=error.n)
 
     def _of(self, table: Mapping[str, str], code: str) -> str:
         return self.words.gettext(table[code]) if code in table else code

@@ -77,8 +77,8 @@ def data_names() -> list[str]:
 
 
 def spoken(path: Path) -> Iterator[str]:
-    """The English sentences that a module of the list office says in pairs, Vietnamese first: refusals, faults of files. Sentences with a
-    value inside are not found here."""
+    """The English sentences that a module of the list office says in pairs, Vietnamese first: refusals, faults of files. A number stands
+    in them as `{n}`."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         pair: list[ast.expr] = []
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _SAYS:

@@ -19,13 +19,15 @@ from gateway.errors import LachanError
 
 
 class TransitionRefused(LachanError):
-    """A move that the table does not allow; `code` is stable, the sentences are for people."""
+    """A move that the table does not allow; `code` is stable, the sentences are for people.
 
-    def __init__(self, code: str, vi: str, en: str) -> None:
+    `{n}` in a sentence stands for the number `n`; `pattern` is the English sentence before the number was put in, for a catalogue."""
+
+    def __init__(self, code: str, vi: str, en: str, n: int | None = None) -> None:
         self.code = code
-        self.vi = vi
-        self.en = en
-        super().__init__(en)
+        self.pattern, self.n = en, n
+        self.vi, self.en = (vi, en) if n is None else (vi.format(n=n), en.format(n=n))
+        super().__init__(self.en)
 
 
 class NotFound(LachanError):

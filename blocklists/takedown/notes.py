@@ -49,7 +49,7 @@ async def add_note(
     if not clean:
         raise TransitionRefused("note_missing", "Hãy ghi nội dung.", "Write something.")
     if len(clean) > LONGEST:
-        raise TransitionRefused("note_long", f"Ghi chú tối đa {LONGEST} chữ.", f"A note has at most {LONGEST} letters.")
+        raise TransitionRefused("note_long", "Ghi chú tối đa {n} chữ.", "A note has at most {n} letters.", n=LONGEST)
     note = new_id()
     await connection.execute(
         insert(notes).values(

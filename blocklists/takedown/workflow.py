@@ -77,7 +77,7 @@ def has_no_open_item(case: Case, actor: Actor, now: datetime) -> None:
     """Every row that needs a person's decision has one."""
     if case.undecided_items:
         raise TransitionRefused(
-            "items_open", f"Còn {case.undecided_items} dòng chưa có quyết định.", f"{case.undecided_items} rows still need a decision."
+            "items_open", "Còn {n} dòng chưa có quyết định.", "Rows that still need a decision: {n}.", n=case.undecided_items
         )
 
 
@@ -109,25 +109,24 @@ def dates_are_lawful(case: Case, actor: Actor, now: datetime) -> None:
                 "Nhóm “xuyên tạc” cần văn bản có số và điều luật nêu rõ.",
                 "Distorted information needs a numbered document and a named law.",
             )
-        _within(case, start, DISTORTED_CAP, "dist_too_long", "90 ngày", "90 days")
+        refusal = TransitionRefused("dist_too_long", "Thời hạn tối đa {n} ngày.", "The longest term is {n} days.", n=DISTORTED_CAP.days)
+        _within(case, start, DISTORTED_CAP, refusal)
     if case.is_state_host:
-        _within(
-            case,
-            start,
-            STATE_HOST_CAP,
+        refusal = TransitionRefused(
             "state_host_too_long",
-            "7 ngày với tên miền gov.vn, edu.vn",
-            "7 days for hosts under gov.vn and edu.vn",
+            "Thời hạn tối đa {n} ngày với tên miền gov.vn, edu.vn.",
+            "The longest term is {n} days for hosts under gov.vn and edu.vn.",
+            n=STATE_HOST_CAP.days,
         )
+        _within(case, start, STATE_HOST_CAP, refusal)
     if not case.has_number:
-        _within(
-            case,
-            case.provisional_since or start,
-            PROVISIONAL_CAP,
+        refusal = TransitionRefused(
             "provisional_too_long",
-            "45 ngày khi chưa có văn bản",
-            "45 days without a document",
+            "Thời hạn tối đa {n} ngày khi chưa có văn bản.",
+            "The longest term is {n} days without a document.",
+            n=PROVISIONAL_CAP.days,
         )
+        _within(case, case.provisional_since or start, PROVISIONAL_CAP, refusal)
 
 
 def has_number(case: Case, actor: Actor, now: datetime) -> None:
@@ -158,9 +157,9 @@ def was_withdrawn(case: Case, actor: Actor, now: datetime) -> None:
         raise TransitionRefused("not_withdrawn", "Mục này không do quay lại bản cũ.", "No return to an earlier version took it out.")
 
 
-def _within(case: Case, start: datetime, cap: timedelta, code: str, vi: str, en: str) -> None:
+def _within(case: Case, start: datetime, cap: timedelta, refusal: TransitionRefused) -> None:
     if case.no_end or case.valid_until is None or case.valid_until > start + cap:
-        raise TransitionRefused(code, f"Thời hạn tối đa {vi}.", f"The longest term is {en}.")
+        raise refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +244,7 @@ def decide(case: Case, verb: str, actor: Actor, now: datetime) -> Event:
         raise TransitionRefused(
             "not_from_here",
             "Bước này không áp dụng ở trạng thái hiện tại.",
-            f"“{verb}” is not possible while the {case.kind} is {case.state}.",
+            "This step is not possible in the present state.",
         )
     if actor.capacity not in row.who:
         raise TransitionRefused("not_allowed", "Vai trò này không được làm bước này.", "This role may not take this step.")

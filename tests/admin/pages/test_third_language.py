@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,9 @@ from admin.pages.render import Pages
 from admin.pages.words import LOCALES, load_words
 from blocklists.normalize import normalize_host
 from blocklists.rejections import Reason, Rejection
-from blocklists.takedown.model import TransitionRefused
+from blocklists.takedown.model import Actor, Capacity, Case, Kind, State, TransitionRefused
 from blocklists.takedown.officefiles import UnreadableFile, read_file
+from blocklists.takedown.workflow import dates_are_lawful, has_no_open_item
 from tests.admin.test_app import routes_of
 from tests.support.family import make_family
 from tests.support.people import PASSWORD
@@ -123,8 +125,29 @@ def test_the_list_offices_rooms_speak_it_too(folder: Path) -> None:
     assert left_over(say.said(odd.vi, odd.en)) == "( , U+0001)"
     refused = TransitionRefused("same_person", "Cần một người thứ hai xác nhận.", "A second person must confirm.")
     assert left_over(say.refusal(refused)) == ""
+    counted = TransitionRefused("note_long", "Ghi chú tối đa {n} chữ.", "A note has at most {n} letters.", n=2000)
+    assert say.refusal(counted) == "⟦A note has at most 2000 letters.⟧"
     with pytest.raises(UnreadableFile) as broken:
         list(read_file("letter.pdf", b"%PDF-1.7 broken"))
     assert left_over(say.said(broken.value.vi, broken.value.en)) == ""
     for language, sentence in (("vi", odd.vi), ("en", odd.en)):
         assert OfficeWords(load_words(folder)[language], str).said(odd.vi, odd.en) == sentence
+
+
+async def test_every_refusal_that_names_a_number_is_in_the_catalogue(folder: Path) -> None:
+    """Rows without a decision, and the three longest terms, as the transition table itself refuses."""
+    say, now = OfficeWords(load_words(folder)["fr"], str), datetime(2026, 10, 12, tzinfo=UTC)
+    case = Case(Kind.ORDER, State.PARSED, valid_until=now + timedelta(days=200), has_law=True, undecided_items=7)
+    said = set()
+    for condition, changes in (
+        (has_no_open_item, {}),
+        (dates_are_lawful, {"category": "dist", "has_number": True}),
+        (dates_are_lawful, {"is_state_host": True, "has_number": True}),
+        (dates_are_lawful, {"has_number": False}),
+    ):
+        with pytest.raises(TransitionRefused) as refused:
+            condition(replace(case, **changes), Actor("a", Capacity.VERIFIER, "office"), now)
+        assert "{" not in refused.value.vi + refused.value.en
+        assert left_over(say.refusal(refused.value)) == ""
+        said.update(re.findall(r"\d+", say.refusal(refused.value)))
+    assert said == {"7", "90", "45"}
