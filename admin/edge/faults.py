@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from admin.auth import WrongCode, WrongPassword
-from admin.dependencies import VIET_NAM, language_of, open_page, passkey_options, services_of, session_of
+from admin.dependencies import VIET_NAM, form_token, language_of, open_page, passkey_options, services_of, session_of
 from admin.errors import (
     AdminError,
     ConfirmationNeeded,
@@ -32,7 +32,8 @@ from admin.errors import (
     NotSignedIn,
     TooManyTries,
 )
-from admin.forms import CODE_FIELD, PASSKEY_FIELD, PASSWORD_FIELD, Form, read_form
+from admin.forms import read_form
+from admin.held import hold_change
 from admin.pages.formats import Formats
 from admin.pages.phrases import FAULTS
 from admin.pages.words import mark as _
@@ -40,14 +41,6 @@ from admin.passkeys import WrongPasskey
 
 log = logging.getLogger(__name__)
 API = "/api/"
-
-SECRETS = {
-    "passphrase": _("Your passphrase, to sign"),
-    "password": _("New password"),
-    "pin": _("New PIN"),
-    "again": _("The same once more"),
-}
-"""Fields that no page ever repeats: between a form and its confirmation they are typed once more."""
 
 
 class Faults:
@@ -90,7 +83,8 @@ async def answer(request: Request, error: Exception) -> Response:
     if isinstance(known, CoolingOff):
         return RedirectResponse("/choices?why=1", 303)
     if isinstance(known, FactorNeeded):
-        return RedirectResponse("/account/factor?why=1", 303)
+        page = await _ask_second(request) if request.method == "POST" else None
+        return page or RedirectResponse("/account/factor?why=1", 303)
     if isinstance(known, ConfirmationNeeded | WrongPassword | WrongCode | WrongPasskey | TooManyTries) and request.method == "POST":
         page = await _ask_password(request, known)
         if page is not None:
@@ -118,9 +112,7 @@ async def _ask_password(request: Request, error: AdminError) -> Response | None:
     live = await session_of(request, services)
     if live is None:
         return None
-    form: Form = await read_form(request)
-    answered = (PASSWORD_FIELD, CODE_FIELD, PASSKEY_FIELD)
-    fields = [(name, value) for name, values in form.fields.items() if name not in answered and name not in SECRETS for value in values]
+    held = hold_change(request, await read_form(request))
     words = services.pages.words[language_of(request, live)]
     fault = ""
     if isinstance(error, WrongPassword):
@@ -131,12 +123,25 @@ async def _ask_password(request: Request, error: AdminError) -> Response | None:
         fault = words.gettext(_("This passkey was not taken. Please try once more, or use your password."))
     elif isinstance(error, TooManyTries):
         fault = words.gettext(_("Too many tries. Please wait {time}.")).format(time=wait_text(request, error))
-    referer = urlsplit(request.headers.get("referer", ""))
-    back = referer.path if referer.path.startswith("/") and referer.path != request.url.path else "/"
-    context = {"fields": fields, "fault": fault, "back": back, "has_factor": live.actor.has_factor}
-    context["secrets"] = [(name, words.gettext(label)) for name, label in SECRETS.items() if any(form.fields.get(name, ()))]
+    context = {"fields": held.fields, "fault": fault, "back": held.back, "has_factor": live.actor.has_factor}
+    context["secrets"] = held.labels(words.gettext)
     context["options"] = await passkey_options(request, live)
     return open_page(request, "sign/confirm.html", context, error.status)
+
+
+async def _ask_second(request: Request) -> Response | None:
+    """The page that leads to a second step with what was typed, and from there on with the same change; None where no session is open."""
+    services = services_of(request)
+    live = await session_of(request, services)
+    if live is None:
+        return None
+    held = hold_change(request, await read_form(request))
+    context = {
+        "held": held, "form_token": form_token(live), "has_passkey": live.actor.has_passkey,
+        "options": await passkey_options(request, live),
+        "secrets": held.labels(services.pages.words[language_of(request, live)].gettext),
+    }  # fmt: skip
+    return open_page(request, "sign/second.html", context, FactorNeeded.status)
 
 
 def _to_the_door(request: Request) -> Response:

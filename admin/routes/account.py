@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from admin.audit import Action, record
 from admin.dependencies import Visit, need, passkey_options
 from admin.errors import Conflict, FieldMistake, NotFound
 from admin.factors import app_address
+from admin.held import Held, held_in
 from admin.passkeys import list_passkeys, place_of
 from admin.passwords import judge_new
 from admin.people import sign_out_elsewhere
@@ -107,8 +109,9 @@ async def show_factor(visit: Looker, why: str = "") -> Response:
 async def begin_factor(visit: Owner) -> Response:
     """A secret for the app. Nothing changes until the first code was typed."""
     async with visit.services.database.write() as connection:
-        await visit.services.door.factors.begin(connection, visit.signed_in.actor.account_id, visit.now)
-    return visit.go("/account/factor")
+        secret = await visit.services.door.factors.begin(connection, visit.signed_in.actor.account_id, visit.now)
+    held = held_in(visit.form)
+    return visit.go("/account/factor") if held is None else await show_factor_page(visit, secret, False, held=held)
 
 
 @router.get("/account/factor/qr.svg")
@@ -136,8 +139,8 @@ async def turn_on(visit: Owner) -> Response:
     if codes is None:
         async with visit.services.database.read() as connection:
             secret = await visit.services.door.factors.pending(connection, account)
-        return await show_factor_page(visit, secret, False, (FieldMistake("code", "wrong_code"),))
-    return visit.page("account/recovery.html", {"codes": codes, "waiting": await waiting_of(visit)})
+        return await show_factor_page(visit, secret, False, (FieldMistake("code", "wrong_code"),), held_in(visit.form))
+    return await show_codes(visit, codes, held_in(visit.form))
 
 
 @router.post("/account/recovery")
@@ -149,7 +152,7 @@ async def renew_recovery(visit: Owner) -> Response:
     async with visit.services.database.write() as connection:
         codes = await visit.services.door.factors.renew_recovery(connection, account, visit.now)
         await record(connection, visit.act, Action.RECOVERY_RENEWED, account)
-    return visit.page("account/recovery.html", {"codes": codes, "waiting": await waiting_of(visit)})
+    return await show_codes(visit, codes)
 
 
 @router.post("/account/factor/remove")
@@ -188,9 +191,17 @@ def _named_address(settings: AdminSettings) -> str:
     return public_url(settings) if place_of(parts.scheme, parts.netloc) else ""
 
 
-async def show_factor_page(visit: Visit, secret: str | None, why: bool, mistakes: tuple[FieldMistake, ...] = ()) -> Response:
-    """Setting up the second step; `why` says that an act asked for it, and offers what this account has to show."""
-    context: dict[str, object] = {"secret": secret, "why": why, "mistakes": mistakes, "waiting": await waiting_of(visit)}
+async def show_codes(visit: Visit, codes: Sequence[str], held: Held | None = None) -> Response:
+    """New recovery codes, if there are any, and from there on with what the second step was asked for."""
+    secrets = held.labels(visit.services.pages.words[visit.language].gettext) if held is not None else []
+    return visit.page("account/recovery.html", {"codes": codes, "held": held, "secrets": secrets, "waiting": await waiting_of(visit)})
+
+
+async def show_factor_page(
+    visit: Visit, secret: str | None, why: bool, mistakes: tuple[FieldMistake, ...] = (), held: Held | None = None
+) -> Response:
+    """Setting up the second step; `why` says that an act asked for it, and offers what this account has to show; `held` is that act."""
+    context: dict[str, object] = {"secret": secret, "why": why, "mistakes": mistakes, "held": held, "waiting": await waiting_of(visit)}
     context["options"] = await passkey_options(visit.request, visit.signed_in) if why else ""
     context["has_passkey"] = visit.signed_in.actor.has_passkey
     return visit.page("account/factor.html", context, 422 if mistakes else 200)

@@ -19,11 +19,12 @@ from admin.edge.cookies import BROWSER, SESSION, give_cookie, read_cookie
 from admin.edge.faults import wait_text
 from admin.errors import FieldMistake, NotFound, TooManyTries
 from admin.forms import PASSKEY_FIELD, read_form
+from admin.held import held_in
 from admin.pages.words import mark as _
 from admin.passkeys import LONGEST_LABEL, Purpose, WrongPasskey, list_passkeys, remove_passkey
 from admin.people import sign_out_elsewhere
 from admin.permissions import Permission, is_officer
-from admin.routes.account import show_factor_page
+from admin.routes.account import show_codes, show_factor_page
 from admin.routes.home import waiting_of
 from admin.routes.sign import let_in, own_path, show_page
 from blocklists.tables import accounts
@@ -88,7 +89,7 @@ async def add(visit: Owner) -> Response:
     except WrongPasskey as error:
         return await _adding(visit, label, is_wrong=True, status=error.status)
     if codes:
-        return visit.page("account/recovery.html", {"codes": codes, "waiting": await waiting_of(visit)})
+        return await show_codes(visit, codes)
     return visit.go("/account?done=passkey")
 
 
@@ -110,12 +111,13 @@ async def show_second(visit: Looker) -> Response:
     """The second step of an officer whose session has seen the password only: a code from paper. (A passkey goes through `need`.)"""
     if visit.form.raw(PASSKEY_FIELD):
         return visit.go("/")
+    held = held_in(visit.form)
     try:
         secret = await visit.services.door.show_code(visit.signed_in, visit.form.raw("code"), visit.now, time.monotonic())
     except WrongCode:
-        return await show_factor_page(visit, None, True, (FieldMistake("code", "wrong_code"),))
+        return await show_factor_page(visit, None, True, (FieldMistake("code", "wrong_code"),), held)
     give_cookie(visit.request, SESSION, secret)
-    return visit.go("/")
+    return visit.go("/") if held is None else await show_codes(visit, (), held)
 
 
 async def _adding(

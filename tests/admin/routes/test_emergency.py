@@ -49,7 +49,7 @@ async def test_the_whole_walk(
     await operator.get("/more")
     assert "/emergency" in operator.links
     await look_in(operator)
-    assert operator.response.url.path == "/account/factor", "the password alone opens nobody's settings"
+    assert operator.has_form("/account/factor/begin"), "the password alone opens nobody's settings"
     await enrol(operator)
     await look_in(operator)
     assert "đến 21:30" in operator.text and DOCUMENT in operator.text

@@ -6,6 +6,7 @@ import asyncio
 import re
 from datetime import datetime
 
+import pyotp
 import pytest
 from starlette.types import ASGIApp
 
@@ -15,7 +16,8 @@ from blocklists.takedown import importer
 from blocklists.takedown.assertions import Assertion
 from gateway.policy.model import Band
 from tests.admin.conftest import Clock
-from tests.support.office import LETTER, OfficeGateway, Officers, officer, paper
+from tests.support.office import LETTER, OfficeGateway, Officers, make_officers, officer, paper
+from tests.support.people import PASSWORD
 from tests.support.visitor import Visitor
 
 
@@ -117,6 +119,47 @@ async def test_chips_count_what_holds_after_the_decision(one: Visitor, decision:
     assert "1 cần quyết định" in one.text and chip not in one.text
     await decide(one, decision)
     assert "1 cần quyết định" not in one.text and chip in one.text
+
+
+async def test_first_decision_outlives_the_setting_up_of_a_second_step(app: ASGIApp, services: Services, now: datetime) -> None:
+    """Whoever decides a row with the password alone sets the second step up on the way: the reason arrives, and so does the person."""
+    await make_officers(services.database, now)
+    one = Visitor(app)
+    await one.sign_in("verifier", PASSWORD)
+    path = await register(one)
+    form = next(form for form in one.forms if ("decision", "block") in form.buttons)
+    sent = {**dict(form.fields), "reason": 'cả trang "lừa đảo"', "decision": "block"}
+    await one.post(form.action, sent, {"Referer": f"http://{one.response.url.netloc.decode()}{path}"})
+    assert one.response.status_code == 403 and "Những gì bạn đã ghi được giữ" in one.text
+    assert path in one.links
+    await one.submit("/account/factor/begin")
+    await one.submit("/account/factor", {"code": "000000"})
+    secret = re.search(r">([A-Z2-7]{32})<", one.response.text)
+    assert secret is not None and one.response.status_code == 422
+    await one.submit("/account/factor", {"code": pyotp.TOTP(secret[1]).now()})
+    assert "Mã dự phòng" in one.text and path in one.links
+    await one.submit(form.action)
+    assert one.response.url.path == path
+    assert 'cả trang "lừa đảo"' in one.text and "1 chặn cả trang" in one.text
+    await one.close()
+
+
+async def test_secret_is_not_carried_to_the_second_step(app: ASGIApp, services: Services, now: datetime) -> None:
+    """An approver's passphrase stands on none of the pages between; it is asked for anew."""
+    await make_officers(services.database, now)
+    two = Visitor(app)
+    await two.sign_in("approver", PASSWORD)
+    await two.get("/account")
+    token = dict(two.forms[0].fields)["_form"]
+    await two.post("/office/orders/none/approve", {"_form": token, "step": "approve", "passphrase": "mây tím cưỡi trâu"})
+    assert two.has_form("/account/factor/begin") and "mây tím" not in two.response.text
+    await two.submit("/account/factor/begin")
+    secret = re.search(r">([A-Z2-7]{32})<", two.response.text)
+    assert secret is not None and "mây tím" not in two.response.text
+    await two.submit("/account/factor", {"code": pyotp.TOTP(secret[1]).now()})
+    form = next(form for form in two.forms if form.action == "/office/orders/none/approve")
+    assert dict(form.fields)["passphrase"] == ""
+    await two.close()
 
 
 async def test_approver_must_type_password_and_code_again_after_a_while(
