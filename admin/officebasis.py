@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.engine import RowMapping
@@ -14,8 +14,9 @@ from blocklists.takedown.store import Office
 ARROW = " ← "
 
 
-async def suggest_basis(connection: AsyncConnection, office: Office, issuer: str, written: str) -> tuple[str, str]:
-    """The basis for a new document as text, and the document it was taken from (empty when it is the letter's own).
+async def suggest_basis(connection: AsyncConnection, office: Office, issuers: Collection[str], written: str) -> tuple[str, str]:
+    """The basis for a new document as text, and the document it was taken from (empty when it is the letter's own). `issuers`: what its
+    issuer may be called.
 
     A letter that names documents keeps them; those on which the issuer's last document hung further ones bring these along. A letter that
     names none is given the whole chain of the last one.
@@ -23,11 +24,11 @@ async def suggest_basis(connection: AsyncConnection, office: Office, issuer: str
     orders, basis = tables.orders, tables.order_basis
     found = await connection.execute(
         select(orders.c.id, orders.c.symbol)
-        .where(orders.c.tenant_id == office.tenant, orders.c.issuer == issuer, orders.c.id.in_(select(basis.c.order_id)))
+        .where(orders.c.tenant_id == office.tenant, orders.c.issuer.in_(issuers), orders.c.id.in_(select(basis.c.order_id)))
         .order_by(orders.c.received_at.desc())
         .limit(1)
     )
-    last = found.first() if issuer else None
+    last = found.first()
     if last is None:
         return written, ""
     rows = await connection.execute(

@@ -28,6 +28,7 @@ from admin.officescope import schools
 from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, actors_of, sign, signing_of, unlock, words_of
 from blocklists.takedown import store
+from blocklists.takedown.agencies import find_named
 from blocklists.takedown.masking import names_key
 from blocklists.takedown.model import Enforceability
 from blocklists.takedown.officefiles import UnreadableFile
@@ -285,7 +286,12 @@ async def _filled(visit: Visit, office: store.Office, intake: Intake) -> tuple[d
     """What the form is filled in with, and the earlier document that its basis was taken from."""
     values = first_values(intake.letter, visit.now)
     async with visit.services.database.read() as connection:
-        values["basis"], source = await suggest_basis(connection, office, values["issuer"], values["basis"])
+        letterhead = values["issuer"]
+        known = (await find_named(connection, office, letterhead, store.day_of(intake.letter.issued_on, visit.now))).agency
+        if known is not None:
+            values["issuer"] = known["name"]
+        issuers = {letterhead, values["issuer"]} - {""}
+        values["basis"], source = await suggest_basis(connection, office, issuers, values["basis"])
     return values, source
 
 

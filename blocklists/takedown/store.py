@@ -79,8 +79,8 @@ class NewOrder:
 async def register(connection: AsyncConnection, office: Office, order: NewOrder, actor: Actor, now: datetime) -> str:
     """Store a document and its rows; it stands `parsed` and waits for verification. Returns the order's id.
 
-    Names of the masked category come hidden (`masking.hide`). Raises TransitionRefused for an issuer that was not there on the day of the
-    document.
+    Names of the masked category come hidden (`masking.hide`). An issuer that the office keeps is called by the name it has there, not by
+    the capitals of a letterhead. Raises TransitionRefused for one that was not there on the day of the document.
     """
     if order.category == MASKED and not all(map(is_hidden, order.items)):
         raise ValueError("a name of the masked category is not hidden")
@@ -90,13 +90,13 @@ async def register(connection: AsyncConnection, office: Office, order: NewOrder,
     require_clean(order.appeal, "Nơi khiếu nại", "Where to appeal", OF_AN_OFFICE)
     order_id = new_id()
     issued = order.issued_on or PartialDate(now.year, None, None)
-    day = issued.complete or (date(issued.year, issued.month, 1) if issued.month else now.astimezone(VIET_NAM).date())
-    issuer = await require_there(connection, office, order.issuer, day)
+    issuer = await require_there(connection, office, order.issuer, day_of(issued, now))
     no_end = order.no_end and order.symbol.is_numbered
     until = None if no_end else order.valid_until or order.valid_from + PROVISIONAL_DEFAULT
     await connection.execute(
         insert(tables.orders).values(
-            id=order_id, tenant_id=office.tenant, symbol=order.symbol.as_written, number=order.symbol.number, issuer=order.issuer,
+            id=order_id, tenant_id=office.tenant, symbol=order.symbol.as_written, number=order.symbol.number,
+            issuer=issuer["name"] if issuer is not None else order.issuer,
             issuer_id=issuer["id"] if issuer is not None else None, capacity=order.capacity,
             subject=order.subject, issued_year=issued.year, issued_month=issued.month, issued_day=issued.day,
             category=order.category, bands=",".join(order.bands), places=",".join(order.places),
@@ -116,6 +116,13 @@ async def register(connection: AsyncConnection, office: Office, order: NewOrder,
         )
     await record(connection, office, actor, "register", Kind.ORDER, order_id, now, after=State.PARSED.value)
     return order_id
+
+
+def day_of(issued: PartialDate | None, now: datetime) -> date:
+    """The day on which a document's issuer is looked up: its own, the first of its month, or today where neither is known."""
+    if issued is None or issued.month is None:
+        return now.astimezone(VIET_NAM).date()
+    return issued.complete or date(issued.year, issued.month, 1)
 
 
 def _item_row(office: Office, order_id: str, position: int, item: NewItem) -> dict[str, Any]:

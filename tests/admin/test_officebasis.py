@@ -42,4 +42,4 @@ async def test_a_chain_is_typed_once(
     async with database.write() as connection:
         office = await open_office(connection, officers.tenant)
         await store.register(connection, office, order, Actor(officers.verifier, Capacity.VERIFIER), now)
-        assert await suggest_basis(connection, office, issuer, written) == suggested
+        assert await suggest_basis(connection, office, {issuer} - {""}, written) == suggested

@@ -101,6 +101,11 @@ class OfficeGateway(ScriptedGateway):
             keys -= {row[0] for row in segment["lifted"]}
         return keys
 
+    def issuers(self) -> set[str]:
+        """Who issued the orders that the segments in force know, as a child is shown."""
+        segments = [release.read_file(self.state_dir, name) for name in (self.orders.segments if self.orders else ())]
+        return {order["issuer"] for segment in segments for order in segment["orders"]}
+
 
 async def officer(app: ASGIApp, sign_in: str, address: str = "192.168.1.30") -> Visitor:
     """An officer at a browser of their own, signed in with both factors; at the first sign-in the second one is set up."""

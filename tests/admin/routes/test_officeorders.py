@@ -73,6 +73,27 @@ async def test_the_form_is_filled_in_from_the_letter(one: Visitor) -> None:
     assert "SỞ VĂN HÓA" in found["issuer"]
 
 
+async def test_a_known_issuer_is_called_by_its_name_and_not_by_the_capitals_of_a_letterhead(
+    one: Visitor, two: Visitor, gateway: OfficeGateway
+) -> None:
+    """In the form, on the pages, and in what a gateway shows a child, wherever the tone mark stands."""
+    name = "Sở Văn hoá, Thể thao và Du lịch tỉnh Lai Châu"
+    await two.get("/office/agencies")
+    await two.submit("/office/agencies", {"name": name, "kind": "department"}, ("step", "add"))
+    await one.get("/office/orders/new")
+    await one.submit("/office/orders/read", {"text": LETTER, "category": "order"})
+    form = next(form for form in one.forms if form.action == "/office/orders")
+    assert dict(form.fields)["issuer"] == name
+    await one.submit("/office/orders", {"issuer": "ỦY BAN NHÂN DÂN TỈNH LAI CHÂU - SỞ VĂN HÓA, THỂ THAO VÀ DU LỊCH"})
+    assert name in one.text and "SỞ VĂN HÓA" not in one.text
+    await decide(one, "leave")
+    path = one.response.url.path
+    await one.submit(f"{path}/verify")
+    await two.get(path)
+    await two.submit(f"{path}/approve", button=("step", "approve"))
+    assert gateway.issuers() == {name}
+
+
 async def test_full_addresses_on_platforms_stand_in_one_answer_only(one: Visitor, database: Database) -> None:
     """The download is made inside the answer to the very request; afterwards nothing of the path exists anywhere."""
     await one.get("/office/orders/new")
