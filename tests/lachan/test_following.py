@@ -40,7 +40,7 @@ takedown: {follow: {url: "{url}", root: root.json}}
 profiles: [{id: be, band: TH}]
 default_profile: be
 """
-RECORDS = {("bad.example", "A"): ["192.0.2.1"], ("worse.example", "A"): ["192.0.2.2"]}
+RECORDS = {("bad.example", "A"): ["192.0.2.1"], ("worse.example", "A"): ["192.0.2.2"], ("lifted.example", "A"): ["192.0.2.3"]}
 
 
 @pytest.fixture
@@ -83,7 +83,8 @@ def back(folder: Path, kept: Path) -> None:
 
 
 def test_gateway_enforces_what_the_office_publishes_and_keeps_the_last_good_release(office: Publisher, tmp_path: Path) -> None:
-    """In force before the first answer; published, lifted and again open; damaged, rolled back or gone, the last good release stays."""
+    """In force before the first answer; published, lifted and again open; what the office's server says by itself has ended resolves again,
+    but for an order with a number; damaged, rolled back or gone, the last good release stays."""
     with (
         serve(office.folder) as url,
         RunningUpstream(RECORDS) as upstream,
@@ -98,16 +99,27 @@ def test_gateway_enforces_what_the_office_publishes_and_keeps_the_last_good_rele
         assert "12/QĐ-STTTT" in said and "by file" not in said
         assert "follow" in {row["name"] for row in gateway.status()["processes"]}
 
-        office.publish(2, "bad.example", "worse.example")
+        reported = office.segment("worse.example")
+        reported["orders"][0] |= {"id": "r1", "number": "", "issuer": "", "category": "gamb"}
+        office.publish_segments(2, office.segment("bad.example", "lifted.example"), reported)
+        office.appoint_server()
         assert gateway.command("follow").returncode == 0
-        assert is_blocked(gateway, "worse.example")
+        assert is_blocked(gateway, "lifted.example")
+        assert "EDE: 16 (Censored)" in gateway.dig("worse.example", "A")
         assert canary(gateway) == '"2"'
+
+        office.withdraw(3, "bad.example", "worse.example")
+        withdrawn = gateway.command("follow")
+        assert withdrawn.returncode == 0 and "may not take this out" in withdrawn.stderr
+        said = gateway.dig("worse.example", "A")
+        assert "192.0.2.2" in said and "EDE" not in said
+        assert "EDE: 16 (Censored)" in gateway.dig("bad.example", "A") and canary(gateway) == '"2"'
         second = tmp_path / "second"
         shutil.copytree(office.folder, second)
 
         office.publish(3, "bad.example")
         assert gateway.command("follow").returncode == 0
-        assert gateway.addresses("worse.example") == ["192.0.2.2"]
+        assert gateway.addresses("lifted.example") == ["192.0.2.3"]
         third = tmp_path / "third"
         shutil.copytree(office.folder, third)
         status = gateway.status()
@@ -118,7 +130,7 @@ def test_gateway_enforces_what_the_office_publishes_and_keeps_the_last_good_rele
         refused = gateway.command("follow")
         assert refused.returncode == 1
         assert "refused" in refused.stderr and "release 3 stays in force" in refused.stderr
-        assert gateway.addresses("worse.example") == ["192.0.2.2"]
+        assert gateway.addresses("lifted.example") == ["192.0.2.3"]
 
         back(office.folder, third)
         office.publish(4)

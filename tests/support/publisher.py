@@ -17,6 +17,7 @@ from typing import Any
 
 from securesystemslib.signer import CryptoSigner
 
+from blocklists import online
 from blocklists.releases import Keys, Listing, Repository
 from gateway.release import canonical_bytes
 
@@ -71,6 +72,19 @@ class Publisher:
         pieces = {f"{hashlib.sha256(data).hexdigest()}.json": data for data in map(canonical_bytes, segments)}
         head = {"seq": serial, "digest": "00"}
         return self.repository.publish(Listing(serial, head, tuple(pieces), extra), pieces.__getitem__, self.signers, at or now())
+
+    def appoint_server(self) -> None:
+        """Sign the published list anew, with a key for what the server may `say` by itself."""
+        self.signers[online.ROLE] = [CryptoSigner.generate_ed25519()]
+        draft = self.repository.redraft(now(), self.signers[online.ROLE][0].public_key)
+        for signer in self.signers["targets"]:
+            draft.sign(signer, append=True)
+        self.repository.sign_off(draft, self.signers, now())
+
+    def withdraw(self, below: int, *hosts: str) -> None:
+        """Have the server say, without an approver, that the entries of these hosts have ended in lists with a serial below this one."""
+        keys = sorted(".".join(reversed(host.split("."))) + "." for host in hosts)
+        self.repository.say(online.Statement({}, tuple((key, below) for key in keys)), self.signers, now())
 
     def long_ago(self) -> datetime:
         """A time at which everything signed then has expired by now."""
