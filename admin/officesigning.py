@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING
 from admin.audit import Act, Action, record
 from admin.errors import AdminError, FieldMistake, InvalidInput, NotFound, TooManyTries
 from admin.officedoubts import Doubt, read_doubts, write_doubts
+from admin.officeendings import DECIDING
 from admin.officekeys import held_keys, read_holders, retire_key, sealed_key, store_key
 from admin.officerollout import begin, pass_over, read_rollouts, read_statement
 from admin.officetallies import judge
+from admin.people import list_members
 from admin.throttle import Throttle
 from blocklists.database import Database
 from blocklists.tables import AccountId, OrganisationId
@@ -142,9 +144,11 @@ class SigningDesk:
         async with self._turn:
             async with self.database.read() as connection:
                 held = {one.id: one.account for one in await held_keys(connection, act.tenant, act.now)}
+                officers = {one.account for one in await list_members(connection, act.tenant, act.now) if one.role in DECIDING}
             if key_id not in held:
                 raise NotFound
-            doubts = {key: doubt for key, doubt in (await self.doubts(act.now)).items() if key in held}
+            # The word of somebody who is no officer any more is no second one.
+            doubts = {key: doubt for key, doubt in (await self.doubts(act.now)).items() if key in held and doubt.account in officers}
             first = doubts.pop(key_id, None)
             is_done = held[key_id] == account or (first is not None and first.account != account)
             if not is_done:

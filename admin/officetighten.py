@@ -60,8 +60,10 @@ async def tighten_schools(
     if mistakes:
         raise InvalidInput(*mistakes)
     there = await list_rules(connection, office, agency)
-    if any(one.category == category for one in there) or len(there) >= MOST_RULES:
+    if any(one.category == category for one in there):
         raise Conflict("closed_already", "category")
+    if len(there) >= MOST_RULES:
+        raise Conflict("too_many", "category")
     rule = new_id()
     await connection.execute(
         insert(school_rules).values(

@@ -75,7 +75,7 @@ def pieces_of(answer: urllib3.BaseHTTPResponse, until: float) -> Iterator[bytes]
 
 
 class FollowError(LachanError):
-    """A release that was not taken; `code` is bounded for metrics (`unreachable`, `refused`, `rollback`, `shape`, `key`)."""
+    """A release that was not taken; `code` is bounded for metrics (`unreachable`, `refused`, `rollback`, `shape`, `key`, `disk`)."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code = code
@@ -196,7 +196,10 @@ def follow(
         statement, fault = _statement(updater)
         at = updater._trusted_set.reference_time.timestamp()
         word = read_word(folder).after(statement, (one.serial for one in lists), at)
-        write_word(folder, word)
+        try:
+            write_word(folder, word)
+        except OSError as error:
+            raise FollowError("disk", f"{folder}: {error.strerror or error}") from error
         wanted = choose(lists, enforced, word, gateway, at, by_hand=by_hand)
         if wanted is None:
             return Release(enforced, None, (), {}, newest.serial, stays=True, fault=fault)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from admin.apply import read_enforcement
 from admin.dependencies import Visit, need
-from admin.errors import FieldMistake
+from admin.errors import FieldMistake, Forbidden
 from admin.foresight import Verdict, is_locked
 from admin.permissions import Permission
 from admin.policyfile import has_policy
@@ -52,6 +52,8 @@ async def decide(request: str, visit: Reader) -> Response:
     if decision is not Decision.NO and (profile is None or profile.kind is ProfileKind.GUEST):
         return await _page(visit, False, (FieldMistake(f"profile-{request}", "required"),))
     if not answers_all:
+        if profile is not None and not _is_ones_own(visit, profile):
+            raise Forbidden
         verdict = await visit.services.foresight.judge(visit.tenant_id, profile.id, found.host, visit.now) if profile else None
         if decision not in (FOR_A_LESSON if profile is None or _is_for_a_lesson(visit, verdict, profile) else (Decision.NO,)):
             return await _page(visit, False, (FieldMistake(f"profile-{request}", "locked"),))

@@ -16,6 +16,7 @@ from tuf.api.metadata import TargetFile
 from blocklists.follower import BoundedFetcher, FollowError, follow
 from blocklists.releases import Repository
 from blocklists.takedown.segments import merge
+from blocklists.turns import FILE as WORD
 from gateway.release import canonical_bytes
 from tests.support.publisher import ROLES, Publisher, now, serve, serve_bomb, serve_drips
 
@@ -45,6 +46,14 @@ def test_new_release_is_taken_once(office: Publisher, tmp_path: Path) -> None:
         assert again is not None and (again.serial, again.segments, again.fresh) == (1, release.segments, {})
     office.publish(2, "bad.example", "worse.example")
     assert take(office, tmp_path / "gateway", 1) == 2
+
+
+def test_word_of_the_server_that_cannot_be_kept_is_the_fault_of_the_disk(office: Publisher, tmp_path: Path) -> None:
+    """What cannot be written is told as such, not as a release that does not verify."""
+    (tmp_path / "gateway" / WORD).mkdir(parents=True)
+    with pytest.raises(FollowError) as told:
+        take(office, tmp_path / "gateway", 0)
+    assert told.value.code == "disk"
 
 
 def test_refreshed_signatures_without_news_are_no_news(office: Publisher, tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp
 
+from admin.audit import MACHINE, Act
 from admin.dependencies import Services
 from admin.officedirectives import officers as listed
+from admin.people import end_role, list_members
 from admin.settings import AdminSettings
 from blocklists.database import Database
 from blocklists.follower import FollowError, Release, follow
@@ -185,6 +187,26 @@ async def test_somebody_elses_key_is_withdrawn_by_two(
     await one.submit(retire(one, 0))
     await two.get("/office/signing")
     assert two.has_form("/office/signing/key")
+
+
+async def test_who_is_no_officer_any_more_withdraws_nobodys_key(
+    one: Visitor, two: Visitor, three: Visitor, gateway: OfficeGateway, clock: Clock, database: Database, officers: Officers
+) -> None:
+    """The word of an officer whose role has ended is no first one: a second officer who asks is the first."""
+    await make_key(two)
+    clock.forward(seconds=1)
+    await make_key(three, "cụm mật khẩu khác hẳn")
+    await sign(two)
+    await three.get("/office/signing")
+    await three.submit(next(form.action for form in three.forms if form.action.endswith("/retire")))
+    async with database.write() as connection:
+        role = next(row for row in await list_members(connection, officers.tenant, clock.at) if row.account == officers.second)
+        await end_role(connection, Act(officers.tenant, MACHINE, clock.at), role.assignment)
+    clock.forward(seconds=1)
+    await one.get("/office/signing")
+    await one.submit(retire(one, 0))
+    await approve(one, two, PASSPHRASE)
+    assert two.response.status_code == 200 and gateway.enforced() == {"example.game-doi-the."}
 
 
 async def test_guessing_a_passphrase_slows_down_the_guesser_alone(

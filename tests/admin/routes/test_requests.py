@@ -127,6 +127,7 @@ async def test_teacher_answers_for_a_lesson(services: Services, app: ASGIApp, ga
 
         game, bet, written, already = [await wished(one) for one in ("play.example", "bet.example", "school.example", "other.example")]
         anywhere = await wished("play.example", None)
+        of_staff = await wished("play.example", staff.id)
     await services.applier.settle(made.tenant)
     phone = Visitor(app, address="10.1.0.7")
     await phone.sign_in("co-lan", PASSWORD)
@@ -138,6 +139,7 @@ async def test_teacher_answers_for_a_lesson(services: Services, app: ASGIApp, ga
     for request, decision in ((game, "today"), (game, "always"), (bet, "1h"), (written, "15m")):
         token = next({"_form": dict(form.fields)["_form"]} for form in phone.forms if "_form" in form.names)
         assert (await phone.post(f"/requests/{request}", {**token, "decision": decision})).status_code == 422
+    assert of_staff not in offered and (await phone.post(f"/requests/{of_staff}", {**token, "decision": "no"})).status_code == 403
     await phone.get("/requests")
     assert (await phone.submit(f"/requests/{anywhere}", {"profile": klass.id}, ("decision", "15m"))).status_code == 200
     assert (await phone.submit(f"/requests/{game}", button=("decision", "1h"))).status_code == 200
