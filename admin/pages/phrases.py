@@ -111,13 +111,16 @@ FAULTS: Mapping[str, tuple[str, str]] = {
     "sheet_full": (_("This sheet is full"), _("Please ask the place that gave it to you for a new one.")),
     "conflict": (_("Somebody changed this meanwhile"), _("Load the page again to see what holds now.")),
     "changed": (_("Somebody changed this meanwhile"), _("Load the page again to see what holds now.")),
-    "too_large": (_("That was too much at once"), _("Please send less.")),
+    "too_large": (_("That was too large"), _("Nothing was saved. Please go back and choose a smaller file, or write less.")),
     "too_slow": (_("The connection was too slow"), _("Please try again.")),
     "busy": (_("The machine is busy"), _("Nothing was changed. Please try again in a moment.")),
     "gateway_away": (_("The gateway does not answer now"), _("What is protected stays protected. Please try again in a moment.")),
     "too_many_tries": (_("Too many tries"), _("Please wait a little and try again.")),
     "invalid_input": (_("Something is missing"), _("Please go back and look at the fields.")),
-    "internal": (_("Something went wrong here"), _("Nothing was changed. Names keep resolving and protection stays as it was.")),
+    "internal": (
+        _("Something went wrong here"),
+        _("The internet keeps working and protection stays as it was. Please try again in a moment."),
+    ),
 }
 
 #: Acts of the journal, as a parent or teacher reads them; an act without words is shown by its code.

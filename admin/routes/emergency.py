@@ -81,12 +81,14 @@ async def _page(visit: Visit, mistakes: tuple[FieldMistake, ...] = (), typed: di
         listed = await list_glasses(connection, visit.now)
         asked = any(one.field == "place" for one in mistakes)
         places = await list_places(connection, typed["sign_in"], visit.now) if asked else ()
+    me = visit.signed_in.actor.account_id
     context = {
         "glasses": listed,
+        "mine": [one for one in listed if one.is_open(visit.now) and one.account == me and visit.may(Permission.GLASS_BREAK)],
         "hours": HOURS,
         "typed": typed,
         "places": places,
-        "me": visit.signed_in.actor.account_id,
+        "me": me,
         "mistakes": mistakes,
         "waiting": 0,
     }

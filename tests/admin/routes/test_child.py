@@ -86,6 +86,16 @@ async def test_order_answers_451_with_its_number(bi: Visitor) -> None:
     assert 'rel="blocked-by"' in bi.response.headers["link"]
 
 
+async def test_order_speaks_plainly_to_a_small_child(bi: Visitor) -> None:
+    """The first lines are for the child; number, basis and where to object are folded away for the grown-up beside it."""
+    await at(bi, "ordered.example")
+    told, folded = bi.response.text.split("<details>")
+    assert "Trang này đang đóng" in told and "Con không làm gì sai cả" in told
+    for word in ("thẩm quyền", "văn bản", "Căn cứ", "o1/QĐ"):
+        assert word not in told
+    assert "Dành cho người lớn" in folded and "o1/QĐ" in folded and 'href="tel:111"' in folded
+
+
 async def test_order_names_the_place_of_its_letter(bi: Visitor, services: Services) -> None:
     """Where the letter says who takes objections, the page says it, and says nothing of whom the order binds beside this reader."""
     await at(bi, "appealed.example")

@@ -44,6 +44,8 @@ async def test_wrong_password_says_one_sentence_and_keeps_the_name(visitor: Visi
     assert (known.status_code, unknown.status_code) == (401, 401)
     assert text == visitor.text
     assert 'value="nobody"' in unknown.text
+    assert "<details class=\"fold\" open>" in unknown.text  # the ways back in: a new invitation, or whoever installed the gateway
+    assert "vẫn được bảo vệ" in visitor.text and "sudo lachan reset-password TÊN-ĐĂNG-NHẬP" in visitor.text
 
 
 async def test_many_wrong_passwords_are_told_to_wait(visitor: Visitor, database: Database, now: datetime) -> None:
