@@ -19,7 +19,7 @@ from admin.officegateways import admit, invite_gateway, read_gateways, read_spre
 from admin.officerollout import read_rollouts
 from admin.permissions import Permission
 from admin.routes.officeparts import signing_of, words_of
-from admin.setup import public_url
+from admin.setup import public_url, vouches_for_itself
 from blocklists.pairing import CodeError, JoinCode, parse_code
 from blocklists.pairing import words_of as spoken
 from blocklists.receipts import MOST_BYTES, ReceiptError
@@ -152,6 +152,7 @@ async def _page(visit: Visit, code: str = "", label: str = "") -> Response:
         "signing": standing, "code": code, "label": label, "say": words_of(visit),
         "address": f"{public_url(visit.services.settings)}/release", "words": spoken(standing.fingerprint) if standing.is_begun else "",
         "standing": visit.services.office.duty.standing, "alarm": visit.services.office.alarm.since,
+        "self_signed": await asyncio.to_thread(vouches_for_itself, visit.services.settings),
         "test_name": f"serial.orders.{visit.services.settings.gateway.dns.name}", **await signing_of(visit),
     }  # fmt: skip
     return visit.page("office/gateways.html", context)

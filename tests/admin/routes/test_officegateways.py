@@ -12,9 +12,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import delete, text
 
+from admin.app import create_app
 from admin.audit import verify_database
 from admin.dependencies import Services
 from admin.officegateways import read_gateways
+from admin.pages.guide import read_guide
 from admin.settings import AdminSettings
 from blocklists.database import Database
 from blocklists.follower import FollowError, follow
@@ -24,11 +26,13 @@ from blocklists.receipts import Receipt, join_bytes, load_key, public_of, seal
 from blocklists.sealing import Keys, ask, office_keys, unwrap
 from blocklists.tables import journal
 from gateway.policy.masked import mask
+from gateway.settings import TlsSettings
 from tests.admin.conftest import Clock
 from tests.admin.routes.test_officeorders import gateway
 from tests.admin.routes.test_officesigning import PASSPHRASE, approve, make_key
 from tests.blocklists.test_journal import entry
-from tests.support.office import LETTER, OfficeGateway, Officers
+from tests.support.listserver import make_certificate
+from tests.support.office import LETTER, OfficeGateway, Officers, officer
 from tests.support.publisher import serve
 from tests.support.visitor import Visitor
 
@@ -236,3 +240,19 @@ async def test_masked_names_are_for_gateways_that_joined(
     await two.submit(next(form.action for form in two.forms if form.action.endswith("/retire")))
     assert await far.ask_keys() == 404
     assert len(office_keys(settings.state_dir)) == len(keys) + 1
+
+
+async def test_page_says_when_gateways_elsewhere_will_not_trust_its_address(
+    services: Services, settings: AdminSettings, officers: Officers, tmp_path: Path
+) -> None:
+    """With a certificate signed by itself it stands there in words, with the way to the guide's chapter; without one it does not."""
+    made = make_certificate(tmp_path, "office.example")
+    for tls, is_told in ((TlsSettings(made.chain, made.key), True), (None, False)):
+        own = replace(settings, url="https://office.example:8443", tls=tls)
+        browser = await officer(create_app(replace(services, settings=own)), "approver" if is_told else "second")
+        await browser.get("/office/gateways")
+        said = "Cổng lọc ở nơi khác sẽ không tin địa chỉ trong mã, https://office.example:8443/release"
+        assert (said in browser.text, "/guide/co-quan#m4" in browser.links) == (is_told, is_told)
+        await browser.close()
+    chapter = next(block for block in read_guide("co-quan") if block.anchor == "m4")
+    assert chapter.spans[0].text == "Ký danh sách, nối các cổng lọc"
