@@ -19,6 +19,7 @@ from blocklists.database import Database
 from blocklists.tables import OrganisationKind
 from gateway.policy.model import Band
 from gateway.settings import Endpoint, TlsSettings
+from tests.support.certificates import Authority
 from tests.support.family import WORDS, Family
 from tests.support.listserver import make_certificate
 
@@ -68,10 +69,12 @@ async def test_create_tenant_is_whole_or_nothing(services: Services, database: D
 
 
 def test_certificate_of_ones_own_is_told_from_others(services: Services, tmp_path: Path) -> None:
-    """Nothing is said of plain HTTP, of a front end's certificate, and of a file that cannot be read."""
+    """Nothing is said of an authority's, of plain HTTP, of a front end's certificate, and of a file that cannot be read."""
     made = make_certificate(tmp_path, "office.example")
     own = replace(services.settings, tls=TlsSettings(made.chain, made.key))
     assert vouches_for_itself(own)
+    vouched = Authority(tmp_path).vouch("office.example")
+    assert not vouches_for_itself(replace(own, tls=TlsSettings(vouched.certificate, vouched.key)))
     assert not vouches_for_itself(services.settings)
     assert not vouches_for_itself(replace(own, url="http://office.example"))
     assert not vouches_for_itself(replace(own, trusted_proxies=(ip_network("10.0.0.1/32"),)))
