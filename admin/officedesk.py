@@ -22,7 +22,7 @@ from blocklists.takedown.assertions import AssertionCheck
 @dataclass(frozen=True, slots=True)
 class OfficeDesk:
     """One per process. `lookups`, `asking` and `knocking` bound questions about names, reports and reviews, and what gateways send; each by
-    network."""
+    network. Many schools may sit behind one address, and each tells some twenty things in ten busy minutes."""
 
     duty: OfficeDuty
     guard: GuardShelf
@@ -46,7 +46,7 @@ def make_desk(settings: AdminSettings, database: Database, link: GatewayLink, no
         asking=Budget(most=3, seconds=86_400.0),
         assertions=assertions,
         signing=SigningDesk(database, settings.state_dir),
-        knocking=Budget(most=120, seconds=600.0),
+        knocking=Budget(most=600, seconds=600.0),
         alarm=JournalAlarm(settings.state_dir),
         readings=ReadingRoom(),
         demand=FarDemand(),

@@ -78,7 +78,7 @@ def test_update_tells_counts_and_rejected_lines_by_reason_and_asks_again_conditi
     status, told, _ = desk.lists("update")
     assert status == 0 and desk.row(told, "far")[2:4] == ["201", "0"] and "generation 2" in told
     status, shown, _ = desk.lists("show")
-    assert status == 0 and desk.row(shown, "far")[6] == "fresh" and "generation 2" in shown
+    assert status == 0 and "fresh" in desk.row(shown, "far") and "generation 2" in shown
 
 
 SPOILT = {
@@ -101,7 +101,7 @@ def test_copy_that_cannot_be_used_is_told_and_ends_with_status_1(desk: Desk) -> 
         status, told, error = desk.lists("update")
         assert status == 1 and reason in told and desk.row(told, "far")[2] == "201"
         assert error == "lỗi / error: the last good copy stays in force of: far\n"
-    assert desk.row(desk.lists("show")[1], "far")[6] == "kept"
+    assert "kept" in desk.row(desk.lists("show")[1], "far")
 
 
 def test_compile_takes_changed_files_and_tells_of_a_missing_one(desk: Desk) -> None:
@@ -113,7 +113,7 @@ def test_compile_takes_changed_files_and_tells_of_a_missing_one(desk: Desk) -> N
     (desk.folder / "own.txt").unlink()
     status, _, error = desk.lists("compile")
     assert status == 1 and len(error.strip().splitlines()) == 1 and "own" in error
-    assert desk.row(desk.lists("show")[1], "own")[3] == "2"
+    assert desk.row(desk.lists("show")[1], "own")[2] == "2"
 
 
 def test_progress_is_drawn_on_a_terminal(desk: Desk) -> None:

@@ -130,7 +130,7 @@ async def test_pin_loosens_and_lends(visitor: Visitor, sheet: str, clock: Clock)
     assert "/pin" not in visitor.links
     await visitor.get("/account")
     await visitor.submit("/account/pin", {"pin": NEW_PIN, "again": NEW_PIN})
-    await visitor.submit("/account/pin", {"_password": PIN})
+    await visitor.submit("/account/pin", {"_password": PIN, "pin": NEW_PIN, "again": NEW_PIN})
     assert "Đã đổi mã PIN" in visitor.text
 
 
