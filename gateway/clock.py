@@ -4,7 +4,8 @@ What follows it: schedules, order dates, release expiry, sessions, the journal. 
 TSIG, TLS, cookies, one-time codes (`time.time`). Any package may import this module.
 
 `LACHAN_TEST_CLOCK=FILE` moves the clock: the file holds an ISO 8601 time (`2026-09-01T21:30`, Viet Nam time unless it names a zone) or
-an offset in seconds (`+3600`). The owner of a loop calls `poll` every 100 ms; the file is read again when it changed. From the moment it
+an offset in seconds (`+3600`). The owner of a loop calls `poll` every 100 ms; the file is read again when it changed, and a step of the
+machine's own clock (a time service that sets it, a machine that slept) is noticed. From the moment the file
 was written the clock runs on from there, the same in every process. A file that cannot be read keeps the last offset.
 Because it can open a closed evening, the variable is refused for root, unless `LACHAN_TEST_CLOCK_AS_ROOT=1` stands beside it (test
 machines and containers whose only user is root).
@@ -27,10 +28,27 @@ AS_ROOT_VARIABLE = "LACHAN_TEST_CLOCK_AS_ROOT"
 POLL_SECONDS = 0.1
 VIET_NAM = timezone(timedelta(hours=7))  # one zone, no summer time
 
+JUMP_SECONDS = 2.0
+
 _OFFSET = re.compile(r"[+-]\d{1,10}(\.\d{1,6})?")
 _MOST_BYTES = 100
 
 log = logging.getLogger(__name__)
+
+
+class JumpWatch:
+    """Notices steps of the machine's wall clock against its monotonic one; steps that are small add up until they count."""
+
+    def __init__(self) -> None:
+        self._gap = time.time() - time.monotonic()
+
+    def check(self) -> float:
+        """Seconds the wall clock stepped since the last step that was told, 0.0 for less than `JUMP_SECONDS`."""
+        step = time.time() - time.monotonic() - self._gap
+        if abs(step) < JUMP_SECONDS:
+            return 0.0
+        self._gap += step
+        return step
 
 
 class WallClock:
@@ -42,6 +60,7 @@ class WallClock:
         self._started = time.time()
         self._seen: tuple[int, int, int] | None = None
         self._complained = ""
+        self._jumps = JumpWatch()
         self.poll()
 
     @classmethod
@@ -69,7 +88,15 @@ class WallClock:
         return time.time() + self.offset
 
     def poll(self) -> bool:
-        """Read the file again if it changed; True when the clock moved. Called every `POLL_SECONDS` by whoever owns the loop."""
+        """True when the clock moved: the machine's own was set, or the file written. Called every `POLL_SECONDS` by the owner of a loop.
+
+        What was worked out for another time, as a policy that holds until bedtime, is then worked out anew.
+        """
+        was_set = self._jumps.check() != 0
+        return self._read() or was_set
+
+    def _read(self) -> bool:
+        """Read the file again if it changed; True when that moved the clock."""
         if self.path is None:
             return False
         try:

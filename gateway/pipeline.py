@@ -36,6 +36,7 @@ from gateway.answers import AnswerTables, Entry
 from gateway.asks import Ask, canonical_query, target_query
 from gateway.cache import Entry as Cached
 from gateway.clients import Clients, Record, Scope
+from gateway.clock import JUMP_SECONDS
 from gateway.discovery import Discovery
 from gateway.errors import InvalidName
 from gateway.inspection import inspect_failure
@@ -69,8 +70,7 @@ _CHORE_SECONDS: Final = 0.003
 _IDLE_SECONDS: Final = 0.25
 _FAULT_SECONDS: Final = 60.0
 _UDP: Final = Transport.UDP
-_STALE: Final = (Ede.STALE, "")
-_STALE_NXDOMAIN: Final = (Ede.STALE_NXDOMAIN, "")
+_STALE, _STALE_NXDOMAIN = (Ede.STALE, ""), (Ede.STALE_NXDOMAIN, "")
 _FAULT: Final = ((Ede.OTHER, ""),)
 
 
@@ -78,7 +78,7 @@ class Pipeline:
     """Everything one worker does with a query. Belongs to the worker's event loop; implements `listeners.Front`."""
 
     def __init__(self, settings: GatewaySettings, snapshot: Snapshot, resolution: Resolution, around: Surroundings) -> None:
-        self._use(snapshot)
+        self._snapshot = snapshot
         self._resolution = resolution
         self._counters = counters = around.counters
         self._activity = around.activity
@@ -107,9 +107,6 @@ class Pipeline:
         self._faulted_at = float("-inf")
         self._swept_at, self._is_sweeping = self.now, False
         self._timer: asyncio.TimerHandle | None = None
-
-    def _use(self, snapshot: Snapshot) -> None:
-        self._snapshot, self._judges_addresses = snapshot, snapshot.has_address_triggers
 
     def _adopt(self, settings: GatewaySettings) -> None:
         """Take over what is made from settings and may change while the worker runs."""
@@ -150,7 +147,7 @@ class Pipeline:
 
         What is under way is judged again when it arrives. Limits, `allow_from` and trusted forwarders stay as they were at the start.
         """
-        self._use(snapshot)
+        self._snapshot = snapshot
         if resolution is not None:
             self._resolution = resolution
         if settings is not None and settings != self._settings:
@@ -195,13 +192,16 @@ class Pipeline:
     # What listeners call
 
     def begin(self) -> int:
-        """Called after each receive: follow the shared word, cross schedule boundaries. The monotonic second."""
+        """Called after each receive: follow the shared word and the wall clock, ahead and back. The monotonic second."""
         if self._cells[0] != self.epoch:
             self._follow()
             self.epoch = self._cells[0]
-        self.wall = wall = self._clock.now()
+        wall = self._clock.now()
         if wall >= self._clients.boundary:
             self._clients.cross(wall)
+        elif wall < self.wall - JUMP_SECONDS:
+            self._clients.clock_moved()  # at once: whoever looks ten times a second may miss a clock that goes there and back
+        self.wall = wall
         self.now = now = self._loop.time()
         return int(now)
 
@@ -406,7 +406,7 @@ class Pipeline:
             if errors is REBINDING:
                 return self._reply(ask, self._outcomes.rebinding(query, transport, policy, expires))
         facts = answer.facts
-        if facts.targets or (self._judges_addresses and facts.addresses):
+        if facts.targets or (facts.addresses and self._snapshot.has_address_triggers):
             judged = self._snapshot.judge_answer(facts, verdict, policy, query.key, query.qtype)
             if isinstance(judged, Block):
                 return self._reply(ask, self._outcomes.block(query, transport, judged, policy, expires))

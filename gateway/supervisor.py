@@ -33,7 +33,7 @@ from typing import Any, Literal
 
 from gateway.channel import Fields
 from gateway.children import ForkingLoop
-from gateway.clock import POLL_SECONDS, WallClock
+from gateway.clock import POLL_SECONDS, JumpWatch, WallClock
 from gateway.control import ControlServer
 from gateway.crew import Crew, Target, WorkerBody
 from gateway.errors import GenerationError, LachanError, StartError
@@ -54,7 +54,7 @@ from gateway.statuspage import Page, StatusServer, json_page, text_page
 from gateway.succession import Succession, meet, take_over
 from gateway.switch import Generations, Load
 from gateway.totals import Totals
-from gateway.vitals import DropWatch, JumpWatch, take_pulse
+from gateway.vitals import DropWatch, take_pulse
 
 __all__ = ["ExtraProcess", "Occasion", "Prepare", "Prepared", "run"]
 

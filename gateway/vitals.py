@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from gateway.clock import JumpWatch
 from gateway.holders import socket_rows
 from gateway.metrics import CLOCK_JUMPS, CLOCK_SYNCHRONISED, DISK_FREE, DISK_SIZE, MEMORY, RECEIVE_DROPS, STATE_WRITABLE, WALL_TIME
 from gateway.sockets import ListeningSockets
@@ -21,21 +22,7 @@ from gateway.totals import Totals
 
 log = logging.getLogger(__name__)
 
-JUMP_SECONDS = 2.0
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
-
-
-class JumpWatch:
-    """Notices steps of the wall clock against the monotonic one. Schedules follow the clock anyway; a person should know why."""
-
-    def __init__(self) -> None:
-        self._gap = time.time() - time.monotonic()
-
-    def check(self) -> float:
-        """Seconds the wall clock stepped since the last call, 0.0 for less than `JUMP_SECONDS`."""
-        gap = time.time() - time.monotonic()
-        step, self._gap = gap - self._gap, gap
-        return step if abs(step) >= JUMP_SECONDS else 0.0
 
 
 class DropWatch:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.clock import WallClock, offset_of
+from gateway.clock import JumpWatch, WallClock, offset_of
 from gateway.errors import StartError
 
 
@@ -87,3 +87,34 @@ def test_root_must_say_it_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert WallClock.from_environment({"LACHAN_TEST_CLOCK": str(file), "LACHAN_TEST_CLOCK_AS_ROOT": "1"}).is_test
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert WallClock.from_environment({"LACHAN_TEST_CLOCK": str(file)}).is_test
+
+
+def test_clock_jump_is_noticed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step of the wall clock counts, drift does not."""
+    watch = JumpWatch()
+    real = time.time()
+    monkeypatch.setattr(time, "time", lambda: real + 1.0)
+    assert watch.check() == 0.0
+    monkeypatch.setattr(time, "time", lambda: real + 3601.0)
+    assert watch.check() == pytest.approx(3600, abs=1)
+    assert watch.check() == 0.0
+
+
+def test_steps_that_are_small_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that is put back a second again and again was put back all the same."""
+    watch = JumpWatch()
+    real = time.time()
+    monkeypatch.setattr(time, "time", lambda: real - 1.5)
+    assert watch.check() == 0.0
+    monkeypatch.setattr(time, "time", lambda: real - 3.0)
+    assert watch.check() == pytest.approx(-3, abs=1)
+
+
+def test_machine_whose_clock_is_set_moved_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ahead or back, also without a test clock, and told once."""
+    clock = WallClock()
+    real = time.time
+    for step in (-86400.0, 50 * 86400.0):
+        monkeypatch.setattr(time, "time", lambda step=step: real() + step)
+        assert clock.poll() is True
+        assert clock.poll() is False
