@@ -71,6 +71,7 @@ from admin.routes import (
     people,
     place,
     profiles,
+    recovery,
     requests,
     rules,
     setup,
@@ -146,7 +147,7 @@ def create_app(services: Services) -> ASGIApp:
         app.include_router(room.router, include_in_schema=False)
     for room in (emergency, officeorders, officerollout, officesetup, officeshared, officesigning):
         app.include_router(room.router, include_in_schema=False)
-    for room in (passkeys, people):
+    for room in (passkeys, people, recovery):
         app.include_router(room.router, include_in_schema=False)
     app.include_router(transfer.router, include_in_schema=False)
     app.include_router(homelink.router, include_in_schema=False)

@@ -69,6 +69,7 @@ class Action(StrEnum):
     PIN_RENEWAL_STARTED = "renewal.started"
     PIN_RENEWAL_STOPPED = "renewal.stopped"
     PIN_RENEWED = "renewal.used"
+    PASSWORD_RENEWED = "password.renewed"
     PIN_SET = "pin.set"
     PIN_REMOVED = "pin.removed"
     PIN_GUESSED = "pin.guessed"

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.audit import CHECKPOINT, MACHINE, Act, Action, keep_checkpoint, record
 from admin.consents import end_histories, forget_beside
 from admin.erasing import read_erased, wipe
-from admin.familytables import home_links, join_codes, pin_renewals, recovery_sheets, staff_invitations
+from admin.familytables import home_links, join_codes, pin_accounts, pin_renewals, recovery_sheets, staff_invitations
 from admin.officetables import gateways, invitations
 from admin.tables import (
     api_tokens,
@@ -60,7 +60,7 @@ _TAIL, _TAIL_LINES = 4096, 8
 SECRETS = frozenset(
     {
         Action.PASSWORD_CHANGED, Action.PASSWORD_RESET, Action.PIN_RENEWED, Action.FACTOR_ADDED, Action.FACTOR_REMOVED,
-        Action.RECOVERY_RENEWED,
+        Action.RECOVERY_RENEWED, Action.PASSWORD_RENEWED,
     }
 )  # fmt: skip
 ENDINGS = SECRETS | {
@@ -69,7 +69,7 @@ ENDINGS = SECRETS | {
     Action.GATEWAY_RETIRED,
 }  # fmt: skip
 #: What says who an account is. Where the present database is there, its rows hold on.
-_PROOFS = (second_factors, recovery_codes, passkeys, recovery_sheets, known_browsers)
+_PROOFS = (second_factors, recovery_codes, passkeys, pin_accounts, recovery_sheets, known_browsers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,8 @@ async def end_again(
     await run(update(gateways).where(gateways.c.joined_at.is_(None), gateways.c.ticket_ends_at > now).values(ticket_ends_at=now))
     pins = later.get(Action.PIN_SET, set()) | later.get(Action.PIN_REMOVED, set())
     await end(delete(family_pins), family_pins.c.tenant_id, pins - own)
-    sheets = later.get(Action.SHEET_MADE, set())
+    # A sheet that was made since replaced the one of that state; one that was used since is used up.
+    sheets = set().union(*(later.get(one, set()) for one in (Action.SHEET_MADE, Action.PIN_RENEWED, Action.PASSWORD_RENEWED)))
     await end(update(recovery_sheets).values(secret_hash=None), recovery_sheets.c.account_id, sheets - own)
     changed = set().union(*(later.get(action, set()) for action in SECRETS)) - own
     locked = await _lock(connection, changed)

@@ -150,13 +150,18 @@ home_links = Table(
     Index("ix_home_links_ipv6", "ipv6"),
 )
 
-#: An account that signs in with a PIN has a row here: the paper that makes a new PIN. The hash of its code, or of none yet.
+#: The accounts that sign in with a PIN instead of a password.
+pin_accounts = Table("pin_accounts", metadata, Column("account_id", Text, ForeignKey("accounts.id"), primary_key=True))
+
+#: The paper that makes a new password, or a new PIN: the hash of its code, or of none while it is used up; when a password was last made
+#: by one.
 recovery_sheets = Table(
     "recovery_sheets",
     metadata,
     Column("account_id", Text, ForeignKey("accounts.id"), primary_key=True),
     Column("secret_hash", LargeBinary(32), unique=True),
     Column("made_at", Instant),
+    Column("used_at", Instant),
 )
 
 #: A new PIN by the host in person: the family is told at once, the slip works after a day, and the family may stop it meanwhile.

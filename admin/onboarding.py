@@ -21,7 +21,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, record
-from admin.devices import Device, Match, assign_device, load_device
+from admin.devices import Device, Match, assign_device, list_devices, load_device
 from admin.errors import NotFound
 from admin.profiles import Profile, load_profile
 from admin.tables import device_matches
@@ -92,6 +92,11 @@ class Phone:
 def token_of(device: Device) -> str | None:
     """The token of a device, None when it has none."""
     return next((match.value for match in device.matches if match.kind is DeviceMatch.TOKEN), None)
+
+
+async def list_tokens(connection: AsyncConnection, tenant: OrganisationId) -> list[str]:
+    """The tokens of the phones of a family or school."""
+    return [token for device in await list_devices(connection, tenant) if (token := token_of(device)) is not None]
 
 
 async def add_phone(connection: AsyncConnection, act: Act, profile: ProfileId, label: str) -> DeviceId:

@@ -34,6 +34,7 @@ class Permission(StrEnum):
     JOURNAL_READ = "journal.read"
     TOKEN_MANAGE = "token.manage"
     ACCOUNT_CHANGE = "account.change"
+    SHEET_MAKE = "sheet.make"
     PROFILE_ERASE = "profile.erase"
     TENANT_EXPORT = "tenant.export"
     TENANT_IMPORT = "tenant.import"
@@ -89,6 +90,7 @@ _RUN = _LOOK | {
     Permission.TENANT_EXPORT,
     Permission.TENANT_IMPORT,
     Permission.SYSTEM_BACKUP,
+    Permission.SHEET_MAKE,
 }
 
 _OFFICE = frozenset(
@@ -162,6 +164,7 @@ CONFIRMED = frozenset(
         Permission.CLASS_OPEN,
         Permission.TOKEN_MANAGE,
         Permission.ACCOUNT_CHANGE,
+        Permission.SHEET_MAKE,
         Permission.PROFILE_ERASE,
         Permission.TENANT_EXPORT,
         Permission.TENANT_IMPORT,

@@ -1,8 +1,12 @@
-"""Accounts that sign in with a PIN, and the two ways to a new one: the recovery sheet, and the host in person.
+"""The recovery sheet of an account, for the day the password or the PIN is forgotten; accounts that sign in with a PIN, and their second
+way to a new one: the host in person.
 
-A family without mail and telephone number has nothing else to show. The sheet is printed when it joins and carries 74 random bits; it works
-once and a new one replaces it. Without the sheet the host, who sees the person, makes a slip: the family is told at once on every phone
-that is signed in, may stop it without a PIN, and the slip opens only after a day. The PIN also serves the family's shared devices.
+A family without mail and telephone number has nothing else to show. The sheet is printed when it joins, or when it sets up its own gateway,
+and carries 74 random bits; it works once and a new one replaces it. No rate of guessing finds such a code, so wrong ones are slowed down
+where they come from and the right one is never kept waiting: a stranger cannot lock anybody out. Of a password it replaces the password
+only: a second factor is still asked for, and an officer's passkeys, which are one, stay. Every adult of the family or school is told.
+Without the sheet of a PIN the host, who sees the person, makes a slip: the family is told at once on every phone that is signed in, may
+stop it without a PIN, and the slip opens only after a day. The PIN also serves the family's shared devices.
 """
 
 from __future__ import annotations
@@ -17,8 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, By, record
 from admin.errors import FieldMistake
-from admin.familytables import hosted_families, pin_renewals, recovery_sheets
-from admin.sessions import hash_secret
+from admin.familytables import hosted_families, pin_accounts, pin_renewals, recovery_sheets
+from admin.people import end_emergencies
+from admin.permissions import decides
+from admin.sessions import hash_secret, read_assignments
 from admin.sharing import judge_pin, set_pin
 from admin.tables import known_browsers, passkeys, sessions
 from admin.tenants import fold_sign_in
@@ -27,6 +33,8 @@ from blocklists.tables import EVERY_TENANT, ID_SIGNS, AccountId, OrganisationId,
 SHORTEST, LONGEST = 6, 8
 WAIT = timedelta(hours=24)
 HOLDS = timedelta(days=7)
+#: How long the home page says that a sheet made a new password.
+TOLD = timedelta(days=7)
 GROUPS, GROUP = 3, 5
 #: Whoever holds a recovery sheet or a slip.
 BY_PAPER = By(None, "paper")
@@ -45,12 +53,21 @@ class Renewal:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """What a code on paper stands for: whose account, and from when it may be used."""
+    """What a code on paper stands for: whose account, whether it signs in with a PIN, and from when it may be used."""
 
     tenant: OrganisationId
     account: AccountId
     sign_in: str
     opens_at: datetime | None
+    has_pin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SheetUse:
+    """A password that was made anew with a sheet: whose, and when."""
+
+    name: str
+    at: datetime
 
 
 def judge_account_pin(pin: str, again: str) -> list[FieldMistake]:
@@ -75,13 +92,13 @@ def read_paper_code(text: str) -> str:
 
 async def uses_pin(connection: AsyncConnection, account: AccountId) -> bool:
     """Whether an account signs in with a PIN instead of a password."""
-    statement = select(recovery_sheets.c.account_id).where(recovery_sheets.c.account_id == account)
+    statement = select(pin_accounts.c.account_id).where(pin_accounts.c.account_id == account)
     return (await connection.execute(statement)).first() is not None
 
 
 async def begin_pin(connection: AsyncConnection, account: AccountId) -> None:
     """From here on this account signs in with a PIN; its sheet is still to be made."""
-    await connection.execute(insert(recovery_sheets).values(account_id=account))
+    await connection.execute(insert(pin_accounts).values(account_id=account))
 
 
 async def sheet_made_at(connection: AsyncConnection, account: AccountId) -> datetime | None:
@@ -93,9 +110,10 @@ async def sheet_made_at(connection: AsyncConnection, account: AccountId) -> date
 async def make_sheet(connection: AsyncConnection, act: Act, account: AccountId) -> str:
     """A new sheet; returns its code, which is stored nowhere. The old one is worth nothing from here on."""
     code = new_code()
-    await connection.execute(
-        update(recovery_sheets).where(recovery_sheets.c.account_id == account).values(secret_hash=hash_secret(code), made_at=act.now)
-    )
+    fresh = {"secret_hash": hash_secret(code), "made_at": act.now}
+    renewed = await connection.execute(update(recovery_sheets).where(recovery_sheets.c.account_id == account).values(fresh))
+    if renewed.rowcount == 0:
+        await connection.execute(insert(recovery_sheets).values(account_id=account, **fresh))
     await record(connection, act, Action.SHEET_MADE, account)
     return code
 
@@ -161,7 +179,8 @@ async def read_paper(connection: AsyncConnection, code: str, now: datetime) -> P
         alive = table.valid_until.is_(None) | (table.valid_until > now)
         listed = select(table.organisation_id).where(table.account_id == row.id, table.valid_from <= now, alive)
         tenant = (await connection.execute(listed.order_by(table.valid_from))).scalars().first()
-        return Paper(OrganisationId(tenant), AccountId(row.id), row.sign_in, None) if tenant else None
+        has_pin = await uses_pin(connection, AccountId(row.id))
+        return Paper(OrganisationId(tenant), AccountId(row.id), row.sign_in, None, has_pin) if tenant else None
     slip = (
         select(pin_renewals, accounts.c.sign_in)
         .join(accounts, accounts.c.id == pin_renewals.c.account_id)
@@ -175,7 +194,9 @@ async def read_paper(connection: AsyncConnection, code: str, now: datetime) -> P
         .execution_options(**EVERY_TENANT)  # the code itself says whose it is
     )
     found = (await connection.execute(slip)).first()
-    return Paper(OrganisationId(found.tenant_id), AccountId(found.account_id), found.sign_in, found.opens_at) if found else None
+    if found is None:
+        return None
+    return Paper(OrganisationId(found.tenant_id), AccountId(found.account_id), found.sign_in, found.opens_at, has_pin=True)
 
 
 async def renew_pin(connection: AsyncConnection, paper: Paper, code: str, stored: str, now: datetime) -> None:
@@ -189,6 +210,44 @@ async def renew_pin(connection: AsyncConnection, paper: Paper, code: str, stored
     await connection.execute(update(pin_renewals).where(*used).values(used_at=now))
     await _stop_open(connection, paper.tenant, now)
     await record(connection, act, Action.PIN_RENEWED, paper.account)
+
+
+async def renew_password(connection: AsyncConnection, paper: Paper, stored: str, now: datetime) -> list[OrganisationId]:
+    """Set the password that the sheet's holder chose: every session ends, every known browser and passkey is forgotten (an officer's
+    passkeys are a second factor and stay), the sheet is used up. Returns where the other adults are to be told."""
+    account = paper.account
+    await connection.execute(update(accounts).where(accounts.c.id == account).values(password_hash=stored, password_set_at=now))
+    await connection.execute(delete(sessions).where(sessions.c.account_id == account))
+    await connection.execute(delete(known_browsers).where(known_browsers.c.account_id == account))
+    assignments, tenants = await read_assignments(connection, account, now)
+    if not decides(assignments):
+        await connection.execute(delete(passkeys).where(passkeys.c.account_id == account))
+    await end_emergencies(connection, Act(paper.tenant, BY_PAPER, now), account)
+    used = update(recovery_sheets).where(recovery_sheets.c.account_id == account)
+    await connection.execute(used.values(secret_hash=None, used_at=now))
+    told = [tenant.id for tenant in tenants]
+    for tenant in told:
+        await record(connection, Act(tenant, BY_PAPER, now), Action.PASSWORD_RENEWED, account)
+    return told
+
+
+async def find_uses(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> list[SheetUse]:
+    """What the adults of a family or school are told: passwords made anew with a sheet in the last days, the newest first."""
+    table = role_assignments.c
+    statement = (
+        select(accounts.c.name, recovery_sheets.c.used_at)
+        .join(accounts, accounts.c.id == recovery_sheets.c.account_id)
+        .join(role_assignments, table.account_id == accounts.c.id)
+        .where(
+            table.organisation_id == tenant,
+            table.valid_from <= now,
+            table.valid_until.is_(None) | (table.valid_until > now),
+            recovery_sheets.c.used_at > now - TOLD,
+        )
+        .distinct()
+        .order_by(recovery_sheets.c.used_at.desc())
+    )
+    return [SheetUse(row.name, row.used_at) for row in await connection.execute(statement)]
 
 
 async def change_pin(connection: AsyncConnection, act: Act, account: AccountId, stored: str) -> None:

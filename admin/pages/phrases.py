@@ -140,6 +140,7 @@ ACTS: Mapping[str, str] = {
     "password.confirmed": _("Password typed again"),
     "password.reset": _("Password set anew on the machine"),
     "password.changed": _("Password changed"),
+    "password.renewed": _("Password made anew with the recovery sheet"),
     "factor.added": _("Second factor added"),
     "factor.removed": _("Second factor taken away"),
     "recovery.renewed": _("Recovery codes made anew"),

@@ -20,7 +20,7 @@ from admin.passkeys import list_passkeys, place_of
 from admin.passwords import judge_new
 from admin.people import sign_out_elsewhere
 from admin.permissions import Permission
-from admin.recovery import change_pin, judge_account_pin, uses_pin
+from admin.recovery import change_pin, judge_account_pin, sheet_made_at, uses_pin
 from admin.routes.home import waiting_of
 from admin.settings import AdminSettings
 from admin.setup import public_url
@@ -169,6 +169,7 @@ async def _page(visit: Visit, done: str = "", mistakes: tuple[FieldMistake, ...]
     async with visit.services.database.read() as connection:
         left = await visit.services.door.factors.left(connection, visit.signed_in.actor.account_id)
         has_pin = await uses_pin(connection, visit.signed_in.actor.account_id)
+        sheet = await sheet_made_at(connection, visit.signed_in.actor.account_id)
         own = await list_passkeys(connection, visit.signed_in.actor.account_id)
     place = place_of(visit.request.scope["scheme"], visit.request.headers.get("host", ""))
     context = {
@@ -176,6 +177,7 @@ async def _page(visit: Visit, done: str = "", mistakes: tuple[FieldMistake, ...]
         "place": place.name if place else "",
         "named": _named_address(visit.services.settings),
         "has_pin": has_pin,
+        "sheet_made_at": sheet,
         "has_factor": visit.signed_in.actor.has_factor,
         "left": left,
         "done": done,

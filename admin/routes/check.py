@@ -23,6 +23,7 @@ from admin.errors import NotFound
 from admin.link import GatewayAway, Probe
 from admin.permissions import Permission
 from admin.profiles import list_profiles
+from admin.recovery import sheet_made_at
 from admin.routes.onboarding import TRANSPORTS
 from admin.routes.setup import gateway_addresses
 from admin.values import ProfileId
@@ -58,6 +59,7 @@ async def look(request: Request, nonce: str, visit: Annotated[Visit, Depends(nee
     async with visit.services.database.read() as connection:
         profiles = {profile.id: profile for profile in await list_profiles(connection, visit.tenant_id)}
         devices = {device.id: device for device in await list_devices(connection, visit.tenant_id)}
+        made_at = await sheet_made_at(connection, visit.signed_in.actor.account_id)
     tries = max(0, min(n, PATIENCE))
     came = sum(one.seen for one in probes)
     if came < len(probes) and tries < SETTLED:
@@ -80,6 +82,7 @@ async def look(request: Request, nonce: str, visit: Annotated[Visit, Depends(nee
         "through_router": probe.seen and probe.address != address_of(request),
         "gateway_addresses": gateway_addresses(visit.services, request),
         "here": address_of(request),
+        "offers_sheet": made_at is None and visit.may(Permission.SHEET_MAKE),
     }
     page = visit.page("setup/check.html", context)
     page.headers["Content-Security-Policy"] = CONTENT_POLICY.replace("img-src 'self'", f"img-src 'self' http://*.{name} https://*.{name}")

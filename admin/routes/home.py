@@ -20,7 +20,7 @@ from admin.officebulletins import bulletins_for
 from admin.officetighten import rules_for
 from admin.permissions import Permission
 from admin.policyfile import has_policy
-from admin.recovery import find_renewal, uses_pin
+from admin.recovery import find_renewal, find_uses, uses_pin
 from admin.requests import count_waiting
 from admin.sharing import find_guesses
 from admin.tenants import is_alone
@@ -63,6 +63,7 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
         guesses = await find_guesses(connection, visit.tenant_id, visit.now)
         renewal = await find_renewal(connection, visit.tenant_id, visit.now)
         alone = await is_alone(connection)
+        sheets = await find_uses(connection, visit.tenant_id, visit.now)
     context: dict[str, object] = {
         "figures": figures,
         "networks": cards.networks,
@@ -70,8 +71,9 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
         "renewal": renewal,
         "alone": alone,
         "above": above,
+        "guesses": guesses,
+        "sheets": sheets,
     }
-    context |= {"above": above, "guesses": guesses}
     context["follow"] = await read_following(visit)
     context |= _held(visit, cards) | {"glasses": [one for one in glasses if visit.now - one.until < TOLD]}
     context |= {"cards": cards, "waiting": waiting, "away": away, "enforcement": enforcement, "shelf": visit.services.shelves.current()}

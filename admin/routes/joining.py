@@ -1,5 +1,5 @@
-"""A family with one phone joins a gateway that somebody else runs: from the printed sheet to a protected phone, and back in when the PIN is
-forgotten. No mail address and no telephone number is asked anywhere.
+"""A family with one phone joins a gateway that somebody else runs: from the printed sheet to a protected phone. No mail address and no
+telephone number is asked anywhere; the way back in is the recovery sheet (`admin.routes.recovery`).
 
 The first page makes an empty family that signs in with a PIN; the rest are pages of that family, so that whoever stops half-way finds
 everything again after signing in.
@@ -10,34 +10,20 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import RedirectResponse, Response
 
 from admin.dependencies import Visit, address_of, language_of, need, open_page, services_of, session_of
-from admin.devices import list_devices
-from admin.edge.cookies import BROWSER, BROWSER_SECONDS, SESSION, give_cookie
 from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
 from admin.forms import read_form
 from admin.hosting import JoinCode, find_join_code, join
-from admin.onboarding import add_phone, reach_of, token_of
-from admin.pages.qr import draw_qr
+from admin.onboarding import add_phone, list_tokens, reach_of
 from admin.pages.words import mark as _
 from admin.permissions import Permission
 from admin.profiles import NewProfile, create_profile, list_profiles, list_sites, load_profile
-from admin.recovery import (
-    judge_account_pin,
-    make_sheet,
-    read_paper,
-    read_paper_code,
-    renew_pin,
-    sheet_made_at,
-    stop_renewal,
-    uses_pin,
-)
-from admin.routes.home import waiting_of
+from admin.recovery import judge_account_pin, read_paper_code, uses_pin
 from admin.routes.setup import MOST_CHILDREN, Answers, words_for_labels
-from admin.sessions import KEPT
-from admin.setup import ASKS_MESSENGER, MESSENGER, Owner, public_url
+from admin.routes.sign import admit
+from admin.setup import ASKS_MESSENGER, MESSENGER, Owner
 from admin.switches import set_switch
 from admin.tenants import SIGN_IN, fold_sign_in
 from admin.values import ProfileKind, SwitchKind, SwitchState
@@ -48,8 +34,6 @@ router = APIRouter()
 Reader = Annotated[Visit, Depends(need(Permission.PROFILE_READ))]
 Tightener = Annotated[Visit, Depends(need(Permission.PROFILE_TIGHTEN))]
 Assigner = Annotated[Visit, Depends(need(Permission.DEVICE_ASSIGN))]
-Looker = Annotated[Visit, Depends(need(Permission.STATUS_READ))]
-Owner_ = Annotated[Visit, Depends(need(Permission.ACCOUNT_CHANGE))]
 
 
 @router.get("/family/{code}")
@@ -84,7 +68,7 @@ async def make_family(code: str, request: Request) -> Response:
             raise
         return await _name_page(request, found, sign_in, (FieldMistake("sign_in", error.code),))
     await services.applier.settle(made.tenant)
-    await _let_in(request, made.account)
+    await admit(request, made.account)
     return RedirectResponse("/welcome", 303)
 
 
@@ -147,81 +131,10 @@ async def add_this_phone(visit: Assigner) -> Response:
         visit.require(Permission.PROFILE_LOOSEN)
     words = visit.services.pages.words[visit.language]
     async with visit.services.database.write() as connection:
-        if not await _phones(visit, connection):
+        if not await list_tokens(connection, visit.tenant_id):
             await add_phone(connection, visit.act, profile.id, words.gettext(_("The family's phone")))
     await visit.services.applier.settle(visit.tenant_id)
     return visit.go("/recovery")
-
-
-@router.get("/recovery")
-async def show_recovery(visit: Looker) -> Response:
-    """What the recovery sheet is for, and the button that makes one."""
-    account = await _require_pin(visit)
-    async with visit.services.database.read() as connection:
-        made_at = await sheet_made_at(connection, account)
-    return visit.page("hosting/recovery.html", {"made_at": made_at, "code": "", "waiting": await waiting_of(visit)})
-
-
-@router.post("/recovery")
-async def make_recovery(visit: Owner_) -> Response:
-    """The sheet, shown once."""
-    account = await _require_pin(visit)
-    async with visit.services.database.write() as connection:
-        code = await make_sheet(connection, visit.act, account)
-        phones = await _phones(visit, connection)
-    address = f"{public_url(visit.services.settings)}/new-pin/{code}"
-    context = {"code": code, "address": address, "picture": draw_qr(address), "phone": phones[0] if phones else ""}
-    context |= {"made_at": visit.now, "sign_in": visit.signed_in.actor.name, "waiting": await waiting_of(visit)}
-    page = visit.page("hosting/recovery.html", context)
-    page.headers["Cache-Control"] = "no-store"
-    return page
-
-
-@router.post("/renewal/stop")
-async def stop(visit: Tightener) -> Response:
-    """The family did not ask for a new PIN: the slip is worth nothing."""
-    async with visit.services.database.write() as connection:
-        await stop_renewal(connection, visit.act)
-    return visit.go("/")
-
-
-@router.get("/new-pin")
-async def show_new_pin(request: Request) -> Response:
-    """A field for the code of a recovery sheet or slip."""
-    return open_page(request, "hosting/newpin.html", {"code": "", "opens_at": None, "fault": ""})
-
-
-@router.get("/new-pin/{code}")
-async def show_new_pin_of(code: str, request: Request) -> Response:
-    """What the picture on the paper opens."""
-    return open_page(request, "hosting/newpin.html", {"code": read_paper_code(code), "opens_at": None, "fault": ""})
-
-
-@router.post("/new-pin")
-async def set_new_pin(request: Request) -> Response:
-    """A new PIN for whoever holds the paper; a slip of the host waits for its day."""
-    services = services_of(request)
-    form = await read_form(request)
-    code, pin, now = read_paper_code(form.raw("code")), form.raw("pin"), services.now()
-    services.lookups.take(address_of(request), now)
-    async with services.database.read() as connection:
-        paper = await read_paper(connection, code, now)
-    context = {"code": form.raw("code")[:40], "opens_at": None, "fault": ""}
-    if paper is None:
-        return open_page(request, "hosting/newpin.html", {**context, "mistakes": (FieldMistake("code", "recovery_code"),)}, 422)
-    if paper.opens_at is not None and paper.opens_at > now:
-        return open_page(request, "hosting/newpin.html", {**context, "opens_at": paper.opens_at})
-    mistakes = judge_account_pin(pin, form.raw("again"))
-    if mistakes:
-        return open_page(request, "hosting/newpin.html", {**context, "mistakes": tuple(mistakes)}, 422)
-    stored = await services.door.passwords.hash(pin)
-    async with services.database.write() as connection:
-        again = await read_paper(connection, code, now)  # used a moment ago, or stopped meanwhile
-        if again is None:
-            raise NotFound
-        await renew_pin(connection, again, code, stored, now)
-    await _let_in(request, paper.account)
-    return RedirectResponse("/recovery", 303)
 
 
 async def _find(request: Request, code: str) -> JoinCode:
@@ -229,15 +142,6 @@ async def _find(request: Request, code: str) -> JoinCode:
     services.lookups.take(address_of(request), services.now())
     async with services.database.read() as connection:
         return await find_join_code(connection, read_paper_code(code), services.now())
-
-
-async def _let_in(request: Request, account: AccountId) -> None:
-    """Sign this phone in for thirty days, to look and to tighten; it becomes a known browser, whom strangers' guesses never slow down."""
-    services = services_of(request)
-    opened = await services.door.open(account, user_agent=request.headers.get("user-agent", ""), now=services.now())
-    give_cookie(request, SESSION, opened.session_secret, seconds=int(KEPT.total_seconds()))
-    if opened.browser_secret:
-        give_cookie(request, BROWSER, opened.browser_secret, seconds=BROWSER_SECONDS)
 
 
 async def _signs_in_with_pin(request: Request, account: AccountId) -> bool:
@@ -252,11 +156,6 @@ async def _require_pin(visit: Visit) -> AccountId:
         if not await uses_pin(connection, account):
             raise NotFound
     return account
-
-
-async def _phones(visit: Visit, connection: AsyncConnection) -> list[str]:
-    """The tokens of the family's phones."""
-    return [token for device in await list_devices(connection, visit.tenant_id) if (token := token_of(device)) is not None]
 
 
 async def _name_page(request: Request, code: JoinCode, sign_in: str, mistakes: tuple[FieldMistake, ...] = ()) -> Response:

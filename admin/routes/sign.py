@@ -21,7 +21,7 @@ from admin.passkeys import Purpose
 from admin.permissions import Permission
 from admin.sessions import KEPT, choose_organisation, end_session
 from admin.tenants import is_empty
-from blocklists.tables import OrganisationId
+from blocklists.tables import AccountId, OrganisationId
 
 router = APIRouter()
 
@@ -30,15 +30,16 @@ _OWN_PATH = re.compile(r"/(?![/\\])[\w./~%-]*")
 
 
 @router.get("/sign-in")
-async def show_sign_in(request: Request, next: str = "/", made: bool = False) -> Response:
-    """The sign-in page; somebody who is signed in goes on to where they wanted to, who just made an account is told that it is there."""
+async def show_sign_in(request: Request, next: str = "/", made: bool = False, renewed: bool = False) -> Response:
+    """The sign-in page; somebody who is signed in goes on to where they wanted to, who just made an account is told that it is there, and
+    who just made a new password that it holds."""
     services = services_of(request)
     if await session_of(request, services) is not None:
         return RedirectResponse(own_path(next), 303)
     async with services.database.read() as connection:
         if await is_empty(connection):
             return RedirectResponse("/setup", 303)
-    return show_page(request, own_path(next), made=made)
+    return show_page(request, own_path(next), made=made, renewed=renewed)
 
 
 @router.post("/sign-in")
@@ -130,6 +131,16 @@ def let_in(request: Request, opened: Opened, target: str) -> Response:
     return RedirectResponse(target, 303)
 
 
+async def admit(request: Request, account: AccountId) -> None:
+    """Sign somebody in who has shown otherwise who they are, for thirty days, to look and to tighten; the browser becomes a known one, whom
+    strangers' guesses never slow down."""
+    services = services_of(request)
+    opened = await services.door.open(account, user_agent=request.headers.get("user-agent", ""), now=services.now())
+    give_cookie(request, SESSION, opened.session_secret, seconds=int(KEPT.total_seconds()))
+    if opened.browser_secret:
+        give_cookie(request, BROWSER, opened.browser_secret, seconds=BROWSER_SECONDS)
+
+
 def _ask_code(request: Request, ticket: str, target: str, fault: str = "", status: int = 200) -> Response:
     return open_page(request, "sign/code.html", {"ticket": ticket, "next": target, "fault": fault, "options": _options(request)}, status)
 
@@ -140,10 +151,19 @@ def own_path(text: str) -> str:
 
 
 def show_page(
-    request: Request, target: str, name: str = "", kept: bool = False, fault: str = "", status: int = 200, made: bool = False
+    request: Request,
+    target: str,
+    name: str = "",
+    kept: bool = False,
+    fault: str = "",
+    status: int = 200,
+    made: bool = False,
+    renewed: bool = False,
 ) -> Response:
-    """The sign-in page; `fault` is what went wrong before, in the reader's language; `made`: the account was made a moment ago."""
+    """The sign-in page; `fault` is what went wrong before, in the reader's language; `made`: the account was made a moment ago, `renewed`:
+    its password or PIN was."""
     context = {"next": target, "sign_in": name, "kept": kept, "fault": fault, "options": _options(request), "made": made}
+    context["renewed"] = renewed
     return open_page(request, "sign/in.html", context, status)
 
 

@@ -48,6 +48,7 @@ OPEN_ROOMS = (
     "/guide",
     "/family/",
     "/new-pin",
+    "/new-password",
     "/release/",
     "/transparency",
     "/phone/",

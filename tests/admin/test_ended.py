@@ -14,6 +14,7 @@ from admin.ended import FILE, check_age, is_older, note_ended, read_lines
 from admin.erasing import note_erased
 from admin.people import list_members
 from admin.profiles import list_profiles
+from admin.recovery import make_sheet, read_paper
 from admin.sessions import open_session
 from admin.tables import second_factors, sessions
 from admin.tenants import create_account, grant_role
@@ -118,6 +119,19 @@ async def test_a_used_recovery_code_is_not_good_again(services: Services, family
         assert await factors.left(connection, family.account) == 0 and await factors.has(connection, family.account)
         assert secret
         assert len(await factors.renew_recovery(connection, family.account, later)) == 10
+
+
+@pytest.mark.parametrize("action", [Action.PASSWORD_RENEWED, Action.PIN_RENEWED, Action.SHEET_MADE])
+async def test_a_used_or_replaced_sheet_is_not_good_again(services: Services, family: Family, act: Act, action: Action) -> None:
+    """A recovery sheet works once, also where the database that knew it was used is lost."""
+    async with services.database.write() as connection:
+        sheet = await make_sheet(connection, act, family.account)
+        seq = (await connection.execute(select(func.max(journal.c.seq)))).scalar_one()
+    later = act.now + timedelta(hours=2)
+    (services.settings.state_dir / FILE).write_text(f"{seq + 9} {later.isoformat()} {action.value} {family.account}\n")
+    await check_age(services.database, services.settings.state_dir, later)
+    async with services.database.read() as connection:
+        assert await read_paper(connection, sheet, later) is None
 
 
 async def test_a_database_begun_anew_is_no_older_state(database: Database, tmp_path: Path, now: datetime) -> None:

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
 
-from admin.migrate import MIGRATIONS, SCHEMA_NUMBER, migrate
+from admin.familytables import recovery_sheets
+from admin.migrate import MIGRATIONS, SCHEMA_NUMBER, migrate, upgrade
+from admin.recovery import uses_pin
 from blocklists.database import Database, open_database
 from blocklists.journal import Entry, append
-from blocklists.tables import metadata
+from blocklists.tables import AccountId, accounts, metadata
 from gateway.errors import StartError
 
 
@@ -67,6 +69,31 @@ async def test_migrate_an_older_database_leaves_a_copy_beside_it(
     async with opened.read() as connection:
         assert (await connection.execute(text("SELECT number FROM schema_marks"))).scalar_one() == SCHEMA_NUMBER
     await opened.close()
+
+
+async def test_pins_and_sheets_of_before_stay_what_they_were(tmp_path: Path, now: datetime) -> None:
+    """Schema 22 tells accounts with a PIN from accounts with a sheet: whoever had a row before signs in with a PIN, with the same sheet."""
+    database = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'old.db'}")
+    async with database.write() as connection:
+        await connection.run_sync(upgrade, "0021")
+        account = AccountId("a" * 24)
+        values = {
+            "id": account,
+            "sign_in": "me",
+            "name": "me",
+            "password_hash": "x",
+            "locale": "vi",
+            "created_at": now,
+            "password_set_at": now,
+        }
+        await connection.execute(insert(accounts).values(values))
+        await connection.execute(
+            text("INSERT INTO recovery_sheets (account_id, secret_hash) VALUES (:a, :h)"), {"a": account, "h": b"h" * 32}
+        )
+        await connection.run_sync(upgrade)
+        assert await uses_pin(connection, account)
+        assert (await connection.execute(select(recovery_sheets.c.secret_hash))).scalar_one() == b"h" * 32
+    await database.close()
 
 
 async def test_migrate_refuses_a_database_that_is_too_new(database: Database, tmp_path: Path, now: datetime) -> None:

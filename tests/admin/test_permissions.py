@@ -95,6 +95,7 @@ def test_every_permission_belongs_to_a_role_and_a_scope_can_reach_it() -> None:
         Permission.NAME_OPEN,
         Permission.OFFICER_APPOINT,
         Permission.ACCOUNT_CHANGE,
+        Permission.SHEET_MAKE,
         Permission.PROFILE_ERASE,
         Permission.SYSTEM_BACKUP,
         Permission.HISTORY_MANAGE,

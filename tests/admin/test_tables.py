@@ -15,6 +15,7 @@ WITHOUT_TENANT = {
     "second_factors",
     "recovery_codes",
     "passkeys",
+    "pin_accounts",
     "recovery_sheets",
     "schema_marks",
     "handovers",

@@ -231,7 +231,7 @@ async def test_pages_of_joining_are_for_pin_families_only(
     """A parent with a machine of their own has a password, and these pages do not exist."""
     await make_person(services.database, now)
     await visitor.sign_in("me", PASSWORD)
-    for path in ("/welcome", "/welcome/phone", "/recovery"):
+    for path in ("/welcome", "/welcome/phone"):
         assert (await visitor.get(path)).status_code == 404
 
 
