@@ -13,9 +13,10 @@ RFC 1035, 2181, 2308 (negative answers), 8767 (stale answers), 9520 (failures).
 from __future__ import annotations
 
 from collections import deque
+from struct import Struct
 from typing import Final
 
-from gateway.query import Answer, Key, absence_key, name_in
+from gateway.query import Answer, Key, absence_key, is_absence, name_in
 from gateway.settings import CacheSettings
 from gateway.upstreams import Overload, UpstreamFailure
 from gateway.wire.answer import address_answer
@@ -44,8 +45,12 @@ EVICT_AT_ONCE: Final = 32
 ENTRY_OVERHEAD: Final = 600
 """Bytes of an entry beside its body: key, objects, table slot; measured, rounded up."""
 RECORD_OVERHEAD: Final = 170
-ADDRESS_OVERHEAD: Final = 400
-"""The same for an answer of addresses only, whatever their number."""
+ADDRESS_OVERHEAD: Final = 200
+"""The same for an answer of addresses only, whatever their number, that nobody asked for again."""
+AGAIN_OVERHEAD: Final = 400
+"""What the object takes that it becomes when somebody does."""
+_MOMENT: Final = Struct("=d")
+_LONG: Final = Struct(">I")
 SMALL: Final = 2048
 """More than any answer of up to sixteen addresses counts for."""
 
@@ -92,13 +97,26 @@ class Entry:
 
 
 class AddressEntry(Entry):
-    """A cached answer of nothing but addresses of its name, kept as octets. The commonest kind: what is not needed until somebody asks
-    again is worked out then, so that an entry is few objects for the memory to hold and to look through."""
+    """A cached answer of nothing but addresses of its name. The commonest kind by far, and most are never asked for again: until somebody
+    does, the cache holds the octets with the moment they were stored behind them, and no object. What is not needed then is worked out when
+    it is."""
 
     __slots__ = ("body", "ttl")
 
     body: bytes
     ttl: int
+
+    @classmethod
+    def again(cls, kept: bytes, size: int) -> AddressEntry:
+        """The entry of addresses that were asked for again."""
+        entry = cls()
+        entry.body = kept[:-8]
+        (entry.ttl,) = _LONG.unpack_from(kept, 6)
+        (entry.stored,) = _MOMENT.unpack_from(kept, len(kept) - 8)
+        entry.expires = entry.stored + entry.ttl
+        entry.is_used = False
+        entry.size = size
+        return entry
 
     def __getattr__(self, name: str) -> object:
         """The value of what was not set yet, which is set with it."""
@@ -126,28 +144,38 @@ class AnswerCache:
         self._most_bytes = settings.bytes
         self._largest = settings.bytes // 16
         self._stale_max = settings.stale_max if settings.serve_stale else 0
-        self._entries: dict[Key, Entry] = {}
+        self._entries: dict[Key, Entry | bytes] = {}
+        self._absences: dict[Key, Entry] = {}
+        """Names that do not exist, apart: they are looked for with each question and are far fewer, so that this is quick."""
         self._order: deque[Key] = deque()
         """Every key of an entry at least once, the oldest first; what is no longer there is passed over."""
-        self._lookup = self._entries.get
         self._failures: dict[Key, tuple[float, UpstreamFailure, float]] = {}
-        self._flushed: dict[Key, Entry] = {}
+        self._flushed: list[dict[Key, Entry | bytes]] = []
+        self._stamped = 0.0
+        self._stamp = _MOMENT.pack(0.0)
         self.bytes = 0
         self.evicted = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries) + len(self._absences)
 
     # Reading
 
+    def _find(self, key: Key) -> Entry | None:
+        entry = self._entries.get(key)
+        if isinstance(entry, bytes):
+            self.bytes += AGAIN_OVERHEAD
+            entry = self._entries[key] = AddressEntry.again(entry, _size(key, entry) + AGAIN_OVERHEAD)
+        return entry
+
     def get(self, key: Key, now: float) -> Entry | None:
         """The fresh answer for a key, counted as one hit."""
-        entry = self._lookup(key)
+        entry = self._find(key)
         if entry is not None and now < entry.expires:
             entry.hits += 1
             entry.is_used = True
             return entry
-        entry = self._lookup(absence_key(key))
+        entry = self._absences.get(absence_key(key))
         if entry is not None and now < entry.expires:
             entry.hits += 1
             entry.is_used = True
@@ -159,8 +187,8 @@ class AnswerCache:
 
         An answer that a later NXDOMAIN for the name replaced is never given again.
         """
-        entry = self._lookup(key)
-        absent = self._lookup(absence_key(key))
+        entry = self._find(key)
+        absent = self._absences.get(absence_key(key))
         if absent is not None and (entry is None or absent.stored >= entry.stored):
             entry = absent
         if entry is None or now >= entry.expires + self._stale_max:
@@ -184,7 +212,7 @@ class AnswerCache:
     def knows(self, key: Key, absent: Key) -> bool:
         """Whether anything at all is remembered of a question, whose absence is kept under `absent`: an answer, fresh or stale, or a
         failure."""
-        return key in self._entries or absent in self._entries or key in self._failures
+        return absent in self._absences or key in self._entries or key in self._failures
 
     # Writing
 
@@ -193,27 +221,21 @@ class AnswerCache:
         """Whether there is room for answers of a few addresses."""
         return self._most_entries > 0 and self._largest >= SMALL
 
-    def put_addresses(self, key: Key, absent: Key, body: bytes, ttl: int, now: float) -> Entry:
-        """Store the addresses of a name as they came, all with this TTL (not 0), for a question that was not known when it was asked."""
-        entries = self._entries
-        if self._failures or self._flushed or absent in entries:
-            return self.put(key, address_answer(body, ttl), now)
-        if ttl > MAX_TTL:
-            ttl = MAX_TTL
-        entry = AddressEntry()  # filled in here: a call with arguments would cost more than all of this
-        entry.body = body
-        entry.ttl = ttl
-        entry.stored = now
-        entry.expires = now + ttl
-        entry.is_used = False
-        entry.size = size = ADDRESS_OVERHEAD + len(key) + len(body)
-        if entries.setdefault(key, entry) is not entry:
-            return self.put(key, address_answer(body, ttl), now)
-        self._append(key)
-        self.bytes += size
-        if self.bytes > self._most_bytes or len(entries) > self._most_entries:
+    def put_addresses(self, key: Key, absent: Key, body: bytes, ttl: int, now: float) -> None:
+        """Store the addresses of a name as they came, for a question that was not known when it was asked. `ttl` is the TTL of all of them
+        (not 0), and the first record says so unless it is longer than a day."""
+        if now != self._stamped:
+            self._stamped, self._stamp = now, _MOMENT.pack(now)
+        kept = body + self._stamp
+        entries, absences = self._entries, self._absences
+        is_odd = ttl > MAX_TTL or absent in absences or self._failures or self._flushed
+        if is_odd or entries.setdefault(key, kept) is not kept:
+            self.put(key, address_answer(body, ttl), now)
+            return
+        self._order.append(key)
+        self.bytes += ADDRESS_OVERHEAD + len(key) + len(body)
+        if self.bytes > self._most_bytes or len(entries) + len(absences) > self._most_entries:
             self._evict()
-        return entry
 
     def put(self, key: Key, answer: Answer, now: float) -> Entry:
         """Store an upstream's answer and return its entry; one with no time to live is returned without being kept."""
@@ -224,7 +246,7 @@ class AnswerCache:
         if answer.rcode == Rcode.NXDOMAIN and not answer.an:
             self._remove(key)
             key = absent
-        elif absent in self._entries:
+        elif absent in self._absences:
             self._remove(absent)
         if answer.negative and ttl <= 0 and not answer.ns:
             ttl = BARE_NEGATIVE_TTL
@@ -235,23 +257,26 @@ class AnswerCache:
             return entry
         if self._flushed:
             self._dismantle()
-        entries = self._entries
-        old = entries.get(key)
+        if key is absent:
+            old = self._absences.get(key)
+            self._absences[key] = entry
+        else:
+            old = self._find(key)
+            self._entries[key] = entry
         if old is None:
-            self._append(key)
+            self._order.append(key)
         else:
             self.bytes -= old.size
             entry.hits = old.hits // 4
             entry.is_used = old.is_used
-        entries[key] = entry
         self.bytes += size
-        if self.bytes > self._most_bytes or len(entries) > self._most_entries:
+        if self.bytes > self._most_bytes or len(self) > self._most_entries:
             self._evict()
         return entry
 
     def put_failure(self, key: Key, failure: UpstreamFailure, now: float) -> None:
         """Remember that a question failed: one second after trouble in the network, else 1, 2, 4 … seconds when it goes on."""
-        for entry in (self._lookup(key), self._lookup(absence_key(key))):
+        for entry in (self._find(key), self._absences.get(absence_key(key))):
             if entry is not None:
                 entry.is_refreshing = False
         if isinstance(failure, Overload):
@@ -272,16 +297,15 @@ class AnswerCache:
     def flush(self, name: str | None = None) -> int:
         """Forget everything (None), or a name and everything below it, given by its index key; returns how many answers went."""
         if name is None:
-            gone = len(self._entries)
-            self._flushed = self._entries
-            self._entries = {}
+            gone = len(self)
+            self._flushed += (self._entries, self._absences)  # type: ignore[arg-type]  # they are only emptied there
+            self._entries, self._absences = {}, {}
             self._order.clear()
-            self._lookup = self._entries.get
             self._failures = {}
             self.bytes = 0
             return gone
         zone = wire_of(name)
-        doomed = [key for key in self._entries if is_subdomain(name_in(key), zone)]
+        doomed = [key for key in (*self._entries, *self._absences) if is_subdomain(name_in(key), zone)]
         for key in doomed:
             self._remove(key)
         self._failures = {key: known for key, known in self._failures.items() if not is_subdomain(name_in(key), zone)}
@@ -289,43 +313,42 @@ class AnswerCache:
 
     # Room
 
+    def _pop(self, key: Key) -> bool:
+        entry = self._absences.pop(key, None) if is_absence(key) else self._entries.pop(key, None)
+        if entry is None:
+            return False
+        self.bytes -= _size(key, entry)
+        return True
+
     def _remove(self, key: Key) -> None:
-        entry = self._entries.pop(key, None)
-        if entry is not None:
-            self.bytes -= entry.size
+        if self._pop(key) and len(self._order) > 2 * len(self) + SPARE_KEYS:
+            self._order = deque((*self._entries, *self._absences))
 
     def _dismantle(self) -> None:
         """Free what was flushed bit by bit: freeing fifty thousand entries at once would stall every client."""
-        flushed = self._flushed
+        flushed = self._flushed[-1]
         for _ in range(min(len(flushed), EVICT_AT_ONCE)):
             flushed.popitem()
-
-    def _append(self, key: Key) -> None:
-        order = self._order
-        order.append(key)
-        if len(order) > 2 * len(self._entries) + SPARE_KEYS:
-            self._order = deque(self._entries)
+        if not flushed:
+            self._flushed.pop()
 
     def _evict(self) -> None:
-        entries, order = self._entries, self._order
+        order = self._order
         for _ in range(EVICT_AT_ONCE):
-            if self.bytes <= self._most_bytes and len(entries) <= self._most_entries:
+            if self.bytes <= self._most_bytes and len(self) <= self._most_entries:
                 return
             key = order.popleft()
-            entry = entries.get(key)
-            if entry is None:
-                continue
-            if entry.is_used:
+            entry = self._absences.get(key) if is_absence(key) else self._entries.get(key)
+            if isinstance(entry, Entry) and entry.is_used:
                 # It was asked for since it was last here: once more to the back, counted as unused until asked for again.
                 entry.is_used = False
                 order.append(key)
-                continue
-            del entries[key]
-            self.bytes -= entry.size
-            self.evicted += 1
+            else:
+                self.evicted += self._pop(key)
         # Everything looked at was in use: the bound holds all the same.
-        while self.bytes > self._most_bytes or len(entries) > self._most_entries:
-            entry = entries.pop(order.popleft(), None)
-            if entry is not None:
-                self.bytes -= entry.size
-                self.evicted += 1
+        while self.bytes > self._most_bytes or len(self) > self._most_entries:
+            self.evicted += self._pop(order.popleft())
+
+
+def _size(key: Key, entry: Entry | bytes) -> int:
+    return ADDRESS_OVERHEAD + len(key) + len(entry) - 8 if isinstance(entry, bytes) else entry.size

@@ -41,10 +41,8 @@ if TYPE_CHECKING:
 
 RECENT_SECONDS: Final = 0.02
 """Answers of upstreams that come in together look at the wall clock once."""
-MOST_PARENTS: Final = 16_384
-Opened = tuple[str, Pass, Callable[[str], bool] | None]
-"""A name below which names are open: its key, the verdict, and what tells of a name below it whether it is masked."""
-"""Names whose children are known to be open alike, all policies together."""
+MOST_PARENTS: Final = 32_768
+"""Names whose children are known to be open alike, each kind of question counted, all policies together."""
 MOST_POLICIES: Final = 4096
 _OVERRIDE: Final = Reason.OVERRIDE
 _RD: Final = Flag.RD
@@ -54,7 +52,7 @@ _ONE_OPT: Final = b"\0\1\0\0\0\0\0\1"
 _QNAME_END: Final = 10 + MAX_NAME
 _LABEL_END: Final = 11 + MAX_LABEL
 _LONG: Final = Struct(">I")
-_RECORD: Final = Struct(">6sIH")
+_unpack: Final = Struct(">6sIH").unpack_from
 """The owner (two octets: the name that was asked for), type and class of a record; its TTL, the length of its data."""
 _BITS: Final = (Flag.AA, Flag.RD, Flag.RA, Flag.Z, Flag.AD, Flag.CD)
 _FLAGS: Final = [Flag.QR | sum(chosen) for count in range(len(_BITS) + 1) for chosen in combinations(_BITS, count)]
@@ -92,7 +90,8 @@ class Late(Protocol):
 class _Shape:
     """What all questions of one type with the same flags and the same OPT record have in common."""
 
-    __slots__ = ("absent", "counts", "head", "kind", "limit", "one", "opt", "qtype", "reply", "size", "suffix", "tail", "tally", "width")
+    __slots__ = ("absent", "asked", "counts", "head", "keyed", "kind", "limit", "named", "one", "opt", "qtype", "reply", "size", "suffix",
+                 "tail", "tally", "width")  # fmt: skip
 
     def __init__(self, qtype: int, flags: int, size: int, do: bool, tallies: Tallies) -> None:
         self.qtype = qtype
@@ -109,7 +108,15 @@ class _Shape:
         self.counts = b"\0\0\0\1" if size else b"\0\0\0\0"
         self.one = self.reply + b"\0\1\0\1" + self.counts
         self.limit = max(MIN_UDP_SIZE, min(size, UDP_SIZE))
+        end = -15 if size else -4
+        self.named, self.keyed, self.asked = slice(10, end), slice(10, end + 2), slice(10, end + 4 or None)
+        """The name in a query behind its id; with its type; with its class, too."""
         self.tally = tallies.plain(Transport.UDP, qtype, 0)
+
+
+Opened = tuple[str, Pass, Callable[[str], bool] | None, _Shape, int]
+"""What follows the first label of a query, when all names below it are open: the key of this name, the verdict, what tells of a name below
+it whether it is masked, the kind of question, and where the longest label before it ends."""
 
 
 class PlainAsk:
@@ -168,18 +175,19 @@ class PlainPath:
         self._resolution = resolution
         self._cache = resolution.cache
         self._resolver = resolution.resolver
+        self._flying = resolution.resolver.flying
         self._misses = resolution.misses
         self._most_waiting = resolution.most_waiting
         self._tops = names.tops
         self._ttl_max = ttl_max
         self._asked = asked
-        self._heads: dict[bytes, dict[bytes, _Shape]] = {}
+        self._shapes: dict[bytes, dict[bytes, _Shape]] = {}
         for flags in (_RD, _RD | Flag.AD, _RD | _CD, _RD | Flag.AD | _CD):
             head = flags.to_bytes(2, "big")
-            self._heads[head + _NO_OPT] = {
+            self._shapes[head + _NO_OPT] = {
                 kind.to_bytes(2, "big") + b"\0\1": _Shape(kind, flags, 0, False, tallies) for kind in (Qtype.A, Qtype.AAAA)
             }
-            self._heads[head + _ONE_OPT] = {
+            self._shapes[head + _ONE_OPT] = {
                 kind.to_bytes(2, "big") + b"\0\1" + _opt(size, do): _Shape(kind, flags, size, do, tallies)
                 for kind in (Qtype.A, Qtype.AAAA)
                 for size in TABLED_SIZES
@@ -197,8 +205,8 @@ class PlainPath:
         self._forget()
 
     def _forget(self) -> None:
-        self._opened: dict[EffectivePolicy, dict[bytes, Opened]] = {}
-        self._by_rules: dict[object, dict[bytes, Opened]] = {}
+        self._opened: dict[bytes, dict[EffectivePolicy, dict[bytes, Opened]]] = {head: {} for head in self._shapes}
+        self._by_rules: dict[tuple[bytes, object], dict[bytes, Opened]] = {}
         self._parents = 0
 
     # Asking
@@ -209,43 +217,36 @@ class PlainPath:
         None when the query is not ordinary, or is not to be asked of anybody.
         """
         try:
-            tails = self._heads.get(raw[:10])
-            if tails is None:
-                return None
-            end = raw.find(0, 10, _QNAME_END) + 1
-            shape = tails.get(raw[end:])
-            if shape is None:
+            opened = self._opened.get(raw[:10])
+            if opened is None or len(raw) == 10:
                 return None
             first = raw[10] + 11
             label = raw[11:first]
-            if first > _LABEL_END or not label or label.translate(None, SAFE_OCTETS):
-                return None
             moment = self._moment
             policy = record.policy
             view = record.view
             base = view.base
-            if not view.is_current or policy.valid_until <= moment.wall:
+            if not label or label.lstrip(SAFE_OCTETS) or not view.is_current or policy.valid_until <= moment.wall:
                 return None
             if base is not None and (not base.is_current or raw in base.answers):
                 return None
-            opened = self._opened.get(policy)
-            found = opened.get(raw[first:end]) if opened is not None else None
+            below = opened.get(policy)
+            found = below.get(raw[first:]) if below is not None else None
             if (
                 found is None
                 or label in self._canaries
                 or (policy.own_names and policy.touches(f"{found[0]}{label.decode('ascii')}."))
                 or (found[2] is not None and found[2](f"{found[0]}{label.decode('ascii')}."))
             ):
-                verdict = self._consider(raw[first:end], label, shape.qtype, policy)
-                if verdict is None:
+                found = self._consider(raw, first, label, policy)
+                if found is None:
                     return None
-            else:
-                verdict = found[1]
-            key = raw[10 : end + 2] + shape.suffix
-            absent = raw[10:end] + shape.absent
-            if self._cache.knows(key, absent) or record.waiting >= self._most_waiting:
+            shape = found[3]
+            key = raw[shape.keyed] + shape.suffix
+            absent = raw[shape.named] + shape.absent
+            if first > found[4] or self._cache.knows(key, absent) or record.waiting >= self._most_waiting:
                 return None
-            question = raw[10 : end + 4]
+            question = raw[shape.asked]
             ask = PlainAsk()
             ask.path = self
             ask.record = record
@@ -256,7 +257,7 @@ class PlainPath:
             ask.question = question
             ask.tail = shape.head + question + shape.tail
             ask.shape = shape
-            ask.verdict = verdict
+            ask.verdict = found[1]
             ask.epoch = moment.epoch
             ask.started = moment.now
             ask.listener = listener
@@ -265,41 +266,49 @@ class PlainPath:
                 return None
             record.waiting += 1
             if len(self._asked) < MOST_SAMPLES:
-                self._asked.append((f"{parent_key(raw[first:end])}{label.decode('ascii')}.", record, verdict))
+                self._asked.append((f"{found[0]}{label.decode('ascii')}.", record, found[1]))
             self._misses.n += 1
             return ask
         except Exception as error:  # a fault of ours: the long way answers
             self._moment.guard(error, None)
             return None
 
-    def _consider(self, wire: bytes, label: bytes, qtype: int, policy: EffectivePolicy) -> Pass | None:
-        """Judge the name that `label` is below `wire`, and remember what holds for everything below `wire`. None for the long way."""
+    def _consider(self, raw: bytes, first: int, label: bytes, policy: EffectivePolicy) -> Opened | None:
+        """Judge the name of a query whose first `label` ends at `first`, and remember what holds for everything below the rest of it. None
+        for the long way."""
+        end = raw.find(0, 10, _QNAME_END) + 1
+        shape = self._shapes[raw[:10]].get(raw[end:])
+        if shape is None:
+            return None
+        wire = raw[first:end]
         parent = parent_key(wire) if wire == wire.lower() else None
         if not parent or parent[: parent.find(".") + 1] in self._tops or not self._is_open or policy.activity == "history":
             return None
         name = f"{parent}{label.decode('ascii')}."
         if self._resolver.group_of(name):
             return None
-        verdict = self._judge(name, qtype, policy)
+        verdict = self._judge(name, shape.qtype, policy)
         if verdict.__class__ is not Pass or verdict.reason is _OVERRIDE:
             return None
+        found = parent, verdict, self._hides(policy), shape, min(_LABEL_END, _QNAME_END - len(wire))
         if label not in self._canaries and not policy.touches(name) and not self._resolver.routes_below(parent):
             rules = self._is_uniform_below(parent, policy)
             if rules is not None:
-                self._remember(wire, parent, verdict, policy, rules)
-        return verdict
+                self._remember(raw, first, found, policy, rules)
+        return found
 
-    def _remember(self, wire: bytes, parent: str, verdict: Pass, policy: EffectivePolicy, rules: object) -> None:
+    def _remember(self, raw: bytes, first: int, found: Opened, policy: EffectivePolicy, rules: object) -> None:
         """Policies with the same `rules` remember together."""
-        if self._parents >= MOST_PARENTS or len(self._opened) >= MOST_POLICIES:
+        if self._parents >= MOST_PARENTS or len(self._opened[raw[:10]]) >= MOST_POLICIES:
             self._forget()
-        opened = self._opened[policy] = self._by_rules.setdefault(rules, {})
-        opened[wire] = parent, verdict, self._hides(policy)
+        head = raw[:10]
+        below = self._opened[head][policy] = self._by_rules.setdefault((head, rules), {})
+        below[raw[first:]] = found
         self._parents += 1
 
     # Answering
 
-    def take(self, ask: PlainAsk, data: bytes, upstream: Upstream, now: float) -> bool:
+    def take(self, ask: PlainAsk, data: bytes, now: float) -> bool:
         """Reply with an upstream's message that has the id and the socket of the question; False when it takes an exchange to understand
         it, or whether it matches.
         """
@@ -310,7 +319,7 @@ class PlainPath:
         at = 12 + len(question)
         with_opt = _ORDINARY.get(data[2:12])
         if with_opt is None:
-            return self._take_several(ask, data, upstream, now)
+            return self._take_several(ask, data, now)
         end = at + shape.size
         if with_opt:
             opt = data[end:]
@@ -318,7 +327,7 @@ class PlainPath:
                 return False
         elif len(data) < end:
             return False
-        kind, ttl, width = _RECORD.unpack_from(data, at)
+        kind, ttl, width = _unpack(data, at)
         if kind != shape.kind or width != shape.width or not ttl:
             return False
         if ttl > MAX_TTL:
@@ -330,17 +339,15 @@ class PlainPath:
         elif (first & 0xE0 != 0x20 or data.startswith(b"\x20\x02", at + 12)) and is_private(data[at + 12 : end]):
             return False
         ttl_max = self._still_open(ask, now)
-        if not ttl_max:
-            return False
         reply = ask.ident + shape.one + data[12:end] + shape.opt
-        if len(reply) > shape.limit or not self._resolver.settle_plain(ask, upstream, now):
+        if not ttl_max or len(reply) > shape.limit:
             return False
         if ttl > ttl_max:
             reply = reply[: at + 6] + _LONG.pack(ttl_max) + reply[at + 10 :]
         self._finish(ask, reply, data[at:end], ttl, now)
         return True
 
-    def _take_several(self, ask: PlainAsk, data: bytes, upstream: Upstream, now: float) -> bool:
+    def _take_several(self, ask: PlainAsk, data: bytes, now: float) -> bool:
         """The same for a message that does not hold just one address."""
         question = ask.question
         if data[4:6] != b"\0\1" or data[2] & 0xFA != 0x80 or data[3] & 15:
@@ -354,10 +361,12 @@ class PlainPath:
         shape = ask.shape
         body = several.body
         reply = ask.ident + shape.reply + b"\0\1" + several.an.to_bytes(2, "big") + shape.counts + question + body + shape.opt
-        if len(reply) > shape.limit or not self._resolver.settle_plain(ask, upstream, now):
+        if len(reply) > shape.limit:
             return False
         if several.ttl > ttl_max:
             reply = _lower(reply, 12 + len(question), len(body), shape.size, ttl_max)
+        if body[6:10] != (least := _LONG.pack(several.ttl)):
+            body = body[:6] + least + body[10:]
         self._finish(ask, reply, body, several.ttl, now)
         return True
 
@@ -379,7 +388,8 @@ class PlainPath:
         return policy.client_ttl_max if policy.client_ttl_max < most else most
 
     def _finish(self, ask: PlainAsk, reply: bytes, body: bytes, ttl: int, now: float) -> None:
-        """Keep the addresses in `body` and send the reply; the question itself is settled."""
+        """The question is settled: keep the addresses in `body` and send the reply."""
+        del self._flying[ask.key]
         ask.record.waiting -= 1
         try:
             self._cache.put_addresses(ask.key, ask.absent, body, ttl, now)

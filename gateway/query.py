@@ -147,6 +147,11 @@ def absence_key(key: Key) -> Key:
     return key[:-5] + b"\0\0" + key[-3:]
 
 
+def is_absence(key: Key) -> bool:
+    """Whether it is a key of a name that does not exist."""
+    return key[-5:-3] == b"\0\0"
+
+
 def name_in(key: Key) -> bytes:
     """The name of a key, in wire form."""
     return key[:-5]

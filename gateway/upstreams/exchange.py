@@ -29,9 +29,9 @@ _PADDING_BLOCK: Final = 128
 class Taker(Protocol):
     """Who answers plain questions."""
 
-    def take(self, ask: Any, data: bytes, upstream: Upstream, now: float) -> bool:  # Any: the kind of question that is its own
-        """Answer a question with a message that has its id and came where it was sent; False when it takes an exchange to understand it,
-        or whether it matches."""
+    def take(self, ask: Any, data: bytes, now: float) -> bool:  # Any: the kind of question that is its own
+        """Answer a question with a message that has its id and came where it was sent, from a server that is up; False when it takes an
+        exchange to understand it, or whether it matches."""
 
 
 class Plain(Protocol):

@@ -99,7 +99,8 @@ class Resolver:
         plain = [upstream for address, upstream in self._upstreams.items() if address.address and not upstream.is_encrypted]
         self._plain = len(self._groups)
         self._groups.append(Group(plain, "ordered"))
-        self._flying: dict[Key, Exchange | Plain] = {}
+        self.flying: dict[Key, Exchange | Plain] = {}
+        """Questions under way. A plain one that has its answer is taken out by whoever answers it."""
         self._parked: list[Exchange] = []
         self._lingering: list[Exchange] = []
         self._again: deque[tuple[float, Exchange, Upstream]] = deque()
@@ -119,7 +120,7 @@ class Resolver:
         moment to give a stale answer (RFC 8767). Questions with the same key share one exchange.
         """
         key = question_key(query, group)
-        flying = self._flying
+        flying = self.flying
         flown = flying.get(key)
         self._last_ask = now = self._loop.time()
         if flown is not None:
@@ -139,7 +140,7 @@ class Resolver:
         """Ask the best upstream of the default group for a plain question whose name has no route. False when the question has to be asked
         the long way: it is under way already, needs another transport or several upstreams, or there is no room.
         """
-        flying = self._flying
+        flying = self.flying
         group = self._groups[0]
         best = group.best
         if plain.key in flying or best is None or not best.takes_plain or len(flying) >= self._in_flight:
@@ -154,21 +155,11 @@ class Resolver:
             self._wake()
         return True
 
-    def settle_plain(self, plain: Plain, upstream: Upstream, now: float) -> bool:
-        """A plain question has its answer; False when there is more to do for it than to let go of it."""
-        health = upstream.health
-        if health.is_down:
-            return False
-        if health.last_good != now:
-            health.was_good(now)
-        del self._flying[plain.key]
-        return True
-
     def replace_plain(self, plain: Plain, exchange: Exchange) -> None:
         """Carry on with a plain question, sent once, as an exchange."""
         exchange.sends = exchange.open = 1
         exchange.tried = (plain.upstream,)
-        self._flying[plain.key] = exchange
+        self.flying[plain.key] = exchange
 
     @property
     def strips_ad(self) -> bool:
@@ -182,7 +173,7 @@ class Resolver:
     @property
     def in_flight(self) -> int:
         """Questions under way."""
-        return len(self._flying)
+        return len(self.flying)
 
     def status(self) -> list[UpstreamStatus]:
         """Every upstream, in the order of the settings; TCP used after truncation counts for the UDP upstream's line of its own."""
@@ -200,7 +191,7 @@ class Resolver:
         self._give_up()
 
     def _give_up(self) -> None:
-        for exchange in list(self._flying.values()):
+        for exchange in list(self.flying.values()):
             self._finish(exchange.whole(), Overload())
 
     # Beginning
@@ -395,7 +386,7 @@ class Resolver:
     # Ending
 
     def _finish(self, exchange: Exchange, outcome: Answer | UpstreamFailure) -> None:
-        del self._flying[exchange.key]
+        del self.flying[exchange.key]
         done = exchange.done
         waiters = exchange.waiters
         exchange.finish()
@@ -450,7 +441,7 @@ class Resolver:
         self._end_forgotten(now)
         if now - self._last_ask < DEMAND:
             self._probe(upstreams, now)
-        self._is_awake = bool(self._flying) or now - self._last_ask < 1.0
+        self._is_awake = bool(self.flying) or now - self._last_ask < 1.0
         if not self._is_awake:
             self._timer.cancel()
             is_idle = all(upstream.is_idle and not upstream.health.is_down for upstream in upstreams)
@@ -458,7 +449,7 @@ class Resolver:
 
     def _end_forgotten(self, now: float) -> None:
         """Whatever an upstream does or fails to report, a question ends: those under way stand in the order of their beginning."""
-        flying = self._flying
+        flying = self.flying
         while flying:
             exchange = flying[next(iter(flying))]
             if now < exchange.started + self._patience + SLOW:

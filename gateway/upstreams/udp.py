@@ -173,13 +173,14 @@ class UdpUpstream:
         now = self._loop.time()
         pending = lane.pending
         observer = self._observer
+        health = self.health
         failures = self.tally.failures
         batch_sent = 0.0
-        count = 0
+        count = plain = 0
         for data in messages:
             number = data[:2]
             entry = pending.get(number)
-            if entry is not None and (path := entry[1].path) is not None and path.take(entry[1], data, self, now):
+            if entry is not None and (path := entry[1].path) is not None and not health.is_down and path.take(entry[1], data, now):
                 del pending[number]
                 if entry[0] != batch_sent:
                     if count:
@@ -187,6 +188,7 @@ class UdpUpstream:
                     batch_sent = entry[0]
                     count = 0
                 count += 1
+                plain += 1
                 continue
             is_overdue = entry is None
             if entry is None:
@@ -201,7 +203,7 @@ class UdpUpstream:
             exchange = asked.whole()
             if data[2] & 0x02:
                 del (lane.overdue if is_overdue else pending)[number]
-                self.health.replied(now - sent_at, now)
+                health.replied(now - sent_at, now)
                 observer.was_truncated(exchange, self, now)
                 continue
             try:
@@ -225,6 +227,8 @@ class UdpUpstream:
             observer.answered(exchange, self, answer, now)
         if count:
             self._took(now - batch_sent, count, now)
+        if plain and health.last_good != now:
+            health.was_good(now)
 
     def _took(self, rtt: float, count: int, now: float) -> None:
         self.health.replied(rtt, now)

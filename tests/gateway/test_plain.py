@@ -14,6 +14,7 @@ import dns.message
 import dns.rcode
 import pytest
 
+from gateway.cache import _size
 from gateway.plain import PlainPath
 from gateway.settings import CacheSettings, Limits
 from tests.support.client import Datagrams, answers, errors, exchange
@@ -261,7 +262,7 @@ async def test_answers_are_kept_few_and_found_again(tmp_path: Path, finished: li
         for number in range(120):
             await worker.ask(f"n{number}.example")
         assert len(worker.cache) <= 50 and len(finished) == 120
-        assert worker.cache.bytes == sum(entry.size for entry in worker.cache._entries.values())
+        assert worker.cache.bytes == sum(_size(*each) for each in worker.cache._entries.items())
         assert answers(await worker.ask("n119.example", transport="tcp")) == ["198.51.100.1"]
         assert upstream.count("n119.example") == 1
         worker.pipeline.flush(None)
@@ -344,7 +345,7 @@ async def test_what_is_known_of_a_parent_holds_for_no_special_child(tmp_path: Pa
             assert not await is_open(f"{label}.www.example.com")
         count = len(finished)
         assert await is_open("e.www.example.com") and len(finished) == count + 1
-        assert worker.pipeline._plain._opened, "children of one name are remembered"
+        assert worker.pipeline._plain._parents, "children of one name are remembered"
         amend(tmp_path, lists={"bets": category("gamb", "f.www.example.com")})
         worker.switch(2)
         assert [await is_open(f"{label}.www.example.com") for label in "gfh"] == [True, False, True]

@@ -6,7 +6,7 @@ import dns.edns
 import dns.flags
 import dns.message
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.query import question_key
@@ -22,6 +22,7 @@ def exchange_for(name: str, qtype: str = "A", *, do: bool = False, cd: bool = Fa
 labels = st.text("abcXYZ019-_", min_size=1, max_size=20)
 
 
+@settings(deadline=None)
 @given(st.lists(labels, min_size=1, max_size=8), st.sampled_from(["A", "AAAA", "HTTPS", "TYPE65280"]), st.booleans(), st.booleans())
 def test_message_asks_exactly_the_question(parts: list[str], qtype: str, do: bool, cd: bool) -> None:
     """Name in the client's case, type, RD, DO and CD as asked, one OPT without options."""
@@ -32,6 +33,7 @@ def test_message_asks_exactly_the_question(parts: list[str], qtype: str, do: boo
     assert (message.edns, message.payload, bool(message.ednsflags & dns.flags.DO), message.options) == (0, 1232, do, ())
 
 
+@settings(deadline=None)
 @given(st.lists(labels, min_size=1, max_size=8), st.booleans())
 def test_padded_message_fills_whole_blocks(parts: list[str], do: bool) -> None:
     """Towards encrypted upstreams every message is a multiple of 128 octets with its prefix id, and says nothing more."""
