@@ -23,6 +23,7 @@ from starlette.types import ASGIApp
 
 from admin.app import create_app, create_page_app, open_services
 from admin.audit import keep_checkpoint
+from admin.categoryfeed import CategoryFeed
 from admin.dependencies import Services
 from admin.digest import send_digests
 from admin.ended import note_ended
@@ -95,9 +96,12 @@ async def _serve(settings: AdminSettings, sockets: list[socket.socket]) -> None:
 @contextlib.asynccontextmanager
 async def services_running(services: Services, clock: WallClock) -> AsyncIterator[None]:
     """The loops beside the pages; when they end, the journal's end is kept and the database is closed."""
+    loops = []
     if services.settings.rpz_out is not None:
-        services.office.duty.feed = await open_feed(services.settings.rpz_out)
-    loops = [
+        feed = services.office.duty.feed = await open_feed(services.settings.rpz_out)
+        categories = CategoryFeed(feed.server, services.settings.rpz_out.offers, services.settings.state_dir, services.now)
+        loops.append(asyncio.create_task(categories.run(), name="category zones"))
+    loops += [
         asyncio.create_task(services.applier.run(), name="apply"),
         asyncio.create_task(_collect(services), name="collect"),
         asyncio.create_task(services.office.duty.run(), name="office"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from blocklists.categoryzone import Offer
 from blocklists.transferkeys import TransferKey, TransferKeyFile, read_transfer_key
 from gateway.errors import Mistake, StartError
 from gateway.policy.model import CHILD_BANDS, Band
@@ -17,6 +18,12 @@ from gateway.yamlfile import Document
 
 ZoneCategory = Literal["order", "scam", "gamb", "porn", "groom", "self", "drug", "gore", "terror", "malware", "dist"]
 """Categories of orders that may stand in a zone: all but the masked one."""
+ListCategory = Literal[
+    "scam", "malware", "terror", "porn", "gamb", "drug", "weap", "self", "groom", "gore", "viol", "bully", "dating", "vape", "alco",
+    "pirate", "loan", "crypto", "occult", "bypass", "encdns", "game00", "game12", "game16", "game18", "game", "social", "short", "live",
+    "video", "chat", "aichat", "shop", "ads", "cheat", "search", "newdom",
+]  # fmt: skip
+"""Categories of lists that may be zones: not the masked one, not those that orders alone fill, not those that open."""
 CHILDREN: Final = frozenset({Band.MN, Band.TH, Band.CS, Band.PT})
 
 
@@ -64,6 +71,8 @@ class RpzOutSettings:
     secondaries: tuple[Follower, ...] = ()
     secure_listen: Endpoint | None = None
     tls: TlsSettings | None = None
+    offers: tuple[Offer, ...] = ()
+    """Categories of the lists, each a zone of its own."""
 
 
 class RpzOutTlsFile(Section):
@@ -146,6 +155,21 @@ class RpzOutFile(AudienceFile):
         "More zones, one for each scope.",
         '[{zone: rpz-12.lachan.example.vn, place: "12"}]',
     )
+    category_zones: list[ListCategory] = key(
+        [],
+        "Nhóm của các danh sách (không phải của quyết định) được phục vụ thành vùng riêng `<nhóm>.<zone>`: đúng các tên mà cổng lọc chặn "
+        "vì nhóm ấy, ở các độ tuổi của bands. Chỉ có danh sách mà giấy phép cho đưa lại; vùng ghi rõ nguồn (bản ghi TXT `_sources`).",
+        "Categories of the lists (not of orders) that are served as zones of their own, `<category>.<zone>`: the names that the gateway "
+        "blocks by that category for the bands of `bands`. Only lists whose licence lets others have them; the zone names its sources (TXT "
+        "records at `_sources`).",
+        "[porn, gamb]",
+    )
+    passing_on: list[Text] = key(
+        [],
+        "Mã các danh sách mà người công bố cho phép đưa lại, khi giấy phép không nói: ghi ở đây là nhận trách nhiệm ấy.",
+        "Ids of lists that their publishers let you pass on where no licence says so: writing one here is your word for it.",
+        "[gambling-vn]",
+    )
 
 
 def resolve(written: RpzOutFile, document: Document, folder: Path) -> tuple[RpzOutSettings | None, list[Mistake]]:
@@ -168,6 +192,15 @@ def resolve(written: RpzOutFile, document: Document, folder: Path) -> tuple[RpzO
             try_files(tls)
         except StartError as error:
             mistakes.append(Mistake(document.place(("rpz_out", "tls")), str(error).removeprefix("tls: ")))
+    known_lists = _lists(document)
+    for index, name in enumerate(written.passing_on):
+        if name not in known_lists:
+            mistakes.append(Mistake(document.place(("rpz_out", "passing_on", index)), f"there is no list '{name[:60]}'"))
+    offered = {f"{code}.{written.zone}": index for index, code in enumerate(written.category_zones)}
+    for more in written.zones:
+        if more.zone in offered:
+            place = document.place(("rpz_out", "category_zones", offered[more.zone]))
+            mistakes.append(Mistake(place, f"another zone is called {more.zone}"))
     names = [written.zone, *(row.zone for row in written.zones)]
     for index, name in enumerate(names[1:]):
         if name in names[: index + 1]:
@@ -184,7 +217,15 @@ def resolve(written: RpzOutFile, document: Document, folder: Path) -> tuple[RpzO
     followers = tuple(Follower(row.address, row.port, row.key_name) for row in written.secondaries)
     secure = written.tls.listen if written.tls is not None else None
     zones = ((written.zone, _audience(written)), *((row.zone, _audience(row)) for row in written.zones))
-    return RpzOutSettings(written.listen, zones, tuple(keys), tuple(written.open_to), followers, secure, tls), []
+    may = frozenset[str](written.passing_on)
+    offers = tuple(Offer(name, name.partition(".")[0], zones[0][1].bands, may) for name in offered)
+    return RpzOutSettings(written.listen, zones, tuple(keys), tuple(written.open_to), followers, secure, tls, offers), []
+
+
+def _lists(document: Document) -> set[str]:
+    """The ids of the configured lists; the section itself is checked with the lists."""
+    written = document.value.get("lists") if isinstance(document.value, dict) else None
+    return {str(row.get("id")) for row in written if isinstance(row, dict)} if isinstance(written, list) else set()
 
 
 def _audience(written: AudienceFile) -> Audience:

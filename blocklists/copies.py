@@ -63,7 +63,7 @@ class About:
 
 
 @contextmanager
-def alone(state_dir: Path, purpose: Literal["fetch", "prepare", "follow", "zones"], *, wait: bool) -> Iterator[bool]:
+def alone(state_dir: Path, purpose: Literal["fetch", "prepare", "follow", "zones", "zones-out"], *, wait: bool) -> Iterator[bool]:
     """Be the only process at `purpose` for the length of the block; False when another one is and `wait` says not to wait for it."""
     folder = state_dir / "lists"
     folder.mkdir(parents=True, exist_ok=True)

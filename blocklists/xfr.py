@@ -14,10 +14,12 @@ import ipaddress
 import logging
 import socket
 import ssl
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from io import BytesIO
+from typing import Any, Protocol, cast
 
 import dns.asyncquery
 import dns.exception
@@ -29,8 +31,6 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 import dns.tsig
-
-from blocklists.policyzone import PolicyZone
 
 MAX_REQUEST = 4096
 MESSAGE_BYTES = 16_000
@@ -55,11 +55,28 @@ class Secondary:
     key: str | None = None
 
 
+class Zone(Protocol):
+    """What is served: a zone at its newest serial. Records are octets for a message whose question is the zone's name."""
+
+    @property
+    def origin(self) -> dns.name.Name:
+        """The zone's name."""
+
+    def soa(self) -> dns.rrset.RRset:
+        """The SOA of the newest serial."""
+
+    def whole(self) -> Iterator[bytes]:
+        """The records for AXFR, from SOA to SOA."""
+
+    def since(self, serial: int) -> Iterator[bytes] | None:
+        """The records for IXFR; None where a secondary needs the whole zone."""
+
+
 @dataclass(slots=True)
 class Feed:
     """What one server offers: zones by name, keys by name, and networks that need no key."""
 
-    zones: dict[dns.name.Name, PolicyZone]
+    zones: dict[dns.name.Name, Zone]
     keys: Mapping[dns.name.Name, dns.tsig.Key] = field(default_factory=dict)
     open_to: Sequence[Network] = ()
     secondaries: Sequence[Secondary] = ()
@@ -163,9 +180,7 @@ class TransferServer:
         reader = asyncio.StreamReader(limit=MAX_REQUEST)
         protocol = asyncio.StreamReaderProtocol(reader)
         try:
-            transport, _ = await loop.connect_accepted_socket(
-                lambda: protocol, line, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS
-            )
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, line, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS)
             writer = asyncio.StreamWriter(transport, protocol, reader, loop)
             try:
                 await self._converse(reader, writer, peer)
@@ -247,7 +262,7 @@ class TransferServer:
         return any(address in network for network in self.feed.open_to)
 
     @staticmethod
-    def _answer(zone: PolicyZone, query: dns.message.Message) -> Iterable[dns.rrset.RRset]:
+    def _answer(zone: Zone, query: dns.message.Message) -> Iterable[bytes]:
         if query.question[0].rdtype == dns.rdatatype.IXFR and query.authority:
             known = query.authority[0]
             if known.rdtype == dns.rdatatype.SOA and (steps := zone.since(known[0].serial)) is not None:
@@ -292,26 +307,41 @@ def _refuse_unread(wire: bytes) -> bytes:
     return wire[:2] + bytes([0x80 | (wire[2] & 0x79), dns.rcode.REFUSED]) + bytes(8)
 
 
-def _stream(query: dns.message.Message, rrsets: Iterable[dns.rrset.RRset]) -> Iterable[bytes]:
+def _stream(query: dns.message.Message, records: Iterable[bytes]) -> Iterable[bytes]:
     """Pack records into messages of about 16 kB, signing each after the one before it (RFC 8945 §5.3.1)."""
-    context = None
-    batch: list[dns.rrset.RRset] = []
+    reply = dns.message.make_response(query)
+    reply.flags |= dns.flags.AA
+    question = b"".join(one.name.to_wire() + one.rdtype.to_bytes(2) + one.rdclass.to_bytes(2) for one in reply.question)  # type: ignore[operator]
+    context: Any = None  # Any: dnspython's signature under way
+    batch: list[bytes] = []
     size = 0
-
-    def message() -> dns.message.Message:
-        reply = dns.message.make_response(query)
-        reply.flags |= dns.flags.AA
-        # A transfer may hold the same SOA twice; adding to the section keeps them apart and in order.
-        reply.answer.extend(batch)
-        return reply
-
     first = True
-    for rrset in rrsets:
-        batch.append(rrset)
-        size += sum(len(label) + 1 for label in rrset.name.labels) + 40
+    for record in records:
+        batch.append(record)
+        size += len(record)
         if size >= MESSAGE_BYTES:
-            reply = message()
-            yield reply.to_wire(max_size=65535, multi=True, tsig_ctx=context)
-            context, batch, size, first = reply.tsig_ctx, [], 0, False
+            wire, context = _message(reply, question, batch, context)
+            yield wire
+            batch, size, first = [], 0, False
     if batch or first:
-        yield message().to_wire(max_size=65535, multi=True, tsig_ctx=context)
+        yield _message(reply, question, batch, context)[0]
+
+
+def _message(reply: dns.message.Message, question: bytes, records: list[bytes], context: Any) -> tuple[bytes, Any]:
+    """One message of a transfer, signed where the query was, and the signature under way."""
+    extra = BytesIO()
+    if reply.opt is not None:
+        reply.opt.to_wire(extra)
+    body = question + b"".join(records) + extra.getvalue()
+    more = int(reply.opt is not None)
+    head = b"".join(number.to_bytes(2) for number in (reply.id, int(reply.flags), len(reply.question), len(records), 0))
+    if reply.tsig is None:
+        return head + more.to_bytes(2) + body, None
+    unsigned = head + more.to_bytes(2) + body
+    signature, context = dns.tsig.sign(  # type: ignore[no-untyped-call]
+        unsigned, reply.keyring, reply.tsig[0], int(time.time()), reply.request_mac, context, True
+    )
+    reply.tsig = dns.rrset.from_rdata(reply.tsig.name, 0, signature)
+    tail = BytesIO()
+    reply.tsig.to_wire(tail)
+    return head + (more + 1).to_bytes(2) + body + tail.getvalue(), context

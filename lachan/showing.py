@@ -158,6 +158,12 @@ def _rpz_out(out: RpzOutSettings) -> dict[str, Any]:
         "open_to": _plain(out.open_to),
         **({"tls": {"listen": str(out.secure_listen), **_tls(out.tls)}} if out.tls else {}),
         "secondaries": _plain(out.secondaries),
+        **_without_empty(
+            {
+                "category_zones": [offer.category for offer in out.offers],
+                "passing_on": sorted({name for offer in out.offers for name in offer.passing_on}),
+            }
+        ),
     }
 
 

@@ -31,6 +31,7 @@ EDGES = {
     "gateway/supervisor.py": "the start time of the process, serials that only grow",
     "gateway/vitals.py": "compares the wall clock with the monotonic one",
     "gateway/standing.py": "ages of lists and of the process as Prometheus counts them",
+    "blocklists/xfr.py": "the time of a signature, which the other side compares with its own clock",
     "gateway/switch.py": "compares with the age of files, which the test clock does not move",
 }
 """Modules that may look at the wall clock, and why. Everything else is given the time."""

@@ -232,7 +232,7 @@ class ListIndex:
         if found is None:
             if len(self._listings) >= _MOST_LISTINGS:
                 self._listings = {}
-            found = self._listings[codes, resting] = _combine([hit for hit in self._hits(codes) if hit.entry.source.number not in resting])
+            found = self._listings[codes, resting] = _combine([hit for hit in self.hits(codes) if hit.entry.source.number not in resting])
         return found
 
     def entries(self, number: int) -> tuple[Entry, ...]:
@@ -245,7 +245,8 @@ class ListIndex:
             )
         return found
 
-    def _hits(self, codes: tuple[int, ...]) -> list[Hit]:
+    def hits(self, codes: tuple[int, ...]) -> list[Hit]:
+        """Every entry of a combination from `lookup` that covers the name, whatever it says."""
         return [
             Hit(place, bool(code & 1), entry)
             for place, code in enumerate(codes)

@@ -8,7 +8,9 @@ from typing import get_args
 import pytest
 
 from admin.officeform import CATEGORIES
-from admin.rpzsettings import Audience, ZoneCategory
+from admin.rpzsettings import Audience, ListCategory, ZoneCategory
+from blocklists.catalogue import load
+from blocklists.categoryzone import Offer
 from gateway.policy.model import Band
 from tests.admin.test_settings import read
 
@@ -86,6 +88,10 @@ def test_a_zone_holds_what_binds_everybody_it_is_for(
         ("  open_to: [127.0.0.0/8]\n  zones: [{zone: a.example, bands: []}]\n", "for nobody"),
         ("  open_to: [127.0.0.0/8]\n  bands: [XX]\n", "rpz_out.bands"),
         ("  open_to: [127.0.0.0/8]\n  categories: [csam]\n", "rpz_out.categories"),
+        ("  open_to: [127.0.0.0/8]\n  category_zones: [csam]\n", "rpz_out.category_zones"),
+        ("  open_to: [127.0.0.0/8]\n  category_zones: [dist]\n", "rpz_out.category_zones"),
+        ("  open_to: [127.0.0.0/8]\n  category_zones: [porn]\n  zones: [{zone: porn.rpz.lachan.example}]\n", "another zone is called"),
+        ("  open_to: [127.0.0.0/8]\n  passing_on: [no-list]\n", "there is no list 'no-list'"),
         ("  open_to: [127.0.0.0/8]\n  secondaries: [{address: 192.0.2.1, key: b}]\n", "no key of this name"),
     ],
 )
@@ -104,3 +110,20 @@ def test_a_zone_may_be_for_some_categories() -> None:
     assert audience.is_bound("", "", "", "scam") and not audience.is_bound("", "", "", "gamb")
     assert Audience().is_bound("", "", "", "gamb")
     assert set(get_args(ZoneCategory)) == set(CATEGORIES) - {"csam"}
+
+
+def test_a_category_of_the_lists_may_be_a_zone(tmp_path: Path) -> None:
+    """It is called by its code below the list's zone, is for the same people, and says which lists its operator vouches for."""
+    lists = "lists: [{id: mine, category: porn, path: list.txt}]\n"
+    text = 'rpz_out:\n  listen: "127.0.0.1:5399"\n  zone: rpz.lachan.example\n  open_to: [127.0.0.0/8]\n  bands: [TH]\n'
+    settings, mistakes = read(HEAD + lists + text + "  category_zones: [porn, gamb]\n  passing_on: [mine]\n", tmp_path)
+    assert mistakes == [] and settings is not None and settings.rpz_out is not None
+    one, two = settings.rpz_out.offers
+    assert one == Offer("porn.rpz.lachan.example", "porn", frozenset({Band.TH}), frozenset({"mine"}))
+    assert (two.zone, two.category) == ("gamb.rpz.lachan.example", "gamb")
+
+
+def test_every_category_that_lists_fill_may_be_offered_and_no_other() -> None:
+    """Not the masked one, not those of orders alone, not those that open."""
+    rows = load()["categories"]
+    assert set(get_args(ListCategory)) == {row["code"] for row in rows if row["tier"] != "G" and not row["order_only"]} - {"csam"}

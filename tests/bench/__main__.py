@@ -52,6 +52,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--whole", action="store_true", help="only ours as a whole: memory, many profiles, changes under load, two workers")
     parser.add_argument("--publish", action="store_true", help="only the office: a publish of one entry, and gateways that follow")
     parser.add_argument("--polling", action="store_true", help="only the office: simulated gateways that ask for news")
+    parser.add_argument("--zones", action="store_true", help="only a category of the lists as a policy zone, --names of them")
     parser.add_argument("--gateways", type=int, default=2000, help="with --polling (default 2,000)")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000, 1_000_000], help="with --publish: entries in force")
     parser.add_argument("--most", type=int, default=5_000_000, help="with --growth: the largest list")
@@ -176,7 +177,8 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="lachan-bench-") as place:
         folder = Path(place)
-        is_all = not (options.peers or options.growth or options.whole or options.people or options.publish or options.polling)
+        parts = ("peers", "growth", "whole", "people", "publish", "polling", "zones")
+        is_all = not any(getattr(options, part) for part in parts)
         lines: list[str] = []
         tables: list[list[str]] = []
         if options.peers or is_all:
@@ -200,6 +202,10 @@ def main() -> int:
             from tests.bench import polling
 
             lines += polling.run(options.gateways, folder, say)
+        if options.zones:
+            from tests.bench import categories
+
+            lines += categories.run(options.names, folder, say)
     say("\n".join(["", *lines]))
     if tables:
         say(f"\n## README ({datetime.date.today().isoformat()}; {(time.monotonic() - began) / 60:.0f} min)")

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
+import dns.name
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from blocklists.policyzone import Entry, PolicyZone
+from tests.support.zonerecords import answer_of, read_records
 
-ENTRY = st.tuples(st.sampled_from([f"example.n{n}." for n in range(12)]), st.sampled_from([0, 1, 2]))
+KEYS = [f"example.n{n}.{below}" for n in range(4) for below in ("", "a.", "a.b.", "a.b.c.", "a-z.")]
+ENTRY = st.tuples(st.sampled_from(KEYS), st.sampled_from([0, 1, 2]))
+
+
+def names(zone: PolicyZone, records: Iterable[bytes]) -> list[dns.name.Name]:
+    """The owner names of records."""
+    return [name for name, _, _ in read_records(zone.origin, records)]
 
 
 def owners(zone: PolicyZone) -> list[str]:
     """The owner names of the rules, without apex records."""
-    return sorted(rrset.name.to_text() for rrset in zone.whole() if rrset.name != zone.origin)
+    return sorted(name.to_text() for name in names(zone, zone.whole()) if name != zone.origin)
 
 
 @pytest.mark.parametrize(
@@ -51,15 +62,15 @@ def test_applying_differences_equals_the_whole(steps: list[tuple[list[Entry], li
     held = set(owners(zone))
     for number, (removed, added) in enumerate(steps):
         zone.advance(number + 2, removed, added)
-    sections = list(zone.since(1) or [])
+    sections = names(zone, zone.since(1) or [])
     adding = True
-    for rrset in sections[1:-1]:
-        if rrset.name == zone.origin:
+    for name in sections[1:-1]:
+        if name == zone.origin:
             adding = not adding
         elif adding:
-            held.add(rrset.name.to_text())
+            held.add(name.to_text())
         else:
-            held.discard(rrset.name.to_text())
+            held.discard(name.to_text())
     assert sorted(held) == owners(zone)
 
 
@@ -76,3 +87,37 @@ def test_a_name_of_two_orders_leaves_with_the_last() -> None:
 def test_unknown_serial_has_no_difference() -> None:
     """A secondary that is too old, or ahead, gets the whole zone."""
     assert PolicyZone("rpz.test", 7).since(3) is None
+
+
+@given(st.lists(st.tuples(st.lists(ENTRY, max_size=4), st.lists(ENTRY, max_size=4)), max_size=6))
+def test_entries_below_each_other_close_what_each_of_them_covers(steps: list[tuple[list[Entry], list[Entry]]]) -> None:
+    """However orders about a name and names below it come and leave, a resolver that reads wildcards as RFC 4592 says closes what the
+    entries cover: a wildcard does not reach past a name that the zone holds below it."""
+    zone = PolicyZone("rpz.test", 1)
+    held: Counter[Entry] = Counter()
+    for number, (removed, added) in enumerate(steps):
+        removed = [entry for entry in removed if held[entry]]
+        zone.advance(number + 2, removed, added)
+        held.update(added)
+        held.subtract(removed)
+        held = +held
+    rules = {owner.removesuffix(".rpz.test."): "." for owner in owners(zone)}
+    for key in KEYS:
+        for name in (key, f"{key}other."):
+            covered = any(match != (2 if entry == name else 1) for entry, match in held if name.startswith(entry))
+            assert (answer_of(rules, ".".join(reversed(name[:-1].split(".")))) == ".") == covered, (name, held, rules)
+
+
+def test_a_zone_that_moves_on_ends_a_whole_transfer_and_no_difference() -> None:
+    """A transfer never mixes two serials: that of the whole zone ends, and is asked for again; differences go on to the serial they began
+    with."""
+    zone = PolicyZone("rpz.test", 1, [("example.a.", 0), ("example.b.", 0)])
+    zone.advance(2, [], [("example.c.", 0)])
+    whole, steps = zone.whole(), zone.since(1)
+    assert steps is not None
+    first = [next(whole) for _ in range(3)]
+    zone.advance(3, [("example.b.", 0)], [])
+    with pytest.raises(ConnectionAbortedError, match="serial 2"):
+        first.extend(whole)
+    read = read_records(zone.origin, steps)
+    assert [data.split()[2] for _, kind, data in read if kind == "SOA"] == ["2", "1", "2", "2"]

@@ -226,9 +226,9 @@ def start_named(folder: Path) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
 async def test_bind_follows_a_publish_and_a_lift(tmp_path: Path, tls: bool) -> None:
     """A real BIND takes the zone with TSIG, follows a publish by NOTIFY and IXFR, blocks the same names, and frees a lifted one; over TLS,
-    too, where it checks our name."""
+    too, where it checks our name. An order about a name below another's opens nothing between the two."""
     port = free_port()
-    zone = PolicyZone("rpz.lachan.test", 1, [("example.bad.", 0)])
+    zone = PolicyZone("rpz.lachan.test", 1, [("example.bad.", 0), ("example.bad.in.www.", 0)])
     feed = Feed({ORIGIN: zone}, {KEY.name: KEY}, secondaries=[Secondary("127.0.0.1", port, "follower")])
     server = TransferServer(feed)
     primary = await server.start("127.0.0.1", 0)
@@ -258,6 +258,7 @@ zone "rpz.lachan.test" {{
         nxdomain, noerror = dns.rcode.NXDOMAIN, dns.rcode.NOERROR
         assert await until(port, "www.bad.example", nxdomain), (tmp_path / "named.log").read_text()[-3000:]
         assert await until(port, "www.open.example", noerror)
+        assert await rcode(port, "other.in.bad.example") == nxdomain, "a wildcard ends at a name below it (RFC 4592)"
         zone.advance(2, [], [("example.open.", 0)])
         server.announce(ORIGIN)
         assert await until(port, "www.open.example", nxdomain)

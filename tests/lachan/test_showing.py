@@ -87,6 +87,8 @@ rpz_out:
   keys: [{name: isp, algorithm: hmac-sha512, secret_file: secret}]
   open_to: [127.0.0.0/8]
   secondaries: [{address: 192.0.2.53, port: 54, key: isp}]
+  category_zones: [porn, gamb]
+  passing_on: [a]
   tls: {listen: "127.0.0.1:5398", certificate: server-1.pem, key: server-1.key}
 """
 INSTEAD = {
