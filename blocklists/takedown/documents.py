@@ -38,8 +38,9 @@ _LONGEST = 120
 _PREFIX = re.compile(r"^\s*(?:số|so|no\.?)\s*:?\s*", re.IGNORECASE)
 _SHAPE = re.compile(r"^(?P<number>\d{0,6}[a-zA-Z]?)/(?:(?P<year>(?:19|20)\d\d)/)?(?P<rest>[^/]+)$")
 _BODY = re.compile(r"^[0-9A-Za-zÀ-ỹĐđ&.]+$")
+# Each gap is one run of one class and bounded: two runs of blanks side by side would be divided in every way before giving up.
 _DATE = re.compile(
-    r"ngày\s*(?P<day>[\d.…_ ]{0,6}?)\s*tháng\s*(?P<month>[\d.…_ ]{0,6}?)\s*năm\s*(?P<year>\d{4}|20[.…_ ]*)",
+    r"ngày(?P<day>[\s\d.…_]{0,40})tháng(?P<month>[\s\d.…_]{0,40})năm\s{0,40}(?P<year>\d{4}|20[.…_ ]*)",
     re.IGNORECASE,
 )
 

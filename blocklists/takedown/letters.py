@@ -22,9 +22,10 @@ _SUBJECT = re.compile(r"^\W*(?:V/v|Về việc)\s*:?\s*(?P<text>.+)$", re.IGNORE
 _CAPACITY = re.compile(r"^\W*(?P<mark>KT|TM|TL|TUQ|Q)\.\s*(?P<office>[^\d\n]{2,80})$")
 _UNTIL = re.compile(r"(?:đến\s+hết|hết\s+hiệu\s+lực|đến)\s+(?:hết\s+)?(?P<day>ngày[^.;\n]{4,60})", re.IGNORECASE)
 _DAYS = re.compile(
-    r"(?:trong\s+)?(?:thời\s+hạn|thời\s+gian)(?:\s+(?:chặn|là))?\s*:?\s*(?P<days>\d{1,3})(?:\s*\([^)]*\))?\s*ngày", re.IGNORECASE
+    r"(?:trong\s+)?(?:thời\s+hạn|thời\s+gian)(?:\s+(?:chặn|là))?\s*:?\s*(?P<days>\d{1,3})(?:\s*\([^)\n]{0,60}\))?\s*ngày", re.IGNORECASE
 )
 _LAW = re.compile(r"/QH\d+|/NĐ-CP|\bLuật\b")
+_LONG_GAP = re.compile(r"\s{41,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,8 @@ class Letter:
 
 
 def read_letter(text: str) -> Letter:
-    """Read a pasted letter."""
-    folded = unicodedata.normalize("NFC", text[:LONGEST]).replace("\u00a0", " ")
+    """Read a pasted letter. The work grows with its length only, whatever it says: a page of blanks is a gap like any other."""
+    folded = _LONG_GAP.sub(lambda gap: gap[0][:40], unicodedata.normalize("NFC", text[:LONGEST]).replace("\u00a0", " "))
     lines = [line.strip() for line in folded.splitlines()]
     symbols = find_symbols(folded)
     own = _own_symbol(lines)

@@ -21,6 +21,7 @@ _MARKER = re.compile(r"^\s*(?:\(?\d{1,6}[.)]|[-–—*•+])\s+")
 _SCHEME = re.compile(r"^h(?:tt|xx|xt|tx|\*\*)ps?(?::|\[:\])(?://|\[//\]|\\\\)", re.IGNORECASE)
 _NAME = re.compile(r"^(?:\*\.)?(?:[\w-]+\.)+(?P<ending>[^\W\d_][\w-]*)\.?(?::\d{1,5})?(?:[/?#].*)?$", re.UNICODE)
 _IPV4 = re.compile(r"^\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?(?:/\S*)?$")
+_GAP = re.compile(r"\s{2,}")
 _TRIM = "\"'`“”‘’«»<>()[]{},;!…"
 
 
@@ -50,7 +51,7 @@ def find_in_cells(rows: Iterable[Iterable[object]], endings: frozenset[str]) -> 
 
 
 def _of_line(number: int, line: str, endings: frozenset[str]) -> Iterator[Found]:
-    folded = unicodedata.normalize("NFC", line).replace("\u00a0", " ")
+    folded = _GAP.sub(" ", unicodedata.normalize("NFC", line).replace("\u00a0", " "))
     bare = _MARKER.sub("", _BRACKET_DOT.sub(".", folded)).strip()
     if not bare:
         return

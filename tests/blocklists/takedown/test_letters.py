@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import date
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,3 +61,24 @@ def test_read_letter_finds_a_term_in_days() -> None:
 def test_read_letter_takes_any_text(text: str) -> None:
     """Whatever is pasted, reading ends with a letter."""
     assert isinstance(read_letter(text), Letter)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "thời hạn" + " " * 400_000 + "x",
+        "ngày .. tháng" + " " * 400_000 + "x",
+        "ngày" + "\n" * 400_000 + "x",
+        ("ngày" + " " * 40 + "tháng" + " " * 40 + "năm" + " " * 41) * 3_000,
+        "thời hạn 5 (" * 33_000,
+        "a" + " " * 400_000 + ".",
+    ],
+    ids=["term", "month", "lines", "dates", "brackets", "name"],
+)
+def test_no_letter_keeps_the_office_busy(text: str) -> None:
+    """A page of blanks is read at once, not in hours: nobody else is served while a letter is read (a stop after 60 s, not a measure)."""
+    program = (
+        "import sys; from blocklists.takedown.letters import read_letter; from blocklists.takedown.reading import find_addresses\n"
+        "text = sys.stdin.read(); read_letter(text); list(find_addresses(text, frozenset({'com'})))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], input=text, text=True, timeout=60, check=False).returncode == 0
