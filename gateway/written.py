@@ -249,7 +249,13 @@ class LimitsFile(Section):
     """limits:"""
 
     tcp_connections: int = key(1000, "Kết nối TCP tối đa, mỗi tiến trình.", "TCP connections in each worker.", "1000", ge=1)
-    tcp_per_client: int = key(20, "Kết nối TCP tối đa của một địa chỉ.", "TCP connections of one address.", "20", ge=1)
+    tcp_per_client: int = key(
+        20,
+        "Kết nối TCP mà một địa chỉ luôn được có khi còn chỗ; nhiều hơn (cả trường sau một địa chỉ) khi nó giữ ít hơn số chỗ còn trống.",
+        "TCP connections an address may always have while there is a place; more (a school behind it) while it holds fewer than are free.",
+        "20",
+        ge=1,
+    )
     tcp_idle: Seconds = key(10.0, "Đóng kết nối rảnh sau bao lâu.", "An idle connection is closed after this.", "10s")
     tcp_query: Seconds = key(
         5.0,

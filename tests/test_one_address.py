@@ -21,8 +21,8 @@ import dns.rcode
 import pytest
 
 from gateway.ratelimit import Allowance, Budget, RateLimiter
-from gateway.settings import RateLimit
-from tests.support.client import Datagrams, answers
+from gateway.settings import Limits, RateLimit
+from tests.support.client import Datagrams, Stream, answers
 from tests.support.generation import profile
 from tests.support.household import LISTS
 from tests.support.oneworker import OneWorker
@@ -182,3 +182,48 @@ async def test_flood_from_one_address_is_told_then_dropped_and_the_others_are_se
         assert (school["right"], school["truncated"], school["unanswered"]) == (school["right"], 0, 0)
         assert school["right"] == len(plan), school
         assert neighbour["right"] == 50, neighbour
+
+
+async def hold(stack: contextlib.AsyncExitStack, worker: OneWorker, source: str, number: int) -> list[Stream]:
+    """So many connections from one address, kept open."""
+    return [await stack.enter_async_context(Stream(worker.server, source)) for _ in range(number)]
+
+
+async def ask_once(streams: list[Stream]) -> int:
+    """Ask one question on each connection; how many were answered."""
+    answered = 0
+    for number, stream in enumerate(streams):
+        stream.send(question("www.example.com", number))
+    for stream in streams:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            answered += bool(answers(dns.message.from_wire(await stream.receive())))
+    return answered
+
+
+async def test_three_hundred_connections_from_a_school_beside_idle_homes_are_all_served(tmp_path: Path) -> None:
+    """Phones keep a connection each (DoT has the same class): with the default limits every one is answered, again and again, and stays."""
+    async with AnyName() as upstream, OneWorker(tmp_path, upstream) as worker, contextlib.AsyncExitStack() as stack:
+        homes = [each for home in range(20) for each in await hold(stack, worker, f"127.0.1.{home + 1}", 5)]
+        assert await ask_once(homes) == 100
+        school = await hold(stack, worker, SCHOOL, 300)
+        for _ in range(3):
+            assert await ask_once(school) == 300
+        assert await ask_once(homes) == 100
+        assert worker.metric("lachan_connections_refused") == 0
+
+
+async def test_address_that_opens_thousands_leaves_half_to_everybody_else(tmp_path: Path) -> None:
+    """Connections beyond half of the places end at once; every home that comes then is served on all of its connections."""
+    limits = Limits(tcp_connections=300)
+    async with AnyName() as upstream, OneWorker(tmp_path, upstream, limits=limits) as worker, contextlib.AsyncExitStack() as stack:
+        kept: list[Stream] = []
+        for _ in range(20):
+            kept += await hold(stack, worker, FLOODER, 100)
+            await asyncio.sleep(0.05)
+            for stream in [each for each in kept if each.reader.at_eof()]:
+                stream.writer.close()
+                kept.remove(stream)
+        assert len(kept) < 250 and worker.streams.places.taken <= 150
+        homes = [each for home in range(7) for each in await hold(stack, worker, f"127.0.1.{home + 1}", 20)]
+        assert await ask_once(homes) == 140
+        assert worker.metric("lachan_connections_refused", "tcp", "client") >= 1500

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.listeners import PENDING
+from gateway.listeners.connection import Connection
 from gateway.listeners.http import Ask, Refusal, Target, least_ttl, read_target
 from gateway.listeners.http1 import Http1
 from gateway.listeners.http2 import Blocks, Http2
-from gateway.listeners.stream import Connection, StreamListener
+from gateway.listeners.stream import StreamListener
 from gateway.query import Origin
 
 if TYPE_CHECKING:

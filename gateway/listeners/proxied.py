@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.listeners import PENDING, Front, Pending
 from gateway.listeners.batch import ADDRESS_STRIDE, BatchListener
+from gateway.listeners.connection import Connection
 from gateway.listeners.doh import DohConnection, DohListener
-from gateway.listeners.stream import Connection, StreamListener
+from gateway.listeners.stream import StreamListener
 from gateway.listeners.udp import DatagramListener
 from gateway.metrics import MALFORMED, Counters
 from gateway.proxyprotocol import MOST, SIGNATURE, FrontEnds, Header, may_begin, parse_header, parse_stream_header, stream_header_size
@@ -144,21 +145,22 @@ class ProxiedStreamListener(StreamListener):
         if header.peer is None or header.local is None:
             return True
         client = header.peer[:8] if len(header.peer) == 16 else header.peer
-        here = self._per_client.get(client, 0)
-        if here >= self.limits.tcp_per_client:
-            self.refuse("client")
-            return False
         if connection.client is not None:
-            self._per_client[connection.client] -= 1
-            if not self._per_client[connection.client]:
-                del self._per_client[connection.client]
-            self._per_client[client] = self._per_client.get(client, 0) + 1
+            self.places.leave(connection.client)
+            budget = self.places.lacks(client)
+            if budget is not None:
+                self.places.enter(connection.client)
+                self.refuse(budget)
+                return False
+            self.places.enter(client)
             connection.client = client
         connection.stand_for(header.peer, header.port, header.local, self.front_ends.token_of(header))
         return True
 
-    def _allowance(self, peer: bytes) -> int:
-        return self.limits.tcp_connections if self.front_ends.holds(peer) else super()._allowance(peer)
+    def _lacks_place(self, peer: bytes, client: bytes) -> str | None:
+        if self.front_ends.holds(peer):
+            return "all" if self.places.taken >= self.places.most else None
+        return super()._lacks_place(peer, client)
 
     async def _meet(self, connection: Connection, accepted: socket.socket) -> None:
         """A header before TLS. Octets are looked at without taking them, for without a header they belong to the handshake."""

@@ -22,6 +22,8 @@ RECORD: Final = 16_384
 """Octets of one TLS record (RFC 8446 §5.1): decrypting gives no more at once."""
 LINGER_SECONDS: Final = 3.0
 """How long a connection that we have ended waits for the client to take what is left and to end it, too; counted from what it took last."""
+REST_SECONDS: Final = 30.0
+"""And how long in all, whether a client takes what is left in drips or not."""
 
 
 class SecureTransport(asyncio.Transport):
@@ -60,14 +62,15 @@ class SecureTransport(asyncio.Transport):
         self._is_over = False
         """Whether the client has ended its side."""
         self._is_gone = False
+        self._rest_by = 0.0
         self._timer = loop.call_later(seconds, self.abort)
         loop.add_reader(self._fd, self._on_readable)
 
     # What a protocol calls
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:  # Any: as asyncio has it
-        """`ssl_object`; and `hello`, the first octets of the client, while the protocol hears of the connection."""
-        return self._tls if name == "ssl_object" else self._hello if name == "hello" else default
+        """`ssl_object`; `socket`; and `hello`, the first octets of the client, while the protocol hears of the connection."""
+        return {"ssl_object": self._tls, "socket": self._sock, "hello": self._hello}.get(name, default)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """How many octets may wait for the client before the protocol is told, and below how many it may go on."""
@@ -120,6 +123,7 @@ class SecureTransport(asyncio.Transport):
         self._is_closing = True
         with contextlib.suppress(ssl.SSLError):
             self._tls.unwrap()  # says goodbye and then wants to hear the client's
+        self._rest_by = self._loop.time() + REST_SECONDS
         self._timer = self._loop.call_later(LINGER_SECONDS, self.abort)
         self._flush()
         if not self._backlog:
@@ -262,7 +266,7 @@ class SecureTransport(asyncio.Transport):
         del self._backlog[:sent]
         if self._is_closing:
             self._timer.cancel()
-            self._timer = self._loop.call_later(LINGER_SECONDS, self.abort)
+            self._timer = self._loop.call_at(min(self._loop.time() + LINGER_SECONDS, self._rest_by), self.abort)
         if not self._backlog:
             self._loop.remove_writer(self._fd)
             if self._is_closing:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import StartError
+from gateway.places import Places
 from gateway.quic.relay import Counts, Relayed, pack_counts, pack_query, read_reply, take_frames
 from gateway.quic.server import Budgets, DoqServer, configuration
 from gateway.settings import GatewaySettings, TlsSettings
@@ -164,7 +165,7 @@ async def _main(settings: GatewaySettings, tls: TlsSettings, path: Path, sockets
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     limits = settings.limits
     lines = Lines(path, settings.dns.workers * LINES_PER_WORKER, loop)
-    budgets = Budgets(limits.tcp_connections, limits.tcp_per_client, limits.tcp_idle, limits.tcp_query)
+    budgets = Budgets(Places(limits.tcp_connections, limits.tcp_per_client), limits.tcp_idle, limits.tcp_query)
     certificate = ServerContext(tls, ["doq"])
     quic = configuration(limits.tcp_idle)
     quic.load_cert_chain(tls.certificate, tls.key)
@@ -205,7 +206,7 @@ async def _count(lines: Lines, budgets: Budgets) -> None:
     while True:
         await asyncio.sleep(_COUNT_SECONDS)
         refused, budgets.refused = budgets.refused, dict.fromkeys(budgets.refused, 0)
-        lines.tell(Counts(budgets.total, refused["all"], refused["client"], refused["slow"]))
+        lines.tell(Counts(budgets.places.taken, refused["all"], refused["client"], refused["slow"]))
 
 
 def _local(opened: socket.socket) -> bytes:

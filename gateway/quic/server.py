@@ -25,6 +25,7 @@ from aioquic.quic.packet import pull_quic_header
 from aioquic.quic.retry import QuicRetryTokenHandler
 from aioquic.tls import pull_client_hello
 
+from gateway.places import Places
 from gateway.query import Query
 from gateway.tls import token_in
 from gateway.wire.message import parse_query
@@ -62,33 +63,10 @@ class Relay(Protocol):
 class Budgets:
     """What all connections share. `query` is how long a handshake or a query may take to arrive. `refused` counts by budget."""
 
-    connections: int
-    per_client: int
+    places: Places
     idle: float
     query: float
-    open: dict[bytes, int] = field(default_factory=dict)
-    total: int = 0
     refused: dict[str, int] = field(default_factory=lambda: {"all": 0, "client": 0, "slow": 0})
-
-    def lacks_place(self, client: bytes) -> str | None:
-        """The budget that is used up for one more connection of this client."""
-        if self.total >= self.connections:
-            return "all"
-        return "client" if self.open.get(client, 0) >= self.per_client else None
-
-    def enter(self, client: bytes) -> None:
-        """One more."""
-        self.open[client] = self.open.get(client, 0) + 1
-        self.total += 1
-
-    def leave(self, client: bytes) -> None:
-        """One fewer."""
-        left = self.open[client] - 1
-        if left:
-            self.open[client] = left
-        else:
-            del self.open[client]
-        self.total -= 1
 
 
 def configuration(idle: float) -> QuicConfiguration:
@@ -166,7 +144,7 @@ class DoqServer(QuicServer):
             header = pull_quic_header(Buffer(data=data), host_cid_length=self._configuration.connection_id_length)
         except ValueError:  # junk that looks like a long header
             return False
-        budget = self.budgets.lacks_place(client[:8])
+        budget = self.budgets.places.lacks(client[:8])
         if budget is not None:
             self.budgets.refused[budget] += 1
             return False
@@ -174,7 +152,7 @@ class DoqServer(QuicServer):
         if second != self._second:
             self._second, self._new = second, 0
         self._new += 1
-        is_calm = self._new <= CALM_PER_SECOND and self.budgets.total * 2 < self.budgets.connections
+        is_calm = self._new <= CALM_PER_SECOND and self.budgets.places.taken * 2 < self.budgets.places.most
         self._retry = self._proof if header.token or not is_calm else None  # type: ignore[assignment]
         return True
 
@@ -215,7 +193,7 @@ class DoqConnection(QuicConnectionProtocol):
         self._since = self._loop.time()
         self._is_open = True
         self._is_met = False
-        server.budgets.enter(self._client)
+        server.budgets.places.enter(self._client)
         server.connections.add(self)
 
     def datagram_received(self, data: bytes | str, addr: Any) -> None:
@@ -317,7 +295,7 @@ class DoqConnection(QuicConnectionProtocol):
         if not self._is_open:
             return
         self._is_open = False
-        self._server.budgets.leave(self._client)
+        self._server.budgets.places.leave(self._client)
         self._server.connections.discard(self)
         for stream in self._streams.values():
             if stream.question:

@@ -137,7 +137,7 @@ def silence(transport: str) -> Attack:
 
 
 def flood_of_connections(transport: str) -> Attack:
-    """Two hundred at once from one address: most are turned away without a handshake."""
+    """Two hundred at once from one address: what is beyond half of all places is turned away without a handshake."""
 
     async def attack(target: Target) -> None:
         async def one() -> bool:
@@ -150,7 +150,7 @@ def flood_of_connections(transport: str) -> Attack:
 
         async with asyncio.timeout(PATIENCE):
             done = await asyncio.gather(*(one() for _ in range(200)))
-        assert sum(done) <= 40, f"{sum(done)} places for one address"
+        assert sum(done) <= 75 + 40, f"{sum(done)} places for one address"
 
     return attack
 

@@ -199,7 +199,7 @@ async def test_header_that_never_ends_is_not_waited_for(tmp_path: Path, upstream
 
 async def test_connections_are_counted_for_the_clients_behind(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     """One client cannot take the front end's connections; the next client still gets in."""
-    async with make(tmp_path, upstream, limits=Limits(tcp_per_client=2)) as worker:
+    async with make(tmp_path, upstream, limits=Limits(tcp_connections=4, tcp_per_client=2)) as worker:
         query = dns.message.make_query("open.example", "A").to_wire()
         held = [Stream(worker.server) for _ in range(4)]
         for number, stream in enumerate(held):

@@ -164,8 +164,8 @@ async def test_query_in_too_many_pieces_is_cut_off(tmp_path: Path) -> None:
 
 
 async def test_one_client_cannot_take_all_connections(tmp_path: Path) -> None:
-    """Beyond its share a client's connections are closed at once; another client connects and is answered."""
-    async with OneWorker(tmp_path, limits=Limits(tcp_per_client=5)) as worker:
+    """Beyond its share, and beyond half of all, a client's connections are closed at once; another client connects and is answered."""
+    async with OneWorker(tmp_path, limits=Limits(tcp_connections=10, tcp_per_client=3)) as worker:
         async with contextlib.AsyncExitStack() as stack:
             streams = [await stack.enter_async_context(Stream(worker.server, "127.0.0.2")) for _ in range(12)]
             closed = await asyncio.gather(*(stream.is_closed(1.0) for stream in streams))

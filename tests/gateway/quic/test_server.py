@@ -17,6 +17,7 @@ import pytest_asyncio
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 
+from gateway.places import Places
 from gateway.quic import server as quic
 from gateway.quic.server import EXCESSIVE_LOAD, PROTOCOL_ERROR, Budgets, DoqServer, configuration
 from tests.support.certificates import Authority
@@ -68,7 +69,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
     settings.load_cert_chain(made.certificate, made.key)
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind(("127.0.0.1", 0))
-    relay, budgets = Relay(), Budgets(8, 3, 5.0, 5.0)
+    relay, budgets = Relay(), Budgets(Places(6, 3), 5.0, 5.0)
     loop = asyncio.get_running_loop()
     _, server = await loop.create_datagram_endpoint(lambda: DoqServer(settings, budgets, relay, "dns.example"), sock=sock)
     yield Running(server, relay, sock.getsockname()[1], authority.file)
@@ -172,7 +173,7 @@ async def test_half_open_handshake_is_not_kept(running: Running) -> None:
             async with asyncio.timeout(5):
                 while not running.server.budgets.refused["slow"]:  # noqa: ASYNC110 - a number has no event
                     await asyncio.sleep(0.05)
-        assert running.server.budgets.refused["slow"] == 1 and running.server.budgets.total == 1
+        assert running.server.budgets.refused["slow"] == 1 and running.server.budgets.places.taken == 1
         assert await idle.ask(QUERY) == QUERY
 
 
@@ -201,7 +202,7 @@ async def test_answer_that_nobody_wants_any_more_is_forgotten(running: Running, 
 
 
 async def test_one_client_cannot_take_all_places(running: Running) -> None:
-    """The fourth connection of one address finds no place; a place that is free again is taken."""
+    """With six places the fourth connection of one address finds none; a place that is free again is taken."""
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(running.dial()) for _ in range(3)]
         with pytest.raises((ConnectionError, TimeoutError)):
@@ -214,7 +215,7 @@ async def test_one_client_cannot_take_all_places(running: Running) -> None:
         async with running.dial() as again:
             assert await again.ask(QUERY) == QUERY
     await asyncio.sleep(0.2)
-    assert (running.server.budgets.total, running.server.budgets.open, running.server.connections) == (0, {}, set())
+    assert (running.server.budgets.places.taken, running.server.budgets.places._of, running.server.connections) == (0, {}, set())
 
 
 async def test_addresses_are_proven_when_connections_come_fast(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,4 +244,4 @@ async def test_junk_hurts_nobody(running: Running) -> None:
                 await loop.sock_sendto(sock, (head + os.urandom(1200))[:1200], ("127.0.0.1", running.port))
             await asyncio.sleep(0.2)
         assert await other.ask(QUERY) == QUERY
-        assert running.server.budgets.total <= 1 + running.server.budgets.per_client
+        assert running.server.budgets.places.taken <= 3
