@@ -5,7 +5,11 @@ Used by `admin.officesigning` and `admin.officeendings`; what nobody shares is f
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +20,7 @@ from gateway.release import canonical_bytes, replace_file
 
 FILE: Final = "signing/withdrawals.json"
 ROLES: Final = "signing/endings.json"
+_LOOK_SECONDS: Final = 0.02
 HOLDS: Final = timedelta(days=7)
 
 
@@ -48,3 +53,21 @@ def write_doubts(state_dir: Path, doubts: dict[str, Doubt], file: str = FILE) ->
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     rows = {key: {"account": doubt.account, "at": doubt.at.isoformat(), "basis": doubt.basis} for key, doubt in doubts.items()}
     replace_file(target, canonical_bytes(rows))
+
+
+@asynccontextmanager
+async def changing_doubts(state_dir: Path, now: datetime, file: str = FILE) -> AsyncIterator[dict[str, Doubt]]:
+    """The doubts, to be changed; they are written when the block ends well. Nobody else, in no other process, changes them meanwhile.
+    Raises OSError."""
+    target = state_dir / file
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with await asyncio.to_thread(target.with_suffix(".lock").open, "w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(_LOOK_SECONDS)
+        doubts = await asyncio.to_thread(read_doubts, state_dir, now, file)
+        yield doubts
+        await asyncio.to_thread(write_doubts, state_dir, doubts, file)

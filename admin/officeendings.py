@@ -13,7 +13,7 @@ from pathlib import Path
 
 from admin.audit import Act, Action, record
 from admin.errors import NotFound
-from admin.officedoubts import ROLES, Doubt, read_doubts, write_doubts
+from admin.officedoubts import ROLES, Doubt, changing_doubts, read_doubts
 from admin.people import Member, end_role, list_members
 from blocklists.database import Database
 from blocklists.tables import Role
@@ -27,25 +27,24 @@ async def end_officer(database: Database, act: Act, state_dir: Path, assignment:
     not there, TransitionRefused for the last two officers."""
     account = act.by.account_id
     assert account is not None
-    asked = await read_asked(state_dir, act.now)
-    async with database.write() as connection:
+    async with changing_doubts(state_dir, act.now, ROLES) as asked, database.write() as connection:
         members = await list_members(connection, act.tenant, act.now)
         member = next((one for one in members if one.assignment == assignment), None)
         if member is None:
             raise NotFound
         require_enough(members, member)
-        asked = {key: doubt for key, doubt in asked.items() if any(one.assignment == key for one in members)}
+        for key in asked.keys() - {one.assignment for one in members}:
+            del asked[key]
         first = asked.pop(assignment, None)
-        is_done = first is not None and first.account != account
-        if first is not None and is_done:
-            await end_role(connection, act, assignment, basis=first.basis)
-            if not any(one.account == member.account and one.role in DECIDING and one.assignment != assignment for one in members):
-                asked = {key: doubt for key, doubt in asked.items() if doubt.account != member.account}  # an officer's word, no longer
-        else:
+        if first is None or first.account == account:
             asked[assignment] = Doubt(account, act.now, basis)
             await record(connection, act, Action.ROLE_END_ASKED, assignment, after={"role": member.role.value}, basis=basis)
-    await asyncio.to_thread(write_doubts, state_dir, asked, ROLES)
-    return is_done
+            return False
+        await end_role(connection, act, assignment, basis=first.basis)
+        if not any(one.account == member.account and one.role in DECIDING and one.assignment != assignment for one in members):
+            for key in [key for key, doubt in asked.items() if doubt.account == member.account]:
+                del asked[key]  # an officer's word, no longer
+        return True
 
 
 async def read_asked(state_dir: Path, now: datetime) -> dict[str, Doubt]:

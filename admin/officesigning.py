@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from admin.audit import Act, Action, record
 from admin.errors import AdminError, FieldMistake, InvalidInput, NotFound, TooManyTries
-from admin.officedoubts import Doubt, read_doubts, write_doubts
+from admin.officedoubts import Doubt, changing_doubts, read_doubts
 from admin.officeendings import DECIDING
 from admin.officekeys import held_keys, read_holders, retire_key, sealed_key, store_key
 from admin.officerollout import begin, pass_over, read_rollouts, read_statement
@@ -147,13 +147,14 @@ class SigningDesk:
                 officers = {one.account for one in await list_members(connection, act.tenant, act.now) if one.role in DECIDING}
             if key_id not in held:
                 raise NotFound
-            # The word of somebody who is no officer any more is no second one.
-            doubts = {key: doubt for key, doubt in (await self.doubts(act.now)).items() if key in held and doubt.account in officers}
-            first = doubts.pop(key_id, None)
-            is_done = held[key_id] == account or (first is not None and first.account != account)
-            if not is_done:
-                doubts[key_id] = Doubt(account, act.now)
-            await asyncio.to_thread(write_doubts, self._state_dir, doubts)
+            async with changing_doubts(self._state_dir, act.now) as doubts:
+                # The word of somebody who is no officer any more is no second one.
+                for key in [key for key, doubt in doubts.items() if key not in held or doubt.account not in officers]:
+                    del doubts[key]
+                first = doubts.pop(key_id, None)
+                is_done = held[key_id] == account or (first is not None and first.account != account)
+                if not is_done:
+                    doubts[key_id] = Doubt(account, act.now)
             async with self.database.write() as connection:
                 if is_done:
                     await retire_key(connection, act, key_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -70,3 +71,25 @@ async def test_who_is_no_officer_any_more_asks_for_nothing(
     later = replace(verifier, now=now + timedelta(minutes=1))
     assert not await end_officer(database, later, state, wanted.assignment, "3/QĐ-SVHTTDL")
     assert (await read_asked(state, later.now))[wanted.assignment].account == officers.verifier
+
+
+async def test_two_officers_who_ask_at_the_same_moment_are_both_heard(
+    services: Services, database: Database, officers: Officers, now: datetime
+) -> None:
+    """Each asks for the end of another role; neither request is lost."""
+    state = services.settings.state_dir
+
+    def by(account: AccountId, role: Role) -> Act:
+        return Act(officers.tenant, by_account(account, role), now)
+
+    async with database.write() as connection:
+        members = await list_members(connection, officers.tenant, now)
+        first, second = [one for one in members if one.role is Role.APPROVER]
+        await grant_role(connection, by(officers.verifier, Role.VERIFIER), first.account, Role.OBSERVER, basis="9/QĐ-SVHTTDL")
+        members = await list_members(connection, officers.tenant, now)
+    observer = next(one for one in members if one.role is Role.OBSERVER)
+    await asyncio.gather(
+        end_officer(database, by(officers.verifier, Role.VERIFIER), state, observer.assignment, "1/QĐ-SVHTTDL"),
+        end_officer(database, by(first.account, Role.APPROVER), state, second.assignment, "2/QĐ-SVHTTDL"),
+    )
+    assert set(await read_asked(state, now)) == {observer.assignment, second.assignment}
