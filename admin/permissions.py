@@ -60,6 +60,9 @@ class Permission(StrEnum):
     SCHOOLS_TIGHTEN = "schools.tighten"
     GLASS_BREAK = "glass.break"
     GLASS_READ = "glass.read"
+    RELEASE_HOLD = "release.hold"
+    GATEWAY_JOIN = "gateway.join"
+    LIST_FOLLOW = "list.follow"
 
 
 class Scope(StrEnum):
@@ -69,6 +72,7 @@ class Scope(StrEnum):
     POLICY = "policy"
     TENANT = "tenant"
     LIST = "list"
+    MACHINES = "machines"
 
 
 _LOOK = frozenset(
@@ -90,8 +94,12 @@ _RUN = _LOOK | {
     Permission.TENANT_EXPORT,
     Permission.TENANT_IMPORT,
     Permission.SYSTEM_BACKUP,
+    Permission.LIST_FOLLOW,
     Permission.SHEET_MAKE,
 }
+
+#: A key for a program, within what one may do oneself.
+_KEYS = frozenset({Permission.TOKEN_MANAGE})
 
 _OFFICE = frozenset(
     {
@@ -102,13 +110,16 @@ _OFFICE = frozenset(
         Permission.REVIEW_TAKE,
         Permission.NAME_OPEN,
         Permission.OFFICER_APPOINT,
+        Permission.RELEASE_HOLD,
+        Permission.GATEWAY_JOIN,
         Permission.CASE_READ,
         Permission.NOTE_WRITE,
         Permission.FIGURES_READ,
+        Permission.TOKEN_MANAGE,
     }
 )
 #: Bodies that work on cases as equals: each sees states, deadlines and decisions, and its own notes.
-_LIAISON = frozenset({Permission.STATUS_READ, Permission.CASE_READ, Permission.NOTE_WRITE, Permission.FIGURES_READ})
+_LIAISON = _KEYS | {Permission.STATUS_READ, Permission.CASE_READ, Permission.NOTE_WRITE, Permission.FIGURES_READ}
 
 #: Printing the sheet by which families join, and helping one that forgot its PIN; nothing of theirs is to be seen.
 _HOST = frozenset({Permission.FAMILY_HOST, Permission.PIN_RENEW})
@@ -126,6 +137,7 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
         Permission.TENANT_EXPORT,
         Permission.TENANT_IMPORT,
         Permission.SYSTEM_BACKUP,
+        Permission.LIST_FOLLOW,
         Permission.TOKEN_MANAGE,
     },
     Role.SCHOOL_ADMIN: _RUN | _OWN | _HOST | {Permission.CLASS_OPEN, Permission.PEOPLE_MANAGE},
@@ -138,6 +150,7 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
     Role.CHILD_LIAISON: _LIAISON | _OWN,
     # Reads everything of the office and its journal, and changes nothing.
     Role.AUDITOR: _OWN
+    | _KEYS
     | {
         Permission.STATUS_READ,
         Permission.OFFICE_READ,
@@ -148,11 +161,14 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
         Permission.GLASS_READ,
     },
     # The education department of a province: counts of its schools, never a class, a device or a setting; it closes groups in all of them.
-    Role.EDU_ADMIN: _OWN | {Permission.STATUS_READ, Permission.FIGURES_READ, Permission.SCHOOLS_COUNT, Permission.SCHOOLS_TIGHTEN},
+    Role.EDU_ADMIN: _OWN | _KEYS | {Permission.STATUS_READ, Permission.FIGURES_READ, Permission.SCHOOLS_COUNT, Permission.SCHOOLS_TIGHTEN},
     # Health, education, youth union: numbers, never a case.
-    Role.OBSERVER: _OWN | {Permission.STATUS_READ, Permission.FIGURES_READ},
+    Role.OBSERVER: _OWN | _KEYS | {Permission.STATUS_READ, Permission.FIGURES_READ},
     # An operator sees the machine, never who asked for what.
-    Role.OPERATOR: _OWN | _HOST | {Permission.STATUS_READ, Permission.SYSTEM_BACKUP, Permission.GLASS_BREAK, Permission.GLASS_READ},
+    Role.OPERATOR: _OWN
+    | _HOST
+    | _KEYS
+    | {Permission.STATUS_READ, Permission.SYSTEM_BACKUP, Permission.LIST_FOLLOW, Permission.GLASS_BREAK, Permission.GLASS_READ},
     # For some hours and by a document, an operator at one family or school (`admin.emergency`): settings and devices, to look at.
     Role.EMERGENCY: frozenset({Permission.STATUS_READ, Permission.PROFILE_READ, Permission.DEVICE_READ}),
 }
@@ -179,6 +195,9 @@ CONFIRMED = frozenset(
         Permission.OFFICER_APPOINT,
         Permission.GLASS_BREAK,
         Permission.SCHOOLS_TIGHTEN,
+        Permission.RELEASE_HOLD,
+        Permission.GATEWAY_JOIN,
+        Permission.LIST_FOLLOW,
     }
 )
 #: Acts of officers that need an account with a second factor.
@@ -192,6 +211,8 @@ SECONDED = frozenset(
         Permission.OFFICER_APPOINT,
         Permission.GLASS_BREAK,
         Permission.SCHOOLS_TIGHTEN,
+        Permission.RELEASE_HOLD,
+        Permission.GATEWAY_JOIN,
     }
 )
 CONFIRMATION_HOLDS = timedelta(minutes=10)
@@ -228,8 +249,11 @@ SCOPES: Mapping[Scope, frozenset[Permission]] = {
             Permission.REVIEW_DECIDE,
             Permission.NOTE_WRITE,
             Permission.SCHOOLS_TIGHTEN,
+            Permission.RELEASE_HOLD,
         }
     ),
+    # Which gateways belong to an office, and whose list a machine follows: for keys that were made for this.
+    Scope.MACHINES: frozenset({Permission.GATEWAY_JOIN, Permission.LIST_FOLLOW}),
 }
 
 
@@ -295,6 +319,8 @@ def needs_second(actor: Actor, permission: Permission) -> bool:
     learned the password would make a factor of his own)."""
     if permission is Permission.ACCOUNT_CHANGE:
         return actor.has_passkey and is_officer(actor)
+    if permission is Permission.TOKEN_MANAGE:  # the key acts with neither password nor second factor
+        return is_officer(actor)
     return permission in SECONDED
 
 

@@ -14,6 +14,7 @@ from admin.audit import read_rows as read_journal
 from admin.dependencies import Visit, address_of, need
 from admin.emergency import list_glasses
 from admin.figures import read_figures
+from admin.following import keeps_machine
 from admin.home import Cards, read_cards
 from admin.link import GatewayAway, SeenDevice
 from admin.officebulletins import bulletins_for
@@ -96,9 +97,9 @@ def _held(visit: Visit, cards: Cards) -> dict[str, Any]:  # Any: what a template
 async def show_more(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ))]) -> Response:
     """The rest: check this device, the journal, signing out."""
     async with visit.services.database.read() as connection:
-        alone = await is_alone(connection)
+        keeps = await keeps_machine(connection, visit.signed_in.actor, visit.tenant_id)
         has_pin = await uses_pin(connection, visit.signed_in.actor.account_id)
-    return visit.page("more/more.html", {"waiting": await waiting_of(visit), "alone": alone, "has_pin": has_pin})
+    return visit.page("more/more.html", {"waiting": await waiting_of(visit), "keeps": keeps, "has_pin": has_pin})
 
 
 @router.get("/journal")

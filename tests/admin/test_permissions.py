@@ -60,6 +60,14 @@ def test_authorise_officers_need_a_second_factor(permission: Permission, now: da
         authorise(actor(role, now, has_factor=False), permission, HOME, now)
 
 
+@pytest.mark.parametrize("role", [Role.VERIFIER, Role.APPROVER, Role.EDU_ADMIN, Role.OPERATOR])
+def test_authorise_who_decides_for_others_makes_keys_with_a_second_factor_only(role: Role, now: datetime) -> None:
+    """A key acts with neither password nor second factor."""
+    assert authorise(actor(role, now), Permission.TOKEN_MANAGE, HOME, now) is role
+    with pytest.raises(FactorNeeded):
+        authorise(actor(role, now, has_factor=False), Permission.TOKEN_MANAGE, HOME, now)
+
+
 def test_authorise_families_need_no_second_factor(now: datetime) -> None:
     """A parent with a phone and a password runs a home."""
     for permission in ROLES[Role.FIRST_PARENT]:
