@@ -17,7 +17,7 @@ from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
 from admin.tables import name_rules
 from admin.tenants import mark_changed
 from admin.values import NameEffect, ProfileId
-from blocklists.normalize import Host, normalize_host
+from blocklists.normalize import Host, key_of_name, normalize_host
 from blocklists.suffixes import suffixes
 from blocklists.tables import OrganisationId, new_id
 from gateway.policy.catalogue import Catalogue
@@ -86,6 +86,11 @@ def read_pattern(text: str, effect: NameEffect, catalogue: Catalogue) -> str:
     if host.wildcard:
         prefix = "*."
     return f"{prefix}{host.name}"
+
+
+def is_whole_ending(name: str) -> bool:
+    """Whether a registry gives out the names below this one: nobody can mean all of them when a site is asked for."""
+    return suffixes().is_public(key_of_name(name))
 
 
 def is_always_open(key: str, catalogue: Catalogue) -> bool:

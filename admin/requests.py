@@ -18,8 +18,8 @@ from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import VISITOR, Act, Action, record
-from admin.errors import Conflict, NotFound, TooManyTries
-from admin.names import add_name, list_names, remove_name
+from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound, TooManyTries
+from admin.names import add_name, is_whole_ending, list_names, remove_name
 from admin.officebudget import Budget
 from admin.overrides import start_override
 from admin.profiles import Profile
@@ -96,7 +96,9 @@ class Quota:
 
 
 async def ask(connection: AsyncConnection, tenant: OrganisationId, asked: Asked, now: datetime) -> Request:
-    """Note a request; the same wish of the same profile that still waits is the same request."""
+    """Note a request; the same wish of the same profile that still waits is the same. Raises InvalidInput for a whole ending."""
+    if is_whole_ending(asked.host):
+        raise InvalidInput(FieldMistake("host", "name_suffix"))
     waiting = (
         await connection.execute(
             select(requests).where(
@@ -165,7 +167,11 @@ async def find_by_code(connection: AsyncConnection, code: str, now: datetime) ->
 
 
 async def answer(connection: AsyncConnection, act: Act, request: Request, decision: Decision, profile: Profile | None, zone: str) -> None:
-    """Answer a request once; what it opens is opened in the same transaction. Raises Conflict when it was answered meanwhile."""
+    """Answer a request once; what it opens is opened in the same transaction. Raises Conflict when it was answered meanwhile,
+    InvalidInput when it would open a whole ending such as every .vn site.
+    """
+    if decision is not Decision.NO and is_whole_ending(request.host):
+        raise InvalidInput(FieldMistake("decision", "name_suffix"))
     until = end_of(decision, act.now, zone)
     result = await connection.execute(
         update(requests)

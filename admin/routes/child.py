@@ -29,6 +29,7 @@ from admin.forms import read_form
 from admin.history import days_of, find_keeping, make_box, read_day, read_day_choice
 from admin.historybox import show_code as grouped
 from admin.link import GatewayAway, RecentBlock, SeenDevice
+from admin.names import is_whole_ending
 from admin.notices import Message
 from admin.office import find_office
 from admin.pages.formats import Formats
@@ -110,7 +111,7 @@ async def show_ask(request: Request, host: str = "") -> Response:
 
 @router.post("/ask")
 async def send(request: Request) -> Response:
-    """Look at the note first: help before anything else, then what is better left out; then note the request."""
+    """Look at the words first: help before anything else, whatever is amiss; then what is better left out; then note the request."""
     here = await arrive(request)
     if here.reader.tenant is None:
         return here.page("child/nobody.html", status=404)
@@ -118,8 +119,12 @@ async def send(request: Request) -> Response:
     host, reason, note = form.raw("host")[:300], form.raw("reason"), " ".join(form.raw("note").split())
     name = read_host(host)
     mistakes: list[FieldMistake] = []
+    if is_distressed(f"{host} {note}") and not form.has("sure"):
+        return here.page("child/first.html", _form(name or host, reason, note))
     if not name:
         mistakes.append(FieldMistake("host", "not_a_name" if host else "required"))
+    elif is_whole_ending(name):
+        mistakes.append(FieldMistake("host", "name_suffix"))
     if reason not in set(RequestReason):
         mistakes.append(FieldMistake("reason", "required"))
     if len(note) > NOTE_LENGTH:
@@ -127,8 +132,6 @@ async def send(request: Request) -> Response:
     context = _form(name or host, reason, note)
     if mistakes or name is None:
         return here.page("child/ask.html", {**context, "mistakes": tuple(mistakes)}, 422)
-    if is_distressed(note) and not form.has("sure"):
-        return here.page("child/first.html", context)
     hints = [hint.value for hint in hints_for(note)]
     if hints and not form.has("sure"):
         return here.page("child/ask.html", {**context, "hints": hints})

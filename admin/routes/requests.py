@@ -15,6 +15,7 @@ from admin.apply import read_enforcement
 from admin.dependencies import Visit, need
 from admin.errors import FieldMistake, Forbidden
 from admin.foresight import Verdict, is_locked
+from admin.names import is_whole_ending
 from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.profiles import Profile, list_profiles, load_profile, strictest_band
@@ -80,7 +81,7 @@ async def _page(visit: Visit, stored: bool, mistakes: tuple[FieldMistake, ...] =
         verdict = await visit.services.foresight.judge(visit.tenant_id, one.profile_id, one.host, visit.now)
         band = profile.band if profile else strictest_band(profiles)
         groups = [shelf.name_of(code, visit.language) for code in verdict.categories] if verdict else []
-        locked = verdict is not None and verdict.blocked and is_locked(verdict, shelf, band)
+        locked = is_whole_ending(one.host) or (verdict is not None and verdict.blocked and is_locked(verdict, shelf, band))
         rows.append((one, profile, verdict, groups, locked, _answers(visit, verdict, profile, locked)))
     context = {
         "rows": rows,

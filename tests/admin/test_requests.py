@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from admin.audit import Act
 from admin.dependencies import Services
-from admin.errors import Conflict, NotFound, TooManyTries
+from admin.errors import Conflict, InvalidInput, NotFound, TooManyTries
 from admin.names import add_name, list_names
 from admin.overrides import list_overrides
 from admin.requests import (
@@ -94,6 +95,23 @@ async def test_no_opens_nothing(services: Services, family: Family, act: Act, no
         assert await list_overrides(connection, family.tenant, now) == []
         waiting, answered = await list_requests(connection, family.tenant, now)
     assert (waiting, [one.decision for one in answered]) == ([], [Decision.NO])
+
+
+@pytest.mark.parametrize("host", ["com", "com.vn"])
+async def test_whole_ending_is_neither_asked_for_nor_opened(services: Services, family: Family, act: Act, now: datetime, host: str) -> None:
+    """One press must not open every .com site, also for a request that was noted before this was refused."""
+    with pytest.raises(InvalidInput):
+        async with services.database.write() as connection:
+            await ask(connection, family.tenant, replace(wish(family.bi.id), host=host), now)
+    async with services.database.write() as connection:
+        noted = replace(await ask(connection, family.tenant, wish(family.bi.id), now), host=host)
+    for decision in (Decision.HOUR, Decision.ALWAYS):
+        with pytest.raises(InvalidInput):
+            async with services.database.write() as connection:
+                await answer(connection, act, noted, decision, family.bi, ZONE)
+    async with services.database.write() as connection:
+        await answer(connection, act, noted, Decision.NO, family.bi, ZONE)
+        assert await list_names(connection, family.tenant, family.bi.id) == []
 
 
 async def test_second_answer_is_a_conflict(services: Services, family: Family, act: Act, now: datetime) -> None:

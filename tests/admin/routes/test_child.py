@@ -247,6 +247,24 @@ async def test_distress_shows_111_first_and_sends_nothing(bi: Visitor, services:
         assert len((await list_requests(connection, family.tenant, now))[0]) == 1
 
 
+@pytest.mark.parametrize(
+    ("host", "reason", "note"),
+    [
+        ("", "other", "em bị đánh"),
+        ("không phải tên", "", "em muốn chết"),
+        ("play.example", "other", "em muốn chết " + "vì ở nhà ai cũng mắng em, " * 10),
+        ("em muốn chết", "other", ""),
+    ],
+    ids=["no site", "no name", "too long", "in the wrong field"],
+)
+async def test_distress_comes_before_every_mistake(bi: Visitor, host: str, reason: str, note: str) -> None:
+    """Whoever writes such words is not told first that a field is wrong."""
+    await bi.get("/ask?host=play.example")
+    await bi.submit("/ask?lang=vi", {"host": host, "reason": reason, "note": note})
+    assert "Gọi 111" in bi.text
+    assert "Chưa gửi gì cả." in bi.text
+
+
 async def test_personal_things_are_hinted_at_before_sending(bi: Visitor, services: Services, family: Family, now: datetime) -> None:
     """A phone number is pointed out; the child decides."""
     await bi.get("/ask?host=play.example")
@@ -264,6 +282,7 @@ async def test_personal_things_are_hinted_at_before_sending(bi: Visitor, service
     [
         ({"host": "", "reason": "lesson"}, "Xin điền chỗ này."),
         ({"host": "không phải trang", "reason": "lesson"}, "Đây chưa phải tên trang."),
+        ({"host": "com.vn", "reason": "lesson"}, "cả một đuôi"),
         ({"host": "play.example"}, "Xin điền chỗ này."),
         ({"host": "play.example", "reason": "lesson", "note": "x" * 201}, "Nhiều nhất 200 chữ."),
     ],
