@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import islice
 from struct import Struct
 from typing import TYPE_CHECKING, Final, Literal
@@ -36,6 +37,7 @@ _SHARED_BYTES: Final = 150
 """A further place in another table for the same entry."""
 _SLICE: Final = 400
 _LONG: Final = Struct(">I")
+_pack: Final = _LONG.pack
 
 
 class Tally:
@@ -48,27 +50,44 @@ class Tally:
         self.cells = cells
 
 
+class Kind:
+    """What a note counts as. One object for each pair, compared by identity, so that counting is quick."""
+
+    __slots__ = ("category", "outcome")
+
+    def __init__(self, outcome: Outcome | Literal["visited", "watched", "upstream"], category: str) -> None:
+        self.outcome = outcome
+        self.category = category
+
+
+_kind: Final = cache(Kind)
+
+
 class Note:
     """What is remembered of a hit besides its count: a block or a rewrite, the visit of a consented history, or a block of the upstream's
     own. Compared by identity."""
 
-    __slots__ = ("is_visit", "kind", "name", "rule")
+    __slots__ = ("is_counted", "is_recent", "is_visit", "kind", "name", "rule")
 
     def __init__(self, outcome: Outcome | Literal["visited", "watched", "upstream"], category: str, name: str, rule: str = "") -> None:
-        self.kind = (outcome, category)
+        self.kind = _kind(outcome, category)
         self.is_visit = outcome == "visited"
+        self.is_counted = outcome != "upstream"
+        """A block that is not ours is remembered for the one who asked, never counted as one."""
+        self.is_recent = outcome != "watched"
         self.name = name
         self.rule = rule
 
 
 class Entry:
-    """One finished reply. `reply` starts behind the id; `expires` is a monotonic second.
+    """One finished reply. `reply` starts behind the id and obeys the cap of `ttl_max` seconds from the start; `expires` is a monotonic
+    second.
 
     `cached` is the upstream answer it was rendered from (its TTLs fall), None for answers of our own (constant TTL). `body_at` is where the
     body starts in `reply`.
     """
 
-    __slots__ = ("body_at", "cached", "expires", "key", "note", "owner", "raw", "reply", "second", "tally", "ttl_max")
+    __slots__ = ("_ends", "_ttl_at", "body_at", "cached", "expires", "key", "note", "owner", "raw", "reply", "second", "tally", "ttl_max")
 
     def __init__(
         self,
@@ -90,27 +109,33 @@ class Entry:
         self.body_at = body_at
         self.ttl_max = ttl_max
         self.second = ALWAYS
+        self._ttl_at = 0
+        """Where the one TTL is that falls, and the second when nothing is left of it; 0 for replies with several."""
+        if cached is not None and len(ttls := cached.answer.ttls) == 1 and ttls[0]:
+            self._ttl_at = body_at + cached.answer.ttl_offsets[0]
+            self._ends = int(cached.stored) + ttls[0]
         self.owner: object = None
         self.raw = b""
         """Its key, once it is in a table: the same octets serve every table that shares it."""
 
     def render(self, second: int) -> bytes:
-        """The reply with the TTLs of this second; marks the entry as rendered for it, unless each hit has to be noted."""
-        cached = self.cached
-        if cached is not None:
+        """The reply with the TTLs of this second; marks the entry as rendered for it, unless each hit has to be noted.
+
+        As long as more is left than a client may be told, it says what it said.
+        """
+        if self._ttl_at:
+            left = self._ends - second
+            if left < self.ttl_max:
+                at, reply = self._ttl_at, self.reply
+                self.reply = reply[:at] + _pack(left if left > 0 else 1) + reply[at + 4 :]
+        elif (cached := self.cached) is not None and self.expires - second < self.ttl_max:
             answer = cached.answer
             age = second - int(cached.stored)
-            ttls = answer.ttls
-            if len(ttls) == 1:
-                at = self.body_at + answer.ttl_offsets[0]
-                reply = self.reply
-                self.reply = reply[:at] + _LONG.pack(_left(ttls[0], age, self.ttl_max)) + reply[at + 4 :]
-            else:
-                start = self.body_at
-                body = bytearray(self.reply)
-                for offset, ttl in zip(answer.ttl_offsets, ttls, strict=True):
-                    _LONG.pack_into(body, start + offset, _left(ttl, age, self.ttl_max))
-                self.reply = bytes(body)
+            start = self.body_at
+            body = bytearray(self.reply)
+            for offset, ttl in zip(answer.ttl_offsets, answer.ttls, strict=True):
+                _LONG.pack_into(body, start + offset, _left(ttl, age, self.ttl_max))
+            self.reply = bytes(body)
         if self.note is None:
             self.second = second
         return self.reply

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Final, Protocol
 
-from gateway.answers import AnswerTable, AnswerTables
+from gateway.answers import AnswerTable, AnswerTables, Kind
 from gateway.query import Origin, Transport
 from gateway.ratelimit import Budget, RateLimiter
 
@@ -53,7 +53,7 @@ class Neighbours(Protocol):
 class Account:
     """What is counted for one policy at one site until it is handed to the activity.
 
-    `notes` counts blocks and rewrites by (outcome, category) as they happen; `spent` all queries, brought in by the sweep; `balance` is
+    `notes` counts blocks and rewrites by outcome and category as they happen; `spent` all queries, brought in by the sweep; `balance` is
     what is left of those once the notes are taken off.
     """
 
@@ -65,7 +65,7 @@ class Account:
         self.known = known
         self.spent = 0
         self.balance = 0
-        self.notes: dict[tuple[str, str], int] = {}
+        self.notes: dict[Kind, int] = {}
 
 
 class Record(Budget):

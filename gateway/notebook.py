@@ -46,11 +46,14 @@ class Notebook:
             if len(self._visits) < MOST_RECENT:
                 self._visits[record.policy, note] = None
             return
-        kind = note.kind
-        if kind[0] != UPSTREAM:  # a block that is not ours is remembered for the one who asked, never counted as one
+        if note.is_counted:
             notes = record.account.notes
-            notes[kind] = notes.get(kind, 0) + 1
-        if kind[0] != "watched" and len(self._recent) < MOST_RECENT:
+            kind = note.kind
+            if kind in notes:
+                notes[kind] += 1
+            else:
+                notes[kind] = 1
+        if note.is_recent and len(self._recent) < MOST_RECENT:
             self._recent[record.address, note] = None
 
     def hand_over(self, clients: Clients, wall: float) -> None:
@@ -63,17 +66,17 @@ class Notebook:
                 account.spent = 0
             if account.notes:
                 notes, account.notes = account.notes, {}
-                for (outcome, category), number in notes.items():
+                for kind, number in notes.items():
                     account.balance -= number
-                    counted = _COUNTED.get(outcome, "blocked")
-                    activity.judged(account.policy, counted, category, wall, number, site=account.site)
+                    counted = _COUNTED.get(kind.outcome, "blocked")
+                    activity.judged(account.policy, counted, kind.category, wall, number, site=account.site)
             if account.balance > 0:
                 activity.judged(account.policy, "allowed", "", wall, account.balance, site=account.site)
                 account.balance = 0
         for address, note in self._recent:
-            activity.blocked(address, note.name, note.kind[1], note.rule, wall)
+            activity.blocked(address, note.name, note.kind.category, note.rule, wall)
         for policy, note in self._visits:
-            activity.visited(policy, registered_name(note.name), note.kind[1], wall)
+            activity.visited(policy, registered_name(note.name), note.kind.category, wall)
         self._recent.clear()
         self._visits.clear()
 

@@ -213,9 +213,9 @@ class Pipeline:
         note, cached = entry.note, entry.cached
         if note is not None:
             self._write(record, note)
+        elif cached is None:
+            entry.second = second
         if cached is None:
-            if note is None:
-                entry.second = second
             return entry.reply
         cached.hits += 1
         cached.is_used = True

@@ -75,6 +75,8 @@ def run(options: argparse.Namespace, folder: Path) -> tuple[list[str], list[str]
         f"`make bench` · {options.names:,} names · {options.rounds} interleaved rounds of {options.seconds:g} s · "
         f"{platform.machine()}, one core for each server",
         "",
+        *report.python(),
+        "",
     ]
     try:
         for name in options.only or peers.available():
@@ -91,7 +93,7 @@ def run(options: argparse.Namespace, folder: Path) -> tuple[list[str], list[str]
                 say("hits over HTTPS need h2load and are left out: apt install nghttp2-client")
                 continue
             able = [name for name, peer in running.items() if mode in ("udp", "tcp") or mode in peer.encrypted]
-            runs: dict[str, list[measure.Run]] = {name: [] for name in able if not (name == "floor" and kind != "hits")}
+            runs: dict[str, list[measure.Run]] = {name: [] for name in able if name not in peers.FLOORS or kind == "hits"}
             if not runs:
                 continue  # none of these servers speaks it
             for round_number in range(options.rounds):
@@ -174,6 +176,7 @@ def main() -> int:
         say("make bench needs dnsperf and taskset: apt install dnsperf util-linux")
         return 1
     options = arguments()
+    say("\n".join(report.python()))
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="lachan-bench-") as place:
         folder = Path(place)

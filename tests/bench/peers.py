@@ -6,6 +6,7 @@ and has its rate limits switched off.
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench import measure, workload
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(slots=True)
@@ -61,7 +64,8 @@ def launch(name: str, command: list[str], port: int, folder: Path, core: str = m
     """Start a server pinned to its core and wait for its first answer."""
     log = folder / f"{name}.log"
     with log.open("wb") as out:
-        process = subprocess.Popen(["taskset", "-c", core, *command], stdout=out, stderr=subprocess.STDOUT, cwd=folder)
+        around = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+        process = subprocess.Popen(["taskset", "-c", core, *command], stdout=out, stderr=subprocess.STDOUT, cwd=folder, env=around)
     try:
         seconds = measure.wait_for_answer(port)
     except TimeoutError:
@@ -91,6 +95,15 @@ def upstream(folder: Path, port: int) -> Peer:
 def floor(folder: Path, port: int, upstream_port: int, names: int) -> Peer:
     """The C program that flips one bit."""
     return launch("floor", [str(folder / "limit"), str(port), "flip"], port, folder)
+
+
+def python_floor(folder: Path, port: int, upstream_port: int, names: int) -> Peer:
+    """The two look-ups in Python, and nothing else (`limit.py`)."""
+    return launch("python", [sys.executable, "-m", "tests.bench.limit", str(port)], port, folder)
+
+
+FLOORS = ("floor", "python")
+"""Programs that answer nothing of their own; they are asked for known names over UDP only."""
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
@@ -254,6 +267,7 @@ profiles:
 
 STARTERS: dict[str, Starter] = {
     "floor": floor,
+    "python": python_floor,
     "lachan": ours,
     "dnsdist": dnsdist,
     "unbound": unbound,
@@ -266,4 +280,4 @@ _PROGRAMS = {"recursor": "pdns_recursor", "bind": "named"}
 
 def available() -> list[str]:
     """The servers that this machine can run."""
-    return [name for name in STARTERS if name in ("floor", "lachan") or shutil.which(_PROGRAMS.get(name, name))]
+    return [name for name in STARTERS if name in (*FLOORS, "lachan") or shutil.which(_PROGRAMS.get(name, name))]

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import platform
+import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from statistics import median
 
 from tests.bench.measure import Run
+from tests.bench.peers import FLOORS
 
 BUDGETS = {
     "hits": {"dnsdist": (1.3, 1.75), "best": (1.1, 1.4), "floor": (1.5, 1.25)},
     "misses": {"dnsdist": (0.8, 1.0), "unbound": (2.5, 3.0)},
 }
+
+
+DISTRIBUTION = "/usr"
+"""Where distributions put their Python."""
+
+
+def python() -> list[str]:
+    """Which Python is measured, and a warning when it is one that nobody installs who cares for speed.
+
+    Debian's says nothing of how it was optimised (it is, with a profile; its configuration is that of another build of the same package),
+    so a distribution's is taken for optimised, and any other by what it was configured with.
+    """
+    flags = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    is_optimised = "--enable-optimizations" in flags
+    built = f"{platform.python_compiler()}, {'with' if is_optimised else 'without'} --enable-optimizations"
+    lines = [f"Python {platform.python_version()} of {sys.base_prefix} ({built})."]
+    if not is_optimised and sys.base_prefix != DISTRIBUTION:
+        lines.append("WARNING: this Python was built without profile-guided optimisation; a distribution's has it: measure with that one.")
+    return lines
 
 
 def summary(runs: Mapping[str, Sequence[Run]]) -> dict[str, dict[str, float]]:
@@ -44,7 +67,7 @@ def verdicts(kind: str, figures: Mapping[str, Mapping[str, float]]) -> list[str]
     mine = figures.get("lachan", {}).get("micros")
     if not mine:
         return []
-    peers = {name: row["micros"] for name, row in figures.items() if name not in ("lachan", "floor")}
+    peers = {name: row["micros"] for name, row in figures.items() if name not in (*FLOORS, "lachan")}
     lines = []
     for against, (budget, target) in BUDGETS.get(kind, {}).items():
         if against == "floor":
@@ -58,4 +81,8 @@ def verdicts(kind: str, figures: Mapping[str, Mapping[str, float]]) -> list[str]
             ratio = other / mine
             outcome = "held" if ratio >= budget else "MISSED"
             lines.append(f"- {kind}: against {against} {ratio:.2f} × (budget ≥ {budget}, target ≥ {target}): {outcome}")
+    if "floor" in figures and "python" in figures:
+        system, python = figures["floor"]["micros"], figures["python"]["micros"]
+        parts = f"{system:.2f} µs the system's, {python - system:.2f} of two look-ups in Python, {mine - python:.2f} all the rest"
+        lines.append(f"- {kind}: {parts}; {mine / python:.2f} × the Python floor")
     return lines

@@ -214,6 +214,20 @@ def test_render_lowers_ttls_and_obeys_the_cap() -> None:
     assert ttls(made.render(1400)) == [1, 1, 0]
 
 
+def test_render_of_one_record_is_the_same() -> None:
+    """A reply with one TTL says what it said while more is left than the cap, then what is left, and one when nothing is."""
+    cached = Cached.of(answer(300), 1000.5, 300, 0)
+    made = Entry(bytes(10) + b"question" + answer(60).body, Tally(()), "example.", None, 1300, cached, 18, 60)
+    said = made.reply
+
+    def ttl(tail: bytes) -> int:
+        return int.from_bytes(tail[24:28], "big")
+
+    assert made.render(1240) is said
+    assert [ttl(made.render(second)) for second in (1241, 1299, 1300, 1900)] == [59, 1, 1, 1]
+    assert made.second == 1900
+
+
 def test_noted_entry_is_never_taken_for_rendered() -> None:
     """Every hit of a block or of a history goes the longer way, so that it is noted."""
     made = entry(note=Note("blocked", "gamb", "bet.example", "category gamb"))
