@@ -45,9 +45,9 @@ class NameRule:
 def parse_name_rule(text: str) -> NameRule:
     """The rule that `text` writes. Raises InvalidName with the reason in plain words."""
     if text.startswith("/"):
-        if len(text) < 3 or not text.endswith("/"):
+        expression = expression_of(text)
+        if expression is None:
             raise InvalidName(text, "an expression stands between two slashes")
-        expression = text[1:-1]
         compile_expression(expression)
         return NameRule(text, "", Coverage.BOTH, expression)
     coverage, name = Coverage.BOTH, text
@@ -61,6 +61,11 @@ def parse_name_rule(text: str) -> NameRule:
     if not key:
         raise InvalidName(text, "the root is not a name that can be listed")
     return NameRule(text, key, coverage)
+
+
+def expression_of(text: str) -> str | None:
+    """The expression that a rule by name is, None for a name or for what is no rule."""
+    return text[1:-1] if len(text) >= 3 and text.startswith("/") and text.endswith("/") else None
 
 
 @lru_cache(maxsize=4096)

@@ -11,9 +11,10 @@ from typing import Final, Literal, Protocol, cast
 
 from gateway.errors import InvalidName
 from gateway.policy.model import Level
-from gateway.policy.names import parse_name_rule
-from gateway.policy.reading import Json, Reading
+from gateway.policy.names import expression_of, parse_name_rule
+from gateway.policy.reading import Json, Reading, join
 from gateway.policy.schedule import Window, parse_window
+from gateway.policy.weighing import REMEDY, too_dear, too_dear_together
 
 LONGEST_CLASS_WINDOW: Final = 90 * 60
 """Seconds a teacher's window may last."""
@@ -81,7 +82,7 @@ def parse_ruleset(row: Json, path: str, level: Level, reading: Reading, words: V
         _parse_override(override, f"{path}.overrides[{number}]", level, reading, words)
         for number, override in enumerate(reading.rows(row.get("overrides"), f"{path}.overrides"))
     ]
-    return Ruleset(
+    rules = Ruleset(
         _parse_switches(row.get("categories"), f"{path}.categories", reading, codes, "category"),
         _parse_switches(row.get("services"), f"{path}.services", reading, None if words is None else words.service_ids, "service"),
         _parse_names(row.get("allow"), f"{path}.allow", reading),
@@ -89,6 +90,32 @@ def parse_ruleset(row: Json, path: str, level: Level, reading: Reading, words: V
         tuple(window for window in schedule if window is not None),
         tuple(override for override in overrides if override is not None),
     )
+    if words is not None:
+        _weigh_expressions(rules, path, reading)
+    return rules
+
+
+def _weigh_expressions(rules: Ruleset, path: str, reading: Reading) -> None:
+    """Refuse expressions that make a name dear. Only what is written now is weighed: what was taken once is loaded as it is."""
+    places = {"allow": rules.allow, "deny": rules.deny}
+    places |= {f"overrides[{number}].names": override.names for number, override in enumerate(rules.overrides)}
+    fine = []
+    for key, texts in places.items():
+        for number, text in enumerate(texts):
+            expression = expression_of(text)
+            if expression is None:
+                continue
+            try:
+                why = too_dear(expression)
+            except InvalidName:
+                continue  # has been told
+            if why is None:
+                fine.append(expression)
+            else:
+                reading.fault(join(path, f"{key}[{number}]"), f"{text} {why}", REMEDY)
+    why = too_dear_together(fine)
+    if why is not None:
+        reading.fault(path or "$", why, REMEDY)
 
 
 def _parse_switches(value: object, path: str, reading: Reading, known: frozenset[str] | None, what: str) -> Mapping[str, bool]:

@@ -54,6 +54,22 @@ def test_ruleset_is_read() -> None:
     assert (off.id, off.start, off.is_active(0.0)) == ("override", None, True)
 
 
+def test_dear_expressions_are_refused_with_a_remedy_where_they_are_written() -> None:
+    """Singly with their place and text, together at their owner; a generation that holds some from before is loaded all the same."""
+    until = "2026-01-01T01:00:00Z"
+    dear = "/a.{1,60}b.{1,60}c/"
+    row = {"deny": ["/x/", dear], "overrides": [{"kind": "exception", "until": until, "names": ["/(a|b)*a(a|b){30}/"]}]}
+    reading = Reading()
+    parse_ruleset(row, "profiles[0]", Level.SCHOOL, reading, WORDS)
+    assert [mistake.path for mistake in reading.mistakes] == ["profiles[0].deny[1]", "profiles[0].overrides[0].names[0]"]
+    assert str(reading.mistakes[0]).startswith(f"profiles[0].deny[1]: {dear} costs too much for every new name: 121 places")
+    assert "write names instead" in str(reading.mistakes[0])
+    together = read({"deny": ["/a.{1,9}b.{1,8}x/", "/b.{1,9}a.{1,8}x/"], "allow": ["/c.{1,9}d/"]})[1]
+    assert together == ["r"]
+    loaded = Reading()
+    assert parse_ruleset(row, "p", Level.SCHOOL, loaded, None).deny == ("/x/", dear) and not loaded.mistakes
+
+
 def window(**changes: Any) -> dict[str, Any]:
     """A teacher's window without mistakes, changed."""
     row = {"id": "w", "kind": "window", "from": "2026-01-01T08:00:00Z", "until": "2026-01-01T09:30:00Z", "categories": ["video"]}
