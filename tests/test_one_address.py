@@ -77,8 +77,10 @@ def test_morning_of_six_hundred_devices_behind_one_address_stays_within_the_limi
 
 
 async def ask_all(worker: OneWorker, source: str, plan: list[tuple[float, str]], tries: int = 3) -> Counter[str]:
-    """Ask (second, name) from one address at these moments, each once more after a second without an answer; what became of them."""
+    """Ask (second, name) from one address at these moments, each once more after two seconds without an answer; what became of them. A
+    machine that has no time for that many under way at once asks later."""
     loop = asyncio.get_running_loop()
+    room = asyncio.Semaphore(200)
     waiting: dict[int, asyncio.Future[bytes]] = {}
     seen: Counter[str] = Counter()
     async with Datagrams(worker.server, source) as client:
@@ -96,7 +98,7 @@ async def ask_all(worker: OneWorker, source: str, plan: list[tuple[float, str]],
                 waiting[number] = loop.create_future()
                 client.send(question(name, number))
                 try:
-                    async with asyncio.timeout(1.0):
+                    async with asyncio.timeout(2.0):
                         reply = dns.message.from_wire(await waiting[number])
                 except TimeoutError:
                     seen["asked again"] += 1
@@ -111,7 +113,8 @@ async def ask_all(worker: OneWorker, source: str, plan: list[tuple[float, str]],
             for number, (moment, name) in enumerate(plan):
                 if (early := begun + moment - loop.time()) > 0.005:
                     await asyncio.sleep(early)
-                group.create_task(one(number, name))
+                await room.acquire()
+                group.create_task(one(number, name)).add_done_callback(lambda _: room.release())
         loop.remove_reader(client.sock)
     return seen
 
@@ -142,7 +145,7 @@ FLOODS: dict[str, tuple[Callable[[int], str], RateLimit]] = {
 
 @pytest.mark.parametrize("kind", FLOODS)
 async def test_flood_from_one_address_is_told_then_dropped_and_the_others_are_served(tmp_path: Path, kind: str) -> None:
-    """Three times what the bucket holds, as fast as it goes: answers, then TC, then silence; a school and a neighbour get every answer."""
+    """More than three times what the bucket holds: answers, then TC, then silence; a school and a neighbour get every answer."""
     name_of, limit = FLOODS[kind]
     plan = bell(Random(3), 0.5)
     async with (
@@ -163,10 +166,12 @@ async def test_flood_from_one_address_is_told_then_dropped_and_the_others_are_se
                     replies.append(flooder.sock.recv(4096))
 
         loop.add_reader(flooder.sock, read)
-        for number in range(3 * limit.burst):
+        for number in range(30 * limit.burst):
             flooder.send(question(name_of(number), number))
             if number % 100 == 99:
                 await asyncio.sleep(0)
+            if number >= 3 * limit.burst and any(reply[2] & 2 for reply in replies):
+                break  # a machine that is busy gives the bucket time to fill again
         await asyncio.sleep(0.5)
         loop.remove_reader(flooder.sock)
         fresh = (loop.time() - begun) * limit.per_client

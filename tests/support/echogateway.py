@@ -295,7 +295,7 @@ class EchoGateway:
     def log_text(self) -> str:
         return self._log.read_text()
 
-    def wait(self, condition: Any, seconds: float = 15.0) -> None:
+    def wait(self, condition: Any, seconds: float = 60.0) -> None:
         """Until `condition()` is true; what it raises while the gateway starts does not count."""
         deadline = time.monotonic() + seconds
         while True:

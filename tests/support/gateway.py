@@ -34,7 +34,8 @@ from gateway.errors import ControlError
 from tests.support.echogateway import free_port
 from tests.support.upstream import ScriptedUpstream
 
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
+STOPPED_SECONDS = 60.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -68,7 +69,11 @@ class Gateway:
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "lachan", self._command, "-c", str(self.path)]
             self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.wait_until_ready()
+        try:
+            self.wait_until_ready()
+        except AssertionError:
+            self.kill()
+            raise
         listen = self.status()["listen"]
         self.port = int(next(row["address"] for row in listen if row["transport"] == "udp").rpartition(":")[2])
         return self
@@ -87,6 +92,13 @@ class Gateway:
             time.sleep(0.02)
         raise AssertionError(f"the gateway was not ready within {seconds:g} s:\n{self.written()}")
 
+    def kill(self) -> None:
+        """End what is left of a program that did not come up."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait(STOPPED_SECONDS)
+
     def stop(self) -> int:
         """Ask the program to end; its exit status. It is killed when it does not."""
         if self._process is None:
@@ -95,7 +107,7 @@ class Gateway:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(15)
+                process.wait(STOPPED_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(5)

@@ -17,7 +17,7 @@ class Browser:
     def __init__(self, origin: str, source: str = "127.0.0.1") -> None:
         self.origin = origin
         transport = httpx.HTTPTransport(local_address=source)
-        self.http = httpx.Client(base_url=origin, follow_redirects=True, headers={"Accept-Language": "vi"}, timeout=10, transport=transport)
+        self.http = httpx.Client(base_url=origin, follow_redirects=True, headers={"Accept-Language": "vi"}, timeout=60, transport=transport)
         self.page = _Reader()
         self.text = ""
         self.path = ""
