@@ -132,12 +132,12 @@ class PlainAsk:
     is_finished = False
     absent: bytes
     epoch: int
-    exchange: Exchange | None
+    exchange: Exchange
     handle: bytes
     ident: bytes
     key: bytes
     listener: Late
-    path: PlainPath
+    path: PlainPath | None
     question: bytes
     raw: bytes
     record: Record
@@ -149,9 +149,10 @@ class PlainAsk:
     view: AnswerTable
 
     def whole(self) -> Exchange:
-        """The same question as an exchange with an ask that waits for it; this object has then done its work."""
-        if self.exchange is None:
+        """The same question as an exchange with an ask that waits for it; this object has then done its work, and no path any more."""
+        if self.path is not None:
             self.exchange = self.path.unfold(self)
+            self.path = None
         return self.exchange
 
 
@@ -181,6 +182,7 @@ class PlainPath:
         self._tops = names.tops
         self._ttl_max = ttl_max
         self._asked = asked
+        self._arrived = 0.0
         self._shapes: dict[bytes, dict[bytes, _Shape]] = {}
         for flags in (_RD, _RD | Flag.AD, _RD | _CD, _RD | Flag.AD | _CD):
             head = flags.to_bytes(2, "big")
@@ -261,7 +263,6 @@ class PlainPath:
             ask.epoch = moment.epoch
             ask.started = moment.now
             ask.listener = listener
-            ask.exchange = None
             if not self._resolver.ask_plain(ask, moment.now):
                 return None
             record.waiting += 1
@@ -313,7 +314,7 @@ class PlainPath:
         it, or whether it matches.
         """
         question = ask.question
-        if ask.exchange is not None or not data.startswith(question, 12):
+        if not data.startswith(question, 12):
             return False
         shape = ask.shape
         at = 12 + len(question)
@@ -338,7 +339,19 @@ class PlainPath:
                 return False
         elif (first & 0xE0 != 0x20 or data.startswith(b"\x20\x02", at + 12)) and is_private(data[at + 12 : end]):
             return False
-        ttl_max = self._still_open(ask, now)
+        if self._arrived is not now:
+            self._arrive(now)
+        moment = self._moment
+        record = ask.record
+        policy = record.policy
+        view = ask.view
+        if moment.epoch != ask.epoch or record.view is not view or not view.is_current or policy.valid_until <= moment.wall:
+            return False
+        ttl_max = ask.verdict.ttl_max
+        if self._ttl_max < ttl_max:
+            ttl_max = self._ttl_max
+        if policy.client_ttl_max < ttl_max:
+            ttl_max = policy.client_ttl_max
         reply = ask.ident + shape.one + data[12:end] + shape.opt
         if not ttl_max or len(reply) > shape.limit:
             return False
@@ -370,22 +383,23 @@ class PlainPath:
         self._finish(ask, reply, body, several.ttl, now)
         return True
 
-    def _still_open(self, ask: PlainAsk, now: float) -> int:
-        """The longest TTL that the client may be told, 0 when the policy that let the query through does not hold any more."""
+    def _arrive(self, now: float) -> None:
+        """The first answer of a batch: follow what changed, or look at the wall clock now and then."""
+        self._arrived = now
         moment = self._moment
-        if self._cells[0] != ask.epoch or now - moment.now > RECENT_SECONDS:
+        if self._cells[0] != moment.epoch or now - moment.now > RECENT_SECONDS:
             moment.begin()
         else:
             moment.now = now
-        record = ask.record
-        policy = record.policy
-        view = ask.view
-        if moment.epoch != ask.epoch or record.view is not view or not view.is_current or policy.valid_until <= moment.wall:
+
+    def _still_open(self, ask: PlainAsk, now: float) -> int:
+        """The longest TTL that the client may be told, 0 when the policy that let the query through does not hold any more."""
+        if self._arrived is not now:
+            self._arrive(now)
+        moment, policy, view = self._moment, ask.record.policy, ask.view
+        if moment.epoch != ask.epoch or ask.record.view is not view or not view.is_current or policy.valid_until <= moment.wall:
             return 0
-        most = ask.verdict.ttl_max
-        if self._ttl_max < most:
-            most = self._ttl_max
-        return policy.client_ttl_max if policy.client_ttl_max < most else most
+        return min(ask.verdict.ttl_max, self._ttl_max, policy.client_ttl_max)
 
     def _finish(self, ask: PlainAsk, reply: bytes, body: bytes, ttl: int, now: float) -> None:
         """The question is settled: keep the addresses in `body` and send the reply."""

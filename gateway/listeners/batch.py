@@ -70,7 +70,7 @@ class _Ring:
         start = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
         self.bases = [octets + slot * _STRIDE for slot in range(SLOTS)]
         self.names = [slice(at, at + self.name_size) for at in range(addresses, octets, ADDRESS_STRIDE)]
-        self.addresses = [slice(name.start, name.start + ADDRESS_STRIDE) for name in self.names]
+        self.addresses = [slice(name.start, name.start + control_at + self.control_size) for name in self.names]
         """Address and control message together: all that a reply needs to find its way."""
         self.controls = [slice(name.start + control_at, name.start + control_at + self.control_size) for name in self.names]
         self.headers = [slice(slot * HEADER, slot * HEADER + HEADER) for slot in range(SLOTS)]

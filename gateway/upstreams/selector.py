@@ -96,6 +96,7 @@ class Resolver:
         self.group_of: Callable[[str], int] = self._routes.group_of
         self.routes_below: Callable[[str], bool] = self._routes.begin_below
         self._groups = [Group(self._find(servers), settings.strategy) for servers in (settings.servers, *(found for _, found in routes))]
+        self._default = self._groups[0]
         plain = [upstream for address, upstream in self._upstreams.items() if address.address and not upstream.is_encrypted]
         self._plain = len(self._groups)
         self._groups.append(Group(plain, "ordered"))
@@ -141,9 +142,9 @@ class Resolver:
         the long way: it is under way already, needs another transport or several upstreams, or there is no room.
         """
         flying = self.flying
-        group = self._groups[0]
+        group = self._default
         best = group.best
-        if plain.key in flying or best is None or not best.takes_plain or len(flying) >= self._in_flight:
+        if best is None or not best.takes_plain or len(flying) >= self._in_flight or plain.key in flying:
             return False
         if not group.is_steady and not group.is_alone():
             return False

@@ -12,6 +12,7 @@ import asyncio
 import errno
 import os
 import socket
+from struct import Struct
 from typing import Final
 
 from gateway.errors import UpstreamError
@@ -30,6 +31,9 @@ RECEIVE_BUFFER: Final = 1 << 20
 """Bytes asked for per socket, so that a burst of forgeries does not push the good answer out; the system may grant less."""
 LATE: Final = 6.0
 """How long after its sending a question may still be answered, in seconds."""
+
+_IDS: Final = Struct("2s" * (SLOTS + 1))
+"""Ids for one batch, and what chooses its socket."""
 
 _Pending = tuple[float, "Exchange | Plain", bytes]
 
@@ -92,9 +96,8 @@ class UdpUpstream:
         else:
             self._batch = []
         now = self._loop.time()
-        count = len(batch)
-        noise = os.urandom(2 * count + 2)
-        lane = self._pick(noise[-1] % LANES, now)
+        *numbers, choice = _IDS.unpack(os.urandom(_IDS.size))
+        lane = self._pick(choice[0] % LANES, now)
         if isinstance(lane, OSError):
             for exchange in batch:
                 self._miss(exchange, now, now, Fault.NETWORK, _describe(lane))
@@ -102,12 +105,9 @@ class UdpUpstream:
         pending = lane.pending
         overdue = lane.overdue
         messages = []
-        at = 0
-        for exchange in batch:
+        for exchange, number in zip(batch, numbers, strict=False):
             if exchange.is_finished:
                 continue
-            number = noise[at : at + 2]
-            at += 2
             while number in pending or number in overdue:
                 number = os.urandom(2)
             pending[number] = (now, exchange, exchange.question)
@@ -180,16 +180,6 @@ class UdpUpstream:
         for data in messages:
             number = data[:2]
             entry = pending.get(number)
-            if entry is not None and (path := entry[1].path) is not None and not health.is_down and path.take(entry[1], data, now):
-                del pending[number]
-                if entry[0] != batch_sent:
-                    if count:
-                        self._took(now - batch_sent, count, now)
-                    batch_sent = entry[0]
-                    count = 0
-                count += 1
-                plain += 1
-                continue
             is_overdue = entry is None
             if entry is None:
                 entry = lane.overdue.get(number)
@@ -197,6 +187,16 @@ class UdpUpstream:
                     failures[Fault.MISMATCH] += 1
                     continue
             sent_at, asked, question = entry
+            if not is_overdue and (path := asked.path) is not None and not health.is_down and path.take(asked, data, now):
+                del pending[number]
+                if sent_at != batch_sent:
+                    if count:
+                        self._took(now - batch_sent, count, now)
+                    batch_sent = sent_at
+                    count = 0
+                count += 1
+                plain += 1
+                continue
             if data[4:6] != b"\0\1" or data[2] & 0xF8 != 0x80 or not data.startswith(question, 12):
                 failures[Fault.MISMATCH] += 1
                 continue
