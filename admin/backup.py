@@ -15,7 +15,7 @@ import json
 import os
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,16 +61,23 @@ async def back_up(database: Database, path: Path, now: datetime) -> Backup:
         async with database.read() as connection:
             number = (await read_number(connection)).number
         info = Backup(now.astimezone(UTC), number, copy.stat().st_size)
-        manifest = {"format": FORMAT, "made_at": info.made_at.isoformat(), "schema": number, "octets": info.octets, "sha256": _digest(copy)}
         try:
-            with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
-                with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-                    archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
-                    archive.write(copy, _DATA)
-                file.flush()
-                os.fsync(file.fileno())
+            return pack(copy, path, info)
         except OSError as error:
             raise StartError(f"cannot write {path}: {error.strerror}: choose another place or name") from None
+
+
+def pack(copy: Path, path: Path, info: Backup) -> Backup:
+    """Write a copy of the database into a new file (0600), with what tells that it is whole; what the file says about itself."""
+    info = replace(info, octets=copy.stat().st_size)
+    manifest = {"format": FORMAT, "made_at": info.made_at.isoformat(), "schema": info.schema}
+    manifest |= {"octets": info.octets, "sha256": _digest(copy)}
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
+            archive.write(copy, _DATA)
+        file.flush()
+        os.fsync(file.fileno())
     return info
 
 
@@ -81,7 +88,7 @@ async def restore(database: Database, state_dir: Path, path: Path, now: datetime
     await note_ended(database, state_dir)
     with tempfile.TemporaryDirectory(dir=state_dir, prefix=".lachan-restore-") as place:
         fresh = Path(place) / _DATA
-        info = _unpack(path, fresh)
+        info = unpack(path, fresh)
         staged = await open_database(f"sqlite+aiosqlite:///{fresh}")
         try:
             await migrate(staged, Path(place), now)
@@ -122,7 +129,8 @@ def read_info(path: Path) -> Backup:
     return info
 
 
-def _unpack(path: Path, fresh: Path) -> Backup:
+def unpack(path: Path, fresh: Path) -> Backup:
+    """Take the database out of a file. Raises StartError when it is not whole."""
     info = read_info(path)
     try:
         with zipfile.ZipFile(path) as archive:

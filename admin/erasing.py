@@ -84,24 +84,29 @@ def erase_in_copies(state_dir: Path, tenant: OrganisationId, profile: ProfileId)
     """Erase in the copies of the database that an upgrade or a restore left beside it, whatever their schema; how many there were."""
     copies = sorted(state_dir.glob("lachan-before-*.db"))
     for path in copies:
-        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy:
-            copy.execute("PRAGMA secure_delete=ON")
-            columns = {
-                name: {row[1] for row in copy.execute(f'PRAGMA table_info("{name}")')}
-                for (name,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").fetchall()
-            }
-            own, theirs = (tenant, profile), "tenant_id = ? AND profile_id = ?"
-            copy.execute("BEGIN IMMEDIATE")
-            for parent, key in (("devices", "device_id"), ("overrides", "override_id")):
-                for name in (name for name, found in columns.items() if key in found and "tenant_id" in found):
-                    of_profile = f"SELECT id FROM {parent} WHERE {theirs}"
-                    copy.execute(f'DELETE FROM "{name}" WHERE tenant_id = ? AND {key} IN ({of_profile})', (tenant, *own))
-            for name in (name for name, found in columns.items() if {"tenant_id", "profile_id"} <= found and name != "history_consents"):
-                copy.execute(f'DELETE FROM "{name}" WHERE {theirs}', own)
-            copy.execute("UPDATE profiles SET label = '', retired_at = created_at WHERE tenant_id = ? AND id = ?", own)
-            copy.execute("COMMIT")
-            copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        erase_in_copy(path, tenant, profile)
     return len(copies)
+
+
+def erase_in_copy(path: Path, tenant: OrganisationId, profile: ProfileId) -> None:
+    """Erase in one copy of the database, whatever its schema, and from its pages on the disk."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy:
+        copy.execute("PRAGMA secure_delete=ON")
+        columns = {
+            name: {row[1] for row in copy.execute(f'PRAGMA table_info("{name}")')}
+            for (name,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").fetchall()
+        }
+        own, theirs = (tenant, profile), "tenant_id = ? AND profile_id = ?"
+        copy.execute("BEGIN IMMEDIATE")
+        for parent, key in (("devices", "device_id"), ("overrides", "override_id")):
+            for name in (name for name, found in columns.items() if key in found and "tenant_id" in found):
+                of_profile = f"SELECT id FROM {parent} WHERE {theirs}"
+                copy.execute(f'DELETE FROM "{name}" WHERE tenant_id = ? AND {key} IN ({of_profile})', (tenant, *own))
+        for name in (name for name, found in columns.items() if {"tenant_id", "profile_id"} <= found and name != "history_consents"):
+            copy.execute(f'DELETE FROM "{name}" WHERE {theirs}', own)
+        copy.execute("UPDATE profiles SET label = '', retired_at = created_at WHERE tenant_id = ? AND id = ?", own)
+        copy.execute("COMMIT")
+        copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def read_erased(state_dir: Path) -> Sequence[tuple[OrganisationId, ProfileId]]:

@@ -12,7 +12,7 @@ from admin.schemas import Identifier, In, Label
 from admin.values import DatesKind
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """15.0 is 15 in JSON, too (RFC 8259 §6)."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -45,7 +45,7 @@ class DatesOut(BaseModel):
 class ChoicesIn(In):
     """What a family chooses; empty text: nowhere."""
 
-    cooling_minutes: Annotated[StrictInt, BeforeValidator(_whole), Field(json_schema_extra={"enum": list(WAITS_OFFERED)})]
+    cooling_minutes: Annotated[StrictInt, BeforeValidator(whole), Field(json_schema_extra={"enum": list(WAITS_OFFERED)})]
     mail: Annotated[str, Field(max_length=120)] = ""
     hook: Annotated[str, Field(max_length=300)] = ""
     digest: StrictBool = False

@@ -18,7 +18,7 @@ from admin.audit import Act, Action, record
 from admin.errors import Conflict, NotFound
 from admin.officetables import invitations
 from admin.permissions import ROLES, Permission
-from admin.sessions import end_other_sessions, read_assignments
+from admin.sessions import end_other_sessions, hash_secret, read_assignments
 from admin.values import SessionId
 from blocklists.tables import AccountId, OrganisationId, OrganisationKind, Role, accounts, role_assignments
 
@@ -71,6 +71,28 @@ async def list_waiting(connection: AsyncConnection, tenant: OrganisationId, now:
         .order_by(table.c.created_at, table.c.id)
     )
     return [Waiting(row.id, Role(row.role), row.ends_at) for row in rows]
+
+
+async def load_member(connection: AsyncConnection, tenant: OrganisationId, assignment: str, now: datetime) -> Member:
+    """One person in one role. Raises NotFound."""
+    for one in await list_members(connection, tenant, now):
+        if one.assignment == assignment:
+            return one
+    raise NotFound
+
+
+async def load_waiting(connection: AsyncConnection, tenant: OrganisationId, invitation: str, now: datetime) -> Waiting:
+    """One place whose link still works. Raises NotFound."""
+    for one in await list_waiting(connection, tenant, now):
+        if one.id == invitation:
+            return one
+    raise NotFound
+
+
+async def find_place(connection: AsyncConnection, tenant: OrganisationId, secret: str) -> str:
+    """The id of the place that a link is for."""
+    mine = (invitations.c.tenant_id == tenant, invitations.c.secret_hash == hash_secret(secret))
+    return str((await connection.execute(select(invitations.c.id).where(*mine))).scalar_one())
 
 
 async def end_role(connection: AsyncConnection, act: Act, assignment: str, *, basis: str | None = None) -> None:

@@ -29,6 +29,8 @@ class Permission(StrEnum):
     DEVICE_READ = "device.read"
     DEVICE_ASSIGN = "device.assign"
     HISTORY_MANAGE = "history.manage"
+    HISTORY_READ = "history.read"
+    HISTORY_END = "history.end"
     REQUEST_READ = "request.read"
     REQUEST_ANSWER = "request.answer"
     JOURNAL_READ = "journal.read"
@@ -39,6 +41,8 @@ class Permission(StrEnum):
     TENANT_EXPORT = "tenant.export"
     TENANT_IMPORT = "tenant.import"
     SYSTEM_BACKUP = "system.backup"
+    BACKUP_TAKE = "backup.take"
+    SESSION_END = "session.end"
     OFFICE_READ = "office.read"
     RELEASE_READ = "release.read"
     ORDER_REGISTER = "order.register"
@@ -73,6 +77,10 @@ class Scope(StrEnum):
     TENANT = "tenant"
     LIST = "list"
     MACHINES = "machines"
+    PEOPLE = "people"
+    ERASE = "erase"
+    BACKUP = "backup"
+    BACKUP_READ = "backup-read"
 
 
 _LOOK = frozenset(
@@ -95,6 +103,7 @@ _RUN = _LOOK | {
     Permission.TENANT_IMPORT,
     Permission.SYSTEM_BACKUP,
     Permission.LIST_FOLLOW,
+    Permission.BACKUP_TAKE,
     Permission.SHEET_MAKE,
 }
 
@@ -125,11 +134,14 @@ _LIAISON = _KEYS | {Permission.STATUS_READ, Permission.CASE_READ, Permission.NOT
 _HOST = frozenset({Permission.FAMILY_HOST, Permission.PIN_RENEW})
 
 #: What everybody may do with their own account.
-_OWN = frozenset({Permission.ACCOUNT_CHANGE})
+_OWN = frozenset({Permission.ACCOUNT_CHANGE, Permission.SESSION_END})
+
+#: What a guardian has to do with a child's history: to begin and read one, to know whether there is one, and to end it.
+_HISTORY = frozenset({Permission.HISTORY_MANAGE, Permission.HISTORY_READ, Permission.HISTORY_END})
 
 ROLES: Mapping[Role, frozenset[Permission]] = {
     # A history is a family's matter: no school role has it.
-    Role.FIRST_PARENT: _RUN | _OWN | {Permission.HISTORY_MANAGE, Permission.PEOPLE_MANAGE},
+    Role.FIRST_PARENT: _RUN | _OWN | _HISTORY | {Permission.PEOPLE_MANAGE},
     # A further parent does everything of every day, and nothing that would take it away from the first.
     Role.PARENT: (_RUN | _OWN)
     - {
@@ -138,6 +150,7 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
         Permission.TENANT_IMPORT,
         Permission.SYSTEM_BACKUP,
         Permission.LIST_FOLLOW,
+        Permission.BACKUP_TAKE,
         Permission.TOKEN_MANAGE,
     },
     Role.SCHOOL_ADMIN: _RUN | _OWN | _HOST | {Permission.CLASS_OPEN, Permission.PEOPLE_MANAGE},
@@ -168,7 +181,14 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
     Role.OPERATOR: _OWN
     | _HOST
     | _KEYS
-    | {Permission.STATUS_READ, Permission.SYSTEM_BACKUP, Permission.LIST_FOLLOW, Permission.GLASS_BREAK, Permission.GLASS_READ},
+    | {
+        Permission.STATUS_READ,
+        Permission.SYSTEM_BACKUP,
+        Permission.BACKUP_TAKE,
+        Permission.LIST_FOLLOW,
+        Permission.GLASS_BREAK,
+        Permission.GLASS_READ,
+    },
     # For some hours and by a document, an operator at one family or school (`admin.emergency`): settings and devices, to look at.
     Role.EMERGENCY: frozenset({Permission.STATUS_READ, Permission.PROFILE_READ, Permission.DEVICE_READ}),
 }
@@ -185,6 +205,7 @@ CONFIRMED = frozenset(
         Permission.TENANT_EXPORT,
         Permission.TENANT_IMPORT,
         Permission.SYSTEM_BACKUP,
+        Permission.BACKUP_TAKE,
         Permission.HISTORY_MANAGE,
         Permission.PIN_RENEW,
         Permission.PEOPLE_MANAGE,
@@ -226,9 +247,12 @@ SCOPES: Mapping[Scope, frozenset[Permission]] = {
         Permission.CASE_READ,
         Permission.FIGURES_READ,
         Permission.SCHOOLS_COUNT,
+        Permission.HISTORY_READ,
     },
     Scope.POLICY: frozenset(
         {
+            Permission.HISTORY_END,
+            Permission.SESSION_END,
             Permission.PROFILE_TIGHTEN,
             Permission.PROFILE_LOOSEN,
             Permission.DEVICE_ASSIGN,
@@ -237,6 +261,11 @@ SCOPES: Mapping[Scope, frozenset[Permission]] = {
         }
     ),
     Scope.TENANT: frozenset({Permission.TOKEN_MANAGE}),
+    # Each of these is chosen by itself when a key is made: no key that is there already gains one.
+    Scope.PEOPLE: frozenset({Permission.PEOPLE_MANAGE, Permission.FAMILY_HOST}),
+    Scope.ERASE: frozenset({Permission.PROFILE_ERASE}),
+    Scope.BACKUP: frozenset({Permission.SYSTEM_BACKUP}),
+    Scope.BACKUP_READ: frozenset({Permission.BACKUP_TAKE}),
     # Opening a masked name and appointing an officer are not here: only a person at the page may.
     Scope.LIST: frozenset(
         {

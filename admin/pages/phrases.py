@@ -31,6 +31,8 @@ MISTAKES: Mapping[str, str] = {
     "pin_long_form": _("Six to eight digits."),
     "pin_differs": _("The two PINs are not the same."),
     "recovery_code": _("This code does not fit. Look at the letters once more; a newer sheet makes older ones worthless."),
+    "address_not_yours": _("Only the address from which the program asks can be linked."),
+    "confirm_profile": _("Write the id of the profile once more."),
     "staff_day": _("A day from today on, at most 200 days ahead."),
     "families_most": _("A number from 1 to 5,000."),
     "family_unknown": _("No family with this sign-in name joined here."),

@@ -104,14 +104,15 @@ def caller(permission: Permission) -> Callable[..., Awaitable[Caller]]:
 
 def create_api(services: Services) -> FastAPI:
     """The API application, to be mounted at /api/v1."""
-    from admin.routes import apidevices, apifamily, apioffice, apiofficework, apiprofiles, apischools, apitenant
+    from admin.routes import apidevices, apifamily, apioffice, apiofficework, apipeople, apiplace, apiprofiles, apischools, apitenant
 
     statuses = (400, 401, 403, 404, 405, 409, 412, 413, 422, 429, 503)
     faults: dict[int | str, dict[str, Any]] = {status: {"model": FaultReply} for status in statuses}
     app = FastAPI(
         title="Lá Chắn",
         version="1",
-        description="Profiles, devices, requests and status of one family or school.",
+        description="What the pages of one family, school, host or list office do, for programs. Every error is "
+        '{"error": {"code", "field", "fields"}} with a stable code; what stays with a person at the page stands in admin/README.md.',
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
@@ -126,6 +127,8 @@ def create_api(services: Services) -> FastAPI:
     app.include_router(apidevices.router)
     app.include_router(apifamily.router)
     app.include_router(apitenant.router)
+    app.include_router(apipeople.router)
+    app.include_router(apiplace.router)
     app.include_router(apioffice.router)
     app.include_router(apiofficework.router)
     app.include_router(apischools.router)

@@ -1,6 +1,6 @@
 """The rest of the API: own dates, choices, the week, the journal, watching first, phones that leave the house, the catalogue.
 
-What stays with a person at the page, on purpose: passwords, PINs, second factors, keys for programs, histories, erasing, backups.
+What stays with a person at the page, on purpose, stands with its reason in `tests/admin/test_pagesandapi.py`.
 """
 
 from __future__ import annotations

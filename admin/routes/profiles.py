@@ -12,15 +12,17 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from admin.apply import Enforcement, read_enforcement
+from admin.audit import Act
 from admin.catalogue import Shelf
 from admin.dates import with_dates
-from admin.dependencies import Visit, need
+from admin.dependencies import Services, Visit, need
 from admin.erasing import erase_in_copies, erase_profile, note_erased
 from admin.errors import FieldMistake, InvalidInput, NotFound
 from admin.forms import Form, read_clock
 from admin.history import stop_history
 from admin.home import make_card
 from admin.hours import paint_week
+from admin.keptbackups import erase_in_kept
 from admin.officetighten import rules_for, with_rules
 from admin.overrides import end_override, list_overrides, load_override, read_end, shortens_off, start_override
 from admin.pages.weekgrid import draw_week, monday_of
@@ -41,7 +43,7 @@ from admin.routes.home import look_around, waiting_of
 from admin.setup import band_of_class
 from admin.totals import read_day, read_watched
 from admin.treats import TREATS
-from admin.values import CHILD_BANDS, OverrideKind, ProfileKind, SwitchState, TargetKind
+from admin.values import CHILD_BANDS, OverrideKind, ProfileId, ProfileKind, SwitchState, TargetKind
 from admin.watching import WATCHABLE, end_watch, start_watch
 from blocklists.tables import OrganisationKind
 from gateway.policy.model import Band
@@ -233,14 +235,21 @@ async def erase(profile: str, visit: Annotated[Visit, Depends(need(Permission.PR
         found = await load_profile(connection, visit.tenant_id, profile)
     if found.kind in (ProfileKind.GUEST, ProfileKind.ADULT):
         raise NotFound
-    # First the note, then the rows: a crash between the two leaves too much erased in a later restore, never too little.
-    note_erased(visit.services.settings.state_dir, visit.tenant_id, found.id)
-    async with visit.services.database.write() as connection:
-        await erase_profile(connection, visit.act, found.id)
-    await asyncio.to_thread(erase_in_copies, visit.services.settings.state_dir, visit.tenant_id, found.id)
-    await visit.services.applier.settle(visit.tenant_id)
-    await visit.services.applier.forget(visit.tenant_id)
+    await erase_everywhere(visit.services, visit.act, found.id)
     return visit.go("/")
+
+
+async def erase_everywhere(services: Services, act: Act, profile: ProfileId) -> None:
+    """In the database, in the copies and backups beside it, in what is in force. First the note, then the rows: a crash between the two
+    leaves too much erased in a later restore, never too little."""
+    state = services.settings.state_dir
+    note_erased(state, act.tenant, profile)
+    async with services.database.write() as connection:
+        await erase_profile(connection, act, profile)
+    await asyncio.to_thread(erase_in_copies, state, act.tenant, profile)
+    await asyncio.to_thread(erase_in_kept, state, act.tenant, profile)
+    await services.applier.settle(act.tenant)
+    await services.applier.forget(act.tenant)
 
 
 async def _start(visit: Visit, profile: str, kind: OverrideKind) -> Response:

@@ -35,6 +35,14 @@ CHOICES = {
     "list": frozenset({Scope.READ, Scope.LIST}),
     "machines": frozenset({Scope.READ, Scope.MACHINES}),
 }
+#: What is chosen by itself, because it hands out access, cannot be undone or holds everybody's data: the scope, and a permission that shows
+#: whether this person could do any of it.
+FURTHER = {
+    Scope.PEOPLE: (Permission.PEOPLE_MANAGE, Permission.FAMILY_HOST),
+    Scope.ERASE: (Permission.PROFILE_ERASE,),
+    Scope.BACKUP: (Permission.SYSTEM_BACKUP,),
+    Scope.BACKUP_READ: (Permission.BACKUP_TAKE,),
+}
 
 
 @router.get("/tokens")
@@ -53,11 +61,12 @@ async def create(visit: Manager) -> Response:
     life = visit.form.one_of("life", LIVES)
     if visit.form.mistakes:
         return await _page(visit, mistakes=tuple(visit.form.mistakes))
+    scopes = CHOICES[scope] | {one for one in _further(visit) if one.value in visit.form.many("also")}
     ends = visit.now + LIVES[life]
     async with visit.services.database.write() as connection:
         account = visit.signed_in.actor.account_id
-        token, secret = await create_token(connection, visit.tenant_id, account, label, CHOICES[scope], visit.now, ends)
-        after = {"scope": scope, "ends": ends.isoformat()}
+        token, secret = await create_token(connection, visit.tenant_id, account, label, scopes, visit.now, ends)
+        after = {"scope": " ".join(sorted(scopes)), "ends": ends.isoformat()}
         await record(connection, visit.act, Action.TOKEN_CREATED, token, after=after)
     return await _page(visit, secret)
 
@@ -91,6 +100,10 @@ def _shown(visit: Visit) -> tuple[ColumnElement[bool], ...]:
     return (api_tokens.c.tenant_id == visit.tenant_id, *mine)
 
 
+def _further(visit: Visit) -> list[Scope]:
+    return [scope for scope, permissions in FURTHER.items() if any(map(visit.may, permissions))]
+
+
 async def _page(visit: Visit, secret: str = "", mistakes: tuple[FieldMistake, ...] = ()) -> Response:
     async with visit.services.database.read() as connection:
         alive = (*_shown(visit), api_tokens.c.revoked_at.is_(None), api_tokens.c.ends_at > visit.now)
@@ -101,7 +114,8 @@ async def _page(visit: Visit, secret: str = "", mistakes: tuple[FieldMistake, ..
         for row in await connection.execute(listed):
             scopes.setdefault(row.token_id, set()).add(row.scope)
     context = {
-        "tokens": [(row, _choice_of(scopes.get(row.id, set()))) for row in tokens],
+        "tokens": [(row, _choice_of(scopes.get(row.id, set())), scopes.get(row.id, set())) for row in tokens],
+        "further": _further(visit),
         "secret": secret,
         "mistakes": mistakes,
         "lives": list(LIVES),

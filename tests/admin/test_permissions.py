@@ -104,13 +104,9 @@ def test_every_permission_belongs_to_a_role_and_a_scope_can_reach_it() -> None:
         Permission.OFFICER_APPOINT,
         Permission.ACCOUNT_CHANGE,
         Permission.SHEET_MAKE,
-        Permission.PROFILE_ERASE,
-        Permission.SYSTEM_BACKUP,
         Permission.HISTORY_MANAGE,
         Permission.CLASS_OPEN,
-        Permission.FAMILY_HOST,
         Permission.PIN_RENEW,
-        Permission.PEOPLE_MANAGE,
         Permission.GLASS_BREAK,
         Permission.GLASS_READ,
     }

@@ -48,6 +48,10 @@ JUDGED = {
     "POST /phones": "whose profile",
     "POST /requests/{request}/answer": "whose profile",
     "POST /dates": "the last day is not before the first",
+    "POST /invitations": "a family has no teachers, a school no parents; the last day lies ahead",
+    "POST /home": "whose profile",
+    "PUT /home/address": "only the address that the program asks from",
+    "POST /profiles/{profile}/erase": "the id of the profile once more",
     "PUT /choices": "what is a mail address, and a webhook",
     "PUT /tenant": "a file with a grammar of its own",
     "POST /office/orders": "the letter says what the fields leave out",
@@ -68,7 +72,7 @@ def test_schemathesis_finds_nothing(place: Place, tmp_path: Path, phases: str, e
     async def make() -> str:
         family = await make_family(place.services)
         officers = await make_officers(place.services.database, place.now)
-        scopes = frozenset({Scope.READ, Scope.POLICY, Scope.LIST})
+        scopes = frozenset(Scope) - {Scope.TENANT}
         tenant, account = (family.tenant, family.account) if whose == "family" else (officers.tenant, officers.approver)
         async with place.services.database.write() as connection:
             if whose == "office":

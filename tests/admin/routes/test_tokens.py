@@ -102,3 +102,14 @@ async def test_a_body_sees_its_own_keys_only(app: ASGIApp, database: Database, o
     assert "machines" not in browser.response.text and 'value="list"' not in browser.response.text
     await browser.submit("/tokens", {"label": "x", "scope": "list", "life": "30"})
     assert browser.response.status_code == 422
+
+
+async def test_further_rights_are_chosen_one_by_one(visitor: Visitor, family: Family, gateway: ScriptedGateway) -> None:
+    """Inviting, erasing, backups and taking them along: none of them by itself, each named in the list, nothing that is not offered."""
+    await visitor.sign_in("me", PASSWORD)
+    await visitor.get("/tokens")
+    response = await visitor.submit("/tokens", {"label": "Đêm", "scope": "read", "life": "30", "also": ["backup", "people", "list"]})
+    secret = response.text.partition('class="secret">')[2].partition("<")[0]
+    assert "tạo bản sao lưu trên máy" in visitor.text and "mời và kết thúc người" in visitor.text
+    told = (await visitor.http.get("/api/v1/organisation", headers={"Authorization": f"Bearer {secret}"})).json()
+    assert told["scopes"] == ["backup", "people", "read"]

@@ -1,0 +1,52 @@
+"""Backups that are kept on the machine: whole, five at most, private, and without what was erased."""
+
+from __future__ import annotations
+
+import sqlite3
+import zipfile
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from admin.audit import Act
+from admin.backup import restore
+from admin.dependencies import Services
+from admin.errors import Conflict, NotFound
+from admin.keptbackups import FOLDER, MOST, drop_backup, erase_in_kept, find_backup, keep_backup, list_backups, path_of
+from tests.support.family import Family
+
+
+async def test_five_are_kept_and_none_goes_by_itself(services: Services, family: Family, act: Act) -> None:
+    """The newest first; the sixth is refused until one is taken away; only the owner reads the files."""
+    state = services.settings.state_dir
+    made = [await keep_backup(services.database, state, act.now + timedelta(hours=hour)) for hour in range(MOST)]
+    assert [one.id for one in list_backups(state)] == [one.id for one in reversed(made)]
+    assert path_of(state, made[0]).stat().st_mode & 0o777 == 0o600 and (state / FOLDER).stat().st_mode & 0o777 == 0o700
+    with pytest.raises(Conflict, match="backups_full"):
+        await keep_backup(services.database, state, act.now)
+    drop_backup(state, made[0].id)
+    with pytest.raises(NotFound):
+        find_backup(state, made[0].id)
+    assert len(list_backups(state)) == MOST - 1
+    for name in ("../lachan", "..%2f", "", "x"):
+        with pytest.raises(NotFound):
+            find_backup(state, name)
+
+
+async def test_what_is_erased_is_erased_in_them(services: Services, family: Family, act: Act, tmp_path: Path) -> None:
+    """Not a word of the child is left in the file, and it can still be put back; a torn one goes."""
+    state = services.settings.state_dir
+    kept = await keep_backup(services.database, state, act.now)
+    torn = state / FOLDER / "20260101t000000xaaaaaa.backup"
+    torn.write_bytes(b"torn")
+    assert erase_in_kept(state, family.tenant, family.bi.id) == 2
+    assert not torn.exists() and find_backup(state, kept.id).made_at == kept.made_at
+    with zipfile.ZipFile(path_of(state, kept)) as archive:
+        archive.extract("lachan.db", tmp_path / "out")
+    text = (tmp_path / "out" / "lachan.db").read_bytes()
+    assert b"192.168.1.31" not in text and b"192.168.1.32" in text
+    copy = sqlite3.connect(tmp_path / "out" / "lachan.db")
+    assert copy.execute("SELECT label FROM profiles WHERE id = ?", (family.bi.id,)).fetchall() == [("",)]
+    copy.close()
+    await restore(services.database, state, path_of(state, kept), act.now)
