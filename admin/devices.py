@@ -215,8 +215,14 @@ def frees_when_forgotten(owner: Profile) -> bool:
 
 
 def is_looser_owner(before: Profile | None, after: Profile) -> bool:
-    """Whether giving a device to this profile frees it; nobody's device: whether it becomes an adult's."""
+    """Whether giving a device to this profile frees it; nobody's device: whether it becomes an adult's.
+
+    A child's device is always freed: what was turned off until tonight, the hours and the closed apps are the child's own, and stay behind
+    when the device goes to a sibling of the same age, or to one that was made a moment ago.
+    """
     order = {band: place for place, band in enumerate(BANDS_BY_STRICTNESS)}
+    if before is not None and before.id != after.id and frees_when_forgotten(before):
+        return True
     if after.kind is ProfileKind.GUEST:
         return False
     if before is None:

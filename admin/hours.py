@@ -131,9 +131,11 @@ def read_windows(written: Sequence[Written]) -> list[tuple[HoursEffect, Window]]
 
 def is_looser(before: Sequence[Hours], after: Sequence[Hours], shelf: Shelf, monday: date) -> bool:
     """Whether any minute of a school week, or of a week in summer, in holidays or with exams, is less restricted than before."""
-    summers = [first + timedelta(days=(7 - first.weekday()) % 7) for first, _ in shelf.summers[:1]]
-    coming = [first - timedelta(days=first.weekday()) for spans in (shelf.holidays, shelf.exams) for first, last in spans if last >= monday]
-    weeks = dict.fromkeys([monday, *summers, *coming[:_WEEKS_COMPARED]])
+    summers = [first + timedelta(days=(7 - first.weekday()) % 7) for first, last in shelf.summers if last >= monday]
+    weeks = dict.fromkeys([monday, *summers[:1]])
+    for spans in (shelf.holidays, shelf.exams):  # so many of each: the holidays of years to come must not crowd out the exams
+        coming = [first - timedelta(days=first.weekday()) for first, last in spans if last >= monday]
+        weeks |= dict.fromkeys(coming[:_WEEKS_COMPARED])
     return any(_is_looser_week(before, after, shelf, week) for week in weeks)
 
 

@@ -163,10 +163,10 @@ async def report(
         mistakes.append(FieldMistake("category", "unknown"))
     if reporter not in ("child", "parent", "teacher", "public"):
         mistakes.append(FieldMistake("reporter", "unknown"))
-    if cases.personal_marks(note):
-        mistakes.append(FieldMistake("note", "personal_data"))
     if len(note) > cases.NOTE_LENGTH:
         mistakes.append(FieldMistake("note", "note_long"))
+    elif cases.personal_marks(note):
+        mistakes.append(FieldMistake("note", "personal_data"))
     if mistakes:
         raise InvalidInput(*mistakes)
     assert isinstance(host, Host)

@@ -74,6 +74,10 @@ async def give_back(request: Request) -> Response:
     return RedirectResponse("/adult", 303)
 
 
+#: What a PIN on a shared device may answer: nothing for good.
+_OFFERED = (Decision.QUARTER, Decision.HOUR, Decision.TODAY, Decision.NO)
+
+
 @router.get("/answer/{code}/here")
 async def show_answer_here(request: Request, code: str) -> Response:
     """An adult stands beside the child: answer on this screen, with the PIN."""
@@ -91,7 +95,7 @@ async def answer_here(request: Request, code: str) -> Response:
     async with here.services.database.read() as connection:
         found = await find_by_code(connection, wanted, here.services.now())
     tenant = here.reader.tenant
-    if found is None or tenant is None or found.tenant_id != tenant or form.raw("decision") not in set(Decision):
+    if found is None or tenant is None or found.tenant_id != tenant or form.raw("decision") not in _OFFERED:
         raise NotFound
     fault = await _refuse_pin(here, form.raw("pin"))
     if fault is not None:

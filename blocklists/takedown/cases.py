@@ -62,7 +62,7 @@ class NewReport:
 async def receive_report(connection: AsyncConnection, office: Office, report: NewReport, now: datetime) -> str:
     """Store a report and return its code. The same site's report about the same host returns the code it already has."""
     table = tables.reports
-    if personal_marks(report.note) or len(report.note) > NOTE_LENGTH:
+    if len(report.note) > NOTE_LENGTH or personal_marks(report.note):
         raise TransitionRefused("personal_data", "Đừng ghi tên, lớp, số điện thoại.", "Leave out names, classes and phone numbers.")
     if report.site_digest and report.host:
         same = select(table.c.code).where(
@@ -172,7 +172,7 @@ async def ask_review(
 
     While a request from the same school about the same entry waits, its code is returned: pupils count once for each school.
     """
-    if personal_marks(note) or len(note) > NOTE_LENGTH:
+    if len(note) > NOTE_LENGTH or personal_marks(note):
         raise TransitionRefused("personal_data", "Đừng ghi tên, lớp, số điện thoại.", "Leave out names, classes and phone numbers.")
     entry = await entry_row(connection, office, entry_id)
     if site_digest:

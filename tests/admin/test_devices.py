@@ -25,7 +25,7 @@ from admin.devices import (
 )
 from admin.errors import Conflict, NotFound
 from admin.link import SeenDevice
-from admin.values import DeviceMatch
+from admin.values import DeviceMatch, ProfileId
 from gateway.policy.model import Band
 from tests.support.family import Family
 
@@ -135,12 +135,16 @@ def test_has_private_mac_sees_the_local_bit(mac: str | None, private: bool) -> N
     assert has_private_mac(mac) is private
 
 
-def test_is_looser_owner_compares_bands(family: Family) -> None:
-    """Giving a child's tablet to an adult or an elder child frees it; so does giving them a new device, which has the strictest band."""
-    assert is_looser_owner(family.bi, family.na)
-    assert is_looser_owner(family.bi, family.adults)
+def test_is_looser_owner_knows_what_stays_behind(family: Family) -> None:
+    """A child's device leaves the child's hours behind, whoever gets it, also a sibling that was made a moment ago; so does a new device
+    that is given to somebody elder, because it has the strictest band."""
+    sibling = replace(family.bi, id=ProfileId("another"))
+    for other in (family.na, family.adults, family.guests, sibling):
+        assert is_looser_owner(family.bi, other)
+    assert is_looser_owner(family.na, family.bi)
+    assert not is_looser_owner(family.bi, family.bi)
     assert is_looser_owner(None, family.adults)
-    assert not is_looser_owner(family.na, family.bi)
-    assert not is_looser_owner(family.bi, family.guests)
+    assert not is_looser_owner(None, family.bi)
+    assert not is_looser_owner(family.adults, family.bi)
     assert [frees_new_device(Band.TH, one) for one in (family.bi, family.na, family.adults, family.guests)] == [False, True, True, False]
     assert not frees_new_device(Band.PT, family.na)

@@ -8,9 +8,10 @@ import pytest
 
 from admin.audit import Act
 from admin.catalogue import read_shipped
+from admin.dates import Dates, with_dates
 from admin.dependencies import Services
 from admin.hours import Hours, is_looser, list_hours, paint_week, schedule_of, set_hours, windows_of
-from admin.values import Days, HoursEffect
+from admin.values import DatesKind, Days, HoursEffect
 from gateway.policy.reading import Reading
 from gateway.policy.schedule import parse_window
 from tests.support.family import Family
@@ -81,6 +82,15 @@ def test_paint_week_crosses_midnight_and_shows_the_stricter() -> None:
 def test_is_looser_sees_every_minute(before: list[Hours], after: list[Hours], looser: bool) -> None:
     """One minute less of rest is loosening, also if it only shows in summer."""
     assert is_looser(before, after, SHELF, MONDAY) is looser
+
+
+def test_is_looser_sees_exams_behind_years_of_holidays() -> None:
+    """The calendar knows the holidays of many years to come; taking an evening of next month's exams away is still seen."""
+    monday = date(2026, 11, 23)
+    shelf = with_dates(read_shipped(), [Dates("thi", DatesKind.EXAM, "thi học kỳ", date(2026, 12, 21), date(2026, 12, 23))])
+    evening = [Hours(Days.EXAM, "18:00", "24:00", HoursEffect.OFFLINE)]
+    assert is_looser(evening, [], shelf, monday)
+    assert not is_looser([], evening, shelf, monday)
 
 
 def test_rest_closes_leisure_and_study_opens_learning_only() -> None:

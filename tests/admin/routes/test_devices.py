@@ -62,12 +62,14 @@ async def test_new_device_of_a_page_left_open_stays_with_the_strictest(parent: V
 
 
 async def test_device_moves_and_is_forgotten(parent: Visitor, family: Family, clock: Clock) -> None:
-    """Handing a phone down, renaming it, forgetting it; a freer owner and a child's phone without its hours ask for the password."""
+    """Handing a phone down, renaming it, forgetting it: whatever takes a child's phone out of the child's hours asks for the password."""
     clock.forward(minutes=15)
     action = f"/devices/{family.na_phone}"
-    await parent.submit(action, {"owner": family.bi.id, "label": "Máy cũ của Na"})
+    assert (await parent.submit(action, {"owner": family.bi.id, "label": "Máy cũ của Na"})).status_code == 401
+    await parent.submit(action, {"_password": PASSWORD})
     assert parent.response.status_code == 200
     assert "Máy cũ của Na" in parent.text
+    clock.forward(minutes=15)
     assert (await parent.submit(action, {"owner": family.na.id})).status_code == 401
     await parent.get("/devices")
     assert (await parent.submit(f"{action}/forget")).status_code == 401

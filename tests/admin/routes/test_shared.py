@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from admin.app import create_page_app
 from admin.dependencies import Services
+from admin.names import list_names
 from admin.notices import Message
 from admin.policyfile import cut, read_rows
 from tests.admin.conftest import Clock
@@ -106,6 +107,18 @@ async def test_request_is_answered_on_the_same_screen(parent: Visitor, shared: V
     await parent.get("/journal")
     assert "người có mã PIN" in parent.text
     assert (await shared.get(f"/answer/{code}/here")).status_code == 404, "answered once"
+
+
+async def test_pin_opens_nothing_for_good(parent: Visitor, shared: Visitor, services: Services, family: Family) -> None:
+    """The page offers a while, today or no; what it does not offer is not taken either."""
+    await set_pin(parent)
+    await shared.get("/ask?host=play.example")
+    await shared.submit("/ask?lang=vi", {"reason": "lesson"})
+    code = shared.response.url.path.rpartition("/")[2]
+    response = await shared.post(f"/answer/{code}/here?lang=vi", {"pin": PIN, "decision": "always"})
+    assert response.status_code == 404
+    async with services.database.read() as connection:
+        assert await list_names(connection, family.tenant, family.bi.id) == []
 
 
 async def test_guesses_slow_down_wherever_they_come_from(parent: Visitor, shared: Visitor, app: ASGIApp) -> None:

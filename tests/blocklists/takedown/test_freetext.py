@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from blocklists.takedown.freetext import Mark, personal_marks, require_clean
@@ -49,6 +52,14 @@ def test_what_must_not_be_stored_is_found(text: str, mark: str) -> None:
 def test_language_of_offices_passes(text: str) -> None:
     """No wall against ordinary reasons."""
     assert personal_marks(text) == []
+
+
+@pytest.mark.parametrize("unit", ["a.", "a", "@", "a@b.", "0 ", "A ", "a-", "://", "lop" + " " * 20])
+def test_no_text_keeps_others_waiting(unit: str) -> None:
+    """What anybody may send is read at once, whatever it is made of (a stop after 60 s, not a measure)."""
+    program = "import sys; from blocklists.takedown.freetext import personal_marks; personal_marks(sys.stdin.read())"
+    text = unit * (400_000 // len(unit))
+    assert subprocess.run([sys.executable, "-c", program], input=text, text=True, timeout=60, check=False).returncode == 0
 
 
 def test_refusal_names_field_kind_and_remedy() -> None:
