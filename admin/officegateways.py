@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -214,6 +214,13 @@ async def _keep(connection: AsyncConnection, gateway: str, serial: int, in_force
     known = await connection.execute(select(table.c.serial).where(table.c.gateway == gateway, table.c.serial == serial))
     if serial and known.first() is None:
         await connection.execute(insert(table).values(gateway=gateway, serial=serial, in_force_at=in_force_at, received_at=now))
+
+
+async def count_gateways(connection: AsyncConnection, tenant: OrganisationId) -> int:
+    """How many gateways have joined and are still here."""
+    joined = gateways.c.public.isnot(None) & gateways.c.retired_at.is_(None)
+    counted = select(func.count()).select_from(gateways).where(gateways.c.tenant_id == tenant, joined)
+    return int((await connection.execute(counted)).scalar_one())
 
 
 async def read_gateways(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> list[Standing]:

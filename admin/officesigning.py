@@ -12,15 +12,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from admin.audit import Act, Action, record
 from admin.errors import AdminError, FieldMistake, InvalidInput, NotFound, TooManyTries
+from admin.office import find_office
 from admin.officedoubts import Doubt, changing_doubts, read_doubts
 from admin.officeendings import DECIDING
+from admin.officegateways import count_gateways
 from admin.officekeys import held_keys, read_holders, retire_key, sealed_key, store_key
 from admin.officerollout import begin, pass_over, read_rollouts, read_statement
 from admin.officetallies import judge
@@ -41,6 +43,10 @@ log = logging.getLogger(__name__)
 
 PASSPHRASE_FIELD = "passphrase"
 HEARING_REST = 9
+LOOKS_A_SECOND = 20
+LOOK_SHORTEST, LOOK_LONGEST = 15, 300
+"""Seconds between two questions of one gateway for news: from few gateways to six thousand, who ask with their rounds alone."""
+LOOK_COUNTED = timedelta(minutes=1)
 
 
 class KeysElsewhere(AdminError):
@@ -59,6 +65,7 @@ class SigningDesk:
         self._turn = asyncio.Lock()
         self._tries = Throttle()
         self._hears_again = 0.0
+        self._look: tuple[datetime | None, int] = (None, 0)
 
     @cached_property
     def room(self) -> Room:
@@ -70,6 +77,17 @@ class SigningDesk:
     async def standing(self) -> Standing:
         """How signing stands."""
         return await asyncio.to_thread(self.room.standing)
+
+    async def look_seconds(self, now: datetime) -> int:
+        """How often a gateway may ask whether there is news: LOOKS_A_SECOND of all gateways together. Counted once a minute."""
+        counted, seconds = self._look
+        if counted is None or not timedelta() <= now - counted < LOOK_COUNTED:
+            async with self.database.read() as connection:
+                tenant = await find_office(connection, now)
+                number = await count_gateways(connection, tenant) if tenant is not None else 0
+            seconds = min(max(LOOK_SHORTEST, number // LOOKS_A_SECOND), LOOK_LONGEST)
+            self._look = now, seconds
+        return seconds
 
     async def is_behind(self, tenant: OrganisationId) -> bool:
         """Whether the newest version is not published yet, because it is not signed."""

@@ -1,5 +1,6 @@
 """Following a list office beside a running gateway: round after round, each in a child process. Only `lachan` imports this module.
 
+Between two rounds the office is asked whether it has news, where its server lets gateways ask (`lachan.looking`).
 A round fetches and checks the office's newest release (`blocklists.follower`), puts its list into the state directory and asks the gateway
 to switch. Whatever goes wrong, what is in force stays, and `state_dir/follow/status.json` says why and since when. At a start the
 supervisor waits for one round, ten seconds at most; then the last good release answers.
@@ -32,6 +33,7 @@ from gateway.policy.segment import open_layer, write_mapped
 from gateway.standing import program_version
 from lachan.configuration import Configuration, find_file, load
 from lachan.healthcounts import count_health
+from lachan.looking import Looker
 from lachan.preparation import Changes, put_in_force
 
 if TYPE_CHECKING:
@@ -49,14 +51,27 @@ ORIGIN = "office"
 
 
 def follow_for_ever(path: Path) -> int:
-    """Round after round, five minutes apart, never many gateways at the same moment. Ends only by a signal, and a round with it."""
+    """Round after round, five minutes apart, sooner where the office's server lets us look and has news; never many gateways at the same
+    moment. Ends only by a signal, and a round with it."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # subprocess.run kills its child then
+    follow = load(path, require_files=False).lists.follow
+    looker = Looker(follow.url if follow is not None else "")
     code = ""
-    wait = FIRST
+    time.sleep(FIRST * random.uniform(1 - JITTER, 1 + JITTER))
     while True:
-        time.sleep(wait * random.uniform(1 - JITTER, 1 + JITTER))
+        looker.look()  # before the round, so that what comes while it lasts is news
         code = follow_once(path, code)
-        wait = INTERVAL
+        wait_for_news(looker)
+
+
+def wait_for_news(looker: Looker) -> None:
+    """Sleep until the next round is due, or until the office has news."""
+    due = time.monotonic() + INTERVAL * random.uniform(1 - JITTER, 1 + JITTER)
+    while (left := due - time.monotonic()) > 0:
+        pause = looker.pause
+        time.sleep(left if pause is None else min(left, pause * random.uniform(1 - JITTER, 1 + JITTER)))
+        if pause is not None and looker.look():
+            return
 
 
 def follow_once(path: Path, before: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 from typing import Annotated
 
@@ -24,6 +25,7 @@ router = APIRouter()
 Read = Annotated[Visit, Depends(need(Permission.OFFICE_READ))]
 Sign = Annotated[Visit, Depends(need(Permission.OFFICER_APPOINT))]
 
+NEWEST = "timestamp.json"
 _METADATA = re.compile(r"(?:[1-9][0-9]{0,8}\.(?:root|targets|snapshot|online)|timestamp)\.json")
 _TARGET = re.compile(r"[0-9a-f]{64}\.(?:list\.json|online\.json|[0-9a-f]{16}\.segment)")
 
@@ -104,11 +106,21 @@ async def target(request: Request, name: str) -> Response:
 
 
 async def _file(request: Request, folder: str, name: str, shape: re.Pattern[str]) -> Response:
-    path = services_of(request).settings.state_dir / "release" / folder / name
+    services = services_of(request)
+    path = services.settings.state_dir / "release" / folder / name
     if not shape.fullmatch(name) or not await asyncio.to_thread(path.is_file):
         return Response(status_code=404)
-    caching = "no-cache" if name == "timestamp.json" else "public, max-age=86400, immutable"
-    return FileResponse(path, media_type="application/octet-stream", headers={"Cache-Control": caching})
+    if name == NEWEST:
+        return await _newest(request, await asyncio.to_thread(path.read_bytes), await services.office.signing.look_seconds(services.now()))
+    return FileResponse(path, media_type="application/octet-stream", headers={"Cache-Control": "public, max-age=86400, immutable"})
+
+
+async def _newest(request: Request, content: bytes, seconds: int) -> Response:
+    """The file that says what is newest, or that it is still the same; and how soon a gateway may ask again."""
+    headers = {"Cache-Control": f"public, max-age={seconds}, must-revalidate", "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+    if headers["ETag"] in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type="application/octet-stream", headers=headers)
 
 
 async def _page(visit: Visit, *mistakes: FieldMistake) -> Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
 import logging
 import shutil
@@ -28,7 +30,7 @@ from lachan import following
 from lachan.configuration import load
 from lachan.following import follow_once, serial_in_force, take_round
 from tests.support.gateway import Gateway, RunningUpstream, ede_codes, run_command
-from tests.support.publisher import Publisher, serve, serve_drips
+from tests.support.publisher import Publisher, serve, serve_by, serve_drips
 
 SETTINGS = """
 state_dir: var
@@ -143,6 +145,30 @@ def test_gateway_enforces_what_the_office_publishes_and_keeps_the_last_good_rele
         assert follow["age"] >= 0
         assert gateway.metric("lachan_release_failure", code="refused") == 1
         assert gateway.metric("lachan_release_checked_timestamp_seconds") == follow["good_at"]
+
+
+@pytest.mark.slow
+def test_news_is_in_force_soon_where_the_server_lets_gateways_ask(office: Publisher, tmp_path: Path) -> None:
+    """A lift is as fast as a block: both long before the next round is due, with no command, from a server that says how often to ask."""
+
+    class Says(http.server.SimpleHTTPRequestHandler):
+        def end_headers(self) -> None:
+            self.send_header("Cache-Control", "max-age=10")
+            super().end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with (
+        serve_by(functools.partial(Says, directory=str(office.folder))) as url,
+        RunningUpstream(RECORDS) as upstream,
+        Gateway(tmp_path, SETTINGS, upstream=upstream.port, url=url) as gateway,
+    ):
+        assert comes_true(lambda: is_blocked(gateway, "bad.example"))
+        office.publish(2, "bad.example", "worse.example")
+        assert comes_true(lambda: is_blocked(gateway, "worse.example"))
+        office.publish(3, "worse.example")
+        assert comes_true(lambda: not is_blocked(gateway, "bad.example"))
 
 
 def test_start_without_the_office_answers_from_the_last_good_release(office: Publisher, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp
 
+from admin import officesigning
 from admin.audit import MACHINE, Act
 from admin.dependencies import Services
 from admin.officedirectives import officers as listed
@@ -271,6 +273,30 @@ async def test_released_files_are_public_and_nothing_else_is(visitor: Visitor, t
         await visitor.get(f"/release/{path}")
         assert visitor.response.status_code == 404
     assert (settings.state_dir / "keys/timestamp.pem").stat().st_mode & 0o077 == 0
+
+
+async def test_a_gateway_may_ask_for_news_often_and_gets_little_without(
+    two: Visitor, one: Visitor, visitor: Visitor, gateway: OfficeGateway, services: Services
+) -> None:
+    """The file that says what is newest says when it may be asked for again, less often with many gateways; what is known is not sent."""
+    await make_key(two)
+    path = "/release/metadata/timestamp.json"
+    await visitor.get(path)
+    first = visitor.response
+    assert first.headers["cache-control"] == "public, max-age=15, must-revalidate"
+    visitor.http.headers["If-None-Match"] = first.headers["etag"]
+    await visitor.get(path)
+    again = visitor.response
+    assert (again.status_code, again.content, again.headers["cache-control"]) == (304, b"", first.headers["cache-control"])
+    await approve(one, two, PASSPHRASE)
+    await visitor.get(path)
+    assert visitor.response.status_code == 200 and visitor.response.headers["etag"] != first.headers["etag"]
+    desk = services.office.signing
+    for number, seconds in ((0, 15), (1500, 75), (40_000, 300)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(officesigning, "count_gateways", lambda connection, tenant, number=number: asyncio.sleep(0, number))
+            patch.setattr(desk, "_look", (None, 0))
+            assert await desk.look_seconds(services.now()) == seconds
 
 
 async def test_key_of_an_officer_who_left_goes_out_with_the_next_signature(
