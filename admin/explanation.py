@@ -14,7 +14,7 @@ from admin.bystander import Bystander
 from admin.catalogue import Shelf
 from admin.foresight import Verdict, is_locked
 from admin.moment import Standing
-from gateway.policy.model import Reason
+from gateway.policy.model import Band, Reason
 
 
 class Variant(StrEnum):
@@ -76,6 +76,8 @@ _BY_CATEGORY = {
     "order": Variant.ORDER,
     "dist": Variant.ORDER,
 }
+#: Warnings that somebody has to read; a child of three to five is only told to call an adult.
+_FOR_READERS = frozenset({Variant.SCAM, Variant.GAMBLING})
 _BY_CLOCK = frozenset({Reason.OVERRIDE, Reason.OFFLINE, Reason.SCHEDULE})
 #: Rules whose basis is a document or the title of a list, and not our own shorthand.
 _WITH_BASIS = frozenset({Reason.ORDER, Reason.LIST, Reason.RPZ})
@@ -98,13 +100,14 @@ def explain(verdict: Verdict | None, host: str, reader: Bystander, shelf: Shelf,
     category = shelf.catalogue.categories.get(verdict.category)
     is_hidden = category is not None and category.sensitive and reader.is_small
     variant = Variant.ORDER if verdict.reason is Reason.ORDER else _BY_CATEGORY.get(verdict.category, Variant.PLAIN)
-    if is_hidden:  # the gentle page, not one that names what it was
+    is_gentle = is_hidden or (reader.band is Band.MN and variant in _FOR_READERS)
+    if is_gentle:  # the gentle page, not one that names what it was, nor one that speaks of money and passwords to a small child
         variant = Variant.PLAIN
     text = rule.text if rule is not None else ""
     return Explanation(
         variant,
         host,
-        group="" if category is None or is_hidden else shelf.name_of(category.code, language),
+        group="" if category is None or is_gentle else shelf.name_of(category.code, language),
         rule=verdict.reason.value,
         basis=rule.basis if rule is not None and verdict.reason in _WITH_BASIS and not is_hidden else "",
         version=rule.version if rule is not None else "",

@@ -51,6 +51,13 @@ def pictures_of(blocks: Sequence[Block]) -> list[str]:
     return [block.spans[0].target for block in blocks if block.kind == "picture"]
 
 
+@cache
+def picture_size(name: str) -> tuple[int, int]:
+    """Width and height of a picture in pixels, from its own head (WebP container, "VP8X"), so that a page keeps its place free."""
+    head = (FOLDER / "pictures" / name).read_bytes()[:30]
+    return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
+
+
 def _blocks(tokens: Sequence[Token]) -> Iterator[Block]:
     place = count = 0
     while place < len(tokens):

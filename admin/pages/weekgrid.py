@@ -11,7 +11,7 @@ from babel.dates import get_day_names
 from admin.pages.words import Words
 from admin.values import HoursEffect
 
-LEFT, TOP, ROW, GAP, WIDTH = 26, 16, 16, 5, 288
+LEFT, TOP, ROW, GAP, WIDTH = 26, 17, 16, 5, 240
 _CLASSES = {HoursEffect.REST: "rest", HoursEffect.STUDY: "study", HoursEffect.OFFLINE: "off", None: "free"}
 
 

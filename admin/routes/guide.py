@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from admin.dependencies import open_page
 from admin.errors import NotFound
-from admin.pages.guide import FOLDER, GUIDES, read_guide
+from admin.pages.guide import FOLDER, GUIDES, picture_size, read_guide
 
 router = APIRouter()
 
@@ -25,7 +25,7 @@ async def show_guide(name: str, request: Request) -> Response:
     """One guide on one page, for reading and for printing."""
     if name not in GUIDES:
         raise NotFound
-    return open_page(request, "guide/guide.html", {"blocks": read_guide(name), "name": name})
+    return open_page(request, "guide/guide.html", {"blocks": read_guide(name), "name": name, "size_of": picture_size})
 
 
 @router.get("/guide/pictures/{name}")

@@ -38,6 +38,8 @@ def verdict(reason: Reason, category: str = "", text: str = "x", blocked: bool =
 @pytest.mark.parametrize(
     ("band", "category", "variant", "group"),
     [
+        (Band.MN, "gamb", Variant.PLAIN, ""),
+        (Band.MN, "scam", Variant.PLAIN, ""),
         (Band.TH, "gamb", Variant.GAMBLING, "cờ bạc, cá độ, lô đề, bài đổi thưởng"),
         (Band.CS, "gamb", Variant.GAMBLING, "cờ bạc, cá độ, lô đề, bài đổi thưởng"),
         (Band.TH, "scam", Variant.SCAM, "lừa đảo, giả mạo"),
@@ -54,7 +56,7 @@ def verdict(reason: Reason, category: str = "", text: str = "x", blocked: bool =
     ],
 )
 def test_sensitive_groups_are_never_named_to_small_children(band: Band, category: str, variant: Variant, group: str) -> None:
-    """To the two youngest bands: not for your age yet, and nothing more."""
+    """To the two youngest bands: not for your age yet, and nothing more; nobody of three to five is warned of passwords and debts."""
     found = explain(verdict(Reason.MATRIX, category), "x.example", replace(READER, band=band), SHELF, "vi")
     assert (found.variant, found.group) == (variant, group)
 

@@ -26,6 +26,7 @@ from admin.requests import Asked, ask
 from admin.setup import Owner, ensure_token, make_tenant
 from admin.values import RequestReason
 from tests.browser.conftest import DESK, PHONE, Place, keep, sign_in
+from tests.browser.looks import faint_edges, odd_sizes, small_targets
 from tests.support.family import make_family
 from tests.support.people import PASSWORD
 
@@ -143,13 +144,16 @@ class Reader:
             self.here(path)
         else:
             self.width(path)
+            self.looks(path)
 
     def here(self, path: str) -> None:
         """Look in depth at the page that is shown."""
         self.width(path)
         self.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+        self.looks(path)
         self._ask_axe(path, None)
         self.page.emulate_media(color_scheme="dark")
+        self.wrong += [f"{path} in the dark: edge {one}" for one in faint_edges(self.page)]
         self._ask_axe(f"{path} in the dark", {"runOnly": ["color-contrast"]})
         keep(self.page, f"page{path.partition('?')[0].replace('/', '-')}-{self.size}-dark")
         self.page.emulate_media(color_scheme="light")
@@ -166,6 +170,12 @@ class Reader:
             self.wrong.append(f"{path} is wider than the screen")
         # a bar that is fixed widens no page: it only loses its end
         self.wrong += self.page.evaluate(_LOST_TABS)
+
+    def looks(self, path: str) -> None:
+        """Letters are on the scale, controls are as large as a thumb, fields have an edge."""
+        self.wrong += [f"{path}: letters {one}" for one in odd_sizes(self.page)]
+        self.wrong += [f"{path}: target {one}" for one in small_targets(self.page)]
+        self.wrong += [f"{path}: edge {one}" for one in faint_edges(self.page)]
 
     def _ask_axe(self, path: str, options: dict[str, Any] | None) -> None:
         for violation in self._axe.run(self.page, options=options)["violations"]:

@@ -284,7 +284,7 @@ async def test_personal_things_are_hinted_at_before_sending(bi: Visitor, service
         ({"host": "không phải trang", "reason": "lesson"}, "Đây chưa phải tên trang."),
         ({"host": "com.vn", "reason": "lesson"}, "cả một đuôi"),
         ({"host": "play.example"}, "Xin điền chỗ này."),
-        ({"host": "play.example", "reason": "lesson", "note": "x" * 201}, "Nhiều nhất 200 chữ."),
+        ({"host": "play.example", "reason": "lesson", "note": "x" * 201}, "Nhiều nhất 200 ký tự."),
     ],
 )
 async def test_mistakes_are_told_beside_the_field(bi: Visitor, fields: dict[str, str], words: str) -> None:
