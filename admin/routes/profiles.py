@@ -108,8 +108,8 @@ async def go_offline(profile: str, visit: Writer) -> Response:
 
 
 @router.post("/profiles/{profile}/open")
-async def open_more(profile: str, visit: Loosener) -> Response:
-    """Some things opened until a moment; what is locked stays locked."""
+async def open_more(profile: str, visit: Writer) -> Response:
+    """Some things opened until a moment; what is locked stays locked. Loosens: the password is asked once it is known what to open."""
     return await _start(visit, profile, OverrideKind.OPEN)
 
 
@@ -261,6 +261,8 @@ async def _start(visit: Visit, profile: str, kind: OverrideKind) -> Response:
         targets = _read_targets(visit, shelf, found.band) if kind is OverrideKind.OPEN else []
     except InvalidInput as error:
         return await _overview(visit, profile, False, error.mistakes, error.status, kind)
+    if kind is OverrideKind.OPEN:
+        visit.require(Permission.PROFILE_LOOSEN)
     async with visit.services.database.write() as connection:
         if kind is OverrideKind.OFF and await shortens_off(connection, visit.tenant_id, found.id, ends_at, visit.now):
             visit.require(Permission.PROFILE_LOOSEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from starlette.types import ASGIApp
@@ -27,6 +28,20 @@ async def test_home_shows_each_child_and_what_waits(
     for words in ("Bi", "Na", "dùng mạng vừa xong, qua cổng lọc này", "1 thiết bị mới", "Giờ nghỉ trò chơi, video từ 21:00"):
         assert words in visitor.text
     assert "Đã lưu nhưng chưa có hiệu lực" not in visitor.text
+
+
+async def test_home_gives_the_internet_back_where_it_was_taken(visitor: Visitor, family: Family, gateway: ScriptedGateway) -> None:
+    """While a child has no internet its card offers one press that gives it back, not the same press again."""
+    await visitor.sign_in("me", PASSWORD)
+    assert "Mở mạng lại" not in visitor.text
+    await visitor.get(f"/profiles/{family.bi.id}")
+    await visitor.submit(f"/profiles/{family.bi.id}/off", button=("until", "1h"))
+    await visitor.get("/")
+    found = re.search(rf'action="(/profiles/{family.bi.id}/acts/\w+/end)"', visitor.response.text)
+    assert found is not None and visitor.text.count("Mở mạng lại") == 1
+    await visitor.submit(found[1])
+    await visitor.get("/")
+    assert "Mở mạng lại" not in visitor.text
 
 
 async def test_home_says_honestly_that_the_gateway_is_away(visitor: Visitor, family: Family) -> None:

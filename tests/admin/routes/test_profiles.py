@@ -147,11 +147,21 @@ async def test_a_shorter_rest_gives_the_internet_back_earlier_and_loosens(
     assert after["until"] > before["until"]
 
 
-async def test_open_more_without_a_choice_says_so(parent: Visitor, family: Family) -> None:
-    """Nothing chosen, nothing opened."""
+async def test_open_more_without_a_choice_says_so(parent: Visitor, family: Family, clock: Clock) -> None:
+    """Nothing chosen, nothing opened; and that is said before anybody is asked for a password."""
+    clock.forward(minutes=11)
     await parent.get(f"/profiles/{family.bi.id}")
     response = await parent.submit(f"/profiles/{family.bi.id}/open", button=("until", "30m"))
     assert response.status_code == 422
+
+
+async def test_a_wrong_time_has_the_cursor_in_its_field(parent: Visitor, family: Family) -> None:
+    """The sentence stands before the field, as everywhere, and who types goes on in the field."""
+    await parent.get(f"/profiles/{family.bi.id}")
+    response = await parent.submit(f"/profiles/{family.bi.id}/off", {"clock": "25:99"}, ("until", "clock"))
+    (field,) = re.findall(r'<input type="text" inputmode="numeric"[^>]* autofocus[^>]*>', response.text)
+    assert 'value="25:99"' in field
+    assert response.text.index('id="clock-mistake"') < response.text.index(field)
 
 
 async def test_act_is_stored_while_the_gateway_is_away(
