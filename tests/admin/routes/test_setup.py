@@ -60,6 +60,27 @@ async def test_parent_sets_up_a_home_in_four_pages(visitor: Visitor, services: S
     assert (primary["schedule"][0]["from"], primary["schedule"][0]["to"]) == ("21:00", "06:00")
 
 
+@pytest.mark.parametrize("talks", [True, False])
+async def test_zalo_is_asked_about_before_a_band_blocks_it(
+    visitor: Visitor, services: Services, gateway: ScriptedGateway, talks: bool
+) -> None:
+    """The question stands beside the ages; yes opens Zalo for six to fourteen, no leaves it to the band; the others are as their band."""
+    await open_wizard(visitor, services)
+    await visitor.submit("/setup", {"place": "home"}, ("go", "1"))
+    assert "Gia đình liên lạc với các con qua Zalo" in visitor.text
+    for step in ("1", "2", "3"):
+        labels, bands = ["Tí", "Bi", "Su", "Na"][: int(step)], ["MN", "TH", "CS", "PT"][: int(step)]
+        await visitor.submit("/setup", {"label": labels, "band": bands}, ("add", "1"))
+    asked: dict[str, str | list[str]] = {"label": ["Tí", "Bi", "Su", "Na"], "band": ["MN", "TH", "CS", "PT"]}
+    await visitor.submit("/setup", asked | ({"messenger": "1"} if talks else {}), ("go", "1"))
+    await visitor.submit("/setup", {}, ("go", "1"))
+    await visitor.submit("/setup", {"password": PASSWORD, "again": PASSWORD}, ("go", "1"))
+    document = policy_of(services, gateway)
+    own = {row["band"]: row.get("services", {}) for row in document["profiles"]}  # type: ignore[attr-defined]
+    opened = {"zalo": "allow"} if talks else {}
+    assert own == {"MN": {}, "TH": opened, "CS": opened, "PT": {}, "NL": {}, "KH": {}}
+
+
 async def test_school_sets_up_its_classes(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
     """Twelve lines and a few networks: bands come from the grades, staff are adults, the rest is strict."""
     await open_wizard(visitor, services)

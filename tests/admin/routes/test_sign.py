@@ -9,6 +9,9 @@ from starlette.types import ASGIApp
 
 from admin.routes.sign import own_path
 from blocklists.database import Database
+from tests.admin.conftest import Clock
+from tests.support.controlsocket import ScriptedGateway
+from tests.support.family import Family
 from tests.support.people import PASSWORD, make_person
 from tests.support.visitor import Visitor
 
@@ -44,7 +47,7 @@ async def test_wrong_password_says_one_sentence_and_keeps_the_name(visitor: Visi
     assert (known.status_code, unknown.status_code) == (401, 401)
     assert text == visitor.text
     assert 'value="nobody"' in unknown.text
-    assert "<details class=\"fold\" open>" in unknown.text  # the ways back in: a new invitation, or whoever installed the gateway
+    assert '<details class="fold" open>' in unknown.text  # the ways back in: a new invitation, or whoever installed the gateway
     assert "vẫn được bảo vệ" in visitor.text and "sudo lachan reset-password TÊN-ĐĂNG-NHẬP" in visitor.text
 
 
@@ -88,3 +91,28 @@ async def test_language_is_kept_in_the_browser(visitor: Visitor, database: Datab
     await visitor.submit("/language", button=("language", "en"))
     assert visitor.response.headers["content-language"] == "en"
     assert "Sign in" in visitor.text
+
+
+async def test_a_parents_own_phone_looks_and_tightens_for_thirty_days(
+    visitor: Visitor, family: Family, gateway: ScriptedGateway, clock: Clock
+) -> None:
+    """Until its last minute the phone sees and switches off; opening asks for the password; after it the door is shut for both."""
+    await visitor.sign_in("me", PASSWORD, kept=True)
+    path = f"/profiles/{family.bi.id}"
+    clock.forward(days=29, hours=23, minutes=50)
+    assert (await visitor.get("/")).status_code == 200 and "Bi" in visitor.text
+    await visitor.get(path)
+    assert (await visitor.submit(f"{path}/off", button=("until", "30m"))).status_code == 200
+    assert "Đã tắt mạng đến" in visitor.text
+    end = next(form.action for form in visitor.forms if form.action.endswith("/end"))
+    assert (await visitor.submit(end)).status_code == 401
+    await visitor.get(path)
+    assert "Đã tắt mạng" in visitor.text or "Mở mạng lại" in visitor.text
+    assert (await visitor.submit(f"{path}/open", {"what": "games"}, ("until", "30m"))).status_code == 401
+    await visitor.get(path)
+    open_page = list(visitor.forms)
+    clock.forward(days=30, minutes=1)
+    visitor.forms = open_page  # the page that was left open
+    assert (await visitor.submit(f"{path}/off", button=("until", "2h"))).status_code in (401, 200)
+    assert "Đăng nhập" in visitor.text and "Đã tắt mạng" not in visitor.text
+    assert (await visitor.get("/sign-in")).status_code == 200 and visitor.has_form("/sign-in")
