@@ -6,16 +6,21 @@ is in force. While the gateway is away the change stays stored and is applied wh
 gateway refuses leaves the last good policy in force, and the reason stands in `policies.error` for the page.
 
 The loop also compares what is in force with what should be: after a restart, a restored backup, or a state directory that was replaced.
+What a file is made of besides the tenant's own rows is the catalogue (its days off, the groups that rest closes), the address of the
+explaining page and this program; when one of them changed, every file is cut anew, so that what the pages show is what is enforced.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 
 from sqlalchemy import select, update
@@ -32,7 +37,7 @@ from blocklists.database import Database
 from blocklists.tables import EVERY_TENANT, OrganisationId, OrganisationKind, organisations
 from gateway.errors import ControlError, GenerationError, PolicyFileError
 from gateway.policy.tenant import parse_policy_file
-from gateway.release import read_manifest, write_file
+from gateway.release import read_manifest, replace_file, write_file
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +46,10 @@ COMPARE_SECONDS = 60.0
 RETRY_SECONDS = 2.0
 #: Tenants in one switch of generations.
 BATCH = 200
+#: What the files were cut with, besides the tenants' rows; below the state directory.
+CUT_WITH = "policies.cut"
+#: Counted up when `policyfile.cut` writes something else from the same rows.
+CUT_FORM = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,17 +162,32 @@ class Applier:
     async def reconcile(self) -> int:
         """Put everything in force that is not; returns how many tenants changed. Raises GatewayAway."""
         applied = 0
-        waiting = await self._find_waiting()
+        cut_with = self._cut_with()
+        is_anew = await asyncio.to_thread(self._read_cut_with) != cut_with
+        waiting, settled = await self._find_waiting()
+        waiting += settled if is_anew else ()
         for first in range(0, len(waiting), BATCH):
             async with self._turn:
-                applied += await self._apply(waiting[first : first + BATCH])
+                applied += await self._apply(waiting[first : first + BATCH], settled)
+        if is_anew:
+            await asyncio.to_thread(replace_file, self.state_dir / CUT_WITH, cut_with.encode())
         await self._forget()
         if applied:
             await keep_checkpoint(self.database, self.state_dir)
         return applied
 
-    async def _find_waiting(self) -> list[OrganisationId]:
-        """Tenants whose stored rules, or whose file in the generation in force, say that something is to be done."""
+    def _cut_with(self) -> str:
+        made_of = [CUT_FORM, version("lachan"), self.shelves.current().catalogue.version, sorted(self.page_address)]
+        return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+
+    def _read_cut_with(self) -> str:
+        try:
+            return (self.state_dir / CUT_WITH).read_text("ascii")
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    async def _find_waiting(self) -> tuple[list[OrganisationId], dict[OrganisationId, str]]:
+        """Tenants whose stored rules, or whose file in the generation in force, say that something is to be done; the others' files."""
         try:
             in_force = dict((await asyncio.to_thread(read_manifest, self.state_dir)).policies)
         except GenerationError:
@@ -178,14 +202,20 @@ class Applier:
                     .execution_options(**EVERY_TENANT)
                 )
             ).all()
-        return [
-            OrganisationId(row.tenant_id)
-            for row in rows
-            if has_policy(OrganisationKind(row.kind)) and (row.applied_revision < row.revision or in_force.get(row.tenant_id) != row.file)
-        ]
+        waiting: list[OrganisationId] = []
+        settled: dict[OrganisationId, str] = {}
+        for row in rows:
+            if has_policy(OrganisationKind(row.kind)):
+                if row.applied_revision < row.revision or in_force.get(row.tenant_id) != row.file:
+                    waiting.append(OrganisationId(row.tenant_id))
+                else:
+                    settled[OrganisationId(row.tenant_id)] = row.file
+        return waiting, settled
 
-    async def _apply(self, tenants: Sequence[OrganisationId]) -> int:
+    async def _apply(self, tenants: Sequence[OrganisationId], settled: Mapping[OrganisationId, str] | None = None) -> int:
+        """Cut and apply; how many. Nothing is done for a tenant whose file turns out to be the one in `settled`."""
         ready = [found for tenant in tenants if (found := await self._prepare(tenant)) is not None]
+        ready = [one for one in ready if settled is None or settled.get(one.tenant) != one.file]
         if not ready:
             return 0
         try:
@@ -194,7 +224,7 @@ class Applier:
             raise
         except ControlError as error:
             if len(ready) > 1:  # one refused file must not hold back the others
-                return sum([await self._apply([one.tenant]) for one in ready])
+                return sum([await self._apply([one.tenant], settled) for one in ready])
             await self._note_refusal(ready[0].tenant, f"{error.where}: {error}" if error.where else str(error))
             return 0
         async with self.database.write() as connection:

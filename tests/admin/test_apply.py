@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
 
 import admin.apply
-from admin.audit import CHECKPOINT, Act
+from admin.apply import Applier
+from admin.audit import CHECKPOINT, Act, by_account
 from admin.dependencies import Services
+from admin.hours import Hours, set_hours
 from admin.link import GatewayAway
 from admin.overrides import start_override
 from admin.tables import policies
-from admin.values import OverrideKind
-from blocklists.tables import OrganisationKind
+from admin.values import Days, HoursEffect, OverrideKind
+from blocklists.tables import OrganisationKind, Role
 from gateway.errors import ControlError
 from gateway.release import read_manifest, read_verified
 from tests.support.controlsocket import ScriptedGateway
@@ -153,3 +157,33 @@ async def test_mistaken_file_never_reaches_the_gateway(
     async with services.database.read() as connection:
         row = (await connection.execute(select(policies).where(policies.c.tenant_id == family.tenant))).one()
     assert row.applied_revision == 0
+
+
+async def test_what_a_file_is_cut_with_reaches_every_tenant(
+    services: Services, family: Family, gateway: ScriptedGateway, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restart with another explaining page, or an upgrade whose calendar knows more days off, what is enforced is what the pages
+    show; a tenant whose file stays the same is left alone, and the next rounds do nothing."""
+    people = await make_person(services.database, now, sign_in="other")
+    before = services.applier
+    monkeypatch.setattr(admin.apply, "read_manifest", lambda _: SimpleNamespace(policies=list(gateway.policies.items())))
+    assert await before.reconcile() == 2
+    assert await before.reconcile() == 0
+
+    later = Applier(services.database, services.link, services.shelves, services.settings.state_dir, ("10.9.9.9",), services.now)
+    assert await later.reconcile() == 2
+    for tenant in (family.tenant, people.tenant):
+        assert b"10.9.9.9" in read_verified(services.settings.state_dir, str(gateway.policies[tenant]))
+    assert await later.reconcile() == 0
+
+    async with services.database.write() as connection:
+        act = Act(family.tenant, by_account(family.account, Role.FIRST_PARENT), now)
+        await set_hours(connection, act, family.bi.id, [Hours(Days.HOLIDAY, "23:00", "06:00", HoursEffect.OFFLINE)])
+    await later.settle(family.tenant)
+    shelf = services.shelves.current()
+    upgraded = replace(
+        shelf, catalogue=replace(shelf.catalogue, version="next"), holidays=(*shelf.holidays, (date(2026, 11, 20), date(2026, 11, 22)))
+    )
+    monkeypatch.setattr(services.shelves, "current", lambda: upgraded)
+    assert await later.reconcile() == 1
+    assert b"2026-11-20" in read_verified(services.settings.state_dir, str(gateway.policies[family.tenant]))
