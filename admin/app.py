@@ -24,7 +24,7 @@ from admin.edge.faults import Faults, answer
 from admin.edge.headers import Headers
 from admin.edge.limits import BodyLimit
 from admin.edge.origin import OwnOrigin
-from admin.ended import check_age
+from admin.ended import check_age, note_at_once
 from admin.errors import AdminError
 from admin.factors import Factors, load_key
 from admin.foresight import Foresight
@@ -108,6 +108,7 @@ def make_services(settings: AdminSettings, database: Database, wall: Callable[[]
     def now() -> datetime:
         return datetime.fromtimestamp(wall(), UTC)
 
+    note_at_once(database, settings.state_dir)
     applier = Applier(database, link, shelves, settings.state_dir, page_addresses(settings), now)
 
     return Services(

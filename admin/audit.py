@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.officetables import gateways
 from admin.tables import tenant_keys
-from blocklists.database import Database
+from blocklists.database import Database, call_after
 from blocklists.journal import Entry, Finding, Head, append, read_checkpoint, read_head, verify, write_checkpoint
 from blocklists.tables import EVERY_TENANT, AccountId, OrganisationId, Role, journal
 
@@ -123,6 +123,23 @@ class Action(StrEnum):
     GATEWAY_RETIRED = "gateway.retired"
 
 
+#: After one of these nobody can say whose the older password, factor or paper is by now. Their object is the account.
+SECRETS = frozenset(
+    {
+        Action.PASSWORD_CHANGED, Action.PASSWORD_RESET, Action.PIN_RENEWED, Action.FACTOR_ADDED, Action.FACTOR_REMOVED,
+        Action.RECOVERY_RENEWED, Action.PASSWORD_RENEWED,
+    }
+)  # fmt: skip
+#: What must not come back with an older state of the database (`admin.ended`).
+ENDINGS = SECRETS | {
+    Action.ROLE_ENDED, Action.TOKEN_REVOKED, Action.PASSKEY_REMOVED, Action.DEVICE_RETIRED, Action.PHONE_RENEWED,
+    Action.JOIN_CODE_WITHDRAWN, Action.STAFF_INVITATION_WITHDRAWN, Action.SHEET_MADE, Action.PIN_SET, Action.PIN_REMOVED,
+    Action.GATEWAY_RETIRED,
+}  # fmt: skip
+#: The name by which a transaction asks that its endings are kept outside the database (`blocklists.database.call_after`).
+ENDED = "ended"
+
+
 @dataclass(frozen=True, slots=True)
 class By:
     """Under whose name a row is written: an account in a role, or the machine and people without an account."""
@@ -160,7 +177,10 @@ async def record(
     after: object = None,
     basis: str | None = None,
 ) -> None:
-    """Add one row to the journal. `before` and `after` are JSON values of which only a keyed digest is kept."""
+    """Add one row to the journal. `before` and `after` are JSON values of which only a keyed digest is kept. What ends something for good
+    is kept outside the database, too (`admin.ended`)."""
+    if action in ENDINGS:
+        call_after(connection, ENDED)
     key = await read_key(connection, act.tenant)
     await append(
         connection,

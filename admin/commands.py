@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from sqlalchemy import delete, select, update
 
 from admin.audit import MACHINE, Act, Action, record, verify_database
+from admin.ended import note_at_once
 from admin.migrate import migrate
 from admin.passwords import Passwords, judge_new
 from admin.people import end_emergencies
@@ -57,6 +58,7 @@ async def reset_password(settings: AdminSettings, sign_in: str, password: str, n
     moment = now or datetime.now(UTC)
     hashed = await Passwords().hash(password)
     database = await open_database(settings.database)
+    note_at_once(database, settings.state_dir)
     try:
         await migrate(database, settings.state_dir, moment)
         async with database.write() as connection:

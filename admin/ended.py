@@ -1,10 +1,10 @@
 """What must not come back with an older state of the database: roles that ended, keys and passkeys that were taken back, old passwords.
 
-A backup brings settings back, never access. What ended is read out of the journal and kept in a file beside the database: sequence number,
-moment, act and random id, nothing else. It is applied to a backup that is put back (`admin.backup`), and at the start to a database that is
-older than what is known outside it, however it came there (a copied file, `pg_restore`). Where the present database is still there, people
-keep the passwords and second factors of today; where it is lost, an account whose password changed since the backup has none until the
-machine's owner gives it one: nobody can know whose the old one is by now.
+A backup brings settings back, never access. What ended is read out of the journal, before the act that ended it is answered, and kept in a
+file beside the database: sequence number, moment, act and random id, nothing else. It is applied to a backup that is put back
+(`admin.backup`), and at the start to a database that is older than what is known outside it, however it came there (a copied file,
+`pg_restore`). Where the present database is still there, people keep the passwords and second factors of today; where it is lost, an
+account whose password changed since the backup has none until the machine's owner gives it one: nobody can know whose the old one is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from admin.audit import CHECKPOINT, MACHINE, Act, Action, keep_checkpoint, record
+from admin.audit import CHECKPOINT, ENDED, ENDINGS, MACHINE, SECRETS, Act, Action, keep_checkpoint, record
 from admin.consents import end_histories, forget_beside
 from admin.erasing import read_erased, wipe
 from admin.familytables import home_links, join_codes, pin_accounts, pin_renewals, recovery_sheets, staff_invitations
@@ -56,18 +56,6 @@ _SEEN_STEP = 5000
 _AT_ONCE = 5000
 #: Octets at the end of the file that hold its last lines (a line has about a hundred), and how many of them are surely whole.
 _TAIL, _TAIL_LINES = 4096, 8
-#: After one of these nobody can say whose the older password, factor or paper is by now. Their object is the account.
-SECRETS = frozenset(
-    {
-        Action.PASSWORD_CHANGED, Action.PASSWORD_RESET, Action.PIN_RENEWED, Action.FACTOR_ADDED, Action.FACTOR_REMOVED,
-        Action.RECOVERY_RENEWED, Action.PASSWORD_RENEWED,
-    }
-)  # fmt: skip
-ENDINGS = SECRETS | {
-    Action.ROLE_ENDED, Action.TOKEN_REVOKED, Action.PASSKEY_REMOVED, Action.DEVICE_RETIRED, Action.PHONE_RENEWED,
-    Action.JOIN_CODE_WITHDRAWN, Action.STAFF_INVITATION_WITHDRAWN, Action.SHEET_MADE, Action.PIN_SET, Action.PIN_REMOVED,
-    Action.GATEWAY_RETIRED,
-}  # fmt: skip
 #: What says who an account is. Where the present database is there, its rows hold on.
 _PROOFS = (second_factors, recovery_codes, passkeys, pin_accounts, recovery_sheets, known_browsers)
 
@@ -98,7 +86,8 @@ class EndedAgain:
 
 
 async def note_ended(database: Database, state_dir: Path) -> int:
-    """Copy what ended since the last look from the journal into the file; how many. Once a minute, at the stop, before a restore."""
+    """Copy what ended since the last look from the journal into the file; how many. With each act that ends something (`note_at_once`),
+    once a minute for what failed then, at the stop, before a restore."""
     last = _last_seq(state_dir)
     found = select(journal.c.seq, journal.c.at, journal.c.action, journal.c.object_id).where(
         journal.c.seq > last, journal.c.action.in_([action.value for action in ENDINGS])
@@ -111,6 +100,21 @@ async def note_ended(database: Database, state_dir: Path) -> int:
         fresh.append(replace(head, action=_SEEN, object_id="-"))
     _append(state_dir, fresh)
     return len(rows)
+
+
+def note_at_once(database: Database, state_dir: Path) -> None:
+    """From here on what ends is in the file when the act that ended it is answered: a database that is lost in the next moment comes back
+    without it all the same. A disk that refuses is told, and asked again every minute."""
+    turn = asyncio.Lock()
+
+    async def note() -> None:
+        try:
+            async with turn:
+                await note_ended(database, state_dir)
+        except OSError as error:
+            log.error("what ended is not kept outside the database yet", extra={"event": "ended.unkept", "reason": str(error)})
+
+    database.after_commit[ENDED] = note
 
 
 def _last_seq(state_dir: Path) -> int:

@@ -10,7 +10,7 @@ May be imported by `blocklists`, `admin` and `lachan`. The gateway has no databa
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -29,6 +29,8 @@ class Database:
         self.dialect = dialect
         self.reader = reader
         self.writer = writer
+        #: What is done when a transaction that asked for it by this name (`call_after`) has committed, before its writer goes on.
+        self.after_commit: dict[str, Callable[[], Awaitable[None]]] = {}
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -41,7 +43,12 @@ class Database:
         """The write transaction; the next writer waits until this one has ended."""
         async with self.writer.begin() as connection:
             await self.dialect.begin_write(connection)
+            connection.info.pop(_AFTER, None)  # of a transaction that was rolled back
             yield connection
+            asked = connection.info.pop(_AFTER, ())
+        for name in asked:
+            if name in self.after_commit:
+                await self.after_commit[name]()
 
     async def check(self) -> list[str]:
         """Damage found in the stored data, one line each; empty when all is well."""
@@ -67,6 +74,15 @@ class Database:
         """Let go of every connection."""
         await self.reader.dispose()
         await self.writer.dispose()
+
+
+#: Under this name of a connection stands what is to be done after its transaction.
+_AFTER = "lachan.after"
+
+
+def call_after(connection: AsyncConnection, name: str) -> None:
+    """Ask, inside a write transaction, that `Database.after_commit` does something once it has committed."""
+    connection.info.setdefault(_AFTER, set()).add(name)
 
 
 #: How SQLite says that a file is damaged so far that not even the check can read it.

@@ -12,7 +12,7 @@ from admin.audit import CHECKPOINT, MACHINE, Act, Action, keep_checkpoint, recor
 from admin.dependencies import Services
 from admin.ended import FILE, check_age, is_older, note_ended, read_lines
 from admin.erasing import note_erased
-from admin.people import list_members
+from admin.people import end_role, list_members
 from admin.profiles import list_profiles
 from admin.recovery import make_sheet, read_paper
 from admin.sessions import open_session
@@ -73,6 +73,40 @@ async def test_what_ended_is_kept_outside_as_ids_alone(services: Services, famil
         await record(connection, act, Action.PASSKEY_REMOVED, "p" * 24)
     await note_ended(services.database, state)
     assert {one.object_id for one in read_lines(state)} >= {"k" * 24, "p" * 24}
+
+
+async def test_what_ends_is_kept_outside_before_the_act_is_answered(services: Services, family: Family, act: Act) -> None:
+    """The database is lost in the very next moment: the father's role and the key do not come back with a copy from before. What was undone
+    ends nothing."""
+    state, database = services.settings.state_dir, services.database
+    async with database.write() as connection:
+        father = await create_account(connection, "bo", "Bố", "hash", "vi", act.now)
+        await grant_role(connection, act, father, Role.PARENT)
+        members = await list_members(connection, family.tenant, act.now)
+    assignment = next(one.assignment for one in members if one.account == father)
+    with pytest.raises(ZeroDivisionError):
+        async with database.write() as connection:
+            await record(connection, act, Action.TOKEN_REVOKED, "k" * 24)
+            raise ZeroDivisionError
+    async with database.write() as connection:
+        await grant_role(connection, act, father, Role.PARENT)
+    assert not {one.action for one in read_lines(state)} & {"token.revoked"}
+    async with database.write() as connection:
+        await end_role(connection, act, assignment)
+        assert assignment not in {one.object_id for one in read_lines(state)}, "it is not in force yet"
+    assert [one.object_id for one in read_lines(state) if one.action == "role.ended"] == [assignment]
+
+
+async def test_a_disk_that_refuses_stops_no_act(services: Services, family: Family, act: Act, caplog: pytest.LogCaptureFixture) -> None:
+    """It is told, the act holds, and the next look notes it."""
+    state = services.settings.state_dir
+    (state / FILE).mkdir()
+    async with services.database.write() as connection:
+        await record(connection, act, Action.TOKEN_REVOKED, "k" * 24)
+    assert "not kept outside the database yet" in caplog.text
+    (state / FILE).rmdir()
+    assert await note_ended(services.database, state) >= 1
+    assert "k" * 24 in {one.object_id for one in read_lines(state)}
 
 
 MANY = 40_000
