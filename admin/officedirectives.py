@@ -18,7 +18,7 @@ from blocklists.takedown.agencies import require_there
 from blocklists.takedown.deadlines import VIET_NAM, DueRule
 from blocklists.takedown.documents import parse_symbol
 from blocklists.takedown.freetext import require_clean
-from blocklists.takedown.model import Actor
+from blocklists.takedown.model import Actor, NotFound
 from blocklists.takedown.store import Office
 
 
@@ -73,6 +73,28 @@ async def move_focal_point(
         journal.Entry(
             at=now, tenant_id=office.tenant, actor_id=actor.account, actor_role=actor.capacity.value, action="takedown.directive.move",
             object_kind="takedown_directive", object_id=directive_id, after_digest=office.digest(focal_point),
+        ),
+    )  # fmt: skip
+
+
+async def end_directive(connection: AsyncConnection, office: Office, actor: Actor, directive_id: str, now: datetime) -> None:
+    """A directive that holds now ends. Raises NotFound."""
+    table = tables.directives
+    done = await connection.execute(
+        update(table)
+        .where(
+            table.c.id == directive_id, table.c.tenant_id == office.tenant, table.c.valid_from <= now,
+            or_(table.c.valid_until.is_(None), table.c.valid_until > now),
+        )
+        .values(valid_until=now)
+    )  # fmt: skip
+    if not done.rowcount:
+        raise NotFound("no such directive")
+    await journal.append(
+        connection,
+        journal.Entry(
+            at=now, tenant_id=office.tenant, actor_id=actor.account, actor_role=actor.capacity.value, action="takedown.directive.end",
+            object_kind="takedown_directive", object_id=directive_id,
         ),
     )  # fmt: skip
 

@@ -82,6 +82,7 @@ class ItemRow:
     platform: str | None
     platform_kind: str | None
     forwarded_to: str | None
+    forwarded_at: datetime | None
     outcome: str | None
     is_masked: bool
 
@@ -261,7 +262,7 @@ def _item(item: RowMapping, category: str) -> ItemRow:
         id=item["id"], shown=shown, host=None if hidden else item["host"], match=item["match"], verdict=item["verdict"],
         reason_code=item["reason_code"], decision=item["decision"], decision_reason=item["decision_reason"],
         needs_second=bool(item["needs_second"]), platform=item["platform"], platform_kind=item["platform_kind"],
-        forwarded_to=item["forwarded_to"], outcome=item["outcome"], is_masked=hidden,
+        forwarded_to=item["forwarded_to"], forwarded_at=item["forwarded_at"], outcome=item["outcome"], is_masked=hidden,
     )  # fmt: skip
 
 

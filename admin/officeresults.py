@@ -60,6 +60,10 @@ class EntryDetailOut(In):
     basis: list[str]
     history: list[StepOut]
     steps: list[str]
+    #: A site under gov.vn or edu.vn: its owner is told by a person; when that was noted, and how.
+    is_state: bool
+    owner_told_at: datetime | None
+    owner_told_how: str | None
 
 
 class DifferenceOut(In):

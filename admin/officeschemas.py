@@ -73,6 +73,8 @@ class ItemOut(In):
     reason: str
     decision: str | None
     platform: str | None
+    forwarded_to: str | None
+    forwarded_at: datetime | None
     outcome: str | None
 
 

@@ -19,7 +19,8 @@ from blocklists.tables import Role, role_assignments
 from blocklists.takedown import tables
 from blocklists.takedown.clocks import read_levels
 from blocklists.takedown.deadlines import Countdown, countdown
-from blocklists.takedown.model import IN_FORCE, Kind, Office
+from blocklists.takedown.model import IN_FORCE, Actor, Kind, Office
+from blocklists.takedown.notes import add_note
 
 SHOWN = timedelta(days=90)
 MOST = 300
@@ -70,6 +71,16 @@ async def voice_of(connection: AsyncConnection, office: Office, account: str, no
     if any(row.role in _OFFICERS for row in found):
         return Voice(None, is_office=True)
     return Voice(next((row.agency_id for row in found if row.agency_id), None), is_office=False)
+
+
+async def write_note(
+    connection: AsyncConnection, office: Office, actor: Actor, kind: Kind, case_id: str, text: str, now: datetime
+) -> str:
+    """Write a note for the body that the actor speaks for; its id. Raises NotFound for one who speaks for none, TransitionRefused."""
+    voice = await voice_of(connection, office, actor.account, now)
+    if not voice.may_note:
+        raise NotFound
+    return await add_note(connection, office, actor, voice.agency, kind, case_id, text, now)
 
 
 async def read_cases(connection: AsyncConnection, office: Office, now: datetime) -> list[SharedCase]:

@@ -104,7 +104,18 @@ def caller(permission: Permission) -> Callable[..., Awaitable[Caller]]:
 
 def create_api(services: Services) -> FastAPI:
     """The API application, to be mounted at /api/v1."""
-    from admin.routes import apidevices, apifamily, apioffice, apiofficework, apipeople, apiplace, apiprofiles, apischools, apitenant
+    from admin.routes import (
+        apidevices,
+        apifamily,
+        apioffice,
+        apiofficekeeping,
+        apiofficework,
+        apipeople,
+        apiplace,
+        apiprofiles,
+        apischools,
+        apitenant,
+    )
 
     statuses = (400, 401, 403, 404, 405, 409, 412, 413, 422, 429, 503)
     faults: dict[int | str, dict[str, Any]] = {status: {"model": FaultReply} for status in statuses}
@@ -131,6 +142,7 @@ def create_api(services: Services) -> FastAPI:
     app.include_router(apiplace.router)
     app.include_router(apioffice.router)
     app.include_router(apiofficework.router)
+    app.include_router(apiofficekeeping.router)
     app.include_router(apischools.router)
     plain = app.openapi
 

@@ -10,10 +10,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from sqlalchemy.engine import RowMapping
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import by_account
-from admin.errors import AdminError, FieldMistake, InvalidInput, NotFound
+from admin.errors import AdminError, Conflict, FieldMistake, InvalidInput, NotFound
 from admin.office import actor_of, masked, open_office
 from admin.officeform import CATEGORIES, EVERYBODY, read_chain, with_laws
 from admin.officeintake import hidden, read_intake
@@ -124,7 +125,7 @@ async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> 
         if made is None:
             made = await store.register(connection, office, order, actor_in(who), who.now)
             await note_made(connection, who, key, made, "takedown_order", new)
-    return await _order(who, made)
+    return await order_out(who, made)
 
 
 @router.get("/orders")
@@ -140,7 +141,7 @@ async def list_orders(who: Reader, limit: Limit = PAGE, after: After = None) -> 
 @router.get("/orders/{order_id}")
 async def show_order(who: Reader, order_id: str) -> OrderOut:
     """One document with its rows and the steps that are open to this caller."""
-    return await _order(who, order_id)
+    return await order_out(who, order_id)
 
 
 @router.post("/orders/{order_id}/steps")
@@ -153,7 +154,7 @@ async def step(who: Stepper, order_id: str, wanted: OrderStepIn) -> OrderOut:
             await asyncio.to_thread(require_unbroken, who.services.office.assertions, hosts, order)
         await store.move_order(connection, office, order_id, wanted.step, actor, who.now, wanted.reason)
     await who.services.office.duty.settle()
-    return await _order(who, order_id)
+    return await order_out(who, order_id)
 
 
 @router.post("/orders/{order_id}/items/{item_id}")
@@ -161,7 +162,7 @@ async def decide(who: Verifier, order_id: str, item_id: str, wanted: DecisionIn)
     """Block the whole site of a row, or leave it."""
     async with changing(who) as (connection, office):
         await store.decide_item(connection, office, item_id, wanted.decision, wanted.reason, actor_in(who), who.now, of=order_id)
-    return await _order(who, order_id)
+    return await order_out(who, order_id)
 
 
 @router.get("/entries")
@@ -240,6 +241,8 @@ async def changing(who: Caller) -> AsyncIterator[tuple[AsyncConnection, Office]]
         raise Refused(refused.code) from refused
     except store.NotFound as error:
         raise NotFound from error
+    except IntegrityError as error:  # the database's own refusal of two steps by one person, or of the same thing twice
+        raise Conflict from error
 
 
 def actors_in(who: Caller) -> list[Actor]:
@@ -258,14 +261,15 @@ def actor_with(who: Caller, steps: dict[str, Permission], wanted: str) -> Actor:
     return actor_of(by_account(who.signed_in.actor.account_id, role), who.tenant_id)
 
 
-async def _order(who: Caller, order_id: str) -> OrderOut:
+async def order_out(who: Caller, order_id: str) -> OrderOut:
+    """A document as an answer shows it."""
     async with reading(who) as (connection, office):
         page = await read_order(connection, office, order_id, actors_in(who), who.now)
     row = page.row
     items = [
         ItemOut(
             id=item.id, name=item.shown, match=item.match, verdict=item.verdict, reason=item.reason_code, decision=item.decision,
-            platform=item.platform, outcome=item.outcome,
+            platform=item.platform, forwarded_to=item.forwarded_to, forwarded_at=item.forwarded_at, outcome=item.outcome,
         )
         for item in page.items
     ]  # fmt: skip

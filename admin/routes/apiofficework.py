@@ -44,7 +44,7 @@ from admin.officeresults import (
 )
 from admin.officeschemas import EntryOut, LiftIn
 from admin.officeschools import read_schools
-from admin.officeshared import read_cases, voice_of
+from admin.officeshared import SharedCase, read_cases, voice_of
 from admin.permissions import Permission
 from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller, cut_page, made_before, note_made, page_of
 from admin.routes.apioffice import Reader, Releases, actor_in, actor_with, actors_in, changing, entry_out, reading
@@ -101,6 +101,9 @@ async def show_entry(who: Reader, entry_id: str) -> EntryDetailOut:
         basis=[one.symbol for one in page.basis],
         history=[StepOut(at=step.at, step=step.verb, role=step.role) for step in page.history],
         steps=sorted(page.verbs),
+        is_state=page.is_state,
+        owner_told_at=page.row["owner_told_at"],
+        owner_told_how=page.row["owner_told_how"] or None,
     )
 
 
@@ -275,15 +278,16 @@ async def list_cases(who: CaseReader, limit: Limit = PAGE, after: After = None) 
     """The shared register: states, deadlines and decisions, without anybody's notes."""
     async with reading(who) as (connection, office):
         found = await read_cases(connection, office, who.now)
-    listed = [
-        CaseOut(
-            kind=one.kind.value, id=one.id, title=one.title, category=one.category, state=one.state, received_at=one.received_at,
-            due_at=one.clock.due if one.clock else None, overdue=bool(one.clock and one.clock.overdue), goes_to=one.goes_to,
-            decision=one.decision,
-        )
-        for one in found
-    ]  # fmt: skip
-    return page_of(listed, after, limit)
+    return page_of([case_out(one) for one in found], after, limit)
+
+
+def case_out(one: SharedCase) -> CaseOut:
+    """A case of the register as every body sees it."""
+    return CaseOut(
+        kind=one.kind.value, id=one.id, title=one.title, category=one.category, state=one.state, received_at=one.received_at,
+        due_at=one.clock.due if one.clock else None, overdue=bool(one.clock and one.clock.overdue), goes_to=one.goes_to,
+        decision=one.decision,
+    )  # fmt: skip
 
 
 def _of(found: list[_Out]) -> _Out:

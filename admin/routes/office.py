@@ -18,7 +18,7 @@ from admin.invitations import open_places, propose, second
 from admin.office import masked, open_office
 from admin.officebulletins import LONGEST_TEXT, NewBulletin, add_bulletin, bulletins_of, end_bulletin
 from admin.officecases import read_report, read_review
-from admin.officedirectives import add_directive, directives_in_force, officers
+from admin.officedirectives import add_directive, directives_in_force, end_directive, officers
 from admin.officeendings import end_officer, read_asked
 from admin.officereads import (
     find_entries,
@@ -303,6 +303,17 @@ async def directive(visit: Annotated[Visit, Depends(need(Permission.ORDER_APPROV
         raise InvalidInput(FieldMistake("symbol", "symbol_form")) from error
     except TransitionRefused as refused:
         return await _more(visit, fault=words_of(visit).refusal(refused), status=409)
+    return visit.go("/office/more")
+
+
+@router.post("/office/directives/{directive_id}/end")
+async def stop_directive(visit: Annotated[Visit, Depends(need(Permission.ORDER_APPROVE))], directive_id: str) -> Response:
+    """A directive holds no more; what was routed by it stays where it went."""
+    try:
+        async with visit.services.database.write() as connection:
+            await end_directive(connection, await open_office(connection, visit.tenant_id), actor_for(visit), directive_id, visit.now)
+    except store.NotFound as error:
+        raise NotFound from error
     return visit.go("/office/more")
 
 

@@ -16,7 +16,7 @@ from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
 from admin.notices import Message
 from admin.office import open_office
 from admin.officeschools import read_schools
-from admin.officeshared import read_case, read_cases, read_figures, voice_of
+from admin.officeshared import read_case, read_cases, read_figures, voice_of, write_note
 from admin.officetighten import list_rules, release_schools, tighten_schools
 from admin.pages.words import mark as _
 from admin.permissions import Permission
@@ -56,10 +56,7 @@ async def add_note(visit: Annotated[Visit, Depends(need(Permission.NOTE_WRITE))]
     try:
         async with visit.services.database.write() as connection:
             office = await open_office(connection, visit.tenant_id)
-            voice = await voice_of(connection, office, visit.signed_in.actor.account_id, visit.now)
-            if not voice.may_note:
-                raise NotFound
-            await notes.add_note(connection, office, actor_for(visit), voice.agency, kind, case_id, visit.form.raw("text"), visit.now)
+            await write_note(connection, office, actor_for(visit), kind, case_id, visit.form.raw("text"), visit.now)
     except TransitionRefused as refused:
         return await _case(visit, kind, case_id, words_of(visit).refusal(refused), 409)
     except NoCase as error:

@@ -65,7 +65,7 @@ async def notes_of(connection: AsyncConnection, office: Office, agency: str | No
     """The notes of one body on one case, the newest first; those of another body are never in the answer."""
     own = notes.c.agency_id.is_(None) if agency is None else notes.c.agency_id == agency
     statement = (
-        select(notes.c.text, notes.c.created_at, accounts.c.name)
+        select(notes.c.id, notes.c.text, notes.c.created_at, accounts.c.name)
         .outerjoin(accounts, accounts.c.id == notes.c.created_by)
         .where(notes.c.tenant_id == office.tenant, notes.c.object_id == object_id, own)
         .order_by(notes.c.created_at.desc(), notes.c.id)
