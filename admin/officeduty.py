@@ -4,6 +4,9 @@ Woken after each change and once a second. One turn: entries whose end has come 
 orders that nobody confirmed lapse; then the next version is written and the supervisor is asked to put it in force; its answer is the
 receipt, and the entries become active. After a restart on either side the turn finds the difference and closes it. While the gateway is
 away nothing is lost: the entries stay "publishing", pages say so, and the next turn tries again.
+
+Nothing ends for good by a clock that may be wrong: what is due is held while no time service keeps the machine's clock and the last act of
+a person is days away. Enforcement loses nothing by that, because gateways look at the dates of entries themselves.
 """
 
 from __future__ import annotations
@@ -13,17 +16,17 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.link import GatewayAway, GatewayLink
 from admin.office import find_office, open_office
 from admin.officefeed import ListFeed
 from blocklists.database import Database
-from blocklists.tables import OrganisationId
+from blocklists.tables import OrganisationId, journal
 from blocklists.takedown import cases, publishing, returns, store, tables
 from blocklists.takedown.assertions import AssertionCheck, Broken, ReleaseStopped
 from blocklists.takedown.masking import mask_older
@@ -44,13 +47,16 @@ ORIGIN = "office"
 FOLLOWS_FILE = "follows_file"
 FOLLOWS_OFFICE = "follows_office"
 STOPPED = "stopped"
+CLOCK = "clock"
+#: So long after the last act of a person a clock that no time service keeps is not believed when it ends something.
+BELIEVED_FOR = timedelta(hours=48)
 _ELSEWHERE = {"file": FOLLOWS_FILE, "follow": FOLLOWS_OFFICE}
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How the gateway stands to the newest version. `problem` is empty, `away`, `follows_file`, `follows_office`, `stopped`
-    (`broken` says by which assertions), or the gateway's own sentence."""
+    (`broken` says by which assertions), `clock` (what is due is held), or the gateway's own sentence."""
 
     serial: int = 0
     in_force: int = 0
@@ -81,6 +87,8 @@ class OfficeDuty:
         self.elsewhere = _ELSEWHERE.get(elsewhere, "")
         self.assertions = assertions
         self.standing = Standing()
+        self.is_clock_kept: Callable[[], bool | None] = lambda: True
+        """Whether a time service keeps this machine's clock, None where nobody may ask; the process gives the kernel's own answer."""
         self._is_masked = False
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -119,24 +127,30 @@ class OfficeDuty:
             if tenant is None:
                 return
             office = await open_office(connection, tenant)
-            has_work = await _has_work(connection, office, now)
+            is_due = await _is_due(connection, office, now)
+            is_held = is_due and not await self._believes(connection, office, now)
+            has_news = await _has_news(connection, office)
         if not self._is_masked:
             await self._mask(office)
         in_force = await asyncio.to_thread(self._in_force)
         broken: tuple[Broken, ...] = ()
-        if has_work:
+        if is_due and not is_held:
             async with self.database.write() as connection:
                 await carry_out(connection, office, now)
+        if has_news or (is_due and not is_held):
             broken = await self._publish(office, now, _serial_of(in_force))
         if self.elsewhere:
             # This machine's gateway takes its orders from a file or from another office: what is decided here goes out as the list only.
             async with self.database.read() as connection:
                 serial, _ = await publishing.current_segments(connection, office)
-            self._note(serial, 0, self.elsewhere if serial else "")
+            found = Standing(serial, 0, self.elsewhere if serial else "")
         else:
-            await self._bring_up(office, in_force)
+            found = await self._bring_up(office, in_force)
         if broken:
-            self._note(self.standing.serial, self.standing.in_force, STOPPED, broken)
+            found = replace(found, problem=STOPPED, broken=broken)
+        elif is_held and not found.problem:
+            found = replace(found, problem=CLOCK)
+        self._note(found)
         if self.feed is not None:
             await self.feed.follow(self.database, office, now)
         if self._merging is None or self._merging.done():
@@ -169,15 +183,15 @@ class OfficeDuty:
             return stopped.broken
         return ()
 
-    async def _bring_up(self, office: Office, in_force: release.Orders | None) -> None:
-        """Put the newest version in force where it is not, and note that it is."""
+    async def _bring_up(self, office: Office, in_force: release.Orders | None) -> Standing:
+        """Put the newest version in force where it is not, and note in the database that it is."""
         async with self.database.read() as connection:
             serial, segments = await publishing.current_segments(connection, office)
             waiting = await _waits_for_receipt(connection, office, serial)
         if serial == 0:
-            return
+            return self.standing
         if in_force is not None and in_force.origin != ORIGIN:
-            return self._note(serial, 0, FOLLOWS_FILE)
+            return Standing(serial, 0, FOLLOWS_FILE)
         if (_serial_of(in_force), in_force.segments if in_force else ()) != (serial, segments):
             if _serial_of(in_force) > serial or not await asyncio.to_thread(self._has_files, segments):
                 # A database put back from a backup, or a state directory that lost a file: the whole list once more, under a new number.
@@ -190,23 +204,31 @@ class OfficeDuty:
             try:
                 await self.link.apply({"orders": {"serial": serial, "segments": list(segments), "origin": ORIGIN}})
             except GatewayAway:
-                return self._note(serial, _serial_of(in_force), "away")
+                return Standing(serial, _serial_of(in_force), "away")
             except ControlError as error:
-                return self._note(serial, _serial_of(in_force), str(error))
+                return Standing(serial, _serial_of(in_force), str(error))
             waiting = True
         if waiting:
             now = self.now()
             async with self.database.write() as connection:
                 await publishing.acknowledge(connection, office, serial, LOCAL_GATEWAY, now, now)
-        self._note(serial, serial, "")
+        return Standing(serial, serial)
 
-    def _note(self, serial: int, in_force: int, problem: str, broken: tuple[Broken, ...] = ()) -> None:
-        fresh = Standing(serial, in_force, problem, self.standing.since, broken)
-        if (fresh.serial, fresh.in_force, fresh.problem) != (self.standing.serial, self.standing.in_force, self.standing.problem):
-            if problem and problem != self.standing.problem:
-                log.warning("orders not in force", extra={"event": "office.waiting", "reason": problem, "serial": serial})
-            fresh = replace(fresh, since=self.now())
-        self.standing = fresh
+    def _note(self, found: Standing) -> None:
+        """Remember how the gateway stands, and since when; a new problem is told in the log once."""
+        before = self.standing
+        is_same = (found.serial, found.in_force, found.problem) == (before.serial, before.in_force, before.problem)
+        if found.problem and found.problem != before.problem:
+            log.warning("orders wait", extra={"event": "office.waiting", "reason": found.problem, "serial": found.serial})
+        self.standing = replace(found, since=before.since if is_same else self.now())
+
+    async def _believes(self, connection: AsyncConnection, office: Office, now: datetime) -> bool:
+        """Whether the clock may end something: a time service keeps it, or a person acted lately."""
+        if self.is_clock_kept() is not False:
+            return True
+        acts = select(func.max(journal.c.at)).where(journal.c.tenant_id == office.tenant, journal.c.actor_id.is_not(None))
+        last = (await connection.execute(acts)).scalar()
+        return last is not None and abs(now - last) <= BELIEVED_FOR
 
     def _in_force(self) -> release.Orders | None:
         try:
@@ -229,8 +251,8 @@ async def carry_out(connection: AsyncConnection, office: Office, now: datetime) 
             await store.move_order(connection, office, order, "lapse", SYSTEM, now)
 
 
-async def _has_work(connection: AsyncConnection, office: Office, now: datetime) -> bool:
-    """Whether a turn would write anything: looked at without the write lock."""
+async def _is_due(connection: AsyncConnection, office: Office, now: datetime) -> bool:
+    """Whether the clock has something to decide: looked at without the write lock."""
     if await store.due_to_expire(connection, office, now) or await _lapsed(connection, office, now):
         return True
     if any(row["due_at"] <= now for row in await returns.waiting_returns(connection, office)):
@@ -242,9 +264,13 @@ async def _has_work(connection: AsyncConnection, office: Office, now: datetime) 
         reviews.c.escalated_at.is_(None),
         reviews.c.received_at <= now - await cases.review_time(connection, office),
     )
+    return bool((await connection.execute(select(late))).scalar())
+
+
+async def _has_news(connection: AsyncConnection, office: Office) -> bool:
+    """Whether something was decided that no version holds yet: looked at without the write lock."""
     unpublished = [exists().where(condition) for condition in publishing.unpublished(office)]
-    found = (await connection.execute(select(late.label("late"), *(one.label(f"n{n}") for n, one in enumerate(unpublished))))).one()
-    return any(found)
+    return any((await connection.execute(select(*(one.label(f"n{n}") for n, one in enumerate(unpublished))))).one())
 
 
 async def _lapsed(connection: AsyncConnection, office: Office, now: datetime) -> list[str]:

@@ -41,7 +41,7 @@ from admin.tenants import is_empty
 from admin.totals import collect
 from blocklists.tables import OrganisationId
 from blocklists.takedown.cases import forget_notes
-from gateway.clock import POLL_SECONDS, WallClock
+from gateway.clock import POLL_SECONDS, WallClock, is_synchronised
 from gateway.errors import StartError
 from gateway.officestatus import write_office
 from gateway.settings import Endpoint
@@ -108,7 +108,9 @@ async def services_running(services: Services, clock: WallClock) -> AsyncIterato
         asyncio.create_task(_warm(services), name="warm"),
         asyncio.create_task(services.homes.run(), name="homes"),
     ]
-    if clock.is_test:
+    if not clock.is_test:
+        services.office.duty.is_clock_kept = is_synchronised
+    else:
         loops.append(asyncio.create_task(_poll(clock), name="clock"))
     try:
         yield

@@ -13,9 +13,11 @@ machines and containers whose only user is root).
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import re
+import sys
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
@@ -32,6 +34,7 @@ JUMP_SECONDS = 2.0
 
 _OFFSET = re.compile(r"[+-]\d{1,10}(\.\d{1,6})?")
 _MOST_BYTES = 100
+_TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 log = logging.getLogger(__name__)
 
@@ -136,3 +139,11 @@ def offset_of(text: str, anchor: float) -> float:
     if wanted.tzinfo is None:
         wanted = wanted.replace(tzinfo=VIET_NAM)
     return wanted.timestamp() - anchor
+
+
+def is_synchronised() -> bool | None:
+    """Whether the kernel's clock is kept by a time service; None where it may not be asked."""
+    if sys.platform != "linux":
+        return None
+    state = int(ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(512)))  # struct timex, all zero: read only
+    return None if state < 0 else state != _TIME_ERROR

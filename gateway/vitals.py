@@ -6,23 +6,19 @@ Everything here may fail on some system; a value that cannot be had is left out,
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway.clock import JumpWatch
+from gateway.clock import JumpWatch, is_synchronised
 from gateway.holders import socket_rows
 from gateway.metrics import CLOCK_JUMPS, CLOCK_SYNCHRONISED, DISK_FREE, DISK_SIZE, MEMORY, RECEIVE_DROPS, STATE_WRITABLE, WALL_TIME
 from gateway.sockets import ListeningSockets
 from gateway.totals import Totals
 
 log = logging.getLogger(__name__)
-
-_TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 
 class DropWatch:
@@ -91,11 +87,3 @@ def is_writable(folder: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def is_synchronised() -> bool | None:
-    """Whether the kernel's clock is kept by a time service; None where it may not be asked."""
-    if sys.platform != "linux":
-        return None
-    state = int(ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(512)))  # struct timex, all zero: read only
-    return None if state < 0 else state != _TIME_ERROR

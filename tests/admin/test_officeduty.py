@@ -72,6 +72,29 @@ async def test_entries_leave_by_themselves_at_their_end(
     assert gateway.enforced() == set()
 
 
+async def test_a_wrong_clock_ends_nothing_for_good(
+    services: Services, officers: Officers, gateway: OfficeGateway, clock: Clock
+) -> None:
+    """A machine that wakes with a date of next year, and no time service, keeps its list and says why; right again, nothing is missing."""
+    duty = services.office.duty
+    duty.is_clock_kept = lambda: False
+    await approve(services, officers, "bad.example", days=60)
+    await duty.settle()
+    clock.forward(days=400)
+    for _ in range(2):
+        assert (await duty.settle()).problem == "clock"
+    since = duty.standing.since
+    await duty.settle()
+    assert duty.standing.since == since
+    clock.forward(days=-400)
+    assert (await duty.settle()).is_settled
+    assert gateway.enforced() == {"example.bad."}
+    duty.is_clock_kept = lambda: True
+    clock.forward(days=61)
+    assert (await duty.settle()).is_settled
+    assert gateway.enforced() == set()
+
+
 async def test_what_was_approved_while_the_gateway_was_away_goes_out_when_it_is_back(
     services: Services, officers: Officers, settings: AdminSettings
 ) -> None:
