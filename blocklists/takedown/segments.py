@@ -8,6 +8,7 @@ however often something is published. Small merges happen in the publish itself,
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -49,7 +50,9 @@ def merge(segments: Iterable[Mapping[str, Any]], *, is_base: bool) -> Json:  # A
                 gone += [entry for entry in entries if entry[1] == identity and mask(entry[0]) == key]
             for entry in gone:
                 entries.pop(entry, None)
-        entries |= {(key, rows[place]["id"]): match for key, match, place in segment["entries"]}
+        names = [row["id"] for row in rows]
+        for key, match, place in segment["entries"]:
+            entries[key, names[place]] = match
     wanted = sorted({identity for _, identity in entries} if is_base else orders)
     places = {identity: place for place, identity in enumerate(wanted)}
     return {
@@ -147,6 +150,7 @@ def merge_apart(state_dir: Path, names: Sequence[str], *, is_base: bool) -> Piec
 def main() -> int:
     """One merge: state directory, `base` or `part`, names; the new file's name and rows as JSON."""
     os.nice(10)
+    gc.disable()  # millions of rows that all stay, and no cycles: looking for some takes longer than the merge
     piece = merge_files(Path(sys.argv[1]), sys.argv[3:], is_base=sys.argv[2] == "base")
     sys.stdout.write(json.dumps([piece.name, piece.rows]))
     return 0

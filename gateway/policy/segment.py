@@ -84,18 +84,18 @@ def write_mapped(state_dir: Path, name: str, document: Mapping[str, Any]) -> Non
 def _encode(document: Mapping[str, Any]) -> dict[str, bytes]:
     orders, entries, lifted = parse_segment(document)
     written = {str(row["id"]): row for row in document["orders"]}
-    by_key: dict[str, dict[tuple[str, bool], int]] = {}
-    for key, coverage, number in entries:
-        by_key.setdefault(key, {})[orders[number].id, False] = int(coverage)
-    for key, identity in lifted:
-        if key and ((identity, False) not in by_key.get(key, ()) or is_masked(key)):
-            by_key.setdefault(key, {})[identity, True] = _LIFTED
     ids = sorted({*written, *(identity for _, identity in lifted)}, key=str.encode)
     places = {identity: place for place, identity in enumerate(ids)}
-    trie = marisa_trie.Trie(sorted(by_key))
+    rows = _Rows()
+    for key, coverage, number in entries:
+        rows.add(key, places[orders[number].id], int(coverage))
+    for key, identity in lifted:
+        if key and (is_masked(key) or not rows.lists(key, places[identity])):
+            rows.add(key, places[identity], _LIFTED)
+    trie = marisa_trie.Trie(sorted(rows.of_key))
     starts, codes = array("I", [0]), array("I")
     for key in map(trie.restore_key, range(len(trie))):
-        codes.extend(places[identity] << 2 | kind for (identity, _), kind in by_key[key].items())
+        codes.extend(rows.codes(key))
         starts.append(len(codes))
     names, texts = [identity.encode() for identity in ids], [canonical_bytes(written[one]) if one in written else b"" for one in ids]
     moments = sorted({moment for order in orders for moment in (order.start, order.until)})
@@ -107,12 +107,46 @@ def _encode(document: Mapping[str, Any]) -> dict[str, bytes]:
         "moments.bin": _little(array("d", moments)),
     }
     header = {
-        "format": _FORMAT, "rows": count_rows(document), "keys": len(trie), "masked": int(any(map(is_masked, by_key))),
+        "format": _FORMAT, "rows": count_rows(document), "keys": len(trie), "masked": int(any(map(is_masked, rows.of_key))),
         "scopes": list(scopes.values()),
         "lifted_orders": sorted({identity for key, identity in lifted if not key}),
         "digests": {part: hashlib.sha256(data).hexdigest() for part, data in found.items()},
     }  # fmt: skip
     return {**found, "header.json": canonical_bytes(header)}
+
+
+class _Rows:
+    """What is said about each key, as it is written: the place of an order, times four, and what it says. There may be millions of keys,
+    nearly all of one row, so a row is a number, and only keys with several have a dictionary: place and whether it lifts → what it says."""
+
+    def __init__(self) -> None:
+        self.of_key: dict[str, int | dict[int, int]] = {}
+        self._same: dict[int, int] = {}
+
+    def add(self, key: str, place: int, kind: int) -> None:
+        """One more row; of two that list the same, the later one holds."""
+        found = self.of_key.get(key)
+        if found is None:
+            code = place << 2 | kind
+            self.of_key[key] = self._same.setdefault(code, code)
+            return
+        if isinstance(found, int):
+            found = self.of_key[key] = {_named(found): found & 3}
+        found[_named(place << 2 | kind)] = kind
+
+    def lists(self, key: str, place: int) -> bool:
+        """Whether a row lists the key for the order at this place."""
+        found = self.of_key.get(key)
+        return found is not None and (place << 1 in found if isinstance(found, dict) else found & 3 != _LIFTED and found >> 2 == place)
+
+    def codes(self, key: str) -> list[int]:
+        """The rows of a key, in the order they came."""
+        found = self.of_key[key]
+        return [found] if isinstance(found, int) else [name >> 1 << 2 | kind for name, kind in found.items()]
+
+
+def _named(code: int) -> int:
+    return code >> 2 << 1 | (code & 3 == _LIFTED)
 
 
 def _offsets(pieces: Sequence[bytes]) -> bytes:
