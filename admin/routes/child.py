@@ -126,7 +126,7 @@ async def send(request: Request) -> Response:
     elif is_whole_ending(name):
         mistakes.append(FieldMistake("host", "name_suffix"))
     if reason not in set(RequestReason):
-        mistakes.append(FieldMistake("reason", "required"))
+        mistakes.append(FieldMistake("reason", "choose"))
     if len(note) > NOTE_LENGTH:
         mistakes.append(FieldMistake("note", "note_long"))
     context = _form(name or host, reason, note)

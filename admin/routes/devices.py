@@ -58,7 +58,9 @@ async def assign(visit: Writer) -> Response:
     """Give a new device to somebody. Giving it to anybody freer than the strictest frees it, so it asks for the password."""
     try:
         address = visit.form.text("address", 60)
-        owner = visit.form.raw("adults")[:40] or visit.form.text("owner", 40)  # the press "this is an adult's", or the choice
+        owner = visit.form.raw("adults")[:40] or visit.form.raw("owner")[:40]  # the press "this is an adult's", or the choice
+        if not owner:
+            visit.form.mistake("owner", "choose")
         label = visit.form.text("label", LABEL_LENGTH, required=False)
         visit.form.check()
         match = read_match(address)
@@ -78,7 +80,7 @@ async def assign(visit: Writer) -> Response:
         async with visit.services.database.write() as connection:
             await assign_device(connection, visit.act, profile.id, name[:LABEL_LENGTH], matches)
     except (InvalidInput, Conflict) as error:
-        return await show_devices(visit, mistakes=mistakes_of(error))
+        return await show_devices(visit, mistakes=mistakes_of(error), pressed=address if visit.form.has("seen") else "")
     await visit.services.applier.settle(visit.tenant_id)
     return visit.go("/devices?stored=1")
 
@@ -118,8 +120,8 @@ async def forget(device: str, visit: Writer) -> Response:
     return visit.go("/devices?stored=1")
 
 
-async def show_devices(visit: Visit, stored: bool = False, mistakes: tuple[FieldMistake, ...] = ()) -> Response:
-    """The page: what is new, what everybody has, the home."""
+async def show_devices(visit: Visit, stored: bool = False, mistakes: tuple[FieldMistake, ...] = (), pressed: str = "") -> Response:
+    """The page: what is new, what everybody has, the home. `pressed`: the address of the new device whose form the mistakes belong to."""
     if not has_policy(visit.tenant.kind):
         return visit.go("/more")
     seen, away = await look_around(visit)
@@ -146,6 +148,7 @@ async def show_devices(visit: Visit, stored: bool = False, mistakes: tuple[Field
         "enforcement": enforcement,
         "stored": stored,
         "mistakes": mistakes,
+        "pressed": pressed if any(pressed == one.address for one in unnamed) else "",
         "waiting": await waiting_of(visit),
         "may_assign": visit.may(Permission.DEVICE_ASSIGN),
         **await _home_context(visit, rows.home, hosted),

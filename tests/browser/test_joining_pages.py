@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from blocklists.tables import OrganisationKind, Role
 from tests.browser.conftest import DESK, PHONE, Place, keep, sign_in
+from tests.browser.looks import faint_edges, odd_sizes, small_targets
 from tests.support.people import PASSWORD, make_person
 
 pytestmark = pytest.mark.full
@@ -34,6 +35,8 @@ class Looker:
         for scheme in ("light", "dark"):
             self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             keep(self.page, f"join-{scheme}-{name}-{self.mark}")
+            for fault in (*odd_sizes(self.page), *small_targets(self.page), *faint_edges(self.page)):
+                self.found[f"{name} {scheme} {fault}"] = "looks"
             result: dict[str, Any] = self._axe.run(self.page)
             for violation in result["violations"]:
                 self.found[f"{name} {scheme} {violation['id']}"] = str(violation["nodes"][0]["target"][0])

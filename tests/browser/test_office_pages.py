@@ -14,6 +14,7 @@ from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import SCREENSHOTS
+from tests.browser.looks import faint_edges, odd_sizes, small_targets
 from tests.support.echogateway import free_port
 from tests.support.gateway import ROOT, Gateway, RunningUpstream, ede_codes
 from tests.support.office import LETTER
@@ -336,6 +337,8 @@ def read_all(chromium: Browser, desk: Desk, paths: list[str]) -> dict[str, list[
             name = re.sub(r"/[\w-]{16,}", "-one", path).replace("/", "-").strip("-")
             page.screenshot(path=SCREENSHOTS / f"{language}-{scheme}-{name}-{desk.width}.png", full_page=True)
             page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+            for fault in (*odd_sizes(page), *small_targets(page), *faint_edges(page)):
+                found.setdefault(f"looks: {fault}", []).append(f"{path} {language} {scheme}")
             for violation in axe.run(page)["violations"]:
                 targets = [str(node["target"][0]) for node in violation["nodes"]][:3]
                 found.setdefault(f"{violation['impact']} {violation['id']}", []).append(f"{path} {language} {scheme} {targets}")

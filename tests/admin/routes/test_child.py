@@ -283,7 +283,7 @@ async def test_personal_things_are_hinted_at_before_sending(bi: Visitor, service
         ({"host": "", "reason": "lesson"}, "Xin điền chỗ này."),
         ({"host": "không phải trang", "reason": "lesson"}, "Đây chưa phải tên trang."),
         ({"host": "com.vn", "reason": "lesson"}, "cả một đuôi"),
-        ({"host": "play.example"}, "Xin điền chỗ này."),
+        ({"host": "play.example"}, "Xin chọn một mục."),
         ({"host": "play.example", "reason": "lesson", "note": "x" * 201}, "Nhiều nhất 200 ký tự."),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 import pytest
@@ -88,6 +89,16 @@ async def test_address_by_hand_is_checked(parent: Visitor, family: Family, addre
     response = await parent.post("/devices", fields)
     assert response.status_code == 422
     assert words in parent.text
+
+
+async def test_device_given_to_nobody_is_told_in_its_own_card(parent: Visitor, family: Family) -> None:
+    """Beside the choice that was left out, not below all devices; the cursor is in it."""
+    form = next(form for form in parent.forms if form.action == "/devices" and ("seen", "1") in form.fields)
+    response = await parent.post("/devices", dict(form.fields) | {"owner": "", "label": "x"})
+    assert response.status_code == 422
+    card = response.text.partition('<form class="card" method="post" action="/devices">')[2].partition("</form>")[0]
+    assert "Xin chọn một mục." in card and response.text.count("Xin chọn một mục.") == 1
+    assert re.search(r'<select id="owner-1"[^>]* aria-invalid="true"[^>]* autofocus', card)
 
 
 async def test_nothing_is_given_to_guests(parent: Visitor, family: Family) -> None:
