@@ -14,7 +14,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.listeners import PENDING, Front, Pending
-from gateway.listeners.batch import ADDRESS_STRIDE, BatchListener
+from gateway.listeners.batch import BatchListener
 from gateway.listeners.connection import Connection
 from gateway.listeners.doh import DohConnection, DohListener
 from gateway.listeners.stream import StreamListener
@@ -61,7 +61,7 @@ class ProxiedBatchListener(BatchListener):
         if reply is None:
             return 0
         if reply is PENDING:
-            origin.handle = memory[at : at + ADDRESS_STRIDE]
+            origin.handle = memory[ring.addresses[slot]]
             self._waiting += 1
             return 0
         memory[base : base + len(reply)] = reply
