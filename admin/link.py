@@ -118,6 +118,11 @@ class GatewayLink:
         rows.sort(key=lambda row: row.address != address)  # this very address first, then the one seen last
         return replace(rows[0], address=address) if rows else None
 
+    async def is_one_device(self, one: str, other: str) -> bool:
+        """Whether the gateway knows two addresses as those of one device: the same hardware address, as with IPv4 and IPv6."""
+        reply = await self._ask({"do": "devices", "address": one})
+        return any(row["address"] == other for row in reply.get("devices", []))
+
     async def recent_blocks(self, address: str) -> list[RecentBlock]:
         """The blocks of one address in the last ten minutes, newest first."""
         reply = await self._ask({"do": "recent_blocks", "address": address})

@@ -67,17 +67,20 @@ def _wait_and_greet(configuration: Configuration, lan: Endpoint | None, supervis
             continue
         silent = tuple(server for server in configuration.gateway.upstreams.servers if not answers(server))
         sys.stdout.write("\n".join(greeting(outlook(configuration, lan, silent))) + "\n")
+        sys.stdout.flush()  # nobody waits for the picture to read how to ask
         if lan is not None and configuration.admin is not None:
-            sys.stdout.write(_wait_for_picture(configuration))
+            sys.stdout.write(_wait_for_picture(configuration, supervisor))
         sys.stdout.flush()
         return
 
 
-def _wait_for_picture(configuration: Configuration) -> str:
-    """The picture once the pages have made their link; nothing when they made none."""
-    for _ in range(50):
+def _wait_for_picture(configuration: Configuration, supervisor: int) -> str:
+    """The picture once the pages have made their link; nothing when they made none, or the gateway ended."""
+    for _ in range(300):  # a small machine takes its time to make the pages
         if picture := set_up_picture(configuration):
             return picture
+        if not _is_alive(supervisor):
+            break
         time.sleep(0.1)
     return ""
 

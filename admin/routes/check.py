@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from hashlib import sha256
+from ipaddress import ip_address
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -30,6 +31,8 @@ from admin.values import ProfileId
 
 router = APIRouter()
 
+#: Transports by which a device says who it is.
+_PRIVATE = frozenset({"dot", "doh", "doq"})
 #: Reloads, about two seconds apart, before the page says what may be in the way.
 PATIENCE = 5
 #: Further names of one check, to notice a second resolver, and the reload after which those that are missing went elsewhere.
@@ -52,9 +55,10 @@ async def look(request: Request, nonce: str, visit: Annotated[Visit, Depends(nee
     try:
         probes = [await visit.services.link.probe(one) for one in names_of(nonce)]
         probe, away = next((one for one in probes if one.seen), probes[0]), False
+        by_another = probe.seen and not await _is_from_here(visit, probe, request)
         order_serial = int((await visit.services.link.status()).get("order_serial") or 0) if probe.seen else 0
     except GatewayAway:
-        probes, away, order_serial = [], True, 0
+        probes, away, order_serial, by_another = [], True, 0, False
         probe = Probe(False)
     async with visit.services.database.read() as connection:
         profiles = {profile.id: profile for profile in await list_profiles(connection, visit.tenant_id)}
@@ -79,7 +83,7 @@ async def look(request: Request, nonce: str, visit: Annotated[Visit, Depends(nee
         "profile": profiles.get(ProfileId(probe.profile)) if probe.seen else None,
         "is_named": probe.client in devices,
         "transport": TRANSPORTS.get(probe.transport, ""),
-        "through_router": probe.seen and probe.address != address_of(request),
+        "by_another": probe.seen and by_another,
         "gateway_addresses": gateway_addresses(visit.services, request),
         "here": address_of(request),
         "offers_sheet": made_at is None and visit.may(Permission.SHEET_MAKE),
@@ -87,6 +91,18 @@ async def look(request: Request, nonce: str, visit: Annotated[Visit, Depends(nee
     page = visit.page("setup/check.html", context)
     page.headers["Content-Security-Policy"] = CONTENT_POLICY.replace("img-src 'self'", f"img-src 'self' http://*.{name} https://*.{name}")
     return page
+
+
+async def _is_from_here(visit: Visit, probe: Probe, request: Request) -> bool:
+    """Whether the name came from the device that holds this page: its address, another address of it, its own private name, which holds
+    wherever it is, or the gateway's own machine, which reaches itself by several addresses."""
+    here = address_of(request)
+    if probe.address == here or (probe.client is not None and probe.transport in _PRIVATE):
+        return True
+    served = (request.scope.get("server") or ("",))[0]
+    if all(one == served or ip_address(one).is_loopback for one in (here, probe.address)):
+        return True
+    return await visit.services.link.is_one_device(here, probe.address)
 
 
 def names_of(nonce: str) -> list[str]:

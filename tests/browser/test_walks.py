@@ -11,8 +11,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import segno
 from playwright.sync_api import Error, Page
 
 from gateway.control import ask_now
@@ -85,6 +87,8 @@ def test_family_is_set_up_in_two_minutes(networks: Networks, tmp_path: Path) -> 
     process = box.start(sys.executable, "-m", "lachan", "run", "--lan", log=log, folder=tmp_path, environment={"PYTHONPATH": str(ROOT)})
     link = wait_for(log, r"https://10\.77\.0\.1:8443/setup/\S+")
     ask_until(phone, "lachan.internal")
+    wait_for(log, r"scan with a phone to set up:(?:\n[█▀▄ ]+){10,}\n\n")
+    assert drawn(log) == [[not one for one in row] for row in segno.make(link, error="l").matrix], "the picture is that of the link"
     with browser_on(phone, tmp_path, BOX) as chromium:
         page = chromium.new_page(viewport={"width": 360, "height": 740}, locale="vi-VN", ignore_https_errors=True, device_scale_factor=2)
         walk = Walk(page)
@@ -116,6 +120,59 @@ def test_family_is_set_up_in_two_minutes(networks: Networks, tmp_path: Path) -> 
         blocked_https(page)
     assert records(phone.dig("facebook.com"), "A") == []  # an adult's phone: not blocked, and there is no network behind the box
     assert process.poll() is None, log.read_text(encoding="utf-8")
+
+
+def drawn(log: Path) -> list[list[bool]]:
+    """The light squares of the picture in the terminal, without its margin: half a letter is one square."""
+    lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line and set(line) <= set("█▀▄ ") and "█" in line]
+    rows = [[one in half for one in line] for line in lines for half in ("█▀", "█▄")]
+    margin = 4
+    return [row[margin:-margin] for row in rows[margin : margin + len(rows[0]) - 2 * margin]]
+
+
+def test_nobody_is_protected_by_somebody_elses_question(networks: Networks, tmp_path: Path) -> None:
+    """A phone that asks another resolver: a tablet asks for the very names that only the phone's browser knew, and the page names the
+    tablet instead of calling the phone protected; with nobody's help it says what to do. Asked by the phone itself, it is protected."""
+    lan = networks.switch("lan")
+    box = networks.machine("box", lan, f"{BOX}/24", gateway="10.77.0.254")
+    phone = networks.machine("phone", lan, f"{PHONE}/24")
+    tablet = networks.machine("tablet", lan, f"{TABLET}/24", mac="3c:22:fb:00:00:31")
+    log = tmp_path / "output"
+    box.start(sys.executable, "-m", "lachan", "run", "--lan", log=log, folder=tmp_path, environment={"PYTHONPATH": str(ROOT)})
+    link = wait_for(log, r"https://10\.77\.0\.1:8443/setup/\S+")
+    ask_until(tablet, "lachan.internal")
+    options: Any = {"viewport": {"width": 360, "height": 740}, "locale": "vi-VN", "ignore_https_errors": True}
+    with browser_on(phone, tmp_path, "10.77.0.9") as chromium:
+        page = chromium.new_page(**options)
+        page.goto(link)
+        page.click("button[name=go]")
+        page.fill("#label-1", "Bi")
+        page.click("button[name=go]")
+        page.get_by_role("heading", name="máy").wait_for()
+        page.click("button[name=go]")
+        page.fill("#sign_in", "me")
+        page.fill("#password", PASSWORD)
+        page.fill("#again", PASSWORD)
+        page.click("button[name=go]")
+        page.wait_for_url("**/check/*", wait_until="commit")  # its pictures wait for a resolver that is not there
+        names = [f"check-{page.url.rpartition('/')[2].partition('?')[0]}{number}.lachan.internal" for number in ("", 1, 2, 3)]
+        for name in names:
+            assert records(tablet.dig(name), "A") == [BOX]
+        page.get_by_role("heading", name="Một máy khác đang hỏi thay máy này").wait_for(timeout=60_000)
+        assert TABLET in page.inner_text("main") and "được bảo vệ" not in page.inner_text("main")
+        keep(page, "another-asks")
+        page.click("a[href='/check']")
+        page.get_by_role("heading", name="Máy này chưa hỏi qua cổng lọc").wait_for(timeout=60_000)
+        keep(page, "not-yet")
+    with browser_on(phone, tmp_path, BOX) as chromium:
+        page = chromium.new_page(**options)
+        page.goto("https://10.77.0.1:8443/sign-in")
+        page.fill("#sign_in", "me")
+        page.fill("#password", PASSWORD)
+        page.click("main form button")
+        page.wait_for_url(lambda url: "/sign-in" not in url)
+        page.goto("https://10.77.0.1:8443/check", wait_until="commit")
+        page.get_by_role("heading", name="Máy này được bảo vệ").wait_for(timeout=60_000)
 
 
 def blocked_https(page: Page) -> None:

@@ -104,8 +104,11 @@ class ScriptedGateway:
 
     async def _devices(self, fields: Fields) -> Fields:
         self.asked.append(fields)
-        wanted = {key: fields[key] for key in ("tenant", "address") if key in fields}
-        return {"devices": [row for row in self.devices if wanted.items() <= row.items()]}
+        found = [row for row in self.devices if fields.get("tenant") in (None, row["tenant"])]
+        if "address" in fields:  # a device has several addresses; a hardware address makes them one, as at a real gateway
+            here = {row["mac"] for row in found if row["address"] == fields["address"]} - {None}
+            found = [row for row in found if row["address"] == fields["address"] or row["mac"] in here]
+        return {"devices": found}
 
     async def _blocks(self, fields: Fields) -> Fields:
         self.asked.append(fields)

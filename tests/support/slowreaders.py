@@ -24,6 +24,8 @@ from tests.support.scripts import Asked, Say, addresses
 from tests.support.upstream import ScriptedUpstream
 
 BIG = {("big.example.com", "TXT"): [f'"{number:03}{"x" * 240}"' for number in range(60)]}
+
+
 class Slow(ScriptedUpstream):
     """Answers names that begin with `late` after a while."""
 

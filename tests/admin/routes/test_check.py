@@ -80,12 +80,45 @@ async def test_a_profile_named_as_its_age_is_said_once(parent: Visitor, family: 
     assert "DNS over TLS" in parent.text
 
 
-async def test_question_by_way_of_the_router_is_explained(parent: Visitor, family: Family, gateway: ScriptedGateway) -> None:
-    """When the router asks for everybody, devices cannot be told apart; the remedy stands beside."""
+async def test_question_by_way_of_another_machine_protects_nobody_by_name(
+    parent: Visitor, family: Family, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """When the router asks for everybody, or a neighbour's machine asked, the page does not say "protected": it says who asks, and the
+    remedy. Another address of this very device, or its own private name from wherever it is, is this device."""
     nonce = nonce_of(parent)
-    gateway.probes[nonce] = {"address": "192.168.1.1", "profile": family.guests.id, "client": None, "generation": 1}
+    gateway.see("192.168.1.20", now, mac="02:00:00:00:00:20")
+    gateway.see("192.168.1.1", now, mac="02:00:00:00:00:01")
+    gateway.see("2001:db8::20", now, mac="02:00:00:00:00:20")
+    probe = {"address": "192.168.1.1", "profile": family.guests.id, "client": None, "transport": "udp", "generation": 1}
+    gateway.probes[nonce] = probe
     await parent.get(f"/check/{nonce}")
-    assert "Câu hỏi đến từ 192.168.1.1, còn máy này là 192.168.1.20" in parent.text
+    assert "Máy này được bảo vệ" not in parent.text
+    assert "Một máy khác đang hỏi thay máy này" in parent.text
+    assert "Câu hỏi đến từ 192.168.1.1, còn máy này là 192.168.1.20" in parent.text and "DHCP" in parent.text
+    gateway.probes[nonce] = probe | {"address": "2001:db8::20"}
+    await parent.get(f"/check/{nonce}")
+    assert "Máy này được bảo vệ" in parent.text
+    gateway.probes[nonce] = probe | {"address": "203.0.113.9", "client": family.bi_phone, "transport": "dot", "profile": family.bi.id}
+    await parent.get(f"/check/{nonce}")
+    assert "với hồ sơ Bi" in parent.text
+    gateway.probes[nonce] = probe | {"address": "203.0.113.9", "transport": "dot"}
+    await parent.get(f"/check/{nonce}")
+    assert "Máy này được bảo vệ" not in parent.text
+
+
+async def test_the_gateways_own_machine_reaches_itself_by_several_addresses(app: ASGIApp, family: Family, gateway: ScriptedGateway) -> None:
+    """A browser on the very machine opens the page by its network address and asks by 127.0.0.1: that is this machine."""
+    browser = Visitor(app, address="192.168.1.2", origin="http://192.168.1.2:8080")
+    await browser.sign_in("me", PASSWORD)
+    await browser.get("/check")
+    nonce = nonce_of(browser)
+    gateway.probes[nonce] = {"address": "127.0.0.1", "profile": family.adults.id, "client": None, "transport": "udp", "generation": 1}
+    await browser.get(f"/check/{nonce}")
+    assert "Máy này được bảo vệ" in browser.text
+    gateway.probes[nonce]["address"] = "192.168.1.31"
+    await browser.get(f"/check/{nonce}")
+    assert "Máy này được bảo vệ" not in browser.text
+    await browser.close()
 
 
 async def test_after_some_tries_it_says_what_helps(parent: Visitor, gateway: ScriptedGateway) -> None:
