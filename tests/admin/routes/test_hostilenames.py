@@ -90,7 +90,11 @@ async def school(services: Services, now: datetime) -> OrganisationId:
 async def walk(browser: Visitor, app: object, ids: dict[str, str], more: tuple[str, ...] = ()) -> dict[str, str]:
     """Every page this browser may open, by its path."""
     found = {}
-    paths = [re.sub(r"{(\w+)(:\w+)?}", lambda one: ids.get(one[1], "-"), route.path) for route in routes_of(app) if "GET" in (route.methods or ())]
+    paths = [
+        re.sub(r"{(\w+)(:\w+)?}", lambda one: ids.get(one[1], "-"), route.path)
+        for route in routes_of(app)
+        if "GET" in (route.methods or ())
+    ]
     for path in sorted({*paths, *more}):
         if path.startswith(("/static", "/backup", "/manifest", "/setup")):
             continue
