@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
 
+import hypothesis
 import pytest
+
+# How long an example takes says how busy the machine is, not whether the product is right.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 FULL = os.environ.get("LACHAN_FULL") == "1"
 SOAK = os.environ.get("LACHAN_SOAK") == "1"

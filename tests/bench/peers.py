@@ -71,6 +71,7 @@ def launch(name: str, command: list[str], port: int, folder: Path, core: str = m
     except TimeoutError:
         process.kill()
         raise RuntimeError(f"{name} did not start: {log.read_text(errors='replace')[-2000:]}") from None
+    measure.wait_until_idle(process.pid)
     return Peer(name, port, process, seconds, log)
 
 

@@ -29,9 +29,10 @@ def python() -> list[str]:
     """
     flags = sysconfig.get_config_var("CONFIG_ARGS") or ""
     is_optimised = "--enable-optimizations" in flags
-    built = f"{platform.python_compiler()}, {'with' if is_optimised else 'without'} --enable-optimizations"
-    lines = [f"Python {platform.python_version()} of {sys.base_prefix} ({built})."]
-    if not is_optimised and sys.base_prefix != DISTRIBUTION:
+    is_distribution = sys.base_prefix == DISTRIBUTION
+    words = "the distribution's build" if is_distribution else f"configured {'with' if is_optimised else 'without'} --enable-optimizations"
+    lines = [f"Python {platform.python_version()} of {sys.base_prefix} ({platform.python_compiler()}, {words})."]
+    if not is_optimised and not is_distribution:
         lines.append("WARNING: this Python was built without profile-guided optimisation; a distribution's has it: measure with that one.")
     return lines
 
