@@ -84,7 +84,7 @@ class Quota:
 
     def take(self, address: str, now: datetime) -> None:
         """Count one act of a device. Raises TooManyTries when it has had its share."""
-        since = [at for at in self._taken.pop(address, []) if now - at < self.span]
+        since = [at for at in self._taken.pop(address, []) if timedelta() <= now - at < self.span]  # none of a clock that was put back
         if len(since) >= self.most:
             self._taken[address] = since
             raise TooManyTries((since[0] + self.span - now).total_seconds(), "asked_often")

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.audit import read_rows as read_journal
 from admin.choices import WAITS_OFFERED, Choices, begin_wait, is_hook, is_mail, read_choices, set_choices
 from admin.dates import Dates, add_dates, list_dates, remove_dates
-from admin.devices import frees_new_device, is_looser_owner, load_device
+from admin.devices import frees_new_device, load_device
 from admin.digest import make_digest
 from admin.errors import FieldMistake, InvalidInput, NotFound
 from admin.familyschemas import (
@@ -259,7 +259,8 @@ async def _choices(who: Caller) -> Choices:
 
 
 async def _judge_showing(connection: AsyncConnection, who: Caller, phone: Phone) -> None:
-    if is_looser_owner(None, await load_profile(connection, who.tenant_id, phone.device.profile_id)):
+    owner = await load_profile(connection, who.tenant_id, phone.device.profile_id)
+    if frees_new_device(await load_strictest(connection, who.tenant_id), owner):
         who.require(Permission.PROFILE_LOOSEN)
 
 

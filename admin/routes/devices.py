@@ -181,7 +181,8 @@ async def _home_context(visit: Visit, home: Home | None, hosted: bool) -> dict[s
     async with visit.services.database.read() as connection:
         phone = await load_phone(connection, visit.tenant_id, home.device_id)
         profile = await load_profile(connection, visit.tenant_id, phone.device.profile_id)
-    shown: dict[str, Any] = {"home_sheet": phone.device.id, "home_is_open": may_show(visit, profile)}
+        strictest = await load_strictest(connection, visit.tenant_id)
+    shown: dict[str, Any] = {"home_sheet": phone.device.id, "home_is_open": may_show(visit, profile, strictest)}
     if shown["home_is_open"]:
         reach = reach_of(visit.services.settings.gateway)
         shown["home_update"] = f"{public_url(visit.services.settings)}/home/{phone.token}"

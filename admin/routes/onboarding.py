@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from admin.dependencies import Services, Visit, address_of, need, open_page, services_of
-from admin.devices import frees_new_device, frees_when_forgotten, is_looser_owner, retire_device
+from admin.devices import frees_new_device, frees_when_forgotten, retire_device
 from admin.edge.headers import CONTENT_POLICY
 from admin.errors import ConfirmationNeeded, CoolingOff, Forbidden, NotFound
 from admin.link import GatewayAway, Probe
@@ -22,6 +22,7 @@ from admin.permissions import Permission
 from admin.profiles import Profile, load_profile, load_strictest
 from admin.routes.home import waiting_of
 from admin.setup import public_url
+from gateway.policy.model import Band
 
 router = APIRouter()
 
@@ -66,12 +67,13 @@ async def create(profile: str, visit: Assigner) -> Response:
 
 @router.get("/phones/{device}")
 async def show_sheet(device: str, visit: Reader) -> Response:
-    """The sheet for one phone: QR, name, short steps; made for printing. An adult's frees whichever phone reads it, so a page left open
-    shows only a button, which asks for the password."""
+    """The sheet for one phone: QR, name, short steps; made for printing. One of an adult or an elder child frees whichever phone reads it,
+    so a page left open shows only a button, which asks for the password."""
     async with visit.services.database.read() as connection:
         phone = await load_phone(connection, visit.tenant_id, device)
         profile = await load_profile(connection, visit.tenant_id, phone.device.profile_id)
-    if not may_show(visit, profile):
+        strictest = await load_strictest(connection, visit.tenant_id)
+    if not may_show(visit, profile, strictest):
         return visit.page("onboarding/closed.html", {"phone": phone, "profile": profile, "waiting": await waiting_of(visit)})
     reach = reach_of(visit.services.settings.gateway)
     page = _page_of(visit.services, phone)
@@ -94,7 +96,8 @@ async def show_qr(device: str, visit: Reader) -> Response:
     async with visit.services.database.read() as connection:
         phone = await load_phone(connection, visit.tenant_id, device)
         profile = await load_profile(connection, visit.tenant_id, phone.device.profile_id)
-    if is_looser_owner(None, profile):
+        strictest = await load_strictest(connection, visit.tenant_id)
+    if frees_new_device(strictest, profile):
         visit.require(Permission.PROFILE_LOOSEN)
     picture = segno.make(_page_of(visit.services, phone), error="m").svg_inline(scale=6, border=2)
     return Response(picture.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1), media_type="image/svg+xml")
@@ -175,9 +178,9 @@ async def look(token: str, nonce: str, request: Request, n: int = 0) -> Response
     return page
 
 
-def may_show(visit: Visit, owner: Profile) -> bool:
-    """Whether this session may see a token now: whoever has an adult's could free a child's phone with it."""
-    if not is_looser_owner(None, owner):
+def may_show(visit: Visit, owner: Profile, strictest: Band) -> bool:
+    """Whether this session may see a token now: whoever has an adult's or an elder child's could free a small child's phone with it."""
+    if not frees_new_device(strictest, owner):
         return True
     try:
         visit.require(Permission.PROFILE_LOOSEN)

@@ -124,8 +124,11 @@ def _pdf(content: bytes) -> list[list[str]]:
 
 
 def _mail(content: bytes) -> Iterator[list[str]]:
-    body = message_from_bytes(content, policy=policy.default).get_body(preferencelist=("plain", "html"))
-    text = body.get_content() if body is not None else ""
+    try:
+        body = message_from_bytes(content, policy=policy.default).get_body(preferencelist=("plain", "html"))
+        text = body.get_content() if body is not None else ""
+    except Exception as error:  # a header or a set of letters that its parsers cannot read ends in whatever they raise
+        raise UnreadableFile("broken", "Không đọc được tệp thư.", "The mail file cannot be read.") from error
     return ([line] for line in str(text)[:MAX_TEXT].splitlines())
 
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from admin.dependencies import Services
 from admin.profiles import list_profiles
 from admin.setup import ensure_token
-from admin.values import ProfileKind
+from admin.values import BANDS_BY_STRICTNESS, ProfileKind
 from blocklists.tables import organisations
 from tests.admin.conftest import Clock
 from tests.support.controlsocket import ScriptedGateway
@@ -126,15 +126,19 @@ async def test_phone_of_an_adult_asks_for_the_password(
     assert len(enforced_tokens(services, gateway)) == 1
 
 
-async def test_sheet_of_an_adult_is_shown_after_the_password(
-    parent: Visitor, services: Services, gateway: ScriptedGateway, clock: Clock
+@pytest.mark.parametrize("kind", [ProfileKind.ADULT, ProfileKind.CHILD], ids=["adult", "elder child"])
+async def test_sheet_that_would_free_a_phone_is_shown_after_the_password(
+    parent: Visitor, services: Services, gateway: ScriptedGateway, clock: Clock, kind: ProfileKind
 ) -> None:
     """A child with a page left open reads no sheet that would free its phone, and no picture of it."""
+    await parent.get("/profiles/new")
+    await parent.submit("/profiles", {"label": "Na", "band": "PT"})
     async with services.database.read() as connection:
         tenant = (await connection.execute(select(organisations.c.id))).scalar_one()
-        adults = next(one for one in await list_profiles(connection, tenant) if one.kind is ProfileKind.ADULT)
-    await parent.get(f"/profiles/{adults.id}/phones/new")
-    await parent.submit(f"/profiles/{adults.id}/phones", {"label": "máy mẹ"})
+        owners = [one for one in await list_profiles(connection, tenant) if one.kind is kind]
+    owner = max(owners, key=lambda one: BANDS_BY_STRICTNESS.index(one.band))
+    await parent.get(f"/profiles/{owner.id}/phones/new")
+    await parent.submit(f"/profiles/{owner.id}/phones", {"label": "máy này"})
     sheet = str(parent.response.url.path)
     (token,) = enforced_tokens(services, gateway)
     assert token in parent.text

@@ -30,7 +30,15 @@ def test_a_file_gives_the_same_rows_as_read_at_home() -> None:
     assert read_apart("ds.csv", b"a.example;b\n") == [["a.example", "b"]]
 
 
-@pytest.mark.parametrize(("name", "content", "code"), [("x.pdf", b"%PDF-1.7 ...", "broken"), ("x.docx", b"PK\x03\x04....", "broken")])
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("x.pdf", b"%PDF-1.7 ...", "broken"),
+        ("x.docx", b"PK\x03\x04....", "broken"),
+        ("x.eml", b"Content-Type: text/plain; charset=nope\n\nhi\n", "broken"),
+        ("x.eml", b"Content-Type: text/plain " + b"(" * 20_000 + b"\n\nhi\n", "broken"),
+    ],
+)
 def test_a_broken_file_is_told_in_the_same_words(name: str, content: bytes, code: str) -> None:
     """The sentence crosses the process."""
     with pytest.raises(UnreadableFile) as refused:
@@ -59,3 +67,11 @@ def test_a_file_that_takes_too_long_is_given_up() -> None:
     with pytest.raises(UnreadableFile) as refused:
         read_apart("ds.xlsx", workbook(5), seconds=0.001)
     assert refused.value.code == "too_heavy"
+
+
+def test_a_mail_whose_headers_never_end_is_given_up() -> None:
+    """The parser of mail takes minutes for some small files; it takes them in a process of its own, not in the office."""
+    with pytest.raises(UnreadableFile) as refused:
+        read_apart("thu.eml", b"Content-Type: text/plain" + b"; a=b" * 60_000 + b"\n\nhi\n", seconds=3)
+    assert refused.value.code == "too_heavy"
+    assert read_apart("thu.eml", b"Content-Type: text/plain; charset=utf-8\n\nbad.example\n") == [["bad.example"]]
