@@ -6,6 +6,7 @@ LachanError
     ├── ConfirmationNeeded 401 the password must be typed again before loosening
     ├── FactorNeeded      403  this act needs an account with a second factor
     ├── Forbidden         403  the role does not include this
+    ├── PersonNeeded      403  no program decides this: `page` says where a person does
     ├── ForeignRequest    403  the form did not come from our own page
     ├── NotFound          404  no such object in this tenant (also: somebody else's object)
     ├── Conflict          409  the thing changed meanwhile, or exists already
@@ -78,6 +79,17 @@ class Forbidden(AdminError):
 
     status = 403
     code = "forbidden"
+
+
+class PersonNeeded(AdminError):
+    """Only a person at a page decides this, whatever the key may; `page` is its address."""
+
+    status = 403
+    code = "person_needed"
+
+    def __init__(self, page: str) -> None:
+        self.page = page
+        super().__init__()
 
 
 class ForeignRequest(AdminError):

@@ -73,8 +73,8 @@ class Spread:
     made_at: datetime
 
 
-async def invite_gateway(connection: AsyncConnection, act: Act, label: str) -> str:
-    """A place for a gateway; returns the ticket of its code, which is stored nowhere."""
+async def invite_gateway(connection: AsyncConnection, act: Act, label: str) -> tuple[str, str]:
+    """A place for a gateway: its id, and the ticket of its code, which is stored nowhere."""
     identity, ticket = new_id(), new_id()
     await connection.execute(
         insert(gateways).values(
@@ -83,7 +83,7 @@ async def invite_gateway(connection: AsyncConnection, act: Act, label: str) -> s
         )
     )  # fmt: skip
     await record(connection, act, Action.GATEWAY_INVITED, identity)
-    return ticket
+    return identity, ticket
 
 
 async def admit(connection: AsyncConnection, ticket: str, public: str, proof: bytes, now: datetime) -> RowMapping:

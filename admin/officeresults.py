@@ -72,6 +72,8 @@ class DifferenceOut(In):
     serial: int
     came: list[EntryOut]
     left: list[EntryOut]
+    #: What a return to this version would take out; empty for the newest.
+    return_drops: list[EntryOut]
 
 
 class ReportOut(In):

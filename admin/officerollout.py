@@ -20,7 +20,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, record
-from admin.errors import NotFound
+from admin.errors import FieldMistake, InvalidInput, NotFound
 from admin.officetables import gateways, rollout_rules, rollouts
 from blocklists.online import MOST_WITHDRAWN, WHOLE, Statement, Steps, fitting, place_of
 from blocklists.rolloutguard import FIRST_MEMBERS, Cause
@@ -34,6 +34,7 @@ from blocklists.turns import PATIENCE
 
 FEWEST: Final = 10
 """With fewer gateways a share of them says nothing: every release goes to everybody at once."""
+MOST_MINUTES: Final = 24 * 60
 UNDER_WAY: Final = ("going", "held")
 
 
@@ -46,6 +47,15 @@ class Rule:
     second_share: int = 25
     second_after: int = 20
     all_after: int = 50
+
+    def mistakes(self) -> tuple[FieldMistake, ...]:
+        """What is wrong with its numbers: shares grow and leave something for the last stage, times are minutes of one day."""
+        found = []
+        if not 0 < self.first_share < self.second_share < 100:
+            found.append(FieldMistake("first_share" if not 0 < self.first_share < 100 else "second_share", "stage_share"))
+        if not 0 < self.second_after < self.all_after <= MOST_MINUTES:
+            found.append(FieldMistake("second_after" if not 0 < self.second_after <= MOST_MINUTES else "all_after", "stage_time"))
+        return tuple(found)
 
     def steps(self, first: int, start: int) -> Steps:
         """The steps from `start` (unix seconds); `first` is the share that holds enough gateways."""
@@ -96,7 +106,10 @@ async def read_rule(connection: AsyncConnection, tenant: OrganisationId) -> Rule
 
 
 async def set_rule(connection: AsyncConnection, act: Act, rule: Rule) -> None:
-    """Change it for releases that are signed from now on."""
+    """Change it for releases that are signed from now on. Raises InvalidInput."""
+    mistakes = rule.mistakes()
+    if mistakes:
+        raise InvalidInput(*mistakes)
     values = {
         "is_on": int(rule.is_on), "first_share": rule.first_share, "second_share": rule.second_share,
         "second_after": rule.second_after, "all_after": rule.all_after,

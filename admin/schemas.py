@@ -32,6 +32,8 @@ class Fault(BaseModel):
     code: str
     field: str | None = None
     fields: list[dict[str, str]] | None = None
+    #: Where a person decides what no program may (`person_needed`).
+    page: str | None = None
 
 
 class FaultReply(BaseModel):

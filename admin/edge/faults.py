@@ -30,6 +30,7 @@ from admin.errors import (
     InvalidInput,
     NotFound,
     NotSignedIn,
+    PersonNeeded,
     TooManyTries,
 )
 from admin.forms import read_form
@@ -178,6 +179,8 @@ def _as_json(error: AdminError) -> Response:
     content: dict[str, Any] = {"code": error.code, "field": error.field or None}
     if isinstance(error, InvalidInput):
         content["fields"] = [_field(mistake) for mistake in error.mistakes]
+    if isinstance(error, PersonNeeded):
+        content["page"] = error.page
     response = JSONResponse({"error": content}, error.status)
     _add_retry(response, error)
     if error.status == 401:

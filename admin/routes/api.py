@@ -109,6 +109,7 @@ def create_api(services: Services) -> FastAPI:
         apifamily,
         apioffice,
         apiofficekeeping,
+        apiofficeroad,
         apiofficework,
         apipeople,
         apiplace,
@@ -143,6 +144,7 @@ def create_api(services: Services) -> FastAPI:
     app.include_router(apioffice.router)
     app.include_router(apiofficework.router)
     app.include_router(apiofficekeeping.router)
+    app.include_router(apiofficeroad.router)
     app.include_router(apischools.router)
     plain = app.openapi
 

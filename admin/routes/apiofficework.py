@@ -122,10 +122,13 @@ async def renew(who: Approver, entry_id: str, wanted: RenewIn) -> EntryOut:
 async def show_version(who: Releases, serial: int) -> DifferenceOut:
     """What a version brought and took away."""
     async with reading(who) as (connection, office):
-        if all(row["serial"] != serial for row in await read_versions(connection, office, 10_000)):
+        versions = await read_versions(connection, office, 10_000)
+        if all(row["serial"] != serial for row in versions):
             raise NotFound
         came, left = await read_difference(connection, office, serial)
-    return DifferenceOut(serial=serial, came=[entry_out(row) for row in came], left=[entry_out(row) for row in left])
+        drops = await returns.dropped_by(connection, office, serial) if serial < versions[0]["serial"] else []
+    said = [[entry_out(row) for row in rows] for rows in (came, left, drops)]
+    return DifferenceOut(serial=serial, came=said[0], left=said[1], return_drops=said[2])
 
 
 @router.post("/versions/{serial}/return", status_code=201)

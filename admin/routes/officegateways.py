@@ -15,12 +15,13 @@ from starlette.responses import JSONResponse, Response
 from admin.dependencies import Visit, address_of, need, services_of
 from admin.errors import NotFound
 from admin.office import open_office
-from admin.officegateways import admit, invite_gateway, read_gateways, read_spread, require_gateway, retire_gateway, take_receipt
+from admin.officegateways import admit, read_gateways, read_spread, require_gateway, take_receipt
+from admin.officejoining import NotSigned, make_code, read_fingerprint, take_away
 from admin.officerollout import read_rollouts
 from admin.permissions import Permission
 from admin.routes.officeparts import signing_of, words_of
 from admin.setup import public_url, vouches_for_itself
-from blocklists.pairing import CodeError, JoinCode, parse_code
+from blocklists.pairing import CodeError, parse_code
 from blocklists.pairing import words_of as spoken
 from blocklists.receipts import MOST_BYTES, ReceiptError
 from blocklists.sealing import SealError, office_keys, read_question, wrap
@@ -31,7 +32,7 @@ from gateway.release import canonical_bytes
 router = APIRouter()
 
 Read = Annotated[Visit, Depends(need(Permission.RELEASE_READ))]
-Invite = Annotated[Visit, Depends(need(Permission.OFFICER_APPOINT))]
+Invite = Annotated[Visit, Depends(need(Permission.GATEWAY_JOIN))]
 
 
 @router.get("/office/gateways")
@@ -45,12 +46,12 @@ async def invite(visit: Invite) -> Response:
     """A code for one gateway; it stands in this answer only."""
     label = visit.form.text("label", 120)
     visit.form.check()
-    standing = await visit.services.office.signing.standing()
-    if not standing.is_begun:
-        raise NotFound
+    try:
+        fingerprint = await read_fingerprint(visit.services.office.signing)
+    except NotSigned as error:  # the page offers no form then
+        raise NotFound from error
     async with visit.services.database.write() as connection:
-        ticket = await invite_gateway(connection, visit.act, label)
-    code = JoinCode(f"{public_url(visit.services.settings)}/release", standing.fingerprint, ticket)
+        _, code = await make_code(connection, visit.act, visit.services.settings, fingerprint, label)
     return await _page(visit, str(code), label)
 
 
@@ -72,10 +73,8 @@ async def picture(visit: Read, code: str = "") -> Response:
 @router.post("/office/gateways/{gateway}/retire")
 async def retire(visit: Invite, gateway: str) -> Response:
     """Take a gateway off the page. What is published from now on is sealed with a key it was never given."""
-    named = await asyncio.to_thread(visit.services.office.signing.room.repository.sealing_keys)
-    async with visit.services.database.write() as connection:
-        if await retire_gateway(connection, visit.act, gateway):
-            await asyncio.to_thread(office_keys, visit.services.settings.state_dir, fresh=True, named=named)
+    services = visit.services
+    await take_away(services.database, visit.act, services.office.signing, services.settings, gateway)
     return visit.go("/office/gateways")
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from admin.dependencies import Visit, need
-from admin.errors import FieldMistake
+from admin.errors import FieldMistake, InvalidInput
 from admin.office import open_office
 from admin.officerollout import FEWEST, Rule, go_on, hold, read_rollouts, read_rule, set_rule
 from admin.officetallies import read_stages
@@ -19,10 +19,9 @@ from blocklists.takedown.workflow import TransitionRefused
 router = APIRouter()
 
 Read = Annotated[Visit, Depends(need(Permission.RELEASE_READ))]
-Hold = Annotated[Visit, Depends(need(Permission.OFFICER_APPOINT))]
+Hold = Annotated[Visit, Depends(need(Permission.RELEASE_HOLD))]
 Approve = Annotated[Visit, Depends(need(Permission.ORDER_APPROVE))]
 
-_MOST_MINUTES = 24 * 60
 _NUMBERS = ("first_share", "second_share", "second_after", "all_after")
 
 
@@ -36,16 +35,12 @@ async def show(visit: Read) -> Response:
 async def change_rule(visit: Approve) -> Response:
     """Another rule, for releases that are signed from now on."""
     numbers = {name: _number(visit.form.raw(name)) for name in _NUMBERS}
-    first, second, second_after, all_after = numbers.values()
-    if not 0 < first < second < 100:
-        visit.form.mistake("first_share" if not 0 < first < 100 else "second_share", "stage_share")
-    if not 0 < second_after < all_after <= _MOST_MINUTES:
-        visit.form.mistake("second_after" if not 0 < second_after <= _MOST_MINUTES else "all_after", "stage_time")
-    if visit.form.mistakes:
-        return await _page(visit, mistakes=tuple(visit.form.mistakes), status=422)
-    rule = Rule(visit.form.raw("is_on") == "1", first, second, second_after, all_after)
-    async with visit.services.database.write() as connection:
-        await set_rule(connection, visit.act, rule)
+    rule = Rule(visit.form.raw("is_on") == "1", **numbers)
+    try:
+        async with visit.services.database.write() as connection:
+            await set_rule(connection, visit.act, rule)
+    except InvalidInput as error:
+        return await _page(visit, mistakes=error.mistakes, status=422)
     return visit.go("/office/rollout")
 
 

@@ -82,6 +82,10 @@ SAME = {
     "/office/orders/{order_id}/items/{item_id}/forward": "POST /office/orders/{order_id}/items/{item_id}/forward",
     "/office/entries/{entry_id}/owner": "POST /office/entries/{entry_id}/owner",
     "/office/cases/{kind}/{case_id}": "POST /office/cases/{kind}/{case_id}/notes",
+    "/office/gateways": "POST /office/gateways",
+    "/office/gateways/{gateway}/retire": "DELETE /office/gateways/{gateway}",
+    "/office/rollout/rule": "PUT /office/rollout/rule",
+    "/office/rollout/{serial}/hold": "POST /office/rollout/{serial}/hold",
     "/office/schools/rules": "POST /office/schools/rules",
     "/office/schools/rules/{rule}/lift": "POST /office/schools/rules/{identity}/lift",
 }
@@ -109,8 +113,7 @@ PERSON = {
     "/list-office": "whose list this machine follows: its owner decides",
     "/office/signing/": "a passphrase",
     "/office/orders/{order_id}/items/{item_id}/open": "a masked name is looked at by one person, noted",
-    "/office/gateways": "a ticket that is shown once",
-    "/office/rollout/": "two persons hold a release and let it go on",
+    "/office/rollout/{serial}/on": "letting a held release go on reaches every gateway: a person looks; the API says so (`person_needed`)",
     "/office/finding/list": "files are read by the pages' own reader",
     "/office/finding/scan": "begun by a person, minutes long",
 }

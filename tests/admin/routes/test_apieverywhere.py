@@ -75,6 +75,9 @@ BODIES: Mapping[tuple[str, str], dict[str, Any]] = {
     ("post", "/office/orders/{order_id}/items/{item_id}/forward"): {"sent_to": "Facebook"},
     ("post", "/office/entries/{entry_id}/owner"): {"how": "công văn 9/SVHTTDL"},
     ("post", "/office/cases/{kind}/{case_id}/notes"): {"text": "đã gọi Công an tỉnh"},
+    ("post", "/office/gateways"): {"label": "Trường A"},
+    ("put", "/office/rollout/rule"): {"is_on": True, "first_share": 5, "second_share": 20, "second_after": 20, "all_after": 60},
+    ("post", "/office/rollout/{serial}/on"): {"reason": "x"},
     ("put", "/place"): {"place": "12"},
     ("post", "/invitations"): {"role": "parent"},
     ("post", "/staff"): {"last": "2026-12-31"},
@@ -88,8 +91,8 @@ BODIES: Mapping[tuple[str, str], dict[str, Any]] = {
 }
 #: A file, not JSON: its mistakes are named by line and path (`test_apitenant`).
 FILES = {("put", "/tenant")}
-#: What only an office in motion has: tried with its own objects in `test_apiofficework`.
-ELSEWHERE = {"/office/versions/{serial}/return"}
+#: What only an office in motion has: tried with its own objects in `test_apiofficework`, `test_apiofficeroad`.
+ELSEWHERE = {"/office/versions/{serial}/return", "/office/gateways"}
 #: Another body for a create whose words are none of the usual ones; `None`: it has no body.
 OTHERWISE: Mapping[str, Any] = {
     "/invitations": {"role": "parent", "last": "2027-05-31"},
