@@ -11,6 +11,7 @@ from admin.officealarm import JournalAlarm
 from admin.officebudget import Budget
 from admin.officedemand import FarDemand
 from admin.officeduty import OfficeDuty
+from admin.officefinding import Finder
 from admin.officeguard import GuardShelf, own_names
 from admin.officereadings import ReadingRoom
 from admin.officesigning import SigningDesk
@@ -34,14 +35,16 @@ class OfficeDesk:
     alarm: JournalAlarm
     readings: ReadingRoom
     demand: FarDemand
+    finder: Finder
 
 
 def make_desk(settings: AdminSettings, database: Database, link: GatewayLink, now: Callable[[], datetime]) -> OfficeDesk:
     """The desk of this process."""
     assertions = AssertionCheck(settings.state_dir)
+    guard = GuardShelf(settings.state_dir, own_names(settings))
     return OfficeDesk(
         duty=OfficeDuty(database, link, settings.state_dir, now, elsewhere=settings.orders_from, assertions=assertions),
-        guard=GuardShelf(settings.state_dir, own_names(settings)),
+        guard=guard,
         lookups=Budget(most=30, seconds=60.0),
         asking=Budget(most=3, seconds=86_400.0),
         assertions=assertions,
@@ -50,4 +53,5 @@ def make_desk(settings: AdminSettings, database: Database, link: GatewayLink, no
         alarm=JournalAlarm(settings.state_dir),
         readings=ReadingRoom(),
         demand=FarDemand(),
+        finder=Finder(database, settings.state_dir, guard),
     )

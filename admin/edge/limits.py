@@ -16,6 +16,8 @@ LARGER = {
     "/office/orders/read": 40 * 1024 * 1024,
     "/office/orders": 24 * 1024 * 1024,
     "/api/v1/office/orders": 24 * 1024 * 1024,
+    "/office/finding/list": 4 * 1024 * 1024,
+    "/api/v1/office/lists": 4 * 1024 * 1024,
     "/backup/restore": 256 * 1024 * 1024,
     "/transfer/read": 600 * 1024,
     "/transfer/apply": 2 * 1024 * 1024,

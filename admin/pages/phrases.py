@@ -106,6 +106,7 @@ MISTAKES: Mapping[str, str] = {
 FAULTS: Mapping[str, tuple[str, str]] = {
     "not_found": (_("There is no such page"), _("The link is old, or the thing was removed.")),
     "forbidden": (_("Your role does not include this"), _("Somebody with the right role can do it.")),
+    "person_needed": (_("Only a person decides this"), _("Open the page of it, and decide there.")),
     "factor_needed": (_("This needs a second step at sign-in"), _("Set it up under More › My account, then come back.")),
     "wrong_passkey": (_("This passkey was not taken"), _("Please try once more, or use your password.")),
     "foreign_request": (_("This did not come from our own page"), _("Please go back, load the page again and repeat what you did.")),

@@ -107,7 +107,9 @@ def create_api(services: Services) -> FastAPI:
     from admin.routes import (
         apidevices,
         apifamily,
+        apilistoffice,
         apioffice,
+        apiofficefinding,
         apiofficekeeping,
         apiofficeroad,
         apiofficework,
@@ -145,6 +147,8 @@ def create_api(services: Services) -> FastAPI:
     app.include_router(apiofficework.router)
     app.include_router(apiofficekeeping.router)
     app.include_router(apiofficeroad.router)
+    app.include_router(apiofficefinding.router)
+    app.include_router(apilistoffice.router)
     app.include_router(apischools.router)
     plain = app.openapi
 

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from admin.dependencies import Visit, need
-from admin.errors import FieldMistake, NotFound
+from admin.errors import Busy, FieldMistake, NotFound
 from admin.office import open_office
-from admin.officepreview import open_index
 from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, words_of
-from blocklists.normalize import Host, normalize_host
 from blocklists.takedown import candidates, store
-from blocklists.takedown.candidates import CATEGORIES, Found
-from blocklists.takedown.candidatetables import Origin
-from blocklists.takedown.freetext import require_clean
-from blocklists.takedown.importer import known_endings
-from blocklists.takedown.reading import find_addresses
+from blocklists.takedown.candidates import CATEGORIES
 from blocklists.takedown.workflow import TransitionRefused
 
 router = APIRouter()
 
 Work = Annotated[Visit, Depends(need(Permission.REPORT_WORK))]
-Act = Callable[[store.Office, Any], Awaitable[object]]  # Any: the write transaction
 
 
 @router.get("/office/finding")
@@ -46,22 +37,24 @@ async def bring(visit: Work) -> Response:
         form.mistake("text", "required")
     if form.mistakes:
         return await _page(visit, mistakes=tuple(form.mistakes), status=422)
-    found = await asyncio.to_thread(_read, text, source, category)
-    if not found:
+    try:
+        names, added = await visit.services.office.finder.bring(visit.tenant_id, actor_for(visit), source, category, text, visit.now)
+    except TransitionRefused as refused:
+        return await _page(visit, words_of(visit).refusal(refused), status=409)
+    if not names:
         return await _page(visit, mistakes=(FieldMistake("text", "no_address"),), status=422)
-    return await _add(visit, lambda: require_clean(source, "Nguồn", "Source"), found)
+    return visit.go(f"/office/finding?added={added}")
 
 
 @router.post("/office/finding/scan")
 async def scan(visit: Work) -> Response:
     """Look for names that were reported more than once, and in the lists of this machine for relatives of what is blocked."""
-    async with visit.services.database.read() as connection:
-        office = await open_office(connection, visit.tenant_id)
-        reported = await candidates.from_reports(connection, office)
-        listed = await candidates.listed_names(connection, office)
-    state_dir = visit.services.settings.state_dir
-    alike = await asyncio.to_thread(lambda: candidates.relatives(listed, _names_of_lists(state_dir))) if listed else []
-    return await _add(visit, lambda: "", [*reported, *alike])
+    search = visit.services.office.finder.begin(visit.tenant_id, actor_for(visit), visit.now)
+    if search.task is not None:
+        await asyncio.shield(search.task)
+    if search.state == "failed":
+        raise Busy
+    return visit.go(f"/office/finding?added={search.added}")
 
 
 @router.post("/office/finding/{identity}")
@@ -77,43 +70,6 @@ async def decide(visit: Work, identity: str) -> Response:
     except store.NotFound as error:
         raise NotFound from error
     return visit.go(f"/office/reports/{report}" if report else "/office/finding")
-
-
-async def _add(visit: Visit, check: Callable[[], object], found: list[Found]) -> Response:
-    guard = await asyncio.to_thread(visit.services.office.guard.current)
-    try:
-        check()
-    except TransitionRefused as refused:
-        return await _page(visit, words_of(visit).refusal(refused), status=409)
-    async with visit.services.database.write() as connection:
-        office = await open_office(connection, visit.tenant_id)
-        added = await candidates.add_found(connection, office, found, guard, actor_for(visit), visit.now)
-    return visit.go(f"/office/finding?added={added}")
-
-
-def _read(text: str, source: str, category: str) -> list[Found]:
-    """The names of a pasted list, each once; a page of a site is no name."""
-    hosts: dict[str, Found] = {}
-    for one in find_addresses(text, known_endings()):
-        host = normalize_host(one.text)
-        if isinstance(host, Host) and not host.has_path:
-            hosts.setdefault(host.name, Found(host.name, category, Origin.LIST, source, source))
-    return list(hosts.values())
-
-
-def _names_of_lists(state_dir: Path) -> Iterator[tuple[str, str]]:
-    """The names of the lists in force with the list that holds them: third-party knowledge, never anybody's questions."""
-    index = open_index(state_dir)
-    if index is None:
-        return
-    sources: dict[int, str | None] = {}
-    for key, number in index.names():
-        if number not in sources:
-            held = [entry.source for entry in index.entries(number) if entry.source.kind == "category" and not entry.source.allows]
-            sources[number] = (held[0].title or held[0].id) if held else None
-        source = sources[number]
-        if source is not None:
-            yield key, source
 
 
 async def _page(

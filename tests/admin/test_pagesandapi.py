@@ -82,6 +82,10 @@ SAME = {
     "/office/orders/{order_id}/items/{item_id}/forward": "POST /office/orders/{order_id}/items/{item_id}/forward",
     "/office/entries/{entry_id}/owner": "POST /office/entries/{entry_id}/owner",
     "/office/cases/{kind}/{case_id}": "POST /office/cases/{kind}/{case_id}/notes",
+    "/office/finding/list": "POST /office/lists",
+    "/office/finding/scan": "POST /office/scans",
+    "/list-office": "PUT /list-office",
+    "/list-office/leave": "DELETE /list-office",
     "/office/gateways": "POST /office/gateways",
     "/office/gateways/{gateway}/retire": "DELETE /office/gateways/{gateway}",
     "/office/rollout/rule": "PUT /office/rollout/rule",
@@ -110,12 +114,9 @@ PERSON = {
     "/welcome": "the first minutes of a family",
     "/recovery": "a secret on paper",
     "/profiles/{profile}/history": "people agree, a code opens it",
-    "/list-office": "whose list this machine follows: its owner decides",
     "/office/signing/": "a passphrase",
     "/office/orders/{order_id}/items/{item_id}/open": "a masked name is looked at by one person, noted",
     "/office/rollout/{serial}/on": "letting a held release go on reaches every gateway: a person looks; the API says so (`person_needed`)",
-    "/office/finding/list": "files are read by the pages' own reader",
-    "/office/finding/scan": "begun by a person, minutes long",
 }
 
 

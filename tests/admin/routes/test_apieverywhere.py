@@ -78,6 +78,8 @@ BODIES: Mapping[tuple[str, str], dict[str, Any]] = {
     ("post", "/office/gateways"): {"label": "Trường A"},
     ("put", "/office/rollout/rule"): {"is_on": True, "first_share": 5, "second_share": 20, "second_after": 20, "all_after": 60},
     ("post", "/office/rollout/{serial}/on"): {"reason": "x"},
+    ("post", "/office/lists"): {"source": "Danh sách A", "category": "gamb", "text": "ca-do.example"},
+    ("put", "/list-office"): {"code": "https://danhsach.example/release#" + "a" * 26},
     ("put", "/place"): {"place": "12"},
     ("post", "/invitations"): {"role": "parent"},
     ("post", "/staff"): {"last": "2026-12-31"},
@@ -136,7 +138,7 @@ class World:
 
     def key_of(self, path: str) -> Mapping[str, str]:
         """The key of whom an address is for."""
-        if path.startswith("/backups"):  # of a machine that several share, its operator's alone
+        if path.startswith(("/backups", "/list-office")):  # of a machine that several share, its operator's alone
             return self.host
         return self.office if path.startswith("/office") else self.school if path.startswith(SCHOOLS) else self.family
 
