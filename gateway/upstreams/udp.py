@@ -32,8 +32,8 @@ RECEIVE_BUFFER: Final = 1 << 20
 LATE: Final = 6.0
 """How long after its sending a question may still be answered, in seconds."""
 
-_IDS: Final = Struct("2s" * (SLOTS + 1))
-"""Ids for one batch, and what chooses its socket."""
+_IDS: Final = [Struct("2s" * (count + 1)) for count in range(SLOTS + 1)]
+"""Ids for a batch of so many questions, and what chooses its socket."""
 
 _Pending = tuple[float, "Exchange | Plain", bytes]
 
@@ -96,7 +96,8 @@ class UdpUpstream:
         else:
             self._batch = []
         now = self._loop.time()
-        *numbers, choice = _IDS.unpack(os.urandom(_IDS.size))
+        ids = _IDS[len(batch)]
+        *numbers, choice = ids.unpack(os.urandom(ids.size))
         lane = self._pick(choice[0] % LANES, now)
         if isinstance(lane, OSError):
             for exchange in batch:
