@@ -213,6 +213,24 @@ def test_data_files_of_the_packages_are_shipped() -> None:
             assert f'"{pattern}"' in text, f"{package}: {pattern}"
 
 
+def test_every_test_that_the_table_names_exists() -> None:
+    """`tests/README.md` leads from each sentence of an issue to a file, and to a test in it, that is there."""
+    missing, before = [], ROOT / "tests"
+    rows = [line for line in (ROOT / "tests/README.md").read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    for word in re.findall(r"`([^` ]+)`", "\n".join(rows)):
+        name, _, test = word.partition("::")
+        if not (name.endswith(".py") or name == "…") or "*" in name or not (test or "/" in name or name.startswith("test_")):
+            continue
+        if name.startswith("…/"):
+            path = next((folder / name[2:] for folder in before.parents if (folder / name[2:]).exists()), before.parent / name[2:])
+        else:
+            path = before if name == "…" else ROOT / "tests" / name
+        before = path
+        if not path.exists() or (test and f"def {test}(" not in path.read_text(encoding="utf-8")):
+            missing.append(word)
+    assert missing == []
+
+
 def test_full_check_ends_with_the_written_tests() -> None:
     """`.ci/run` is a program whose last command is `make test`, so that pytest's closing line is the last."""
     path = ROOT / ".ci" / "run"

@@ -119,6 +119,10 @@ def test_family_from_the_link_to_the_resolver(gateway: Gateway, open_browser: Ca
     browser.submit(f"{child}/off", button=("until", "30m"))
     assert within(1, lambda: not is_open(gateway, "free.example", BI)) < 1
     assert is_open(gateway, "free.example", NA)
+    looking = open_browser(f"http://127.0.0.1:{gateway._fields['page']}", BI)
+    within(5, lambda: looking.get("/why") == 200 and "free.example" in looking.text)  # from the workers' memory, and from nowhere else
+    written = [path for path in gateway.folder.rglob("*") if path.is_file() and re.search(rb"free.example", path.read_bytes())]
+    assert written == []
     assert gateway.ask("vn-cop.vn", source=BI).rcode() != dns.rcode.REFUSED
     end = next(form.action for form in browser.page.forms if form.action.endswith("/end"))
     browser.submit(end)

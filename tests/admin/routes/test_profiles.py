@@ -278,6 +278,11 @@ async def test_teacher_opens_one_group_for_a_lesson(services: Services, app: ASG
     assert not phone.has_form(f"/profiles/{klass.id}/off")
     lesson = f"/profiles/{klass.id}/lesson"
     assert (await phone.submit(lesson, {"category": "gamb"}, ("minutes", "45"))).status_code == 422
+    form = next(form for form in phone.forms if form.action == lesson)
+    fields = {**dict(form.fields), "category": "video"}
+    for minutes in ("91", "120", "0", "-5", ""):  # no button of the page, but whoever sends it by hand
+        assert (await phone.post(lesson, {**fields, "minutes": minutes})).status_code == 422, minutes
+    await phone.get(f"/profiles/{klass.id}")
     assert (await phone.submit(lesson, {"category": "video"}, ("minutes", "90"))).status_code == 200
     async with services.database.read() as connection:
         (longest,) = await list_overrides(connection, made.tenant, now)

@@ -65,7 +65,7 @@ async def test_group_switch_follows_the_band_and_its_locks(
     path = f"/profiles/{family.bi.id}/groups"
     await parent.get(path)
     assert not parent.has_form(path, ("set", "gamb allow"))
-    assert "Theo pháp luật" in parent.text
+    assert "Theo pháp luật" in parent.text and "116/2025/QH15" in parent.text  # and the number of the document
     await parent.submit(path, button=("set", "game allow"))
     assert in_force(services, gateway, family, family.bi.id)["categories"] == {"game": "allow"}
     await parent.submit(path, button=("set", "game block"))
