@@ -10,6 +10,7 @@ May be imported by `blocklists`, `admin` and `lachan`. The gateway has no databa
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -115,6 +116,10 @@ async def open_database(address: str) -> Database:
         if any(words in reason for words in _DAMAGED):
             raise _damaged(url, reason) from error
         raise StartError(f"admin.database: {url.render_as_string()} cannot be used: {reason}") from error
+    except OSError as error:  # the server of a PostgreSQL is not there, or has no such name
+        await database.close()
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise StartError(f"admin.database: {url.render_as_string()} cannot be reached ({reason}): start it, or mend its address") from error
     if damage:
         await database.close()
         raise _damaged(url, damage[0])

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from gateway.errors import LachanError
-from lachan.errortext import explain_error, refused_by_system
+from lachan.errortext import explain_error, refused_by_database, refused_by_system
 from lachan.versioning import VersionOption
 
 app = typer.Typer(
@@ -488,8 +488,8 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
-    except OSError as error:
-        refused = refused_by_system(error)
+    except Exception as error:
+        refused = refused_by_system(error) if isinstance(error, OSError) else refused_by_database(error)
         if refused is None:
             raise
         sys.stderr.write(f"{explain_error(refused)}\n")

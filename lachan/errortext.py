@@ -1,8 +1,15 @@
-"""What a person reads when a command fails as it may: one sentence, with the remedy. Only `lachan.__main__` imports this module."""
+"""What a person reads when a command fails as it may: one sentence, with the remedy, in Vietnamese and English. Only `lachan.__main__`
+imports this module.
+
+Errors are raised with an English sentence. `_WORDS` says those that the operator of a home or a school meets in Vietnamese, too: each row
+is a part of a sentence and its translation, which is put before it; what no row knows stays English.
+"""
 
 from __future__ import annotations
 
 import errno
+import re
+from typing import Final
 
 from gateway.errors import LachanError, MistakesError
 
@@ -12,6 +19,78 @@ _REMEDIES = {
     errno.ENOTDIR: "choose another state_dir",
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room on the disk"),
 }
+_SYSTEM: Final = {
+    "Permission denied": "không có quyền",
+    "Operation not permitted": "không được phép",
+    "Is a directory": "là thư mục",
+    "Not a directory": "không phải thư mục",
+    "No space left on device": "hết chỗ trên đĩa",
+    "Disk quota exceeded": "hết phần đĩa được dùng",
+    "Read-only file system": "đĩa chỉ đọc",
+    "Connection refused": "không ai nghe ở đó",
+}
+_WORDS: Final = tuple(
+    (re.compile(english, re.MULTILINE), vietnamese)
+    for english, vietnamese in (
+        # The settings file
+        (r"this file is not there", "không có tệp này"),
+        (r"name the file with -c FILE", "chỉ tệp bằng -c TỆP"),
+        (r"this file cannot be read(?: \((?P<system>[\w ]+)\))?", "không đọc được tệp này (%s)"),
+        (r"not YAML: .*", r"tệp không đúng cách viết YAML"),
+        (r"unknown key '([^']*)'", r"không có khóa '\1'"),
+        (r"did you mean ([^?]+)\?", r"có phải \1?"),
+        (r"this line is not UTF-8", "dòng này không phải UTF-8"),
+        (r"save the file as UTF-8", "lưu tệp bằng mã UTF-8"),
+        (r"this key is written twice, first on line (\d+)", r"khóa này viết hai lần, lần đầu ở dòng \1"),
+        (r"keep one of them", "giữ một"),
+        (r"there is no file ([^(\n]+?)(?= \(|$)", r"không có tệp \1"),
+        (r"relative paths start at the configuration file", "đường dẫn tương đối tính từ tệp cấu hình"),
+        (r"this key is needed here", "ở đây cần khóa này"),
+        (r"must be ([^\n]+), not ('[^'\n]*')", r"phải là \1, không phải \2"),
+        # Ports
+        (r"(\S+ \((?:UDP|TCP)\)) is taken by another program: find it with (`[^`]*`) and stop it, or choose another port",
+         r"\1 đang do chương trình khác giữ: tìm bằng \2 rồi dừng nó, hoặc chọn cổng khác"),
+        (r"(\S+ \((?:UDP|TCP)\)) is taken by (.+? \(pid \d+\)): .*",
+         r"\1 đang do \2 giữ: dừng chương trình ấy hoặc chọn cổng khác"),
+        (r"this user may not listen on (\S+ \(\w+\)): .*",
+         r"người dùng này không được nghe ở \1: chạy bằng sudo và đặt dns.user, cho dịch vụ quyền CAP_NET_BIND_SERVICE, "
+         r"hoặc chọn cổng trên 1023"),
+        (r"this machine has no address (\S+): see .*",
+         r"máy này không có địa chỉ \1: xem các địa chỉ bằng `ip address`, hoặc dùng 0.0.0.0 hay ::"),
+        (r"opening port (\d+) needs root's right: run: (.*)", r"mở cổng \1 cần quyền root: chạy: \2"),
+        (r"this machine has no address on a local network: .*", "máy này chưa có địa chỉ trong mạng nhà: nối vào bộ phát rồi chạy lại"),
+        # The running gateway and its folder
+        (r"no gateway is running for (.+?): start it with lachan run", r"không có cổng lọc nào đang chạy với \1: chạy bằng lachan run"),
+        (r"no gateway runs with the state directory (.+)", r"không có cổng lọc nào chạy với thư mục \1"),
+        (r"only the gateway's user and root may use (\S+)", r"chỉ người dùng của cổng lọc và root được dùng \1: chạy bằng sudo"),
+        (r"the gateway did not answer within ([\d.]+) s", r"cổng lọc không trả lời trong \1 giây"),
+        (r"there is no generation in (.+?) yet: make one with lachan lists compile",
+         r"\1 chưa có bản danh sách nào: tạo bằng lachan lists compile"),
+        (r"another gateway \(pid (\w+)\) uses (.+?): .*",
+         r"một cổng lọc khác (pid \1) đang dùng \2: dừng nó (xem `lachan status`) hoặc chọn thư mục khác"),
+        (r"cannot write to (.+?): (?P<system>[\w -]+?): .*",
+         r"không ghi được vào \1 (%s): giao thư mục cho người dùng của cổng lọc (chown), hoặc chọn chỗ khác"),
+        (r"run it with sudo, or as the user of the gateway", "chạy bằng sudo hoặc bằng người dùng của cổng lọc"),
+        (r"choose a state_dir that can be written", "chọn state_dir ghi được"),
+        (r"make room on the disk", "dọn chỗ trên đĩa"),
+        # The database
+        (r"written by a newer lachan \(schema (\d+), this program knows (\d+)\); .*",
+         r"cơ sở dữ liệu do bản lachan mới hơn ghi (lược đồ \1, bản này biết tới \2); cài lại bản mới, "
+         r"hoặc đưa về bản sao lưu trước khi nâng cấp"),
+        (r"another program holds the database: .*",
+         "một chương trình khác đang giữ cơ sở dữ liệu: chờ nó xong (sao lưu, một lệnh lachan khác) rồi thử lại"),
+        (r"(\S+) is damaged \(.*",
+         r"\1 bị hỏng; tên miền vẫn trả lời theo chính sách tốt gần nhất; dời tệp đi, rồi đưa bản sao lưu mới nhất về "
+         r"(lachan restore FILE) hoặc bắt đầu lại"),
+        (r"(\S+) cannot be opened \((?P<system>[\w ]+)\); .*", r"không mở được \1 (%s); cho người dùng của chương trình quyền ghi ở đó"),
+        (r"(\S+) cannot be reached \(.*", r"không kết nối được \1: chạy PostgreSQL, hoặc sửa địa chỉ"),
+        # A question
+        (r"nobody listens at (\S+): .*", r"không ai nghe ở \1: cổng lọc đã chạy chưa (lachan run), cổng có đúng không?"),
+        (r"(\S+)( \(\S+\))? did not answer within ([\d.]+) s: .*", r"\1 không trả lời trong \3 giây: nó có đang chạy, cổng có đúng không?"),
+        (r"the address of ('[^']*') was not found: .*",
+         r"không tìm thấy địa chỉ của \1: viết địa chỉ sau dấu @, như @tls://dns.example@192.0.2.1"),
+    )
+)  # fmt: skip
 
 
 def refused_by_system(error: OSError) -> LachanError | None:
@@ -20,10 +99,32 @@ def refused_by_system(error: OSError) -> LachanError | None:
     return LachanError(f"{error.filename}: {error.strerror}: {remedy}") if remedy and error.filename else None
 
 
+def refused_by_database(error: Exception) -> LachanError | None:
+    """That somebody else writes to the database for too long; None for everything else. SQLAlchemy is known by name: it is large."""
+    if not type(error).__module__.startswith("sqlalchemy.") or "database is locked" not in str(error):
+        return None
+    return LachanError("admin.database: another program holds the database: wait for it (a backup, another command), then try again")
+
+
 def explain_error(error: LachanError) -> str:
     """The text a person reads for an expected error; control characters are escaped."""
     if isinstance(error, MistakesError) and len(error.mistakes) > 1:
-        text = f"{len(error.mistakes)} lỗi / mistakes:\n{error}"
+        text = f"{len(error.mistakes)} lỗi / mistakes:\n{in_both(str(error))}"
     else:
-        text = f"lỗi / error: {error}"
+        text = f"lỗi / error: {in_both(str(error))}"
     return "".join(letter if letter.isprintable() or letter == "\n" else f"\\x{ord(letter):02x}" for letter in text)
+
+
+def in_both(english: str) -> str:
+    """A sentence with the Vietnamese for what `_WORDS` knows of it."""
+    for expression, vietnamese in _WORDS:
+        english = expression.sub(lambda found, words=vietnamese: _before(found, words), english)  # type: ignore[misc]
+    return english
+
+
+def _before(found: re.Match[str], vietnamese: str) -> str:
+    system = found.groupdict().get("system")
+    words = found.expand(vietnamese)
+    if "%s" in words:
+        words = words.replace("%s", _SYSTEM.get(system, system)) if system else words.replace(" (%s)", "")
+    return f"{words} / {found[0]}"

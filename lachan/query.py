@@ -120,7 +120,7 @@ def ask(server: Server, question: dns.message.Message, source: str | None, secon
     where = server.address
     try:
         if server.scheme in ("dns", "udp"):
-            reply = dns.query.udp(question, where, seconds, server.port, source=source, ignore_unexpected=True)
+            reply = _ask_udp(server, question, source, seconds)
             if reply.flags & dns.flags.TC and server.scheme == "dns":
                 reply = dns.query.tcp(question, where, seconds, server.port, source=source)
             return reply
@@ -132,6 +132,8 @@ def ask(server: Server, question: dns.message.Message, source: str | None, secon
         if server.scheme == "quic":
             return _ask_quic(server, question, source, seconds, insecure)
         return _ask_https(server, question, source, seconds, _context(insecure, "http/1.1"))
+    except ConnectionRefusedError:
+        raise QueryError(f"nobody listens at {server}: has the gateway been started (lachan run), and is the port right?") from None
     except dns.exception.Timeout:
         raise QueryError(f"{server} did not answer within {seconds:g} s: is it running, and is the port right?") from None
     except ssl.SSLError as error:
@@ -142,6 +144,19 @@ def ask(server: Server, question: dns.message.Message, source: str | None, secon
     except (OSError, EOFError, dns.exception.DNSException, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise QueryError(f"{server} could not be asked: {reason}") from None
+
+
+def _ask_udp(server: Server, question: dns.message.Message, source: str | None, seconds: float) -> dns.message.Message:
+    """Over a connected socket, to which the system tells that nobody listens (RFC 1122 §4.1.3.3)."""
+    until = time.time() + seconds
+    with socket.socket(socket.AF_INET6 if ":" in server.address else socket.AF_INET, socket.SOCK_DGRAM) as line:
+        if source is not None:
+            line.bind((source, 0))
+        line.connect((server.address, server.port))
+        line.setblocking(False)
+        dns.query.send_udp(line, question, None, until)
+        reply: dns.message.Message = dns.query.receive_udp(line, None, until, ignore_errors=True, query=question)[0]
+    return reply
 
 
 def _context(insecure: bool, protocol: str) -> ssl.SSLContext:

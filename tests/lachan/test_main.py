@@ -40,7 +40,7 @@ def test_missing_file_is_one_sentence(tmp_path: Path) -> None:
     """It says how to name another."""
     found = run_command("check", "-c", str(tmp_path / "none.yaml"))
     assert (found.returncode, found.stdout) == (1, "")
-    assert "this file is not there (name the file with -c FILE)" in found.stderr
+    assert "không có tệp này / this file is not there (chỉ tệp bằng -c TỆP / name the file with -c FILE)" in found.stderr
 
 
 def test_file_that_may_not_be_read_is_one_sentence_and_status_1(
@@ -81,7 +81,9 @@ def test_asking_a_gateway_that_does_not_run_is_one_sentence(arguments: list[str]
     path.write_text("state_dir: var\n")
     found = run_command(*arguments, "-c", str(path))
     assert found.returncode == 1
-    assert found.stderr.strip() == f"lỗi / error: no gateway is running for {tmp_path / 'var'}: start it with lachan run"
+    english = f"no gateway is running for {tmp_path / 'var'}: start it with lachan run"
+    vietnamese = f"không có cổng lọc nào đang chạy với {tmp_path / 'var'}: chạy bằng lachan run"
+    assert found.stderr.strip() == f"lỗi / error: {vietnamese} / {english}"
 
 
 def test_admin_without_a_section_is_one_sentence(tmp_path: Path) -> None:

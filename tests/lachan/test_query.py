@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -160,7 +161,12 @@ def test_silence_and_refusal_are_one_sentence(server: RunningUpstream) -> None:
     """Nothing listens there, or nobody answers."""
     with pytest.raises(QueryError, match=r"did not answer within 0\.2 s"):
         run(["silent.example", f"@127.0.0.1:{server.port}"], None, False, 0.2, False)
-    with pytest.raises(QueryError, match="could not be asked"):
+    for closed in ("@127.0.0.1:1", "@udp://127.0.0.1:1", "@[::1]:1"):
+        begun = time.monotonic()
+        with pytest.raises(QueryError, match="nobody listens at"):
+            run(["a.example", closed], None, False, 60, False)
+        assert time.monotonic() - begun < 30, "the system says so at once"
+    with pytest.raises(QueryError, match="nobody listens at"):
         run(["a.example", "@tcp://127.0.0.1:1"], None, False, 1, False)
 
 
