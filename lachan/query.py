@@ -148,15 +148,21 @@ def ask(server: Server, question: dns.message.Message, source: str | None, secon
 
 def _ask_udp(server: Server, question: dns.message.Message, source: str | None, seconds: float) -> dns.message.Message:
     """Over a connected socket, to which the system tells that nobody listens (RFC 1122 §4.1.3.3)."""
-    until = time.time() + seconds
+    until = time.monotonic() + seconds
     with socket.socket(socket.AF_INET6 if ":" in server.address else socket.AF_INET, socket.SOCK_DGRAM) as line:
         if source is not None:
             line.bind((source, 0))
         line.connect((server.address, server.port))
-        line.setblocking(False)
-        dns.query.send_udp(line, question, None, until)
-        reply: dns.message.Message = dns.query.receive_udp(line, None, until, ignore_errors=True, query=question)[0]
-    return reply
+        line.send(question.to_wire())
+        while (left := until - time.monotonic()) > 0:
+            line.settimeout(left)
+            try:
+                reply = dns.message.from_wire(line.recv(65_535))
+            except TimeoutError:
+                break
+            if question.is_response(reply):
+                return reply
+    raise dns.exception.Timeout
 
 
 def _context(insecure: bool, protocol: str) -> ssl.SSLContext:
