@@ -392,3 +392,11 @@ def test_parents_decide_cells_start_closed() -> None:
     cells = [(code, cell) for code, row in load()["matrix"].items() if code != "uncategorised" for cell in row.values()]
     asked = [(code, cell) for code, cell in cells if cell["mark"].startswith("P")]
     assert asked and all(cell["default"] == "block" and not cell["locked"] for _, cell in asked)
+
+
+@pytest.mark.parametrize("name", ["html.duckduckgo.com", "lite.duckduckgo.com", "ipv6.google.com", "cn.bing.com"])
+def test_side_doors_of_engines_are_engines_without_a_safe_mode(name: str) -> None:
+    """Safe search holds for the main names only; the plain and regional fronts beside them are in the category of the others."""
+    hosts = next(row["hosts"] for row in _services() if row["id"] == "search-side-doors")
+    assert name in {host["name"] for host in hosts}
+    assert all(name not in row["names"] for row in _catalogue()["safesearch"])
