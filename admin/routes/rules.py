@@ -206,7 +206,7 @@ async def _switches_of(visit: Visit, profile: str) -> tuple[Profile, Band, Any, 
 
 
 def _read_hours(form: Form) -> tuple[list[Hours], list[FieldMistake]]:
-    """The rows of the form; a row whose two times are empty is left out later."""
+    """The rows of the form; a row whose two times are empty is left out later. The first row left is the field `hours-1`."""
     columns = [form.many(name, MOST_HOURS + 1) for name in ("days", "starts", "ends", "effect")]
     removed = set(form.many("remove"))
     rows: list[Hours] = []
@@ -215,10 +215,11 @@ def _read_hours(form: Form) -> tuple[list[Hours], list[FieldMistake]]:
         if str(place) in removed or days not in set(Days) - set(WEEKDAYS) or effect not in set(HoursEffect):
             continue
         first, last = read_clock(starts), read_clock(ends)
+        field = f"hours-{sum(1 for row in rows if row.starts or row.ends) + 1}"
         if (starts or ends) and (first is None or last is None or first == "24:00"):
-            mistakes.append(FieldMistake("hours", "clock"))
+            mistakes.append(FieldMistake(field, "clock"))
         elif first is not None and first == last:
-            mistakes.append(FieldMistake("hours", "same_clock"))
+            mistakes.append(FieldMistake(field, "same_clock"))
         rows.append(Hours(Days(days), first or starts, last or ends, HoursEffect(effect)))
     if len(rows) > MOST_HOURS:
         mistakes.append(FieldMistake("hours", "too_many_hours"))

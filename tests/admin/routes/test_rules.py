@@ -45,6 +45,18 @@ async def test_hours_with_mistakes_keep_what_was_typed(parent: Visitor, family: 
     assert 'value="buổi tối"' in response.text
 
 
+async def test_mistake_of_hours_stands_in_its_own_window(parent: Visitor, family: Family) -> None:
+    """With two windows the wrong one is marked, the right one is not; the cursor is in the field."""
+    path = f"/profiles/{family.bi.id}/hours"
+    await parent.get(path)
+    typed = {"days": ["every", "weekend"], "effect": ["rest", "rest"], "starts": ["21:00", "xx"], "ends": ["06:00", "15:00"]}
+    response = await parent.submit(path, typed)
+    assert response.status_code == 422
+    first, second = response.text.split('<fieldset class="person">')[1:]
+    assert "aria-invalid" not in first
+    assert "Xin ghi giờ, ví dụ 21:00." in second and 'id="starts-2" name="starts" value="xx"' in second and " autofocus" in second
+
+
 async def test_taking_hours_away_needs_the_password(
     parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway, clock: Clock
 ) -> None:
