@@ -54,6 +54,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--polling", action="store_true", help="only the office: simulated gateways that ask for news")
     parser.add_argument("--zones", action="store_true", help="only a category of the lists as a policy zone, --names of them")
     parser.add_argument("--gateways", type=int, default=2000, help="with --polling (default 2,000)")
+    parser.add_argument("--receipts", type=int, nargs="?", const=40_000, help="only the office: receipts of so many gateways (40,000)")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000, 1_000_000], help="with --publish: entries in force")
     parser.add_argument("--most", type=int, default=5_000_000, help="with --growth: the largest list")
     return parser.parse_args()
@@ -180,7 +181,7 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="lachan-bench-") as place:
         folder = Path(place)
-        parts = ("peers", "growth", "whole", "people", "publish", "polling", "zones")
+        parts = ("peers", "growth", "whole", "people", "publish", "polling", "zones", "receipts")
         is_all = not any(getattr(options, part) for part in parts)
         lines: list[str] = []
         tables: list[list[str]] = []
@@ -205,6 +206,10 @@ def main() -> int:
             from tests.bench import polling
 
             lines += polling.run(options.gateways, folder, say)
+        if options.receipts:
+            from tests.bench import receipts
+
+            lines += receipts.run(options.receipts, max(options.seconds, 60.0), folder, say)
         if options.zones:
             from tests.bench import categories
 
