@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from admin.app import make_services
 from admin.dependencies import Services
+from admin.pages.render import Pages
+from admin.settings import AdminSettings
 from admin.totals import collect, read_day
+from blocklists.database import Database
+from blocklists.tables import EVERY_TENANT, metadata
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.family import Family, make_family
-from tests.support.gateway import ROOT, Gateway
-from tests.support.livegateway import counted
+from tests.support.gateway import ROOT, Gateway, RunningUpstream
+from tests.support.livegateway import SETTINGS, clear_of_midnight, counted
 
+HURTFUL = ("self", "csam", "groom")
 SCAM = next(line for line in (ROOT / "blocklists/seed/scam.txt").read_text(encoding="utf-8").splitlines() if line[:1].isalnum())
 
 
@@ -36,6 +44,44 @@ async def test_totals_of_a_day_come_from_queries(live: Services, gateway_running
     async with live.database.read() as connection:
         totals = await read_day(connection, family.tenant, today)
     assert {profile: blocked for profile, (_, blocked) in totals.items() if blocked} == {family.bi.id: 4, family.na.id: 2}
+
+
+async def test_what_hurts_a_child_is_counted_for_no_child(
+    database: Database, settings: AdminSettings, pages: Pages, tmp_path: Path
+) -> None:
+    """Bi's tablet asks for self-harm, abuse and grooming, all blocked, and twice for a betting site: two is all that anybody can read, on
+    no row of any table, nor in what left the workers."""
+    folder = tmp_path / "gateway"
+    folder.mkdir()
+    rows = []
+    for code in (*HURTFUL, "gamb"):
+        (folder / f"{code}.txt").write_text(f"{code}.example\n", encoding="ascii")
+        rows.append(f"{{id: {code}, category: {code}, path: {code}.txt}}")
+    with RunningUpstream({}) as upstream, Gateway(folder, f"{SETTINGS}lists: [{', '.join(rows)}]\n", upstream=upstream.port) as running:
+        clear_of_midnight()
+        beside = replace(settings, state_dir=folder / "var")
+        live = make_services(beside, database, lambda: datetime.now(UTC).timestamp(), pages)
+        family = await make_family(live, "127.0")
+        await live.applier.settle(family.tenant)
+        for code, times in (*((code, 3) for code in HURTFUL), ("gamb", 2)):
+            for _ in range(times):
+                assert await asyncio.to_thread(running.addresses, f"{code}.example", source="127.0.1.31") == ["0.0.0.0"]
+        await asyncio.sleep(1.5)
+        batches = await counted(running, live.link)
+        await collect(live.database, live.link, live.now())
+        today = live.now().astimezone(ZoneInfo("Asia/Ho_Chi_Minh")).date().isoformat()
+        async with live.database.read() as connection:
+            totals = await read_day(connection, family.tenant, today)
+            stored = [
+                str(row)
+                for table in metadata.tables.values()
+                for row in await connection.execute(table.select().execution_options(**EVERY_TENANT))
+            ]
+    assert {profile: blocked for profile, (_, blocked) in totals.items()} == {family.bi.id: 2}
+    told = [row for batch in batches for row in batch["counts"] if row[3]]  # type: ignore[attr-defined]
+    assert {row[6] for row in told if row[5] == "blocked"} == {"gamb"}
+    for code in HURTFUL:
+        assert not [row for row in stored if f"'{code}'" in row or f"{code}.example" in row]
 
 
 async def test_collect_stores_each_batch_once(services: Services, family: Family, gateway: ScriptedGateway, now: datetime) -> None:
