@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from admin.officeschemas import EntryOut, Line, Reason
+from admin.officeschemas import EntryOut, Line, Reason, StepOut
 from admin.schemas import In, Label
 from blocklists.tables import Role
 
@@ -43,14 +43,6 @@ class PreviewOut(In):
     must_stay_reachable: list[TouchedOut]
     known: bool
     asked: list[AskedOut]
-
-
-class StepOut(In):
-    """One line of a history."""
-
-    at: datetime
-    step: str
-    role: str
 
 
 class EntryDetailOut(In):

@@ -7,8 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from admin.officeresults import StepOut
-from admin.officeschemas import EntryOut, ReviewOut
+from admin.officeschemas import EntryOut, ReviewOut, StepOut
 from admin.schemas import In
 from blocklists.tables import Role
 

@@ -63,6 +63,14 @@ class LiftIn(In):
     reason: Reason
 
 
+class StepOut(In):
+    """One line of a history."""
+
+    at: datetime
+    step: str
+    role: str
+
+
 class ItemOut(In):
     """One row of a document. `name` is an opaque id where names are masked."""
 
@@ -98,6 +106,11 @@ class OrderOut(In):
     valid_until: datetime | None
     steps: list[str]
     items: list[ItemOut]
+    #: Rows beyond those told here; how many rows there are of each verdict or decision; how many entries it made; what was done with it.
+    rows_left_out: int
+    counts: dict[str, int]
+    entries: int
+    history: list[StepOut]
 
 
 class OrderRow(In):

@@ -33,6 +33,7 @@ from admin.officeschemas import (
     ReviewOut,
     ReviewStepIn,
     StandingOut,
+    StepOut,
     VersionOut,
     VersionPage,
 )
@@ -278,7 +279,8 @@ async def order_out(who: Caller, order_id: str) -> OrderOut:
         held=page.held, received_at=row["received_at"], due_at=page.clock.due, overdue=page.clock.overdue,
         basis=[one.symbol for one in page.basis], bands=[one for one in row["bands"].split(",") if one],
         places=[one for one in row["places"].split(",") if one], valid_from=row["valid_from"], valid_until=row["valid_until"],
-        steps=sorted(page.verbs), items=items,
+        steps=sorted(page.verbs), items=items, rows_left_out=page.more, counts=dict(page.counts), entries=page.entries,
+        history=[StepOut(at=step.at, step=step.verb, role=step.role) for step in page.history],
     )  # fmt: skip
 
 

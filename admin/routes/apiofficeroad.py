@@ -22,7 +22,6 @@ from admin.officejoining import make_code, read_fingerprint, take_away
 from admin.officekeys import held_keys, read_threshold
 from admin.officepublic import look_up, read_overview
 from admin.officereads import Waiting, read_inbox, read_receipts
-from admin.officeresults import StepOut
 from admin.officeroadschemas import (
     CountOut,
     DocumentOut,
@@ -50,7 +49,7 @@ from admin.officeroadschemas import (
     WaitingOut,
 )
 from admin.officerollout import FEWEST, Rollout, Rule, hold, read_rollouts, read_rule, set_rule
-from admin.officeschemas import ReviewOut
+from admin.officeschemas import ReviewOut, StepOut
 from admin.officeshared import read_figures
 from admin.officetallies import Stage, read_stages
 from admin.permissions import Permission

@@ -39,10 +39,9 @@ from admin.officeresults import (
     ReturnStepIn,
     SchoolOut,
     SchoolsOut,
-    StepOut,
     TouchedOut,
 )
-from admin.officeschemas import EntryOut, LiftIn
+from admin.officeschemas import EntryOut, LiftIn, StepOut
 from admin.officeschools import read_schools
 from admin.officeshared import SharedCase, read_cases, voice_of
 from admin.permissions import Permission

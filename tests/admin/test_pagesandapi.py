@@ -119,6 +119,53 @@ PERSON = {
     "/office/rollout/{serial}/on": "letting a held release go on reaches every gateway: a person looks; the API says so (`person_needed`)",
 }
 
+#: What a page of a list office shows, and the operations that tell the same to a program.
+READS = {
+    "/office": ("GET /office/inbox", "GET /office/orders", "GET /office/reviews", "GET /office/reports", "GET /office/returns"),
+    "/office/entries": ("GET /office/entries",),
+    "/office/entries/{entry_id}": ("GET /office/entries/{entry_id}",),
+    "/office/orders/{order_id}": ("GET /office/orders/{order_id}", "GET /office/orders/{order_id}/preview"),
+    "/office/reviews/{review_id}": ("GET /office/reviews/{review_id}",),
+    "/office/reports/{report_id}": ("GET /office/reports/{report_id}",),
+    "/office/releases": ("GET /office/versions", "GET /office/receipts"),
+    "/office/releases/{serial}": ("GET /office/versions/{serial}",),
+    "/office/more": ("GET /office/officers", "GET /office/proposals", "GET /office/directives", "GET /office/bulletins"),
+    "/office/agencies": ("GET /office/agencies", "GET /office/agencies/{agency_id}"),
+    "/office/clocks": ("GET /office/clocks", "GET /office/clocks/{clock}"),
+    "/office/finding": ("GET /office/candidates", "GET /office/scans", "GET /office/scans/{scan}"),
+    "/office/gateways": ("GET /office/gateways", "GET /office/gateways/{gateway}"),
+    "/office/rollout": ("GET /office/rollout",),
+    "/office/signing": ("GET /office/signing",),
+    "/office/cases": ("GET /office/cases",),
+    "/office/cases/{kind}/{case_id}": ("GET /office/cases/{kind}/{case_id}",),
+    "/office/figures": ("GET /office/figures",),
+    "/office/schools": ("GET /office/schools", "GET /office/schools/rules"),
+    "/list-office": ("GET /list-office",),
+    "/transparency": ("GET /office/transparency",),
+    "/transparency/lookup": ("GET /office/lookup",),
+}
+#: Pages of a list office that tell a program nothing, and why.
+READ_BY_PERSONS = {
+    "/office/orders/new": "an empty form",
+    "/office/orders/readings/{reading_id}": "a letter between two pages; a program sends its letter with what it says about it",
+    "/office/gateways/code.svg": "the code as a picture; a program has it as text",
+    "/transparency/answer": "by the code of whoever asked, who has no key",
+}
+
+
+def test_every_page_of_an_office_can_be_read_by_a_program(app: ASGIApp, services: Services) -> None:
+    """Each page that shows something is in one of the tables, and each operation that is named exists."""
+    schema = create_api(services).openapi()["paths"]
+    offered = {f"{method.upper()} {path}" for path, acts in schema.items() for method in acts}
+    named = {one for operations in READS.values() for one in operations}
+    assert sorted(named - offered) == []
+    ours = [route for route in routes_of(app) if not route.endpoint.__module__.startswith("admin.routes.api")]
+    pages = {route.path for route in ours if "GET" in (route.methods or ())}
+    office = {path for path in pages if path.startswith(("/office", "/list-office", "/transparency"))}
+    assert sorted(office) == sorted(READS | READ_BY_PERSONS)
+    mine = {one for one in offered if one.startswith(("GET /office", "GET /list-office"))}
+    assert sorted(mine - named) == ["GET /office/directives/{identity}"], "read for its tag only"
+
 
 def test_every_change_of_the_pages_is_in_the_api_or_a_persons(app: ASGIApp, services: Services) -> None:
     """Nothing is in both tables, nothing in neither, and every operation that is named exists."""
