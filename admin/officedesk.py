@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,11 +20,14 @@ from admin.settings import AdminSettings
 from blocklists.database import Database
 from blocklists.takedown.assertions import AssertionCheck
 
+RECEIPTS_AT_ONCE = 50
+
 
 @dataclass(frozen=True, slots=True)
 class OfficeDesk:
     """One per process. `lookups`, `asking` and `knocking` bound questions about names, reports and reviews, and what gateways send; each by
-    network. Many schools may sit behind one address, and each tells some twenty things in ten busy minutes."""
+    network. Many schools may sit behind one address, and each tells some twenty things in ten busy minutes. `receiving`: the receipts that
+    are written at a time; one too many comes again with its gateway's next round, so that pages keep their places."""
 
     duty: OfficeDuty
     guard: GuardShelf
@@ -36,6 +40,7 @@ class OfficeDesk:
     readings: ReadingRoom
     demand: FarDemand
     finder: Finder
+    receiving: asyncio.Semaphore
 
 
 def make_desk(settings: AdminSettings, database: Database, link: GatewayLink, now: Callable[[], datetime]) -> OfficeDesk:
@@ -54,4 +59,5 @@ def make_desk(settings: AdminSettings, database: Database, link: GatewayLink, no
         readings=ReadingRoom(),
         demand=FarDemand(),
         finder=Finder(database, settings.state_dir, guard),
+        receiving=asyncio.Semaphore(RECEIPTS_AT_ONCE),
     )

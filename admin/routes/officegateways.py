@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
 from admin.dependencies import Visit, address_of, need, services_of
-from admin.errors import NotFound
+from admin.errors import Busy, NotFound
 from admin.office import open_office
 from admin.officegateways import admit, read_gateways, read_spread, require_gateway, take_receipt
 from admin.officejoining import NotSigned, make_code, read_fingerprint, take_away
@@ -116,9 +116,12 @@ async def receipt(request: Request) -> Response:
     """A gateway says what it enforces. No account: its signature is its word."""
     services = services_of(request)
     services.office.knocking.spend(address_of(request), time.monotonic())
+    data = await _body(request)  # before the database is asked for: octets that come slowly hold nobody up
+    if services.office.receiving.locked():
+        raise Busy
     try:
-        async with services.database.write() as connection:
-            taken = await take_receipt(connection, await _body(request), services.now(), services.office.demand)
+        async with services.office.receiving, services.database.write() as connection:
+            taken = await take_receipt(connection, data, services.now(), services.office.demand)
     except ReceiptError as error:
         raise NotFound from error
     if taken.code == "journal":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -147,6 +149,44 @@ async def test_page_says_who_enforces_what_since_when_and_who_lags(
     async with database.read() as connection:
         assert [one.state for one in await read_gateways(connection, officers.tenant, clock.at)] == ["current"]
         assert [one.state for one in await read_gateways(connection, officers.tenant, clock.at + timedelta(hours=4))] == ["silent"]
+
+
+async def test_a_receipt_that_drips_in_holds_nobody_up(far: Far, two: Visitor, services: Services) -> None:
+    """Who sends the first octets of a receipt and no more keeps no place in the database: others write meanwhile."""
+    assert await far.join() == 200
+    begun, rest = asyncio.Event(), asyncio.Event()
+
+    async def dripping() -> AsyncIterator[bytes]:
+        yield b'{"receipt":'
+        begun.set()
+        await rest.wait()
+        yield b"1}"
+
+    slow = asyncio.create_task(far.http.post("/release/receipts", content=dripping(), headers={"Origin": far.origin}))
+    await begun.wait()
+    async with asyncio.timeout(5):
+        async with services.database.write() as connection:
+            assert connection
+        assert await far.tell() == "taken"
+    rest.set()
+    assert (await slow).status_code == 404
+
+
+async def test_a_flood_of_receipts_leaves_places_for_people(far: Far, two: Visitor, services: Services) -> None:
+    """Receipts beyond those under way are sent again with a later round; an officer's page is answered."""
+    assert await far.join() == 200
+    places = services.office.receiving
+    held = 0
+    while not places.locked():
+        await places.acquire()
+        held += 1
+    far.receipt = replace(far.receipt, counter=far.receipt.counter + 1)
+    answer = await far.http.post("/release/receipts", content=seal(far.receipt, far.key), headers={"Origin": far.origin})
+    assert answer.status_code == 503
+    assert (await two.get("/office/gateways")).status_code == 200
+    for _ in range(held):
+        places.release()
+    assert await far.tell() == "taken"
 
 
 async def test_lies_and_replays_are_refused(
