@@ -16,67 +16,11 @@ import dns.query
 import dns.rcode
 import pytest
 
-from tests.support.echogateway import free_port
 from tests.support.gateway import Gateway, RunningUpstream, ede_codes
+from tests.support.nineandadult import ADULT, CHILD, GOOGLE, RECORDS, SETTINGS, prepare
 from tests.support.upstream import ScriptedUpstream
 
-CHILD, ADULT = "127.0.0.1", "127.0.0.2"
-GOOGLE, RESTRICT = "216.239.38.120", "216.239.38.119"
-RECORDS = {
-    ("facebook.com", "A"): ["192.0.2.10"],
-    ("open.example", "A"): ["192.0.2.20"],
-    ("open.example", "AAAA"): ["2001:db8::20"],
-    ("vn-cop.vn", "A"): ["192.0.2.30"],
-    ("www.google.com", "A"): ["192.0.2.40"],
-    ("forcesafesearch.google.com", "A"): [GOOGLE],
-    ("restrict.youtube.com", "A"): [GOOGLE],
-    ("www.youtube.com", "A"): ["192.0.2.50"],
-    ("ordered.example", "A"): ["192.0.2.60"],
-    ("game.example", "A"): ["192.0.2.70"],
-    ("lesson.example", "A"): ["192.0.2.80"],
-    ("bet.example", "A"): ["192.0.2.90"],
-}
-SETTINGS = """
-state_dir: var
-dns: {listen: ["127.0.0.1:0"], workers: 2}
-upstreams: {servers: ["udp://127.0.0.1:{upstream}"], timeout: 0.3s}
-cache: {client_ttl_max: 60}
-metrics: {listen: "127.0.0.1:{metrics}"}
-lists:
-  - {id: games, category: game, path: games.txt}
-  - {id: bets, category: gamb, path: bets.hosts.txt}
-takedown: {file: orders.yaml}
-profiles:
-  - id: be-9-tuoi
-    band: TH
-    youtube: strict
-    schedule:
-      - {name: giờ ngủ, from: "21:00", to: "06:00", effect: offline}
-      - {name: giờ học, days: [mon, tue, wed, thu, fri], from: "07:00", to: "11:30", effect: {block: [game, video, social]}}
-  - {id: nguoi-lon, band: NL}
-clients:
-  - {id: may-be, profile: be-9-tuoi, match: [127.0.0.1]}
-  - {id: may-me, profile: nguoi-lon, match: [127.0.0.2]}
-default_profile: be-9-tuoi
-"""
 AFTERNOON = "2026-11-25T16:00:00+07:00"
-ORDERS = """
-- number: 12/QĐ-STTTT
-  issuer: Sở Thông tin và Truyền thông
-  issued_on: 2020-01-02
-  basis: ["Nghị định 147/2024/NĐ-CP"]
-  scope: {bands: [MN, TH, CS, PT, NL, KH]}
-  from: 2020-01-03T00:00+07:00
-  no_end: true
-  items: [{name: ordered.example}]
-"""
-
-
-def prepare(folder: Path) -> None:
-    """Put the lists and the orders beside the configuration."""
-    (folder / "games.txt").write_text("game.example\n")
-    (folder / "bets.hosts.txt").write_text("0.0.0.0 bet.example\n")
-    (folder / "orders.yaml").write_text(ORDERS, encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -362,43 +306,6 @@ def test_reload_under_load_loses_nothing_and_never_goes_back(own: Gateway, count
     assert mixed == []
 
 
-def test_missing_list_at_a_start_means_the_last_good_generation(upstream: RunningUpstream, tmp_path: Path) -> None:
-    """A disk that is not there yet must not leave a school without names, nor without protection."""
-    prepare(tmp_path)
-    with Gateway(tmp_path, SETTINGS, upstream=upstream.port) as running:
-        assert running.addresses("bet.example", source=CHILD) == ["0.0.0.0"]
-    (tmp_path / "bets.hosts.txt").unlink()
-    with Gateway(tmp_path, SETTINGS, upstream=upstream.port) as again:
-        assert again.addresses("bet.example", source=CHILD) == ["0.0.0.0"]
-        assert "bets.hosts.txt" in again.command("status").stdout
-
-
-def test_first_start_with_a_missing_list_is_refused(upstream: RunningUpstream, tmp_path: Path) -> None:
-    """Without anything to fall back to, the gateway says what is missing instead of filtering less than asked."""
-    prepare(tmp_path)
-    (tmp_path / "bets.hosts.txt").unlink()
-    refused = Gateway(tmp_path, SETTINGS, upstream=upstream.port).command("run")
-    assert refused.returncode == 1
-    assert "lists[1].path: there is no file" in refused.stderr and "Traceback" not in refused.stderr
-
-
-def test_a_damaged_database_leaves_names_and_protection(upstream: RunningUpstream, tmp_path: Path) -> None:
-    """The pages do not start and say why and what to do; the gateway answers and filters as before, and says that the pages are down."""
-    prepare(tmp_path)
-    text = SETTINGS + f'admin: {{listen: "127.0.0.1:{free_port()}"}}\n'
-    (tmp_path / "var").mkdir()
-    (tmp_path / "var" / "lachan.db").write_bytes(b"SQLite format 3\0" + b"\x5a" * 20_000)
-    with Gateway(tmp_path, text, upstream=upstream.port) as running:
-        end = time.monotonic() + 30
-        while "lachan restore FILE" not in running.log.read_text() and time.monotonic() < end:
-            time.sleep(0.1)
-        told = running.log.read_text()
-        assert "is damaged" in told and "lachan restore FILE" in told and "Traceback" not in told
-        assert running.addresses("bet.example", source=CHILD) == ["0.0.0.0"]
-        assert running.addresses("bet.example", source=ADULT) == ["192.0.2.90"]
-        assert running.addresses("open.example", source=ADULT) == ["192.0.2.20"]
-
-
 def test_both_families_are_served(upstream: RunningUpstream, tmp_path: Path) -> None:
     """IPv6 clients are judged like the others."""
     prepare(tmp_path)
@@ -478,33 +385,3 @@ def test_dead_upstream_means_stale_then_a_reason_and_back_within_a_second(tmp_pa
             returning.append(time.monotonic() - back)
     assert sorted(failing)[1] < 2.0, failing
     assert sorted(returning)[1] < 1.0, returning
-
-
-# Starting and stopping ----------------------------------------------------------------------------------------------------------
-
-
-def test_stop_ends_every_process_and_leaves_the_port_free(upstream: RunningUpstream, tmp_path: Path) -> None:
-    """SIGTERM: exit status 0, nothing left behind; the next start answers from the generation on disk."""
-    prepare(tmp_path)
-    running = Gateway(tmp_path, SETTINGS, upstream=upstream.port).start()
-    pids = [running.pid, *(worker["pid"] for worker in running.status()["workers"])]
-    number, port = running.status()["generation"], running.port
-    assert running.stop() == 0
-    assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", port))
-    with Gateway(tmp_path, SETTINGS, upstream=upstream.port) as again:
-        assert number == again.status()["generation"]
-
-
-def test_port_in_use_is_one_sentence(upstream: RunningUpstream, tmp_path: Path) -> None:
-    """The program that holds the port is named, exit status 1."""
-    prepare(tmp_path)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
-        holder.bind(("127.0.0.1", 0))
-        text = SETTINGS.replace("127.0.0.1:0", f"127.0.0.1:{holder.getsockname()[1]}")
-        stopped = Gateway(tmp_path, text, upstream=upstream.port)
-        refused = stopped.command("run")
-    assert refused.returncode == 1
-    assert str(os.getpid()) in refused.stderr and "Traceback" not in refused.stderr
-    assert len(refused.stderr.strip().splitlines()) == 1
