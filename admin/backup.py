@@ -3,8 +3,9 @@
 A backup holds people's words and password hashes: only its owner can read it, and the keys that lie beside the database are not in it, nor
 is any history of a child.
 Putting one back first keeps a copy of what was there, checks the file's digest and its tables, brings an older schema up to date, ends
-every session, erases again what was erased since, leaves ended what ended since (`admin.ended`), and tells the gateway; a file that is not
-whole changes nothing. PostgreSQL has its own tools, which are named instead.
+every session, erases again what was erased since, leaves ended what ended since (`admin.ended`), keeps what a department closed since and
+says what else was stricter (`admin.stricter`), and tells the gateway; a file that is not whole changes nothing. PostgreSQL has its own
+tools, which are named instead.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from pathlib import Path
 
 from admin.audit import keep_checkpoint
 from admin.consents import forget_histories
-from admin.ended import EndedAgain, note_ended, note_restored, read_end, settle
+from admin.ended import EndedAgain, Ending, note_ended, note_restored, read_end, settle
 from admin.migrate import migrate, read_number
+from admin.stricter import Gone, find_gone
 from blocklists.database import Database, open_database
 from gateway.errors import StartError
 
@@ -45,10 +47,12 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was put back, and what of it ended again."""
+    """What was put back, what of it ended again, and what was stricter before and is so no longer; None: nobody can know, because the
+    database of that time is lost."""
 
     backup: Backup
     again: EndedAgain
+    gone: tuple[Gone, ...] | None = ()
 
 
 async def back_up(database: Database, path: Path, now: datetime) -> Backup:
@@ -95,6 +99,7 @@ async def restore(database: Database, state_dir: Path, path: Path, now: datetime
             head = await read_end(staged)
             async with staged.write() as connection:
                 again = await settle(connection, state_dir, now, database)
+            gone = await _compare(staged, database, head, now)
         finally:
             await staged.close()
         kept = state_dir / f"lachan-before-restore-{now:%Y%m%dT%H%M%S}.db"
@@ -106,7 +111,15 @@ async def restore(database: Database, state_dir: Path, path: Path, now: datetime
     if head is not None:
         note_restored(state_dir, head)
     await keep_checkpoint(database, state_dir)
-    return Restored(info, again)
+    return Restored(info, again, gone)
+
+
+async def _compare(staged: Database, database: Database, head: Ending | None, now: datetime) -> tuple[Gone, ...] | None:
+    last = await read_end(database)
+    if head is not None and (last is None or last.seq < head.seq):
+        return None
+    async with staged.read() as older, database.read() as present:
+        return await find_gone(older, present, now)
 
 
 def read_info(path: Path) -> Backup:

@@ -27,6 +27,7 @@ from admin.consents import end_histories, forget_beside
 from admin.erasing import read_erased, wipe
 from admin.familytables import home_links, join_codes, pin_accounts, pin_renewals, recovery_sheets, staff_invitations
 from admin.officetables import gateways, invitations
+from admin.stricter import keep_closures
 from admin.tables import (
     api_tokens,
     device_matches,
@@ -73,7 +74,8 @@ class Ending:
 @dataclass(frozen=True, slots=True)
 class EndedAgain:
     """What an older state would have brought back, and did not. `histories`: children whose history, or question about one, ended with it;
-    `papers`: accounts whose recovery codes are worth nothing any more; `locked`: sign-in names that need a new password by command."""
+    `papers`: accounts whose recovery codes are worth nothing any more; `closures`: what a department closed in its schools since, and
+    that holds on; `locked`: sign-in names that need a new password by command."""
 
     roles: int = 0
     keys: int = 0
@@ -82,6 +84,7 @@ class EndedAgain:
     erased: int = 0
     histories: int = 0
     papers: int = 0
+    closures: int = 0
     locked: tuple[str, ...] = field(default=())
 
 
@@ -185,9 +188,11 @@ async def settle(connection: AsyncConnection, state_dir: Path, now: datetime, pr
     for tenant, profile in erased:
         await wipe(connection, tenant, profile)
     endings, spared = read_lines(state_dir), frozenset[str]()
+    closures = 0
     if present is not None:
         spared = await _keep_proofs(connection, present)
         endings += await _ended_in(present, now)
+        closures = await keep_closures(connection, present)
     again = await end_again(connection, endings, head.at if head is not None else now, spared, now)
     histories = await end_histories(connection, now)
     listed = select(policies.c.tenant_id).execution_options(**EVERY_TENANT)
@@ -197,7 +202,7 @@ async def settle(connection: AsyncConnection, state_dir: Path, now: datetime, pr
         after = {"replaces": f"{lost.seq} {lost.digest.hex()}" if lost is not None else ""}
         await record(connection, act, Action.DATABASE_RESTORED, act.tenant, after=after)
         await mark_changed(connection, act)
-    return replace(again, erased=len(erased), histories=histories)
+    return replace(again, erased=len(erased), histories=histories, closures=closures)
 
 
 def note_restored(state_dir: Path, head: Ending) -> None:

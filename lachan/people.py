@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -15,6 +15,7 @@ from gateway.errors import StartError
 from lachan.configuration import find_file, load
 
 if TYPE_CHECKING:
+    from admin.stricter import Gone
     from blocklists.database import Database
 
 _T = TypeVar("_T")
@@ -98,6 +99,10 @@ def restore(config: Path | None, path: Path, yes: bool) -> None:
             typer.echo(f"  {number} {text} / {english}")
     if again.histories:
         typer.echo(f"  {again.histories} lịch sử của trẻ: kết thúc, muốn giữ thì đồng ý lại / histories of children: ended, agree anew")
+    if again.closures:
+        typer.echo(f"  {again.closures} nhóm sở giáo dục đã đóng: vẫn đóng / groups the education department closed: still closed")
+    for line in weaker(done.gone):
+        typer.echo(line)
     if again.papers:
         typer.echo("Mã khôi phục in trên giấy không còn giá trị: in mã mới ở trang Tài khoản của tôi.")
         typer.echo("Recovery codes on paper are worth nothing any more: print new ones under My account.")
@@ -105,6 +110,38 @@ def restore(config: Path | None, path: Path, yes: bool) -> None:
         typer.echo("Mật khẩu đã đổi sau bản sao này; đặt mật khẩu mới cho: / Their passwords changed after this backup; give new ones:")
         for name in again.locked:
             typer.echo(f"  lachan reset-password {name}")
+
+
+#: What was stricter before a restore, for a terminal.
+STRICTER = {
+    "names": "tên trang đã chặn / names of sites that were denied",
+    "switches": "nhóm, ứng dụng đã chặn / groups and apps that were blocked",
+    "hours": "khung giờ nghỉ, giờ học / hours of rest and study",
+    "off": "lần tắt mạng còn hiệu lực / internet off that still ran",
+    "ages": "mức tuổi nhỏ hơn đã chọn / younger ages chosen",
+    "search": "tìm kiếm an toàn đã bật / safe search switched on",
+    "waits": "thời gian chờ dài hơn / longer waits before opening",
+    "devices": "máy đã chuyển từ người lớn sang trẻ / devices that went from the adults to a child",
+    "entries": "mục trong danh sách của đơn vị / entries of the office's list",
+}
+
+
+def weaker(gone: Sequence[Gone] | None) -> list[str]:
+    """What is to be said of rules that were stricter before a restore: nothing silently weakens."""
+    if gone is None:
+        return [
+            "Những gì siết thêm sau bản sao này đã mất cùng cơ sở dữ liệu; hãy xem lại quy tắc của từng trẻ, từng lớp.",
+            "What was made stricter after this backup is lost with the database of that time; look through the rules of every child.",
+        ]
+    if not gone:
+        return []
+    lines = [
+        "Vừa rồi còn chặt hơn, nay không còn; hãy đóng lại nếu vẫn cần: / Stricter a moment ago, no longer; close again what is meant:"
+    ]
+    for one in gone:
+        where = [*one.places, *([f"{one.families} gia đình / families"] if one.families else [])]
+        lines.append(f"  {one.count} {STRICTER[one.kind]}" + (f" ({', '.join(where)})" if where else ""))
+    return lines
 
 
 async def _with_database(settings: AdminSettings, work: Callable[[Database], Awaitable[_T]]) -> _T:

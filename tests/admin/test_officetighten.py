@@ -26,13 +26,22 @@ from admin.tables import policies
 from admin.tenants import mark_changed
 from admin.values import DeviceMatch, NameEffect, OverrideKind, ProfileKind, SwitchKind, SwitchState, TargetKind
 from blocklists.database import Database
-from blocklists.tables import OrganisationId, Role, organisations
-from tests.admin.test_officeschools import PLAN, body, school
+from blocklists.tables import OrganisationId, OrganisationKind, Role, organisations
+from tests.admin.test_officeschools import PLAN, body
 from tests.support.gateway import Gateway
 from tests.support.office import Officers
+from tests.support.people import Person, make_person
 
 DOCUMENT = "12/QĐ-SGDĐT"
 LIFTED = "15/QĐ-SGDĐT"
+
+
+async def school(database: Database, now: datetime, name: str, place: str) -> Person:
+    """A school somewhere."""
+    made = await make_person(database, now, f"truong-{name}", OrganisationKind.SCHOOL, Role.SCHOOL_ADMIN)
+    async with database.write() as connection:
+        await connection.execute(update(organisations).where(organisations.c.id == made.tenant).values(name=name, place_code=place))
+    return made
 
 
 async def test_every_school_of_the_place_and_no_other(services: Services, database: Database, officers: Officers, now: datetime) -> None:
