@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
 
 from admin.office import open_office
-from admin.officedirectives import add_directive, directives_in_force, move_focal_point, route
+from admin.officedirectives import add_directive, directives_in_force, end_directive, move_focal_point, route
 from blocklists.database import Database
 from blocklists.takedown.deadlines import DueRule, due_at, is_on_time
 from blocklists.takedown.documents import SymbolError
-from blocklists.takedown.model import Actor, Capacity
+from blocklists.takedown.model import Actor, Capacity, NotFound
 from tests.support.office import make_officers
 
 
@@ -73,3 +74,18 @@ def test_seed_001_before_a_day_ends_with_the_day_before() -> None:
     due = due_at(DueRule.BEFORE, date(2021, 11, 5), start)
     assert is_on_time(due, datetime.fromisoformat("2021-11-04T23:59:59+07:00"))
     assert not is_on_time(due, datetime.fromisoformat("2021-11-05T00:00:00+07:00"))
+
+
+async def test_a_directive_ends_once(database: Database, now: datetime) -> None:
+    """From then on reports of its topic come to the office; ended twice it is not there, and another office cannot end it."""
+    people = await make_officers(database, now)
+    actor = Actor(people.approver, Capacity.APPROVER)
+    async with database.write() as connection:
+        office = await open_office(connection, people.tenant)
+        made = await add_directive(connection, office, actor, now, symbol="8/CT-UBND", title="x", lead="A", focal_point="A", topic="gamb")
+        with pytest.raises(NotFound):
+            await end_directive(connection, replace(office, tenant="x" * 24), actor, made, now)
+        await end_directive(connection, office, actor, made, now)
+        assert await route(connection, office, "gamb", now) is None
+        with pytest.raises(NotFound):
+            await end_directive(connection, office, actor, made, now)
