@@ -52,13 +52,13 @@ def test_list_from_a_url_may_not_be_good() -> None:
 
 
 def test_shipped_seeds_name_known_categories_and_none_that_ships_no_names() -> None:
-    """Each seed list belongs to a category that lists may fill; the four that ship no names have none."""
+    """Each seed list belongs to a category that lists may fill and says whose names it has; the four that ship no names have none."""
     seeds = from_seeds()
     codes = {row["code"]: row for row in SHIPPED["categories"]}
     assert seeds
     for seed in seeds:
         assert seed.category in codes and not codes[seed.category]["order_only"] and codes[seed.category]["tier"] != "G"
-        assert seed.path is not None and seed.publisher is not None and seed.licence
+        assert seed.path is not None and seed.publisher and seed.licence, seed.id
     assert not {seed.category for seed in seeds} & {"csam", "terror", "self", "groom"}
 
 
