@@ -209,3 +209,19 @@ async def test_every_number_comes_from_the_settings_table(phone: Visitor) -> Non
         await phone.get(path)
         shown[path] = sorted(set(re.findall(r"href=\"tel:(\d+)\"", phone.response.text)))
     assert shown == {"/help": ["111", "113", "115"], "/lesson/help": ["111"], "/why": ["111"]}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("topic", TOPICS)
+async def test_each_age_has_a_lesson_of_its_own(
+    phone: Visitor, services: Services, family: Family, act: Act, topic: str, language: str
+) -> None:
+    """Four ages, four texts: the smallest hears one thing to do, the eldest reads what is tried with people of that age."""
+    said: dict[Band, str] = {}
+    for band in (Band.TH, Band.MN, Band.CS, Band.PT):  # Bi is TH already
+        await become(services, family, act, band)
+        await phone.get(f"/lesson/{topic}?lang={language}")
+        said[band] = " ".join(re.findall(r"<p>(.*?)</p>", phone.response.text, re.DOTALL))
+        check(phone, (topic, language, band))
+    assert len(set(said.values())) == 4
+    assert len(said[Band.MN]) < len(said[Band.CS]) < len(said[Band.PT])
