@@ -60,6 +60,7 @@ MISTAKES: Mapping[str, str] = {
     "time_past": _("This moment has passed."),
     "time_far": _("At most 24 hours ahead."),
     "note_long": _("At most 200 letters."),
+    "fingerprint_differs": _("This is not the fingerprint of the code. Compare it with the office's page once more."),
     "home_there": _("The home is there already."),
     "home_cgnat": _(
         "Your provider puts many homes behind one address (CGNAT, 100.64.0.0/10), so this address is not yours alone and cannot be linked. "
