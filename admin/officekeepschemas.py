@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from admin.officeresults import CaseOut
 from admin.officeschemas import Line
@@ -13,6 +14,17 @@ from admin.schemas import In
 from blocklists.takedown.agencytables import AgencyKind, AgencyRole
 from blocklists.takedown.notes import LONGEST
 
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _iso(value: object) -> object:
+    """A day as the schema has it, RFC 3339's full-date; a number is none. Raises ValueError."""
+    if isinstance(value, int | float) or (isinstance(value, str) and not _DAY.fullmatch(value)):
+        raise ValueError("a day is YYYY-MM-DD")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_iso)]
 Name = Annotated[str, Field(min_length=1, max_length=160, pattern=r"\S")]
 Short = Annotated[str, Field(max_length=40)]
 Basis = Annotated[str, Field(max_length=160)]
@@ -25,13 +37,13 @@ class AgencyIn(In):
     kind: AgencyKind = AgencyKind.OTHER
     short: Short = ""
     place: Line = ""
-    valid_from: date | None = None
+    valid_from: Day | None = None
 
 
 class AgencyRenameIn(In):
     """The same body under another name from a day on, by a document."""
 
-    on: date
+    on: Day
     name: Name
     short: Short = ""
     basis: Basis = ""
@@ -40,7 +52,7 @@ class AgencyRenameIn(In):
 class AgencyEndIn(In):
     """A body is no more from a day on; who follows it, by id: several, one or nobody."""
 
-    on: date
+    on: Day
     successors: Annotated[list[Annotated[str, Field(max_length=40)]], Field(default_factory=list, max_length=20)]
     basis: Basis = ""
 
@@ -49,7 +61,7 @@ class AgencyRoleIn(In):
     """A body is charged with something from a day on, by a document."""
 
     role: AgencyRole
-    on: date
+    on: Day
     basis: Annotated[str, Field(min_length=1, max_length=160, pattern=r"\S")]
 
 
@@ -79,7 +91,7 @@ class ClockIn(In):
 
     hours: Annotated[float, Field(gt=0, le=8784, allow_inf_nan=False)]
     basis: Annotated[str, Field(min_length=1, max_length=160, pattern=r"\S")]
-    starts: date
+    starts: Day
 
 
 class ClockLevelOut(In):

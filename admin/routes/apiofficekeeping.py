@@ -24,6 +24,7 @@ from admin.officekeepschemas import (
     ClockIn,
     ClockLevelOut,
     ClockOut,
+    Day,
     DirectiveIn,
     DirectiveOut,
     ForwardIn,
@@ -56,7 +57,7 @@ Noter = Annotated[Caller, Depends(caller(Permission.NOTE_WRITE))]
 
 @router.get("/agencies")
 async def list_agencies(
-    who: Reader, on: date | None = None, gone: bool = False, limit: Limit = PAGE, after: After = None
+    who: Reader, on: Day | None = None, gone: bool = False, limit: Limit = PAGE, after: After = None
 ) -> PageOf[AgencyOut]:
     """The bodies of a day (today unless said) with what each is charged with; with `gone` those that had ended by then."""
     day = on or _today(who)

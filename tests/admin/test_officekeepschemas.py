@@ -18,5 +18,8 @@ def test_names_clocks_and_notes_have_limits() -> None:
     for hours in (0, -1, 8785, float("nan"), float("inf")):
         with pytest.raises(ValidationError):
             ClockIn(hours=hours, basis="7/QĐ-UBND", starts=date(2026, 12, 31))
+    for day in (0, "0", "1790000000", "2026-12-31T00:00:00"):
+        with pytest.raises(ValidationError):
+            AgencyIn(name="Sở", valid_from=day)
     with pytest.raises(ValidationError):
         NoteIn(text="x" * 501)

@@ -42,6 +42,7 @@ async def test_bodies_are_dated_data(app: ASGIApp, database: Database, officers:
     before = (await one.get("/agencies", params={"on": "2026-02-28"})).json()["items"]
     after = (await one.get("/agencies", params={"on": "2026-03-01"})).json()["items"]
     assert ([row["name"] for row in before], [row["name"] for row in after]) == ([fresh["name"]], ["Sở Văn hóa"])
+    assert (await one.get("/agencies?on=0")).json()["error"]["fields"] == [{"field": "query.on", "code": "value_error"}], "no day"
     (gone,) = (await one.get("/agencies", params={"gone": True})).json()["items"]
     assert gone["successors"] == [renamed.json()["id"]] and gone["valid_until"] == "2026-03-01"
     itself = await two.post(f"/agencies/{renamed.json()['id']}/end", json={"on": "2027-01-01", "successors": [renamed.json()["id"]]})
