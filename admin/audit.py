@@ -118,6 +118,7 @@ class Action(StrEnum):
     ROLLOUT_RULE_SET = "rollout.rule_set"
     SCHOOLS_TIGHTENED = "schools.tightened"
     SCHOOLS_RELEASED = "schools.released"
+    SCHOOLS_LEFT = "schools.left"
     GATEWAY_INVITED = "gateway.invited"
     GATEWAY_JOINED = "gateway.joined"
     GATEWAY_RETIRED = "gateway.retired"

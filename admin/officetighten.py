@@ -4,14 +4,15 @@ A rule closes one group that schools may otherwise decide about, for the classes
 left alone. It stands at the level of the province (`gateway.policy`), so that a school, a teacher's window and a bonus may only add to it;
 a school sees it locked, with the document's number. Lifting takes away what the department itself had closed, and opens nothing that a
 school or the age keeps closed. Every school of the place has both in its own journal. Which schools those are is decided by the body that
-the role speaks for (`admin.officeschools`).
+the role speaks for (`admin.officeschools`). A school says itself where it is; a department is
+told of one that leaves the place of its rule.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,15 +24,17 @@ from admin.officeschools import body_of, schools_at
 from admin.officetables import school_rules
 from admin.profiles import Profile
 from admin.sessions import Tenant
-from admin.tenants import mark_changed, read_place
+from admin.tenants import mark_changed, read_place, set_place
 from admin.values import ProfileKind
-from blocklists.tables import EVERY_TENANT, OrganisationId, OrganisationKind, new_id
+from blocklists.tables import EVERY_TENANT, OrganisationId, OrganisationKind, journal, new_id, organisations
 from blocklists.takedown.documents import SymbolError, parse_symbol
 from blocklists.takedown.model import Office
 
 #: Whom a rule is about: pupils, and devices that nobody has named.
 FOR = (ProfileKind.CLASS, ProfileKind.GUEST)
 MOST_RULES = 40
+#: How long a department reads that a school left its place.
+TOLD = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,15 @@ class SchoolRule:
     document: str
     body: str
     since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A school that is no longer in the place of a rule: its name, the rule's document, since when."""
+
+    school: str
+    document: str
+    at: datetime
 
 
 async def tighten_schools(
@@ -92,6 +104,40 @@ async def release_schools(
     await connection.execute(update(table).where(*own).values(lifted_at=act.now, lifted_by=document))
     await record(connection, act, Action.SCHOOLS_RELEASED, rule, before={"category": category}, basis=document)
     return await _tell(connection, act, body.place, Action.SCHOOLS_RELEASED, rule, category, document)
+
+
+async def move(connection: AsyncConnection, act: Act, kind: OrganisationKind, code: str) -> None:
+    """Say where a family or school is. Where a school leaves a place, and with it what is closed there, the office's journal says so for
+    each rule, and the department reads it on its page."""
+    before = await read_place(connection, act.tenant) or ""
+    await set_place(connection, act, code)
+    if kind is not OrganisationKind.SCHOOL:
+        return
+    stays = {rule.id for rule in await rules_at(connection, code)}
+    offices = select(school_rules.c.id, school_rules.c.tenant_id).execution_options(**EVERY_TENANT)
+    of = {row.id: row.tenant_id for row in await connection.execute(offices)}
+    for rule in await rules_at(connection, before):
+        if rule.id not in stays:
+            there = Act(OrganisationId(of[rule.id]), act.by, act.now)
+            await record(connection, there, Action.SCHOOLS_LEFT, act.tenant, basis=rule.document)
+
+
+async def list_left(connection: AsyncConnection, office: Office, rules: Sequence[SchoolRule], now: datetime) -> Sequence[Left]:
+    """The schools that left what these rules close, in the last thirty days, the newest first."""
+    table, documents = journal.c, {rule.document for rule in rules}
+    statement = (
+        select(table.at, table.basis, organisations.c.name)
+        .join(organisations, organisations.c.id == table.object_id)
+        .where(
+            table.tenant_id == office.tenant,
+            table.action == Action.SCHOOLS_LEFT.value,
+            table.at > now - TOLD,
+            table.basis.in_(documents),
+        )
+        .order_by(table.seq.desc())
+        .limit(MOST_RULES)
+    )
+    return [Left(row.name, row.basis, row.at) for row in await connection.execute(statement)]
 
 
 async def list_rules(connection: AsyncConnection, office: Office, agency: str | None) -> Sequence[SchoolRule]:

@@ -209,6 +209,7 @@ ACTS: Mapping[str, str] = {
     "signing.server_key_renewed": _("The server's own key renewed"),
     "schools.tightened": _("Group closed in the schools of a place"),
     "schools.released": _("Group left to schools again"),
+    "schools.left": _("A school left the place in which a group is closed"),
     "rollout.begun": _("List sent out in stages"),
     "rollout.held": _("Sending out held"),
     "rollout.went_on": _("Sending out goes on"),

@@ -34,6 +34,7 @@ from admin.familyschemas import (
     ServiceOut,
     WatchOut,
 )
+from admin.officetighten import move
 from admin.onboarding import Phone, add_phone, load_phone, reach_of, renew_token
 from admin.permissions import Permission
 from admin.policyfile import has_policy
@@ -41,7 +42,7 @@ from admin.profiles import load_profile, load_strictest
 from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller, load_owner, made_before, note_made, page_of
 from admin.schemas import PageOf
 from admin.sharing import take_back
-from admin.tenants import read_place, set_place
+from admin.tenants import read_place
 from admin.values import ProfileKind
 from admin.watching import WATCHABLE, end_watch, list_watches, start_watch
 from blocklists.places import gazetteer
@@ -76,7 +77,7 @@ async def put_place(who: Loosener, wanted: PlaceModel) -> PlaceModel:
     if code and not (PLACE.fullmatch(code) and code.partition(".")[0] in provinces):
         raise InvalidInput(FieldMistake("place", "place_unknown"))
     async with who.services.database.write() as connection:
-        await set_place(connection, who.act, code)
+        await move(connection, who.act, who.tenant.kind, code)
     await who.services.applier.settle(who.tenant_id)
     return PlaceModel(place=code or None)
 

@@ -17,7 +17,7 @@ from admin.notices import Message
 from admin.office import open_office
 from admin.officeschools import read_schools
 from admin.officeshared import read_case, read_cases, read_figures, voice_of, write_note
-from admin.officetighten import list_rules, release_schools, tighten_schools
+from admin.officetighten import list_left, list_rules, release_schools, tighten_schools
 from admin.pages.words import mark as _
 from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, words_of
@@ -134,10 +134,11 @@ async def _schools(visit: Visit, mistakes: tuple[FieldMistake, ...] = (), typed:
         office, agency = await _department(visit, connection)
         found = await read_schools(connection, office, agency, visit.now)
         rules = await list_rules(connection, office, agency)
+        left = await list_left(connection, office, rules, visit.now)
     place = gazetteer().say(found.place, visit.now.astimezone(VIET_NAM).date())
     shelf = visit.services.shelves.current()
     closed = {one.category for one in rules}
-    context: dict[str, Any] = {"found": found, "place": place, "shelf": shelf, "rules": rules, "mistakes": mistakes}
+    context: dict[str, Any] = {"found": found, "place": place, "shelf": shelf, "rules": rules, "left": left, "mistakes": mistakes}
     context["typed"] = {"category": "", "document": "", "rule": "", **(typed or {})}
     context["offered"] = [code for code in shelf.leisure if code not in closed]
     return visit.page("office/schools.html", context, 422 if mistakes else 200)

@@ -11,11 +11,11 @@ from starlette.responses import Response
 
 from admin.dependencies import Visit, need
 from admin.errors import FieldMistake, NotFound
+from admin.officetighten import move
 from admin.pages.sorting import vietnamese_order
 from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.routes.home import waiting_of
-from admin.tenants import set_place
 from blocklists.places import gazetteer
 from blocklists.tables import organisations
 from blocklists.takedown.deadlines import VIET_NAM
@@ -46,7 +46,7 @@ async def change(visit: Owner) -> Response:
     if form.mistakes:
         return await _page(visit, tuple(form.mistakes))
     async with visit.services.database.write() as connection:
-        await set_place(connection, visit.act, code)
+        await move(connection, visit.act, visit.tenant.kind, code)
     await visit.services.applier.settle(visit.tenant_id)
     return visit.go("/place")
 

@@ -15,7 +15,7 @@ from admin.devices import Match
 from admin.errors import Conflict, InvalidInput, NotFound
 from admin.names import add_name
 from admin.office import open_office
-from admin.officetighten import list_rules, release_schools, rules_at, tighten_schools
+from admin.officetighten import Left, list_left, list_rules, move, release_schools, rules_at, tighten_schools
 from admin.overrides import start_override
 from admin.policyfile import cut
 from admin.policyfile import read_rows as read_policy
@@ -30,25 +30,17 @@ from blocklists.tables import OrganisationId, OrganisationKind, Role, organisati
 from tests.admin.test_officeschools import PLAN, body
 from tests.support.gateway import Gateway
 from tests.support.office import Officers
-from tests.support.people import Person, make_person
+from tests.support.people import make_school
 
 DOCUMENT = "12/QĐ-SGDĐT"
 LIFTED = "15/QĐ-SGDĐT"
 
 
-async def school(database: Database, now: datetime, name: str, place: str) -> Person:
-    """A school somewhere."""
-    made = await make_person(database, now, f"truong-{name}", OrganisationKind.SCHOOL, Role.SCHOOL_ADMIN)
-    async with database.write() as connection:
-        await connection.execute(update(organisations).where(organisations.c.id == made.tenant).values(name=name, place_code=place))
-    return made
-
-
 async def test_every_school_of_the_place_and_no_other(services: Services, database: Database, officers: Officers, now: datetime) -> None:
     """Both schools of the province get it with a row in their journal and a policy to apply; another province does not; it can be lifted by
     a document alone, and then stands nowhere; a body of another place lifts nothing."""
-    one, two = await school(database, now, "A", "12"), await school(database, now, "B", "12.03412")
-    far = await school(database, now, "C", "11")
+    one, two = await make_school(database, now, "A", "12"), await make_school(database, now, "B", "12.03412")
+    far = await make_school(database, now, "C", "11")
     agency, other = await body(database, officers, now, "12"), await body(database, officers, now, "11")
     act, shelf = Act(officers.tenant, by_account(officers.approver, Role.EDU_ADMIN), now), services.shelves.current()
     async with database.write() as connection:
@@ -75,6 +67,28 @@ async def test_every_school_of_the_place_and_no_other(services: Services, databa
         assert set(await release_schools(connection, act, office, agency, rule, LIFTED)) == {one.tenant, two.tenant}
         assert await list_rules(connection, office, agency) == [] and await rules_at(connection, "12") == []
         assert [row.basis for row in await read_rows(connection, two.tenant, 1)] == [LIFTED]
+
+
+async def test_a_school_that_leaves_is_told_to_the_department(
+    services: Services, database: Database, officers: Officers, now: datetime
+) -> None:
+    """In the office's journal and in the list of its page, by the document; a move within the province leaves nothing and is no news."""
+    one = await make_school(database, now, "A", "12")
+    agency, other = await body(database, officers, now, "12"), await body(database, officers, now, "11")
+    act = Act(officers.tenant, by_account(officers.approver, Role.EDU_ADMIN), now)
+    here = Act(one.tenant, by_account(one.account, Role.SCHOOL_ADMIN), now)
+    async with database.write() as connection:
+        office = await open_office(connection, officers.tenant)
+        await tighten_schools(connection, act, office, agency, "game", DOCUMENT, services.shelves.current())
+        rules = await list_rules(connection, office, agency)
+        await move(connection, here, OrganisationKind.SCHOOL, "12.03412")
+        assert await list_left(connection, office, rules, now) == []
+        await move(connection, here, OrganisationKind.SCHOOL, "11")
+        assert await list_left(connection, office, rules, now) == [Left("A", DOCUMENT, now)]
+        row = (await read_rows(connection, officers.tenant, 1))[0]
+        assert (row.action, row.basis) == ("schools.left", DOCUMENT)
+        assert await list_left(connection, office, await list_rules(connection, office, other), now) == []
+        assert await list_left(connection, office, rules, now + timedelta(days=31)) == []
 
 
 async def test_the_policy_says_so_for_pupils_alone(services: Services, database: Database, officers: Officers, now: datetime) -> None:

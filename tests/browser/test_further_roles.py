@@ -20,11 +20,11 @@ from blocklists.tables import OrganisationKind, Role
 from blocklists.takedown.agencies import NewAgency, add_agency
 from blocklists.takedown.agencytables import AgencyKind
 from blocklists.takedown.model import Actor, Capacity
-from tests.admin.test_officeschools import school
 from tests.browser.conftest import DESK, PHONE, Place, keep, sign_in
 from tests.support.family import Family, make_family
 from tests.support.office import Officers, make_officers, stored_password
 from tests.support.people import make_person
+from tests.support.people import make_school as school
 
 pytestmark = pytest.mark.full
 

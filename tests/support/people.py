@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import insert, update
+
 from admin.audit import MACHINE, Act
+from admin.familytables import category_totals
 from admin.passwords import Passwords
 from admin.tenants import create_account, create_organisation, grant_role
 from blocklists.database import Database
-from blocklists.tables import AccountId, OrganisationId, OrganisationKind, Role
+from blocklists.tables import AccountId, OrganisationId, OrganisationKind, Role, organisations
 
 PASSWORD = "mùa thu lá bay"
 _hashes: dict[str, str] = {}
@@ -39,3 +42,14 @@ async def make_person(
         account = await create_account(connection, sign_in, f"Người {sign_in}", _hashes[PASSWORD], "vi", now)
         await grant_role(connection, Act(tenant, MACHINE, now), account, role)
     return Person(account, tenant, sign_in)
+
+
+async def make_school(database: Database, now: datetime, name: str, place: str | None, **blocked: int) -> Person:
+    """A school somewhere, with its administrator, and what was blocked there on 12 October 2026."""
+    made = await make_person(database, now, f"truong-{name.split()[-1]}", OrganisationKind.SCHOOL, Role.SCHOOL_ADMIN)
+    async with database.write() as connection:
+        await connection.execute(update(organisations).where(organisations.c.id == made.tenant).values(name=name, place_code=place))
+        for category, count in blocked.items():
+            row = {"tenant_id": made.tenant, "site_id": name, "day": "2026-10-12", "category": category, "blocked": count}
+            await connection.execute(insert(category_totals).values(**row))
+    return made

@@ -13,8 +13,9 @@ from admin.permissions import Scope
 from admin.sessions import create_token
 from admin.tenants import grant_role
 from blocklists.tables import AccountId, Role
-from tests.admin.test_officeschools import body, school
+from tests.admin.test_officeschools import body
 from tests.support.office import Officers
+from tests.support.people import make_school as school
 from tests.support.visitor import ORIGIN
 
 

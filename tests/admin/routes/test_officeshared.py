@@ -20,10 +20,10 @@ from blocklists.tables import Role, organisations
 from blocklists.takedown.agencies import NewAgency, add_agency
 from blocklists.takedown.agencytables import AgencyKind
 from blocklists.takedown.model import Actor, Capacity
-from tests.admin.test_officeschools import PLAN, school
+from tests.admin.test_officeschools import PLAN
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.office import enrol, make_officers, officer, stored_password
-from tests.support.people import PASSWORD
+from tests.support.people import PASSWORD, make_school
 from tests.support.visitor import Visitor
 
 
@@ -40,8 +40,8 @@ async def test_unknown_cases_are_not_found(app: ASGIApp, services: Services, now
 async def test_the_education_department_sees_counts_and_nothing_else(app: ASGIApp, services: Services, now: datetime) -> None:
     """Its first page are the schools of its province; no case, no inbox, no school's pages; an officer has no such page."""
     officers = await make_officers(services.database, now)
-    await school(services.database, now, "Tiểu học Kim Đồng", "12", game=40, gamb=7)
-    await school(services.database, now, "Tiểu học nơi khác", "11", game=500)
+    await make_school(services.database, now, "Tiểu học Kim Đồng", "12", game=40, gamb=7)
+    await make_school(services.database, now, "Tiểu học nơi khác", "11", game=500)
     hashed = await stored_password()
     async with services.database.write() as connection:
         office, actor = await open_office(connection, officers.tenant), Actor(officers.approver, Capacity.APPROVER, officers.tenant)
