@@ -15,10 +15,9 @@ import dns.query
 from gateway.control import ask_now
 from tests.support.echogateway import free_port
 from tests.support.gateway import Gateway, RunningUpstream
-from tests.support.people import PASSWORD
 from tests.support.upstream import ScriptedUpstream
 from tests.support.visitor import _Reader
-from tests.support.walker import Browser, link_of
+from tests.support.walker import Browser, set_up_home
 
 SETTINGS = """
 state_dir: var
@@ -103,13 +102,7 @@ def test_name_a_device_gives_itself_is_shown_for_naming_and_kept_nowhere(tmp_pat
         RunningUpstream({(NAME, "A"): OPEN}) as upstream,
         Gateway(tmp_path, PAGES, upstream=upstream.port, admin=free_port()) as it,
     ):
-        link = link_of(it)
-        browser = Browser(link.partition("/setup/")[0])
-        browser.get(f"/setup/{link.rpartition('/')[2]}")
-        browser.submit("/setup", {"place": "home"}, ("go", "1"))
-        browser.submit("/setup", {"label": "Bi", "band": "TH"}, ("go", "1"))
-        browser.submit("/setup", {}, ("go", "1"))
-        browser.submit("/setup", {"password": PASSWORD, "again": PASSWORD}, ("go", "1"))
+        browser = set_up_home(it)
 
         def shown() -> bool:
             it.addresses(NAME, source="127.0.0.7")

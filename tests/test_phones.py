@@ -24,8 +24,7 @@ from tests.support import quicclient
 from tests.support.certificates import Authority
 from tests.support.echogateway import free_port
 from tests.support.gateway import Gateway, RunningUpstream, ede_codes
-from tests.support.people import PASSWORD
-from tests.support.walker import Browser, link_of
+from tests.support.walker import Browser, set_up_home
 
 NAME = "dns.example"
 SETTINGS = """
@@ -132,13 +131,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     names = {(name, "A"): OPEN for name in ("www.facebook.com", "free.example")}
     fields = {"certificate": made.certificate, "key": made.key, "admin": free_port()}
     with RunningUpstream(names) as upstream, Gateway(folder, SETTINGS, upstream=upstream.port, **fields) as gateway:
-        link = link_of(gateway)
-        browser = Browser(link.partition("/setup/")[0])
-        browser.get(f"/setup/{link.rpartition('/')[2]}")
-        browser.submit("/setup", {"place": "home"}, ("go", "1"))
-        browser.submit("/setup", {"label": "Bi", "band": "TH"}, ("go", "1"))
-        browser.submit("/setup", {}, ("go", "1"))
-        browser.submit("/setup", {"password": PASSWORD, "again": PASSWORD}, ("go", "1"))
+        browser = set_up_home(gateway)
         browser.get("/")
         child = next(href for href in browser.page.links if re.fullmatch(r"/profiles/\w{20,}", href))
         yield House(gateway, authority.file, browser, child)

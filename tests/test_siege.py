@@ -39,7 +39,7 @@ doh: {listen: ["127.0.0.1:0"]}
 doq: {listen: ["127.0.0.1:0"]}
 upstreams: {servers: ["udp://127.0.0.1:{upstream}"]}
 metrics: {listen: "127.0.0.1:{metrics}"}
-limits: {tcp_query: 4s, tcp_idle: 3s, tcp_per_client: 10, tcp_connections: 150}
+limits: {tcp_query: 4s, tcp_idle: 3s, tcp_per_client: 10, tcp_connections: 60}
 profiles: [{id: me, band: NL}]
 default_profile: me
 """

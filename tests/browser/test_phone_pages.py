@@ -25,8 +25,7 @@ from tests.browser.conftest import CHROMIUM, PHONE, SCREENSHOTS, keep, need_chro
 from tests.support.certificates import Authority
 from tests.support.echogateway import free_port
 from tests.support.gateway import ROOT, Gateway, RunningUpstream
-from tests.support.people import PASSWORD
-from tests.support.walker import Browser, link_of
+from tests.support.walker import set_up_home
 from tests.support.walks import Walk
 
 pytestmark = pytest.mark.full
@@ -139,13 +138,7 @@ def test_sheet_is_walked_by_somebody_who_has_nothing_else(tmp_path: Path) -> Non
     and the check says that this device asks over an encrypted connection. Presses and seconds are those in the README."""
     need_chromium()
     with gateway_with(tmp_path, SETTINGS + PAGES, {("open.example", "A"): ["127.0.0.1"]}) as (gateway, _, pin):
-        link = link_of(gateway)
-        parent = Browser(link.partition("/setup/")[0])
-        parent.get(f"/setup/{link.rpartition('/')[2]}")
-        parent.submit("/setup", {"place": "home"}, ("go", "1"))
-        parent.submit("/setup", {"label": "Bi", "band": "TH"}, ("go", "1"))
-        parent.submit("/setup", {}, ("go", "1"))
-        parent.submit("/setup", {"password": PASSWORD, "again": PASSWORD}, ("go", "1"))
+        parent = set_up_home(gateway)
         parent.get("/")
         child = next(href for href in parent.page.links if re.fullmatch(r"/profiles/\w{20,}", href))
         parent.get(f"{child}/phones/new")

@@ -8,6 +8,7 @@ import time
 import httpx
 
 from tests.support.gateway import Gateway
+from tests.support.people import PASSWORD
 from tests.support.visitor import _Reader
 
 
@@ -52,3 +53,14 @@ def link_of(gateway: Gateway) -> str:
             return found[0]
         time.sleep(0.05)
     raise AssertionError(f"no link was printed:\n{gateway.written()}")
+
+
+def set_up_home(gateway: Gateway) -> Browser:
+    """A home with one child of nine, Bi, set up by the one-time link; the browser is signed in, with `PASSWORD`."""
+    link = link_of(gateway)
+    browser = Browser(link.partition("/setup/")[0])
+    browser.get(f"/setup/{link.rpartition('/')[2]}")
+    home: list[dict[str, object]] = [{"place": "home"}, {"label": "Bi", "band": "TH"}, {}, {"password": PASSWORD, "again": PASSWORD}]
+    for fields in home:
+        browser.submit("/setup", fields, ("go", "1"))
+    return browser
