@@ -90,7 +90,8 @@ def test_mode_of_the_verdict_wins_over_that_of_the_policy(
     assert (reply.rcode(), [str(rdata) for rrset in reply.answer for rdata in rrset]) == (rcode, [address] if address else [])
     assert outcome.errors == ((17, ""),)
     assert outcome.note is not None
-    assert (outcome.note.kind, outcome.note.name, outcome.note.rule) == (("blocked", "gamb"), "www.example.com", "category gamb")
+    kind = outcome.note.kind
+    assert (kind.outcome, kind.category, outcome.note.name, outcome.note.rule) == ("blocked", "gamb", "www.example.com", "category gamb")
     assert counted(counters, tallies, outcome) == {"lachan_queries", "lachan_answers", "lachan_blocked"}
 
 
@@ -118,7 +119,8 @@ def test_upstream_block_and_rebinding_are_told_apart() -> None:
     policy: Any = Policy()
     theirs = outcomes.upstream_block(ask(), Transport.UDP, 60, UPSTREAM_BLOCK, 1000)
     assert theirs.note is not None
-    assert (theirs.note.kind, theirs.note.rule, theirs.expires) == (("upstream", ""), "upstream", 1000)
+    kind = theirs.note.kind
+    assert (kind.outcome, kind.category, theirs.note.rule, theirs.expires) == ("upstream", "", "upstream", 1000)
     assert counted(counters, tallies, theirs) == {"lachan_queries", "lachan_answers", "lachan_upstream_blocks"}
     ours = outcomes.rebinding(ask(), Transport.UDP, policy, 1000)
     assert ours.answer.ttl == REBINDING_TTL
