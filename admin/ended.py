@@ -364,10 +364,19 @@ def _append(state_dir: Path, endings: Sequence[Ending]) -> None:
     if not endings:
         return
     path = state_dir / FILE
-    cut = path.exists() and not path.read_bytes().endswith(b"\n")
+    cut = _is_cut(path)
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(number, "a", encoding="ascii") as file:
         file.write("\n" if cut else "")  # a line that a power failure cut short stays alone
         file.write("".join(f"{one.seq} {one.at.isoformat()} {one.action} {one.object_id}\n" for one in endings))
         file.flush()
         os.fsync(file.fileno())
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether the last line of the file has no end; looks at its last octet alone, since each act that ends something asks."""
+    try:
+        with path.open("rb") as file:
+            return file.seek(0, os.SEEK_END) > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
+    except FileNotFoundError:
+        return False
