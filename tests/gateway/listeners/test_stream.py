@@ -326,7 +326,7 @@ async def test_client_that_asks_on_and_on_is_let_go_without_a_reset(tmp_path: Pa
                     assert dns.message.from_wire(await stream.receive()).id == number
                     got = number
                     await asyncio.sleep(0.01)
-            assert got >= number - 1 > 10
+            assert got >= number - 1 > 1
             assert 0.4 < asyncio.get_running_loop().time() - began < 5.0
         await until(lambda: worker.streams.is_idle)
 
