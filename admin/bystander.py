@@ -88,7 +88,7 @@ async def find_bystander(connection: AsyncConnection, seen: SeenDevice | None, a
         lent_until=lent_until,
         proposal=proposal,
         kept_days=rows.kept.get(profile.id, 0) if profile is not None else 0,
-        is_unnamed=rows.kind is OrganisationKind.FAMILY and seen.client is None,
+        is_unnamed=rows.kind is OrganisationKind.FAMILY and seen.client is None and not seen.is_shared,
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from gateway.errors import ControlError
 
 QUICK = 3.0
 APPLY = 60.0
+#: So long after it was last seen a client may still be one of those at its address.
+SHARED_FOR = timedelta(minutes=10)
+_LOCAL = tuple(map(ip_network, ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fe80::/10", "fc00::/7", "::1/128")))
 _AWAY = frozenset({"not_running", "not_ready", "not_allowed", "timeout", "busy"})
 
 
@@ -47,6 +51,10 @@ class SeenDevice:
     """Further addresses of the same device."""
     network: str = ""
     """The IPv6 network it stands for, where nothing but that is known to stay the same."""
+    is_by_token: bool = False
+    """Whether it is known by its private name, not by the address."""
+    is_shared: bool = False
+    """Whether the address may stand for several: then no client and no profile are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +123,12 @@ class GatewayLink:
         """What the gateway knows about the device at one address, also where it asked by another of its addresses."""
         reply = await self._ask({"do": "devices", "address": address})
         rows = [device_from(row) for row in reply.get("devices", [])]
-        rows.sort(key=lambda row: row.address != address)  # this very address first, then the one seen last
+        here = [row for row in rows if row.address == address]
+        if may_be_several(here):
+            tenants = {row.tenant for row in here}
+            tenant = tenants.pop() if len(tenants) == 1 else None
+            return replace(here[0], mac=None, client=None, tenant=tenant, profile="", name="", is_shared=True)
+        rows.sort(key=lambda row: (row.address != address, row.client is None))  # this very address, named; then the one seen last
         return replace(rows[0], address=address) if rows else None
 
     async def is_one_device(self, one: str, other: str) -> bool:
@@ -180,7 +193,22 @@ def device_from(row: Mapping[str, Any]) -> SeenDevice:  # Any: a row of the gate
         last_seen=_moment(row["last_seen"]),
         name=str(row.get("name") or ""),
         is_behind=bool(row.get("behind")),
+        is_by_token=bool(row.get("by_token")),
     )
+
+
+def may_be_several(here: Sequence[SeenDevice]) -> bool:
+    """Whether a reader at this address may be another than the device that asked from it: several clients were seen there lately, or phones
+    with private names behind a public IPv4 address, which a provider may share between homes."""
+    if not here:
+        return False
+    lately = max(row.last_seen for row in here) - SHARED_FOR
+    clients = {row.client for row in here if row.last_seen >= lately}
+    address = ip_address(here[0].address)
+    is_local = any(address in network for network in _LOCAL)
+    if is_local and len(clients) > 1:
+        clients.discard(None)  # one device of the local network, before or beside its private name
+    return len(clients) > 1 or (any(row.is_by_token for row in here) and address.version == 4 and not is_local)
 
 
 def _asked(row: Mapping[str, Any]) -> Asked:

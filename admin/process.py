@@ -16,7 +16,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -44,7 +44,8 @@ from blocklists.takedown.cases import forget_notes
 from gateway.clock import POLL_SECONDS, WallClock, is_synchronised
 from gateway.errors import StartError
 from gateway.officestatus import write_office
-from gateway.settings import Endpoint
+from gateway.settings import Endpoint, TlsSettings
+from gateway.tls import FreshCertificate
 
 log = logging.getLogger(__name__)
 
@@ -52,15 +53,20 @@ COLLECT_SECONDS = 60.0
 #: How long after the start the templates are compiled, so that the first reader of a page does not wait for that.
 WARM_AFTER_SECONDS = 3.0
 STOP_SECONDS = 5
+#: How often the loop says that it goes round.
+BEAT_SECONDS = 1.0
+#: How often the files of the certificate are looked at.
+RENEW_SECONDS = 5.0
 # malloc.h of the GNU C library
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 
 
-def serve(settings: AdminSettings, sockets: Sequence[socket.socket] = ()) -> int:
-    """Run until told to stop; the exit status. Raises StartError with the remedy."""
+def serve(settings: AdminSettings, sockets: Sequence[socket.socket] = (), beat: Callable[[], None] = lambda: None) -> int:
+    """Run until told to stop; the exit status. `beat` is called about once a second, as long as the loop goes round. Raises StartError with
+    the remedy."""
     give_memory_back()
     try:
-        asyncio.run(_serve(settings, list(sockets)))
+        asyncio.run(_serve(settings, list(sockets), beat))
     except StartError as error:
         if not sockets:
             raise
@@ -69,7 +75,7 @@ def serve(settings: AdminSettings, sockets: Sequence[socket.socket] = ()) -> int
     return 0
 
 
-async def _serve(settings: AdminSettings, sockets: list[socket.socket]) -> None:
+async def _serve(settings: AdminSettings, sockets: list[socket.socket], beat: Callable[[], None]) -> None:
     clock = WallClock.from_environment(os.environ)
     services = await open_services(settings, clock.now)
     if not sockets:
@@ -85,12 +91,16 @@ async def _serve(settings: AdminSettings, sockets: list[socket.socket]) -> None:
     async with services_running(services, clock):
         running = [asyncio.create_task(server.serve([one]), name="server") for server, one in zip(servers, sockets, strict=False)]
         await _announce(services)
+        beside = [asyncio.create_task(_beat(beat), name="beat")]
+        if settings.tls is not None:
+            beside.append(asyncio.create_task(_renew(settings.tls, servers[0].config), name="certificate"))
         stopping = asyncio.create_task(stop.wait(), name="stop")
         await asyncio.wait([stopping, *running], return_when=asyncio.FIRST_COMPLETED)
         for server in servers:
             server.should_exit = True
         await asyncio.gather(*running)
-        stopping.cancel()
+        for task in (stopping, *beside):
+            task.cancel()
 
 
 @contextlib.asynccontextmanager
@@ -245,6 +255,27 @@ async def _leave_numbers(services: Services, tenant: OrganisationId) -> None:
     async with services.database.read() as connection:
         status = await office_status(connection, tenant, services.now(), unsigned=unsigned, alarm=alarm)
     await asyncio.to_thread(write_office, services.settings.state_dir, status)
+
+
+async def _beat(beat: Callable[[], None]) -> None:
+    while True:
+        beat()
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+async def _renew(tls: TlsSettings, config: uvicorn.Config) -> None:
+    """Serve a renewed certificate without a restart; connections that are open go on, broken files leave the old one."""
+    if not config.loaded:
+        config.load()
+    assert config.ssl is not None
+    certificate = FreshCertificate(tls, config.ssl)
+    while True:
+        await asyncio.sleep(RENEW_SECONDS)
+        try:
+            if certificate.reload_if_changed():
+                log.info("new certificate for the pages", extra={"event": "tls.renewed"})
+        except StartError as error:
+            log.error("certificate of the pages not taken over", extra={"event": "tls.kept", "reason": str(error)})
 
 
 async def _poll(clock: WallClock) -> None:

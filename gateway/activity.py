@@ -3,7 +3,8 @@
 Three things with three rules (domain: nobody is watched by default):
 
 * **devices**: which addresses asked lately and as whom; for "a new device: give it to…". Told on request, never written by the gateway.
-* **recent blocks** of one address for ten minutes, so that a device known alone can be told why. Told on request, never written.
+* **recent blocks** of one client at one address for ten minutes, so that a device known alone can be told why. Told on request, never
+  written, and to nobody where several clients were seen at the address: phones with private names behind one router or provider.
 * **aggregates**: counts per minute and (tenant, site, band, category); with the profile only where its policy says `aggregate` or
   `history`. The level of detail is decided here, before an entry leaves the worker. The categories `self`, `csam` and `groom` are
   counted for nobody. Names leave only for a profile whose policy says `history` (a consented family history), one registered name a
@@ -18,9 +19,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict, deque
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from gateway.inspection import is_private
 from gateway.metrics import PROTECTED_CATEGORIES
 
 if TYPE_CHECKING:
@@ -62,6 +65,7 @@ class Device:
 
     address: bytes
     is_behind: bool
+    is_by_token: bool
     mac: str | None
     client: str | None
     tenant: str | None
@@ -78,7 +82,7 @@ class Activity:
         self._secret = secret or os.urandom(16)
         self._devices: OrderedDict[bytes, Device] = OrderedDict()
         self._new: set[bytes] = set()
-        self._recent: OrderedDict[bytes, deque[tuple[float, str, str, str]]] = OrderedDict()
+        self._recent: OrderedDict[tuple[bytes, str | None], deque[tuple[float, str, str, str]]] = OrderedDict()
         self._probes: OrderedDict[str, JsonRow] = OrderedDict()
         self._homes: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
         self._counts: dict[tuple[int, str, str, str, str, str, str], int] = {}
@@ -86,16 +90,20 @@ class Activity:
         self.dropped = 0
 
     def seen(
-        self, address: bytes, policy: Judged, now: float, *, client: str | None = None, mac: str | None = None, is_behind: bool = False
-    ) -> None:
-        """An address asked. Called when its record is made or touched, not for every query. `is_behind`: a forwarder told of `mac`."""
+        self, address: bytes, policy: Judged, now: float, *,
+        client: str | None = None, mac: str | None = None, is_behind: bool = False, is_by_token: bool = False,
+    ) -> None:  # fmt: skip
+        """An address asked. Called when its record is made or touched, not for every query. `is_behind`: a forwarder told of `mac`;
+        `is_by_token`: it presented a private name, so that there may be others at this address."""
         key = address + mac.encode("ascii") if is_behind and mac is not None else address
+        if is_by_token and client is not None:
+            key += b"\0" + client.encode()
         device = self._devices.get(key)
         if device is None:
             if len(self._devices) >= MOST_DEVICES:
                 self._devices.popitem(last=False)
             told = (policy.tenant, policy.profile_id, policy.site_class)
-            self._devices[key] = Device(address, is_behind, mac, client, *told, now, now)
+            self._devices[key] = Device(address, is_behind, is_by_token, mac, client, *told, now, now)
         else:
             device.mac, device.client, device.tenant, device.profile = mac, client, policy.tenant, policy.profile_id
             device.site_class, device.last_seen = policy.site_class, now
@@ -106,7 +114,7 @@ class Activity:
         """A source was met for the first time, or used since it was last looked at; the token of a home says where the home is."""
         if match.is_home and match.by == "token":
             self.came_home(match.tenant or "", match.client_id or "", address, now)
-        self.seen(address, policy, now, client=match.client_id, mac=mac, is_behind=is_behind)
+        self.seen(address, policy, now, client=match.client_id, mac=mac, is_behind=is_behind, is_by_token=match.by == "token")
 
     def came_home(self, tenant: str, client: str, address: bytes, now: float) -> None:
         """The token of a home was presented from this packed address: that is where the home is."""
@@ -130,14 +138,15 @@ class Activity:
         else:
             self.dropped += count
 
-    def blocked(self, address: bytes, name: str, category: str, rule: str, now: float) -> None:
-        """Remember one block of this address for ten minutes; `name` in presentation text, `rule` as a person would read it."""
-        ring = self._recent.get(address)
+    def blocked(self, address: bytes, name: str, category: str, rule: str, now: float, *, client: str | None = None) -> None:
+        """Remember one block of this client at this address for ten minutes; `name` in presentation text, `rule` as people read it."""
+        who = address, client
+        ring = self._recent.get(who)
         if ring is None:
             if len(self._recent) >= _RECENT_ADDRESSES:
                 self._recent.popitem(last=False)
-            ring = self._recent[address] = deque(maxlen=_RECENT_EACH)
-        self._recent.move_to_end(address)
+            ring = self._recent[who] = deque(maxlen=_RECENT_EACH)
+        self._recent.move_to_end(who)
         if not ring or ring[-1][1] != name or now - ring[-1][0] > 1.0:
             ring.append((now, name, category, rule))
 
@@ -180,9 +189,19 @@ class Activity:
         found = [device for device in self._devices.values() if device.mac == mac and not device.is_behind]
         return {device.address for device in found} if len({device.client for device in found}) <= 1 else set()
 
-    def recent_blocks(self, address: bytes, now: float) -> list[JsonRow]:
-        """The blocks of one address in the last ten minutes, newest first."""
-        rows = self._recent.get(address, ())
+    def clients_at(self, addresses: Collection[bytes], now: float) -> set[str | None]:
+        """Who asked from these addresses in the last ten minutes; None is a client that nobody named, and where the address is private
+        and somebody presented a private name, that very device."""
+        lately = now - RECENT_SECONDS
+        here = [device for device in self._devices.values() if device.address in addresses and device.last_seen >= lately]
+        clients = {device.client for device in here}
+        if len(clients) > 1 and all(is_private(device.address) for device in here) and not any(device.is_behind for device in here):
+            clients.discard(None)
+        return clients
+
+    def recent_blocks(self, address: bytes, now: float, client: str | None = None) -> list[JsonRow]:
+        """The blocks of one client at one address in the last ten minutes, newest first."""
+        rows = self._recent.get((address, client), ())
         return [
             {"at": at, "name": name, "category": category, "rule": rule}
             for at, name, category, rule in reversed(rows)
@@ -193,10 +212,10 @@ class Activity:
         """Forget blocks and homes older than ten minutes (called again and again); a bounded step."""
         while self._homes and now - next(iter(self._homes.values()))[1] > RECENT_SECONDS:
             self._homes.popitem(last=False)
-        for address in list(self._recent)[:1024]:
-            ring = self._recent[address]
+        for who in list(self._recent)[:1024]:
+            ring = self._recent[who]
             if not ring or now - ring[-1][0] > RECENT_SECONDS:
-                del self._recent[address]
+                del self._recent[who]
 
     def harvest(self) -> JsonRow:
         """Counts and device marks since the last harvest, ready for JSON. Addresses leave as keyed digests of 8 bytes."""

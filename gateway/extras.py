@@ -1,6 +1,6 @@
 """Further children of the supervisor (the pages, the QUIC process): started, watched, restarted with back-off.
 
-Their death never touches DNS.
+Their death never touches DNS. One that is alive and does nothing is noticed by its pulse: told first, ended and started anew later.
 
 Only the supervisor imports this module.
 """
@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import mmap
+import signal
 import socket
+import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +27,31 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 30.0
 LIVED_SECONDS = 60.0
+SILENT_SECONDS = 30.0
+"""Without a beat for so long a process does not do its work, and that is said."""
+GIVEN_UP_SECONDS = 120.0
+"""After so long it is ended, so that the next one may."""
+_MOMENT = struct.Struct("d")
+
+
+class Pulse:
+    """The beat of one further process, in memory that it shares with the supervisor: made before the fork, written by the child's loop."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, _MOMENT.size)
+
+    def beat(self) -> None:
+        """The loop of the child goes round."""
+        _MOMENT.pack_into(self._memory, 0, time.monotonic())
+
+    def stop(self) -> None:
+        """There is no child, or one that has only just begun."""
+        _MOMENT.pack_into(self._memory, 0, 0.0)
+
+    def silence(self, now: float) -> float:
+        """Seconds since the last beat; 0.0 before the first one: a process may take its time to start."""
+        (last,) = _MOMENT.unpack_from(self._memory)
+        return now - float(last) if last else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +71,8 @@ class ExtraProcess:
     setting: str = "listen"
     takes_quic: bool = False
     """Whether it terminates QUIC: the datagram sockets of `doq.listen` follow those of `listen`."""
+    pulse: Pulse | None = None
+    """Where its loop beats about once a second; None for a process that has no loop."""
 
 
 @dataclass(slots=True)
@@ -53,6 +83,7 @@ class Extra:
     sockets: list[socket.socket]
     child: Child | None = None
     restarts: int = 0
+    is_silent: bool = False
     keeper: asyncio.Task[None] | None = field(default=None)
 
     @property
@@ -86,6 +117,22 @@ class Extras:
         self._totals.add(PROCESS_RESTARTS, (process.name,), 0)
         extra.keeper = asyncio.create_task(self._keep(extra))
 
+    def check_silence(self, now: float) -> None:
+        """Tell of processes that do not beat any more, and end those that have been silent for long; `now` in monotonic seconds."""
+        for extra in self.extras:
+            if extra.process.pulse is None or extra.child is None or extra.pid is None:
+                continue
+            silence, name = extra.process.pulse.silence(now), extra.process.name
+            if silence > SILENT_SECONDS and not extra.is_silent:
+                log.error("process does not answer", extra={"event": "process.silent", "child": name, "seconds": round(silence)})
+            elif extra.is_silent and silence <= SILENT_SECONDS:
+                log.warning("process answers again", extra={"event": "process.back", "child": name})
+            if extra.is_silent is not (silence > SILENT_SECONDS):
+                extra.is_silent = not extra.is_silent
+                self._totals.set(PROCESS_UP, (name,), 0 if extra.is_silent else 1)
+            if silence > GIVEN_UP_SECONDS:
+                extra.child.signal(signal.SIGKILL)
+
     async def stop(self) -> None:
         """Ask all of them to stop and wait until they have."""
         self._is_stopping = True
@@ -102,6 +149,9 @@ class Extras:
         keep = [each.fileno() for each in extra.sockets]
         while not self._is_stopping:
             started = time.monotonic()
+            extra.is_silent = False
+            if extra.process.pulse is not None:
+                extra.process.pulse.stop()
             try:
                 extra.child = await self._forking.fork(name, lambda: extra.process.run(extra.sockets), keep)
                 self._totals.set(PROCESS_UP, (name,), 1)

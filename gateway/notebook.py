@@ -36,7 +36,7 @@ class Notebook:
 
     def __init__(self, activity: Activity, counters: Counters) -> None:
         self._activity = activity
-        self._recent: dict[tuple[bytes, Note], None] = {}
+        self._recent: dict[tuple[bytes, str | None, Note], None] = {}
         self._visits: dict[tuple[EffectivePolicy, Note], None] = {}
         self._identified = {known: counters.cell(IDENTIFIED, "yes" if known else "no") for known in (True, False)}
 
@@ -54,7 +54,7 @@ class Notebook:
             else:
                 notes[kind] = 1
         if note.is_recent and len(self._recent) < MOST_RECENT:
-            self._recent[record.address, note] = None
+            self._recent[record.address, record.match.client_id, note] = None
 
     def hand_over(self, clients: Clients, wall: float) -> None:
         """Give everything to the activity; `wall` in unix seconds."""
@@ -73,8 +73,8 @@ class Notebook:
             if account.balance > 0:
                 activity.judged(account.policy, "allowed", "", wall, account.balance, site=account.site)
                 account.balance = 0
-        for address, note in self._recent:
-            activity.blocked(address, note.name, note.kind.category, note.rule, wall)
+        for address, client, note in self._recent:
+            activity.blocked(address, note.name, note.kind.category, note.rule, wall, client=client)
         for policy, note in self._visits:
             activity.visited(policy, registered_name(note.name), note.kind.category, wall)
         self._recent.clear()

@@ -70,6 +70,8 @@ def control_requests(
     async def recent_blocks(fields: Fields) -> Fields:
         replies = await crew.ask("recent_blocks", 5.0, address=_address(fields))
         rows = [row for reply in replies for row in reply.get("blocks", ())]
+        if len({client for reply in replies for client in reply.get("clients", ())}) > 1:
+            return {"blocks": []}  # several at one address: none is told what another was refused
         return {"blocks": sorted(rows, key=lambda row: float(row["at"]), reverse=True)[:64]}
 
     async def probe(fields: Fields) -> Fields:
@@ -136,13 +138,13 @@ def control_requests(
 
 
 def merge_devices(reports: Iterable[Iterable[Fields]]) -> list[Fields]:
-    """One row per address over all workers, and one for each device that a forwarder at an address tells of: identity as of the last query,
-    first and last sight over all; last seen first.
+    """One row per address over all workers, and one for each device that a forwarder at an address tells of or that presents a token there:
+    identity as of the last query, first and last sight over all; last seen first.
     """
-    merged: dict[tuple[str, str], Fields] = {}
+    merged: dict[tuple[str, str, str], Fields] = {}
     for report in reports:
         for row in report:
-            key = (row["address"], row["mac"] if row.get("behind") else "")
+            key = (row["address"], row["mac"] if row.get("behind") else "", row["client"] if row.get("by_token") else "")
             before = merged.get(key)
             if before is None:
                 merged[key] = row

@@ -119,7 +119,10 @@ class Standing:
             ],
             "lists": self.lists(),
             "upstreams": merge_upstreams(each.report.get("upstreams", ()) for each in self.crew.workers),
-            "processes": [{"name": each.process.name, "pid": each.pid, "restarts": each.restarts} for each in self.extras.extras],
+            "processes": [
+                {"name": each.process.name, "pid": each.pid, "restarts": each.restarts, "silent": each.is_silent}
+                for each in self.extras.extras
+            ],
             "last_change": None
             if last is None
             else {"at": _iso(last.at), "outcome": last.outcome, "generation": last.generation, "error": last.error, "where": last.where},

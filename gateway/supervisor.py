@@ -38,6 +38,7 @@ from gateway.control import ControlServer
 from gateway.crew import Crew, Target, WorkerBody
 from gateway.errors import GenerationError, LachanError, StartError
 from gateway.extras import Extra, ExtraProcess, Extras
+from gateway.extras import Pulse as Pulse
 from gateway.handover import Handover
 from gateway.leaving import Leaving
 from gateway.metrics import BUILD, CLOCK_TEST, GENERATION_CREATED, ORDER_UPDATED, RECEIVE_BUFFER, START_TIME
@@ -363,6 +364,7 @@ class Supervisor:
             if now >= next_second:
                 next_second = now + min(1.0, self._notifier.watchdog_seconds / 3 or 1.0)
                 self._crew.check_silence(now)
+                self._extras.check_silence(now)
                 self._notifier.alive()
             if self._clock.is_test and now >= next_reminder:
                 next_reminder = now + REMINDER_SECONDS

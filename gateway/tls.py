@@ -35,26 +35,39 @@ class _Marks:
     key: tuple[int, int]
 
 
+class FreshCertificate:
+    """Keeps the certificate of a listening context as new as its files."""
+
+    def __init__(self, settings: TlsSettings, context: ssl.SSLContext) -> None:
+        self._settings = settings
+        self._context = context
+        self._marks = _marks(settings)
+
+    def reload_if_changed(self) -> bool:
+        """Take over new files for new handshakes; whether there were any. Raises StartError and keeps the old ones if they are broken."""
+        marks = _marks(self._settings)
+        if marks == self._marks:
+            return False
+        self._marks = marks
+        try_files(self._settings)
+        self._context.load_cert_chain(self._settings.certificate, self._settings.key)
+        return True
+
+
 class ServerContext:
     """One listening context. `protocols` are the ALPN names it offers; a client that offers none is served too."""
 
     def __init__(self, settings: TlsSettings, protocols: list[str]) -> None:
         """Raises StartError when the files cannot be used."""
         self.settings = settings
-        self._marks = _marks(settings)
-        try_files(settings)
         self.context = _context(protocols)
+        self._certificate = FreshCertificate(settings, self.context)
+        try_files(settings)
         self.context.load_cert_chain(settings.certificate, settings.key)
 
     def reload_if_changed(self) -> bool:
-        """Take over new files for new handshakes; whether there were any. Raises StartError and keeps the old ones if they are broken."""
-        marks = _marks(self.settings)
-        if marks == self._marks:
-            return False
-        self._marks = marks
-        try_files(self.settings)
-        self.context.load_cert_chain(self.settings.certificate, self.settings.key)
-        return True
+        """As `FreshCertificate`."""
+        return self._certificate.reload_if_changed()
 
     def token_of(self, connection: ssl.SSLObject, hello: bytes = b"") -> str | None:
         """The client token in the server name of this handshake, None when it names the server itself or nothing.

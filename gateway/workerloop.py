@@ -217,6 +217,7 @@ class WorkerLoop:
             {
                 "address": str(ip_address(device.address)),
                 "behind": device.is_behind,
+                "by_token": device.is_by_token,
                 "mac": device.mac or self._plane.mac_of(device.address),
                 "name": "" if device.client else self._plane.host_name(device.address),
                 "client": device.client,
@@ -236,9 +237,13 @@ class WorkerLoop:
         return {address} if mac is None else {address, *self._activity.addresses_of(mac)}
 
     async def _recent_blocks(self, fields: Fields) -> Fields:
+        """The blocks of the one client of an address, with who was seen there: where several were, the supervisor tells nobody's."""
         now = self._start.clock.now()
-        rows = [row for address in self._addresses_of(str(fields["address"])) for row in self._activity.recent_blocks(address, now)]
-        return {"blocks": sorted(rows, key=lambda row: float(str(row["at"])), reverse=True)}
+        addresses = self._addresses_of(str(fields["address"]))
+        clients = self._activity.clients_at(addresses, now)
+        rows = [row for client in clients for address in addresses for row in self._activity.recent_blocks(address, now, client)]
+        rows.sort(key=lambda row: float(str(row["at"])), reverse=True)
+        return {"blocks": rows, "clients": sorted(client or "" for client in clients)}
 
     async def _probe(self, fields: Fields) -> Fields:
         return {"probe": self._activity.probe(str(fields["nonce"]), self._start.clock.now())}

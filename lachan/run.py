@@ -168,19 +168,20 @@ def _follow_process(configuration: Configuration) -> list[ExtraProcess]:
 
 
 def _admin_process(configuration: Configuration) -> list[ExtraProcess]:
-    from gateway.supervisor import ExtraProcess
+    from gateway.supervisor import ExtraProcess, Pulse
 
     settings = configuration.admin
     if settings is None or not has_admin():
         return []
+    pulse = Pulse()
 
     def serve(sockets: Sequence[socket.socket]) -> int:
         from admin import process
 
-        return int(process.serve(settings, sockets) or 0)
+        return int(process.serve(settings, sockets, pulse.beat) or 0)
 
     listen = (settings.listen, settings.block_page) if settings.block_page else (settings.listen,)
-    return [ExtraProcess("admin", serve, listen, setting="admin.listen")]
+    return [ExtraProcess("admin", serve, listen, setting="admin.listen", pulse=pulse)]
 
 
 def set_up_logs() -> None:

@@ -41,3 +41,31 @@ async def test_refusal_is_the_gateways_own(services: Services, gateway: Scripted
     gateway.refuse = ControlError("refused", "no", "policies")
     with pytest.raises(ControlError, match="no"):
         await services.link.apply({"policies": {}})
+
+
+@pytest.mark.parametrize(
+    ("address", "seen", "client"),
+    [
+        ("192.168.1.31", [("bi", False)], "bi"),
+        ("192.168.1.31", [("bi", True)], "bi"),
+        ("192.168.1.31", [(None, False), ("bi", True)], "bi"),
+        ("192.168.1.31", [("bi", True), ("na", True)], None),
+        ("203.0.113.7", [("bi", True)], None),
+        ("203.0.113.7", [("bi", False)], "bi"),
+        ("2001:db8::7", [("bi", True)], "bi"),
+        ("2001:db8::7", [("bi", True), ("na", True)], None),
+    ],
+)
+async def test_device_is_told_only_where_the_address_stands_for_it_alone(
+    services: Services, gateway: ScriptedGateway, now: datetime, address: str, seen: list[tuple[str | None, bool]], client: str | None
+) -> None:
+    """Two phones behind one address, or a phone with a private name behind an address that a provider may share: nobody's; the family is
+    told where all are of one family."""
+    for who, by_token in seen:
+        gateway.see(address, now, client=who, tenant="t", by_token=by_token)
+    found = await services.link.find_device(address)
+    assert found is not None
+    assert (found.client, found.tenant, found.is_shared) == (client, "t", client is None)
+    gateway.see(address, now, client="another", tenant="another family", by_token=True)
+    found = await services.link.find_device(address)
+    assert found is not None and (found.client, found.tenant, found.is_shared) == (None, None, True)

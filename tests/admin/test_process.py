@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -20,7 +22,8 @@ from admin.process import bind, send_at_once, serve
 from admin.settings import AdminSettings
 from admin.setup import TOKEN_FILE
 from gateway.errors import StartError
-from gateway.settings import Endpoint
+from gateway.settings import Endpoint, TlsSettings
+from tests.support.certificates import Authority
 
 MOST_MEGABYTES = 150
 ROOT = Path(__file__).parents[2]
@@ -133,3 +136,41 @@ def test_answers_do_not_wait_for_the_reader(tmp_path: Path) -> None:
             connection, _ = bound.accept()
             with connection:
                 assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_renewed_certificate_is_served_without_a_restart(settings: AdminSettings, tmp_path: Path) -> None:
+    """What a program for certificates writes anew is shown to the next browser; a broken file leaves the old one."""
+    authority = Authority(tmp_path)
+    first, second = authority.vouch("127.0.0.1"), authority.vouch("127.0.0.1")
+    files = TlsSettings(tmp_path / "served.pem", tmp_path / "served.key")
+
+    def put(certificate: bytes, key: bytes) -> None:
+        files.key.write_bytes(key)
+        files.certificate.write_bytes(certificate)
+
+    def shown() -> str:
+        return ssl.get_server_certificate(("127.0.0.1", sock.getsockname()[1]), timeout=5)
+
+    def becomes(wanted: Path) -> bool:
+        last = time.monotonic() + 30
+        while time.monotonic() < last:
+            with contextlib.suppress(OSError):
+                if shown().strip() in wanted.read_text():
+                    return True
+            time.sleep(0.2)
+        return False
+
+    put(first.certificate.read_bytes(), first.key.read_bytes())
+    sock = listener()
+    child = start(replace(settings, tls=files), [sock], tmp_path / "output")
+    try:
+        assert becomes(first.certificate)
+        put(b"broken", first.key.read_bytes())
+        time.sleep(6)
+        assert becomes(first.certificate)
+        put(second.certificate.read_bytes(), second.key.read_bytes())
+        assert becomes(second.certificate)
+    finally:
+        child.terminate()
+        child.wait(20)
+        sock.close()

@@ -7,11 +7,13 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import pytest
 
 from gateway import extras as module
 from gateway.children import ForkingLoop
-from gateway.extras import Extra, ExtraProcess, Extras
+from gateway.extras import Extra, ExtraProcess, Extras, Pulse
 from gateway.metrics import PROCESS_RESTARTS, PROCESS_UP
 from gateway.totals import Totals
 
@@ -73,3 +75,45 @@ def test_stop_asks_and_waits() -> None:
     for number in (reader, writer):
         os.close(number)
     listener.close()
+
+
+def test_process_that_does_nothing_is_told_ended_and_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped by somebody, or stuck in its own loop: up is 0 while it is silent, and in the end another one does the work."""
+    monkeypatch.setattr(module, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(module, "GIVEN_UP_SECONDS", 1.0)
+    forking, totals = ForkingLoop(), Totals()
+    pulse = Pulse()
+
+    def body(_: Sequence[socket.socket]) -> int:
+        while True:
+            pulse.beat()
+            time.sleep(0.05)
+
+    extra = Extra(ExtraProcess("pages", body, pulse=pulse), [])
+    extras = Extras(forking, totals, [extra])
+
+    async def becomes(holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(15):
+            while not holds():
+                extras.check_silence(time.monotonic())
+                await asyncio.sleep(0.05)
+
+    def is_up() -> bool:
+        return totals.value(PROCESS_UP, ("pages",)) == 1
+
+    async def main() -> None:
+        extras.start()
+        await becomes(lambda: is_up() and pulse.silence(time.monotonic()) > 0)
+        first = extra.pid
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        await becomes(lambda: extra.is_silent and not is_up())
+        os.kill(first, signal.SIGCONT)
+        await becomes(lambda: not extra.is_silent and is_up())
+        os.kill(first, signal.SIGSTOP)
+        await becomes(lambda: extra.pid not in (first, None) and is_up() and pulse.silence(time.monotonic()) > 0)
+        assert not extra.is_silent
+        await extras.stop()
+
+    forking.run(main())
+    assert totals.value(PROCESS_RESTARTS, ("pages",)) == 1

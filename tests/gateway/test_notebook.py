@@ -11,7 +11,7 @@ from gateway.answers import Note
 from gateway.clients import Account, Record
 from gateway.metrics import Counters
 from gateway.notebook import MOST_RECENT, UPSTREAM, Notebook, registered_name
-from gateway.policy.model import Band
+from gateway.policy.model import Band, Match
 
 WALL = 1_767_225_600.0
 
@@ -44,6 +44,7 @@ def make(activity: str = "aggregate") -> tuple[Notebook, Activity, Counters, Rec
     record = Record(bytes((10, 0, 0, 7)), None, None)
     policy: Any = Policy(activity)
     record.policy = policy
+    record.match = Match(None, None, None, None, True)
     record.account = Account(policy, "site", True)
     return Notebook(memory, counters), memory, counters, record, Clients(record.account)
 

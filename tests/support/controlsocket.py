@@ -62,8 +62,9 @@ class ScriptedGateway:
         client: str | None = None,
         tenant: str | None = None,
         name: str = "",
+        by_token: bool = False,
     ) -> None:
-        """A device asked, and perhaps told the router how it calls itself."""
+        """A device asked, and perhaps told the router how it calls itself; `by_token`: by its private name."""
         seconds = at.timestamp()
         self.devices.append(
             {
@@ -72,6 +73,7 @@ class ScriptedGateway:
                 "client": client,
                 "tenant": tenant,
                 "name": name,
+                "by_token": by_token,
                 "profile": "",
                 "first_seen": seconds,
                 "last_seen": seconds,

@@ -214,6 +214,26 @@ async def test_why_shows_nothing_where_the_address_is_shared(
     await browser.close()
 
 
+async def test_why_shows_nothing_to_phones_that_share_an_address(
+    page_app: ASGIApp, family: Family, services: Services, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """Away from home, a provider's address is not one phone's: no block, no history, no loan; a request still reaches the family."""
+    await services.applier.settle(family.tenant)
+    gateway.see("203.0.113.7", now, client=family.bi_phone, tenant=family.tenant, by_token=True)
+    gateway.block("203.0.113.7", "secret.example", "game", now)
+    browser = Visitor(page_app, address="203.0.113.7", origin="http://lachan.internal")
+    await browser.get("/why")
+    assert "secret.example" not in browser.text
+    assert browser.has_form("/ask")
+    await browser.get("/ask?host=play.example")
+    await browser.submit("/ask?lang=vi", {"reason": "lesson"})
+    assert browser.response.url.path.startswith("/answer/")
+    async with services.database.read() as connection:
+        [asked] = (await list_requests(connection, family.tenant, now))[0]
+    assert asked.profile_id is None
+    await browser.close()
+
+
 async def test_child_asks_and_sees_the_answer(app: ASGIApp, bi: Visitor, services: Services, family: Family, now: datetime) -> None:
     """From the blocked page to the code, from the parent's press to the child's screen."""
     await at(bi, "play.example")
