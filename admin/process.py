@@ -26,6 +26,7 @@ from admin.audit import keep_checkpoint
 from admin.categoryfeed import CategoryFeed
 from admin.dependencies import Services
 from admin.digest import send_digests
+from admin.edge.connections import MOST, LentConnection
 from admin.ended import note_ended
 from admin.history import forget_history
 from admin.homelink import forget_ended
@@ -181,7 +182,7 @@ def _config(app: ASGIApp, settings: AdminSettings, *, main: bool) -> uvicorn.Con
     return uvicorn.Config(
         app,
         loop="none",
-        http="h11",
+        http=LentConnection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -190,7 +191,7 @@ def _config(app: ASGIApp, settings: AdminSettings, *, main: bool) -> uvicorn.Con
         proxy_headers=False,
         timeout_keep_alive=20,
         timeout_graceful_shutdown=STOP_SECONDS,
-        limit_concurrency=200,
+        limit_concurrency=MOST,
         h11_max_incomplete_event_size=32 * 1024,
         ssl_certfile=str(tls.certificate) if tls else None,
         ssl_keyfile=str(tls.key) if tls else None,

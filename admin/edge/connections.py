@@ -1,0 +1,97 @@
+"""Who may keep a connection to the pages open without asking anything. `admin.process` gives this class to the web server; nobody else
+imports it.
+
+The server by itself counts every open connection against its limit and gives the first request of a connection no time: a device that
+opens two hundred and says nothing would close the pages for everybody, and with them the page that names 111. So a connection that has no
+request under way is only lent: it ends when the head of a request is late, and the one that has waited longest makes room for a new one,
+first among those of the same address, then among all. What is under way is never ended here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import ip_address
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_SECONDS = 10.0
+"""From the beginning of a connection, or the first octet of a further request, until its head is whole."""
+MOST_WAITING_EACH = 64
+"""Connections without a request under way that one address may hold: a school behind one address opens pages for many."""
+MOST = 200
+"""All connections of a listener; beyond it the server answers 503."""
+_ROOM = 10
+
+
+class LentConnection(H11Protocol):
+    """One connection of a browser."""
+
+    head_seconds = HEAD_SECONDS
+    _waiting_since = 0.0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no request is under way."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the class above
+        """A new connection: it has its time for a first request, and takes the place of one that has waited longer."""
+        super().connection_made(transport)
+        self._waiting_since = self.loop.time()
+        self._expect_head()
+        self._make_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end, whoever wanted it."""
+        self._forget_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Octets of a request; the first ones of a further request begin its time anew."""
+        if self.is_waiting and self._head_timer is None:
+            self._expect_head()
+        super().data_received(data)
+        if not self.is_waiting:
+            self._forget_timer()
+
+    def on_response_complete(self) -> None:
+        """The answer is out; the connection waits again."""
+        self._waiting_since = self.loop.time()
+        super().on_response_complete()
+
+    def _expect_head(self) -> None:
+        self._head_timer = self.loop.call_later(self.head_seconds, self._end)
+
+    def _forget_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _end(self) -> None:
+        self._forget_timer()
+        if self.is_waiting:
+            self.connections.discard(self)
+            self.transport.abort()
+
+    def _make_room(self) -> None:
+        waiting = [one for one in self.connections if isinstance(one, LentConnection) and one.is_waiting and one is not self]
+        waiting.sort(key=lambda one: one._waiting_since)
+        here = _home(self.client)
+        own = [one for one in waiting if _home(one.client) == here]
+        if len(own) >= MOST_WAITING_EACH:
+            own[0]._end()
+        elif len(self.connections) > MOST - _ROOM and waiting:
+            waiting[0]._end()
+
+
+def _home(client: tuple[str, int] | None) -> Any:
+    """An IPv4 address, or the network of a home where IPv6 is spoken; None for a socket without addresses."""
+    if client is None:
+        return None
+    try:
+        address = ip_address(client[0].partition("%")[0])
+    except ValueError:
+        return client[0]
+    return address.packed[:8] if address.version == 6 else address.packed
