@@ -42,6 +42,8 @@ class Bystander:
     is_alone: bool
     moment: Moment
     device: Device | None = None
+    lendable: Device | None = None
+    """What an adult with the PIN may borrow here: this device, also where the address may be shared but only this one was seen lately."""
     adults: Profile | None = None
     """Under whose profile an adult may borrow this device, where the family has such a profile."""
     lent_until: datetime | None = None
@@ -67,8 +69,9 @@ async def find_bystander(connection: AsyncConnection, seen: SeenDevice | None, a
         return _nobody(address)
     rows = await read_rows(connection, OrganisationId(seen.tenant), now)
     device = next((one for one in rows.devices if one.id == seen.client), None)
+    lendable = device or next((one for one in rows.devices if one.id == seen.only), None)
     profile = _profile_of(rows, seen, device)
-    lent_until = next((loan.ends_at for loan in rows.loans if device is not None and loan.device_id == device.id), None)
+    lent_until = next((loan.ends_at for loan in rows.loans if lendable is not None and loan.device_id == lendable.id), None)
     is_own = profile is not None and device is not None and device.is_single and lent_until is None
     proposal = await find_proposal(connection, rows.tenant, profile, now) if is_own and profile is not None else None
     band = profile.band if profile is not None else Band.KH
@@ -84,6 +87,7 @@ async def find_bystander(connection: AsyncConnection, seen: SeenDevice | None, a
         is_alone=device is not None and device.is_single,
         moment=moment_in(rules, rows, shelf, now) if rules is not None else Moment(Standing.FREE),
         device=device,
+        lendable=lendable if lendable is not None and lendable.is_single else None,
         adults=adults_of(rows.profiles) if rows.kind is OrganisationKind.FAMILY else None,
         lent_until=lent_until,
         proposal=proposal,

@@ -55,6 +55,8 @@ class SeenDevice:
     """Whether it is known by its private name, not by the address."""
     is_shared: bool = False
     """Whether the address may stand for several: then no client and no profile are told."""
+    only: str | None = None
+    """Of an address that may be shared: the one client that was seen there lately, for what also takes a PIN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,9 @@ class GatewayLink:
         if may_be_several(here):
             tenants = {row.tenant for row in here}
             tenant = tenants.pop() if len(tenants) == 1 else None
-            return replace(here[0], mac=None, client=None, tenant=tenant, profile="", name="", is_shared=True)
+            lately = clients_of(here)
+            only = next(iter(lately)) if len(lately) == 1 else None
+            return replace(here[0], mac=None, client=None, tenant=tenant, profile="", name="", is_shared=True, only=only)
         rows.sort(key=lambda row: (row.address != address, row.client is None))  # this very address, named; then the one seen last
         return replace(rows[0], address=address) if rows else None
 
@@ -202,13 +206,22 @@ def may_be_several(here: Sequence[SeenDevice]) -> bool:
     with private names behind a public IPv4 address, which a provider may share between homes."""
     if not here:
         return False
+    is_public = ip_address(here[0].address).version == 4 and not _is_local(here[0].address)
+    return len(clients_of(here)) > 1 or (is_public and any(row.is_by_token for row in here))
+
+
+def clients_of(here: Sequence[SeenDevice]) -> set[str | None]:
+    """Who was seen at one address in its last ten minutes; None is a client that nobody named."""
     lately = max(row.last_seen for row in here) - SHARED_FOR
     clients = {row.client for row in here if row.last_seen >= lately}
-    address = ip_address(here[0].address)
-    is_local = any(address in network for network in _LOCAL)
-    if is_local and len(clients) > 1:
+    if len(clients) > 1 and _is_local(here[0].address):
         clients.discard(None)  # one device of the local network, before or beside its private name
-    return len(clients) > 1 or (any(row.is_by_token for row in here) and address.version == 4 and not is_local)
+    return clients
+
+
+def _is_local(text: str) -> bool:
+    address = ip_address(text)
+    return any(address in network for network in _LOCAL)
 
 
 def _asked(row: Mapping[str, Any]) -> Asked:

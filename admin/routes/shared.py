@@ -51,8 +51,8 @@ async def borrow(request: Request) -> Response:
     here = await arrive(request)
     form = await read_form(request)
     span = SPANS.get(form.raw("span"))
-    device, adults, tenant = here.reader.device, here.reader.adults, here.reader.tenant
-    if span is None or device is None or adults is None or tenant is None or not here.reader.is_alone:
+    device, adults, tenant = here.reader.lendable, here.reader.adults, here.reader.tenant
+    if span is None or device is None or adults is None or tenant is None:
         return await _adult_page(here)
     fault = await _refuse_pin(here, form.raw("pin"))
     if fault is not None:
@@ -67,9 +67,9 @@ async def borrow(request: Request) -> Response:
 async def give_back(request: Request) -> Response:
     """Give the device back at once; nobody is asked for a PIN."""
     here = await arrive(request)
-    if here.reader.device is not None and here.reader.tenant is not None:
+    if here.reader.lendable is not None and here.reader.tenant is not None:
         async with here.services.database.write() as connection:
-            await take_back(connection, Act(here.reader.tenant, AT_DEVICE, here.services.now()), here.reader.device.id)
+            await take_back(connection, Act(here.reader.tenant, AT_DEVICE, here.services.now()), here.reader.lendable.id)
         await here.services.applier.settle(here.reader.tenant)
     return RedirectResponse("/adult", 303)
 
@@ -191,7 +191,7 @@ async def _adult_page(here: Here, mistake: FieldMistake | None = None, wait: str
     tenant = here.reader.tenant
     async with here.services.database.read() as connection:
         has_pin = tenant is not None and await read_pin(connection, tenant) is not None
-    can = has_pin and here.reader.is_alone and here.reader.adults is not None
+    can = has_pin and here.reader.lendable is not None and here.reader.adults is not None
     is_adult = here.reader.profile is not None and here.reader.adults is not None and here.reader.profile.id == here.reader.adults.id
     context = {"can": can, "has_pin": has_pin, "is_adult": is_adult, "until": here.reader.lent_until, "wait": wait, "spans": list(SPANS)}
     return here.page("child/adult.html", {**context, "mistakes": (mistake,) if mistake else ()}, status)

@@ -66,6 +66,7 @@ async def test_device_is_told_only_where_the_address_stands_for_it_alone(
     found = await services.link.find_device(address)
     assert found is not None
     assert (found.client, found.tenant, found.is_shared) == (client, "t", client is None)
+    assert found.only == (seen[0][0] if client is None and len(seen) == 1 else None)
     gateway.see(address, now, client="another", tenant="another family", by_token=True)
     found = await services.link.find_device(address)
     assert found is not None and (found.client, found.tenant, found.is_shared) == (None, None, True)

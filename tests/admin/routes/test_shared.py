@@ -109,6 +109,26 @@ async def test_request_is_answered_on_the_same_screen(parent: Visitor, shared: V
     assert (await shared.get(f"/answer/{code}/here")).status_code == 404, "answered once"
 
 
+async def test_one_phone_of_a_family_is_borrowed_away_from_home(
+    parent: Visitor, app: ASGIApp, services: Services, family: Family, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """A family without a machine shares one phone, known by its private name behind a provider: the PIN lends it. Two phones there:
+    nobody could say which, so neither is lent."""
+    await set_pin(parent)
+    await services.applier.settle(family.tenant)
+    gateway.see("203.0.113.7", now, client=family.bi_phone, tenant=family.tenant, by_token=True)
+    browser = Visitor(app, address="203.0.113.7")
+    await browser.get("/adult")
+    await browser.submit("/adult?lang=vi", {"pin": PIN}, ("span", "30m"))
+    assert await lent(services, family)
+    await browser.submit("/adult/back")
+    assert not await lent(services, family)
+    gateway.see("203.0.113.7", now, client=family.na_phone, tenant=family.tenant, by_token=True)
+    await browser.get("/adult")
+    assert not browser.has_form("/adult?lang=vi")
+    await browser.close()
+
+
 async def test_pin_opens_nothing_for_good(parent: Visitor, shared: Visitor, services: Services, family: Family) -> None:
     """The page offers a while, today or no; what it does not offer is not taken either."""
     await set_pin(parent)
