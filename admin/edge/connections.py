@@ -77,7 +77,8 @@ class LentConnection(H11Protocol):
 
     def _make_room(self) -> None:
         waiting = [one for one in self.connections if isinstance(one, LentConnection) and one.is_waiting and one is not self]
-        waiting.sort(key=lambda one: one._waiting_since)
+        # An answer that is still on its way comes last: its reader is slow, and the rest of it would be lost.
+        waiting.sort(key=lambda one: (one.transport.get_write_buffer_size() > 0, one._waiting_since))
         here = _home(self.client)
         own = [one for one in waiting if _home(one.client) == here]
         if len(own) >= MOST_WAITING_EACH:
