@@ -37,6 +37,8 @@ from gateway.officestatus import STATES, OfficeStatus
 TICKET_HOLDS = timedelta(days=7)
 SKEW = timedelta(minutes=5)
 SILENT_AFTER = timedelta(hours=3)
+REMEMBERED = timedelta(days=1)
+"""How long the page tells of a receipt that was not believed after the gateway sends good ones again."""
 LAGS_AFTER = timedelta(minutes=15)
 """Gateways ask every five minutes: one that does not have the newest version after three of them lags."""
 
@@ -49,6 +51,11 @@ class Standing:
     row: RowMapping
     state: str
     words: str
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether its last receipt was not believed."""
+        return is_doubted(self.row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +142,7 @@ async def require_gateway(connection: AsyncConnection, identity: str, signed: by
 
 
 async def take_receipt(connection: AsyncConnection, data: bytes, now: datetime, demand: FarDemand) -> Taken:
-    """Believe a receipt or say why not. A refusal of a known gateway stands on the page. Raises NotFound for a gateway nobody knows,
+    """Believe a receipt or say why not. A refusal of a known gateway stands on the page, for a day after the next good one. Raises NotFound for a gateway nobody knows,
     ReceiptError for bytes that are no receipt.
     """
     receipt, signed, signature = receipts.read(data)
@@ -154,10 +161,12 @@ async def take_receipt(connection: AsyncConnection, data: bytes, now: datetime, 
         return Taken(code, [])
     in_force_at = datetime.fromtimestamp(receipt.in_force_at, UTC)
     values = {
-        "counter": receipt.counter, "serial": receipt.serial, "version": receipt.version, "seen_at": now, "refusal": "", "refused_at": None,
+        "counter": receipt.counter, "serial": receipt.serial, "version": receipt.version, "seen_at": now,
         "fault": receipt.fault if receipt.fault in CODES else "", "waits_for": receipt.waits_for, "kept": receipt.kept,
         "journal_seq": receipt.journal[0] if receipt.journal else None, "journal_digest": receipt.journal[1] if receipt.journal else None,
     }  # fmt: skip
+    if row["refused_at"] is not None and not now - REMEMBERED < row["refused_at"] < now:
+        values |= {"refusal": "", "refused_at": None}
     if receipt.health is not None:
         values["health"] = json.dumps([receipt.serial, *receipt.health])
     if receipt.serial != row["serial"] or row["in_force_at"] is None:
@@ -235,7 +244,12 @@ async def read_gateways(connection: AsyncConnection, tenant: OrganisationId, now
     )
     rows = [Standing(row, state_of(row, newest, now, under_way), _words(row["public"])) for row in found.mappings()]
     order = ("lagging", "silent", "quiet", "invited", "waiting", "current")
-    return sorted(rows, key=lambda one: (not one.row["refusal"], order.index(one.state)))
+    return sorted(rows, key=lambda one: (not one.is_doubted, order.index(one.state)))
+
+
+def is_doubted(row: RowMapping) -> bool:
+    """Whether the last receipt of a gateway was not believed; an older refusal is only told."""
+    return bool(row["refusal"]) and (row["seen_at"] is None or row["refused_at"] >= row["seen_at"])
 
 
 def state_of(row: RowMapping, newest: tuple[int, datetime] | None, now: datetime, under_way: Sequence[Rollout] = ()) -> str:
@@ -273,7 +287,7 @@ async def office_status(connection: AsyncConnection, tenant: OrganisationId, now
     """How the office stands in numbers, for metrics."""
     rows = await read_gateways(connection, tenant, now)
     spread = await read_spread(connection, tenant)
-    counts = Counter("refused" if one.row["refusal"] else one.state for one in rows)
+    counts = Counter("refused" if one.is_doubted else one.state for one in rows)
     under_way = await read_rollouts(connection, tenant)
     took = [spread.middle, spread.slowest] if spread is not None else [None, None]
     middle, slowest = (int(one.total_seconds()) if one is not None else 0 for one in took)

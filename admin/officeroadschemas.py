@@ -125,7 +125,8 @@ class GatewayIn(In):
 
 class GatewayOut(In):
     """A gateway of this office. `state`: invited, quiet (joined, told nothing yet), current, waiting (for its stage), lagging, silent;
-    `behind`: versions that it does not enforce yet; `refusal`: why its last receipt is not believed; `fault`: what it tells itself."""
+    `behind`: versions that it does not enforce yet; `refusal`: why a receipt of the last day is not believed, `refused_at`: when that came,
+    `doubted`: whether it was the last one; `fault`: what it tells itself."""
 
     id: str
     label: str
@@ -140,6 +141,8 @@ class GatewayOut(In):
     version: str
     fault: str
     refusal: str
+    refused_at: datetime | None
+    doubted: bool
     kept: int
 
 

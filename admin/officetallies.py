@@ -12,6 +12,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import MACHINE, Act, Action, record
+from admin.officegateways import is_doubted
 from admin.officerollout import Rollout, hold, read_rollouts
 from admin.officetables import gateways, rollouts
 from blocklists.online import WHOLE, place_of
@@ -92,7 +93,7 @@ def _tally(one: Rollout, rows: list[RowMapping], share: int) -> Tally:
 def _word(one: Rollout, row: RowMapping) -> Word:
     """What one gateway says of a release. A receipt that cannot be true says nothing."""
     seen = row["seen_at"]
-    if row["refusal"] or seen is None or seen < one.started_at - HEARD_WITHIN:
+    if is_doubted(row) or seen is None or seen < one.started_at - HEARD_WITHIN:
         return "unknown"
     if seen < one.started_at:
         return "silent"

@@ -65,6 +65,7 @@ Occasion = Literal["start", "reload"]
 DRAIN_SECONDS = 5.0
 PULSE_SECONDS = 10.0
 REMINDER_SECONDS = 60.0
+ENDING = (signal.SIGTERM, signal.SIGINT)
 NEEDS_RESTART = ("dns", "dot", "doh", "doq", "metrics", "state_dir")  # of `dns`: listen, workers and user only
 
 
@@ -234,6 +235,8 @@ class Supervisor:
             await asyncio.gather(self._extras.stop(), self._crew.stop(DRAIN_SECONDS))
             await self._hide()
             log.info("stopped", extra={"event": "stop.done"})
+            # The loop's end gives signals their old meaning: one that comes again must not make of this an ending by force.
+            signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         return 0
 
     async def reload(self) -> Fields:
@@ -402,7 +405,7 @@ class Supervisor:
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ENDING:
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._in_background(self._reload_by_signal()))
 

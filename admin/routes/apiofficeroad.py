@@ -313,7 +313,8 @@ def _gateway(one: Standing, spread: Spread | None) -> GatewayOut:
         id=row["id"], label=row["label"], state=one.state, words=one.words, joined_at=row["joined_at"],
         invited_until=row["ticket_ends_at"] if one.state == "invited" else None, serial=row["serial"],
         behind=max(0, newest - row["serial"]) if row["public"] else newest, in_force_at=row["in_force_at"], last_seen=row["seen_at"],
-        version=row["version"], fault=row["fault"], refusal=row["refusal"], kept=row["kept"],
+        version=row["version"], fault=row["fault"], refusal=row["refusal"], refused_at=row["refused_at"], doubted=one.is_doubted,
+        kept=row["kept"],
     )  # fmt: skip
 
 

@@ -21,7 +21,8 @@ from admin.officetallies import _word
         ({"fault": "apply"}, "against"),
         ({"serial": 7, "health": [7, [1000, 10, 0], [1000, 500, 0]]}, "against"),
         ({"serial": 7, "health": [6, [1000, 10, 0], [1000, 500, 0]]}, "for"),  # about an older list
-        ({"serial": 7, "refusal": "clock"}, "unknown"),
+        ({"serial": 7, "refusal": "clock", "refused": 5}, "unknown"),
+        ({"serial": 7, "refusal": "clock", "refused": 4}, "for"),  # it sent a good one since
         ({"minutes": -30}, "silent"),
         ({"minutes": -180}, "unknown"),
         ({"minutes": None}, "unknown"),
@@ -32,6 +33,7 @@ def test_each_gateway_is_one_word(said: dict[str, Any], word: str, now: datetime
     minutes, health = said.get("minutes", 5), said.get("health")
     row = {
         "serial": said.get("serial", 6), "fault": said.get("fault", ""), "refusal": said.get("refusal", ""),
-        "health": json.dumps(health) if health else "", "seen_at": None if minutes is None else now + timedelta(minutes=minutes),
+        "health": json.dumps(health) if health else "", "refused_at": now + timedelta(minutes=said.get("refused", 0)),
+        "seen_at": None if minutes is None else now + timedelta(minutes=minutes),
     }  # fmt: skip
     assert _word(Rollout(7, 6, ((0, 500),), now, "going", "", None, None), row) == word  # type: ignore[arg-type]

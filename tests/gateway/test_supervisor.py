@@ -376,6 +376,16 @@ def test_start_with_a_failing_prepare_serves_the_last_good_generation(tmp_path: 
         assert second.status()["last_change"]["error"] == "dns.listen: broken meanwhile"
 
 
+def test_told_to_stop_again_and_again_it_still_ends_in_order(gateway: EchoGateway) -> None:
+    """SIGTERM comes again until the program is gone (a person, a service manager): it ends as after one, with 0."""
+    process = gateway.process
+    assert process is not None
+    while process.poll() is None:
+        process.terminate()
+        time.sleep(0.001)
+    assert gateway.stop() == 0
+
+
 def test_stop_answers_what_is_queued(gateway: EchoGateway) -> None:
     """SIGTERM: queries already in the receive buffer are answered, workers exit, the socket file goes."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:

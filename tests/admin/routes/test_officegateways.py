@@ -215,8 +215,16 @@ async def test_lies_and_replays_are_refused(
         await two.get("/office/gateways")
         assert "Bản 1: 2 trên 2" in two.text and "không tin" in two.text
     assert "không phải nhật ký này" in two.text
+    clock.forward(minutes=5)
     assert await far.tell(journal=await head_of(database)) == "taken"
+    await two.get("/office/gateways")
+    assert "Một báo cáo trước đó (5 phút trước) không được tin:" in two.text and "không phải nhật ký này" in two.text
     form = next(form.action for form in two.forms if form.action.endswith("/retire"))
+    clock.forward(days=1)
+    assert await far.tell(journal=await head_of(database)) == "taken"
+    async with database.read() as connection:
+        assert (await connection.execute(text("SELECT refusal FROM gateways"))).scalars().all() == [""]
+    clock.forward(days=-1)
     await two.submit(form)
     assert await far.tell() == "unknown"
 
