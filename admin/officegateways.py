@@ -142,8 +142,8 @@ async def require_gateway(connection: AsyncConnection, identity: str, signed: by
 
 
 async def take_receipt(connection: AsyncConnection, data: bytes, now: datetime, demand: FarDemand) -> Taken:
-    """Believe a receipt or say why not. A refusal of a known gateway stands on the page, for a day after the next good one. Raises NotFound for a gateway nobody knows,
-    ReceiptError for bytes that are no receipt.
+    """Believe a receipt or say why not. A refusal of a known gateway stands on the page, for a day after the next good one. Raises
+    NotFound for a gateway nobody knows, ReceiptError for bytes that are no receipt.
     """
     receipt, signed, signature = receipts.read(data)
     row = await _joined(connection, receipt.gateway)

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import delete, text
+from sqlalchemy import delete, select, text
 
 from admin.app import create_app
 from admin.audit import verify_database
 from admin.dependencies import Services
 from admin.officegateways import read_gateways
+from admin.officetables import gateways
 from admin.pages.guide import read_guide
 from admin.settings import AdminSettings
 from blocklists.database import Database
@@ -223,7 +224,7 @@ async def test_lies_and_replays_are_refused(
     clock.forward(days=1)
     assert await far.tell(journal=await head_of(database)) == "taken"
     async with database.read() as connection:
-        assert (await connection.execute(text("SELECT refusal FROM gateways"))).scalars().all() == [""]
+        assert (await connection.execute(select(gateways.c.refusal))).scalars().all() == [""]
     clock.forward(days=-1)
     await two.submit(form)
     assert await far.tell() == "unknown"
