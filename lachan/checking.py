@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from gateway.errors import Mistake, SettingsError
+from gateway.policy.model import Band
 from lachan.configuration import Configuration, find_file, load
 from lachan.preparation import own_names
 
@@ -17,7 +18,7 @@ def check(config: Path | None) -> None:
     configuration = load(path)
     check_orders(configuration)
     check_zones(configuration)
-    for note in unused_groups(configuration):
+    for note in [*unused_groups(configuration), *open_default(configuration)]:
         typer.echo(f"! {note}")
     lists, profiles = len(configuration.lists.lists), len(configuration.gateway.policy["profiles"])
     typer.echo(f"{path}: hợp lệ, {profiles} hồ sơ, {lists} danh sách thêm. / valid, {profiles} profiles, {lists} lists of your own.")
@@ -71,4 +72,17 @@ def unused_groups(configuration: Configuration) -> list[str]:
         for number, zone in enumerate(configuration.lists.rpz)
         for group in zone.groups
         if group not in known
+    ]
+
+
+def open_default(configuration: Configuration) -> list[str]:
+    """A sentence where devices that nobody named get an adult's rules although the file has children: what most people do not want."""
+    policy = configuration.gateway.policy
+    bands = {str(profile["id"]): Band(profile["band"]) for profile in policy["profiles"]}
+    default = policy["default_profile"]
+    if bands.get(str(default)) is not Band.NL or all(band is Band.NL for band in bands.values()):
+        return []
+    return [
+        f"default_profile: thiết bị chưa đặt tên được luật của người lớn ('{default}'), kể cả điện thoại mới của một em / a device that nobody"
+        f" named gets an adult's rules ('{default}'), a child's new phone, too; leave default_profile out to give it the strictest ones"
     ]

@@ -52,3 +52,23 @@ def test_file_that_is_no_policy_zone_is_found(text: str, where: str, prepared: P
     """Before it is in force, with the line."""
     with pytest.raises(SettingsError, match=r"rpz\[0\]\.file.*" + where):
         check(_with_zone(prepared, text))
+
+
+@pytest.mark.parametrize(
+    ("profiles", "default", "is_told"),
+    [
+        ("[{id: lan, band: NL}, {id: be, band: TH}]", "lan", True),
+        ("[{id: lan, band: NL}, {id: be, band: TH}]", "be", False),
+        ("[{id: lan, band: NL}, {id: hai, band: NL}]", "lan", False),
+        ("[{id: lan, band: NL}, {id: be, band: TH}]", None, False),
+    ],
+)
+def test_adults_rules_for_unknown_devices_beside_children_are_told(
+    profiles: str, default: str | None, is_told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is allowed, and said: a child's new phone would be an adult's until somebody names it."""
+    path = tmp_path / "lachan.yaml"
+    line = f"default_profile: {default}\n" if default else ""
+    path.write_text(f"state_dir: {tmp_path}/var\nprofiles: {profiles}\n{line}", encoding="utf-8")
+    check(path)
+    assert ("default_profile: thiết bị chưa đặt tên được luật của người lớn" in capsys.readouterr().out) is is_told
