@@ -23,7 +23,7 @@ from pathlib import Path
 from admin.audit import keep_checkpoint
 from admin.consents import forget_histories
 from admin.ended import EndedAgain, Ending, note_ended, note_restored, read_end, settle
-from admin.migrate import migrate, read_number
+from admin.migrate import migrate, refuse_newer
 from admin.stricter import Gone, find_gone
 from blocklists.database import Database, open_database
 from gateway.errors import StartError
@@ -56,14 +56,14 @@ class Restored:
 
 
 async def back_up(database: Database, path: Path, now: datetime) -> Backup:
-    """Write a backup to a new file. Raises StartError with the remedy; an existing file is never overwritten."""
+    """Write a backup to a new file. Raises StartError with the remedy; an existing file is never overwritten.
+    A database of a newer program is not copied: what must not be in a backup may have other places there."""
+    number = (await refuse_newer(database)).number
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".lachan-backup-") as place:
         copy = Path(place) / _DATA
         if not await database.copy_to(copy):
             raise StartError("admin.database: PostgreSQL keeps its own backups: pg_dump --format=custom --file=lachan.dump DATABASE")
         await asyncio.to_thread(forget_histories, copy)
-        async with database.read() as connection:
-            number = (await read_number(connection)).number
         info = Backup(now.astimezone(UTC), number, copy.stat().st_size)
         try:
             return pack(copy, path, info)

@@ -11,7 +11,7 @@ from sqlalchemy import delete, select, update
 
 from admin.audit import MACHINE, Act, Action, record, verify_database
 from admin.ended import note_at_once
-from admin.migrate import migrate
+from admin.migrate import migrate, refuse_newer
 from admin.passwords import Passwords, judge_new
 from admin.people import end_emergencies
 from admin.permissions import decides
@@ -83,9 +83,10 @@ async def reset_password(settings: AdminSettings, sign_in: str, password: str, n
 
 
 async def verify_journal(settings: AdminSettings) -> Finding:
-    """Walk the whole journal against its checkpoint."""
+    """Walk the whole journal against its checkpoint. Raises StartError for a database that this program would misread."""
     database = await open_database(settings.database)
     try:
+        await refuse_newer(database)
         return await verify_database(database, settings.state_dir)
     finally:
         await database.close()

@@ -31,16 +31,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 async def migrate(database: Database, copies: Path, now: datetime) -> int:
     """Bring the schema to SCHEMA_NUMBER and return the number it had before. Raises StartError when the database is too new for
     this code."""
-    async with database.read() as connection:
-        found = await read_number(connection)
-    if found.number == SCHEMA_NUMBER:
-        return found.number
-    if found.number > SCHEMA_NUMBER:
-        if found.oldest_code > SCHEMA_NUMBER:
-            raise StartError(
-                f"admin.database: written by a newer lachan (schema {found.number}, this program knows {SCHEMA_NUMBER}); "
-                "install the newer version again, or put back a backup made before the upgrade"
-            )
+    found = await refuse_newer(database)
+    if found.number >= SCHEMA_NUMBER:
         return found.number
     if found.number > 0:
         path = copies / f"lachan-before-schema-{SCHEMA_NUMBER}-{now:%Y%m%dT%H%M%S}.db"
@@ -49,6 +41,18 @@ async def migrate(database: Database, copies: Path, now: datetime) -> int:
     async with database.write() as connection:
         await connection.run_sync(upgrade)
     return found.number
+
+
+async def refuse_newer(database: Database) -> Numbers:
+    """The numbers of the schema in use. Raises StartError when the database is too new for this code, which would misread it."""
+    async with database.read() as connection:
+        found = await read_number(connection)
+    if found.number > SCHEMA_NUMBER and found.oldest_code > SCHEMA_NUMBER:
+        raise StartError(
+            f"admin.database: written by a newer lachan (schema {found.number}, this program knows {SCHEMA_NUMBER}); "
+            "install the newer version again, or put back a backup made before the upgrade"
+        )
+    return found
 
 
 class Numbers:

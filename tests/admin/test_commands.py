@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select, text
 
+from admin.backup import back_up
 from admin.commands import list_sign_ins, reset_password, show_link, verify_journal
 from admin.dependencies import Services
 from admin.setup import ensure_token
@@ -58,6 +59,17 @@ async def test_reset_refuses_with_a_sentence(services: Services, family: Family,
     """Weak passwords and unknown names change nothing."""
     with pytest.raises(StartError, match=words):
         await reset_password(services.settings, name, password)
+
+
+async def test_what_a_newer_program_wrote_is_neither_judged_nor_copied(services: Services, family: Family, tmp_path: Path) -> None:
+    """The journal is not called damaged, and no backup holds what it must not: one sentence says what to do."""
+    async with services.database.write() as connection:
+        await connection.execute(text("UPDATE schema_marks SET number = 900, oldest_code = 900"))
+    with pytest.raises(StartError, match="newer lachan"):
+        await verify_journal(services.settings)
+    with pytest.raises(StartError, match="newer lachan"):
+        await back_up(services.database, tmp_path / "x.backup", services.now())
+    assert not (tmp_path / "x.backup").exists()
 
 
 async def test_journal_is_verified_from_outside(services: Services, family: Family, tmp_path: Path) -> None:
