@@ -67,6 +67,7 @@ from admin.routes import (
     officeshared,
     officesigning,
     onboarding,
+    ownphone,
     passkeys,
     people,
     place,
@@ -148,7 +149,7 @@ def create_app(services: Services) -> ASGIApp:
         app.include_router(room.router, include_in_schema=False)
     for room in (emergency, officeorders, officerollout, officesetup, officeshared, officesigning):
         app.include_router(room.router, include_in_schema=False)
-    for room in (passkeys, people, recovery):
+    for room in (ownphone, passkeys, people, recovery):
         app.include_router(room.router, include_in_schema=False)
     app.include_router(transfer.router, include_in_schema=False)
     app.include_router(homelink.router, include_in_schema=False)
@@ -165,6 +166,7 @@ def create_page_app(services: Services) -> ASGIApp:
     for kind in (AdminError, Exception):
         app.add_exception_handler(kind, answer)
     app.include_router(child.router, include_in_schema=False)
+    app.include_router(ownphone.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])
     app.add_route("/{path:path}", child.show_blocked, ["GET", "HEAD", "POST"])
     return at_the_edge(app, services, frozenset())

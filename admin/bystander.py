@@ -53,6 +53,8 @@ class Bystander:
     proposal: Proposal | None = None
     #: In a family: this device has no name yet, so it rests whenever a child does.
     is_unnamed: bool = False
+    #: Recognised by its private name where the address stands for many: what the address saw is not this reader's.
+    is_shown: bool = False
 
     @property
     def is_small(self) -> bool:
@@ -93,6 +95,7 @@ async def find_bystander(connection: AsyncConnection, seen: SeenDevice | None, a
         proposal=proposal,
         kept_days=rows.kept.get(profile.id, 0) if profile is not None else 0,
         is_unnamed=rows.kind is OrganisationKind.FAMILY and seen.client is None and not seen.is_shared,
+        is_shown=seen.is_shown,
     )
 
 

@@ -53,6 +53,8 @@ class SeenDevice:
     """The IPv6 network it stands for, where nothing but that is known to stay the same."""
     is_by_token: bool = False
     """Whether it is known by its private name, not by the address."""
+    is_shown: bool = False
+    """Whether its browser showed by its private name which device it is: what else is known of the address is not its own."""
     is_shared: bool = False
     """Whether the address may stand for several: then no client and no profile are told."""
     only: str | None = None

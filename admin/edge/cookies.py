@@ -12,6 +12,7 @@ SESSION = "lachan"
 BROWSER = "lachan-browser"
 SETUP = "lachan-setup"
 LANGUAGE = "lachan-language"
+OWN = "lachan-own"
 BROWSER_SECONDS = 400 * 86400
 
 

@@ -19,9 +19,10 @@ from starlette.responses import Response
 
 from admin.dependencies import Visit, address_of, need
 from admin.devices import list_devices
-from admin.edge.headers import CONTENT_POLICY
+from admin.edge.headers import allow_pictures_of
 from admin.errors import NotFound
 from admin.link import GatewayAway, Probe
+from admin.ownphone import PRIVATE
 from admin.permissions import Permission
 from admin.profiles import list_profiles
 from admin.recovery import sheet_made_at
@@ -31,8 +32,6 @@ from admin.values import ProfileId
 
 router = APIRouter()
 
-#: Transports by which a device says who it is.
-_PRIVATE = frozenset({"dot", "doh", "doq"})
 #: Reloads, about two seconds apart, before the page says what may be in the way.
 PATIENCE = 5
 #: Further names of one check, to notice a second resolver, and the reload after which those that are missing went elsewhere.
@@ -89,7 +88,7 @@ async def look(request: Request, nonce: str, visit: Annotated[Visit, Depends(nee
         "offers_sheet": made_at is None and visit.may(Permission.SHEET_MAKE),
     }
     page = visit.page("setup/check.html", context)
-    page.headers["Content-Security-Policy"] = CONTENT_POLICY.replace("img-src 'self'", f"img-src 'self' http://*.{name} https://*.{name}")
+    page.headers["Content-Security-Policy"] = allow_pictures_of(name)
     return page
 
 
@@ -97,7 +96,7 @@ async def _is_from_here(visit: Visit, probe: Probe, request: Request) -> bool:
     """Whether the name came from the device that holds this page: its address, another address of it, its own private name, which holds
     wherever it is, or the gateway's own machine, which reaches itself by several addresses."""
     here = address_of(request)
-    if probe.address == here or (probe.client is not None and probe.transport in _PRIVATE):
+    if probe.address == here or (probe.client is not None and probe.transport in PRIVATE):
         return True
     served = (request.scope.get("server") or ("",))[0]
     if all(one == served or ip_address(one).is_loopback for one in (here, probe.address)):

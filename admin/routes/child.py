@@ -23,6 +23,7 @@ from admin.bystander import Bystander, find_bystander
 from admin.choices import read_choices
 from admin.dependencies import Services, address_of, language_of, services_of
 from admin.edge.arrival import host_of
+from admin.edge.cookies import OWN, read_cookie
 from admin.errors import FieldMistake, NotFound, TooManyTries
 from admin.explanation import Explanation, Variant, explain, explain_clock
 from admin.forms import read_form
@@ -32,6 +33,8 @@ from admin.link import GatewayAway, RecentBlock, SeenDevice
 from admin.names import is_whole_ending
 from admin.notices import Message
 from admin.office import find_office
+from admin.onboarding import reach_of
+from admin.ownphone import device_of, look
 from admin.pages.formats import Formats
 from admin.pages.words import mark
 from admin.requests import NOTE_LENGTH, Asked, ask, find_by_code, read_code
@@ -78,6 +81,7 @@ class Here:
             "path": self.request.url.path,
             "mistakes": (),
             "lesson": "help",
+            "can_show": not self.reader.is_alone and reach_of(self.services.settings.gateway).is_ready,
         }
         return self.services.pages.render(template, formats, {**base, **(context or {})}, status)
 
@@ -321,9 +325,10 @@ def joined_pages(state_dir: Path) -> str:
 
 
 async def arrive(request: Request) -> Here:
-    """Who reads: by the address alone, from the gateway's memory."""
+    """Who reads: by the private name that this browser showed, else by the address alone, from the gateway's memory."""
     services = services_of(request)
     address = address_of(request)
+    own = await look(services.link, read_cookie(request, OWN), address)
     seen: SeenDevice | None = None
     is_away = False
     try:
@@ -331,6 +336,8 @@ async def arrive(request: Request) -> Here:
     except GatewayAway:
         is_away = True
     async with services.database.read() as connection:
+        if own.seen:
+            seen = await device_of(connection, own, address, services.now()) or seen
         reader = await find_bystander(connection, seen, address, services.shelves.current(), services.now())
     language = request.query_params.get("lang", "")
     return Here(request, services, reader, language if language in services.pages.words else language_of(request), is_away)
@@ -372,7 +379,7 @@ async def _explain(here: Here, host: str) -> Explanation:
 
 
 async def _own_blocks(here: Here) -> list[RecentBlock]:
-    if not here.reader.is_alone:
+    if not here.reader.is_alone or here.reader.is_shown:
         return []
     try:
         return await here.services.link.recent_blocks(here.reader.address)

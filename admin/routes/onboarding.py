@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from admin.dependencies import Services, Visit, address_of, need, open_page, services_of
 from admin.devices import frees_new_device, frees_when_forgotten, retire_device
-from admin.edge.headers import CONTENT_POLICY
+from admin.edge.headers import allow_pictures_of
 from admin.errors import ConfirmationNeeded, CoolingOff, Forbidden, NotFound
 from admin.link import GatewayAway, Probe
 from admin.onboarding import Phone, add_phone, apple_profile, is_token, load_phone, profile_of_token, reach_of, renew_token, sign_profile
@@ -174,7 +174,7 @@ async def look(token: str, nonce: str, request: Request, n: int = 0) -> Response
     context |= {"profile": profile if probe.client == device else None, "transport": TRANSPORTS.get(probe.transport, "")}
     context["check_name"] = f"check-{nonce}.{name}"
     page = open_page(request, "onboarding/check.html", context)
-    page.headers["Content-Security-Policy"] = CONTENT_POLICY.replace("img-src 'self'", f"img-src 'self' http://*.{name} https://*.{name}")
+    page.headers["Content-Security-Policy"] = allow_pictures_of(name)
     return page
 
 

@@ -41,6 +41,8 @@ OPEN = {
     "/history",
     "/history/agree",
     "/history/end",
+    "/own",
+    "/own/look",
 }
 #: Rooms that are open on purpose: what everybody may read, and steps that a secret link or the set-up's own link opens.
 OPEN_ROOMS = (

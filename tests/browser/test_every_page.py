@@ -37,7 +37,7 @@ SCHOOL = ("/families", "/families/codes/{code}", "/staff")
 OPEN = ("/sign-in", "/family/{code}", "/staff-join/{code}", "/phone/{token}", "/phone/{token}/check", "/phone/{token}/computer/{box}",
         "/new-pin", "/new-password")  # fmt: skip
 #: Pages behind every blocked name, on their own port.
-CHILD = ("/why", "/ask", "/answer", "/answer/{code}", "/lesson/{topic}", "/add", "/help", "/history")
+CHILD = ("/why", "/ask", "/answer", "/answer/{code}", "/lesson/{topic}", "/add", "/help", "/history", "/own/look")
 #: What other tests of this folder (and the last one here) open and read with axe.
 ELSEWHERE = {
     "test_joining_pages.py": ("/welcome", "/welcome/phone", "/new-pin/{code}"),

@@ -193,3 +193,46 @@ def test_sheet_is_walked_by_somebody_who_has_nothing_else(tmp_path: Path) -> Non
     assert seconds - cost.machine < 300
     row = next(line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if "| phiếu in / printed sheet " in line)
     assert [int(number) for number in re.findall(r"\d+", row)][:2] == [presses, letters], f"{row}: {presses}, {letters}, {seconds}"
+
+
+def test_child_answers_for_itself_where_the_address_is_many_phones(tmp_path: Path) -> None:
+    """Two phones with private names behind one address: the page claims nothing, until the child's browser shows by its own way of asking
+    which phone it is; then the question, the yes and the code are there, and only there."""
+    need_chromium()
+    with gateway_with(tmp_path, SETTINGS + PAGES, {("open.example", "A"): ["127.0.0.1"]}) as (gateway, port, pin):
+        parent = set_up_home(gateway)
+        parent.get("/")
+        child = next(href for href in parent.page.links if re.fullmatch(r"/profiles/\w{20,}", href))
+        tokens = {}
+        for label in ("máy xanh", "máy đỏ"):
+            parent.get(f"{child}/phones/new")
+            parent.submit(f"{child}/phones", {"label": label})
+            tokens[label] = next(found for found in re.findall(r"/phone/([a-z0-9-]+)", parent.text))
+        parent.get(f"{child}/history")
+        parent.submit(f"{child}/history", {"days": "3", "guardian": "1"})
+        assert "Đang chờ chính Bi đồng ý" in parent.text, parent.text
+        parent.http.close()
+
+        def address(label: str) -> str:
+            return f"https://127.0.0.1:{port}/dns-query/{tokens[label]}"
+
+        with chromium_over(tmp_path / "red", address("máy đỏ"), pin) as red:
+            seen(red.new_page(), "http://open.example:9/")  # the other phone has asked from here, too
+        with chromium_over(tmp_path / "blue", address("máy xanh"), pin) as blue:
+            seen(blue.new_page(), "http://open.example:9/")
+            page = blue.new_page()
+            page.goto(f"{parent.origin}/history")
+            assert "không biết đang cầm máy nào" in page.inner_text("main")
+            assert page.locator("form[action^='/history/agree']").count() == 0
+            keep(page, "own-phone-before")
+            page.get_by_text("Đây là máy của mình").click()
+            page.wait_for_url("**/history?*", timeout=30_000)
+            keep(page, "own-phone-asked")
+            page.locator("form[action^='/history/agree'] button").click()
+            assert re.fullmatch(r"[A-Z2-9]{4}(-[A-Z2-9]{4}){3}", page.inner_text(".secret").strip())
+            keep(page, "own-phone-agreed")
+        with chromium_over(tmp_path / "other", address("máy đỏ"), pin) as other:
+            page = other.new_page()
+            page.goto(f"{parent.origin}/history")
+            assert "không biết đang cầm máy nào" in page.inner_text("main") and page.locator(".secret").count() == 0
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -1,0 +1,50 @@
+"""`/own`: the check by which a phone shows which device it is, away from home (`admin.ownphone`). No account, no script needed."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from admin.dependencies import address_of, services_of
+from admin.edge.cookies import OWN, give_cookie, read_cookie
+from admin.edge.headers import allow_pictures_of
+from admin.errors import NotFound
+from admin.onboarding import reach_of
+from admin.ownphone import SECONDS, look, new_cookie, nonce_of
+from admin.routes.check import PATIENCE
+from admin.routes.child import arrive
+
+router = APIRouter()
+
+#: Where one goes on, once the phone is known.
+ONWARD = ("why", "history")
+
+
+@router.get("/own")
+async def begin(request: Request, to: str = "why") -> Response:
+    """A fresh name for this browser."""
+    if not reach_of(services_of(request).settings.gateway).is_ready or to not in ONWARD:
+        raise NotFound
+    give_cookie(request, OWN, new_cookie(), seconds=SECONDS)
+    return RedirectResponse(f"/own/look?to={to}&lang={(await arrive(request)).language}", 303)
+
+
+@router.get("/own/look")
+async def look_again(request: Request, to: str = "why", n: int = 0) -> Response:
+    """Whether the name has arrived; then on to the page that is now this phone's own."""
+    cookie = read_cookie(request, OWN)
+    nonce = nonce_of(cookie)
+    if to not in ONWARD:
+        raise NotFound
+    here = await arrive(request)
+    if nonce is None:  # a browser that keeps no cookie, or one that waited too long
+        return here.page("child/own.html", {"gives_up": True, "to": to})
+    if (await look(here.services.link, cookie, address_of(request))).seen:
+        return RedirectResponse(f"/{to}?lang={here.language}", 303)
+    name = here.services.settings.gateway.dns.name
+    tries = max(0, min(n, PATIENCE))
+    again = f"/own/look?to={to}&lang={here.language}&n={tries + 1}"
+    context = {"gives_up": tries >= PATIENCE, "to": to, "again": again, "check_name": f"check-{nonce}.{name}"}
+    page = here.page("child/own.html", context)
+    page.headers["Content-Security-Policy"] = allow_pictures_of(name)
+    return page

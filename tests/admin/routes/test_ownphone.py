@@ -1,0 +1,134 @@
+"""Away from home a phone shows by its private name which one it is: only then the child's word about a history is taken there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from starlette.types import ASGIApp
+
+from admin.app import create_page_app
+from admin.audit import Act
+from admin.dependencies import Services
+from admin.devices import list_devices, retire_device
+from admin.onboarding import add_phone
+from gateway.settings import EncryptedSettings, Endpoint, TlsSettings
+from tests.support.controlsocket import ScriptedGateway
+from tests.support.family import Family
+from tests.support.people import PASSWORD
+from tests.support.visitor import Visitor
+
+PROVIDER = "203.0.113.7"
+CODE = re.compile(r"[A-Z2-9]{4}(?:-[A-Z2-9]{4}){3}")
+
+
+@pytest.fixture
+def page_app(services: Services) -> ASGIApp:
+    """The child's pages of a gateway that phones reach from anywhere."""
+    tls, dot = TlsSettings(Path("c"), Path("k"), "dns.example.net"), EncryptedSettings((Endpoint("192.0.2.1", 853),))
+    gateway = replace(services.settings.gateway, tls=tls, dot=dot)
+    return create_page_app(replace(services, settings=replace(services.settings, gateway=gateway)))
+
+
+@pytest.fixture
+async def phone(services: Services, family: Family, act: Act, gateway: ScriptedGateway) -> str:
+    """Bi's phone with a private name; it and a neighbour's ask from one address of the provider."""
+    async with services.database.write() as connection:
+        device = await add_phone(connection, act, family.bi.id, "máy xanh")
+    await services.applier.settle(family.tenant)
+    gateway.see(PROVIDER, act.now, client=device, tenant=family.tenant, by_token=True)
+    gateway.see(PROVIDER, act.now, client="somebody-elses", tenant="another", by_token=True)
+    return device
+
+
+@pytest.fixture
+async def bi(page_app: ASGIApp) -> AsyncIterator[Visitor]:
+    """The browser on that phone."""
+    one = Visitor(page_app, address=PROVIDER, origin="http://lachan.internal")
+    yield one
+    await one.close()
+
+
+@pytest.fixture
+async def proposed(visitor: Visitor, family: Family, phone: str, gateway: ScriptedGateway, now: datetime) -> Visitor:
+    """The guardian, who asked Bi about a history."""
+    await visitor.sign_in("me", PASSWORD)
+    await visitor.get(f"/profiles/{family.bi.id}/history")
+    await visitor.submit(f"/profiles/{family.bi.id}/history", {"days": "3", "guardian": "1"})
+    return visitor
+
+
+async def begin(browser: Visitor) -> str:
+    """Press "this is my own phone"; the name that the browser asks for."""
+    await browser.get("/history")
+    await browser.get(next(link for link in browser.links if link.startswith("/own?to=history")))
+    found = re.search(r"http://check-([0-9a-f]{24})\.lachan\.internal", browser.response.text)
+    assert found, browser.text
+    return found[1]
+
+
+async def test_child_says_yes_away_from_home(
+    proposed: Visitor, bi: Visitor, phone: str, family: Family, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """Before, the page claims nothing; afterwards this browser is Bi's phone: the question, the yes, the code; and no block of the address."""
+    gateway.block(PROVIDER, "neighbour.example", "game", now)
+    await bi.get("/history")
+    assert "không biết đang cầm máy nào nên không nói được" in bi.text
+    assert "Không giữ lịch sử nào" not in bi.text and not bi.has_form("/history/agree?lang=vi")
+    nonce = await begin(bi)
+    assert "Đang nhận ra máy này" in bi.text
+    assert "http://*.lachan.internal" in bi.response.headers["content-security-policy"]
+    gateway.probes[nonce] = {"client": phone, "address": PROVIDER, "transport": "dot", "profile": family.bi.id}
+    await bi.get("/own/look?to=history&lang=vi&n=1")
+    assert bi.response.url.path == "/history"
+    await bi.submit("/history/agree?lang=vi")
+    assert CODE.search(bi.text), bi.text
+    await bi.get("/why")
+    assert "neighbour.example" not in bi.text and "trang này không liệt kê những gì đã bị chặn" in bi.text
+
+
+async def test_nobody_else_becomes_that_phone(
+    page_app: ASGIApp, proposed: Visitor, bi: Visitor, phone: str, family: Family, services: Services, gateway: ScriptedGateway, act: Act
+) -> None:
+    """Not a browser without the cookie, not one whose name was asked from elsewhere or without a private name, not a phone taken away."""
+    nonce = await begin(bi)
+    asked = {"client": phone, "address": PROVIDER, "transport": "dot", "profile": family.bi.id}
+    other = Visitor(page_app, address=PROVIDER, origin="http://lachan.internal")
+    gateway.probes[nonce] = asked
+    for changed in ({"address": "203.0.113.8"}, {"transport": "udp"}, {"client": None}):
+        gateway.probes[nonce] = asked | changed
+        await bi.get("/history")
+        assert (await bi.post("/history/agree", {})).status_code == 404, changed
+    gateway.probes[nonce] = asked
+    await other.get("/history")
+    assert (await other.post("/history/agree", {})).status_code == 404
+    await other.get("/own/look?to=history")
+    assert "Chưa nhận ra máy này" in other.text
+    async with services.database.write() as connection:
+        [device] = [one for one in await list_devices(connection, family.tenant) if one.id == phone]
+        await retire_device(connection, act, device)
+    assert (await bi.post("/history/agree", {})).status_code == 404
+    await other.close()
+
+
+async def test_the_check_gives_up_kindly_and_leads_nowhere_else(bi: Visitor, phone: str) -> None:
+    """After some seconds it says what to do; only our own pages follow."""
+    await begin(bi)
+    await bi.get("/own/look?to=history&lang=vi&n=5")
+    assert "Chưa nhận ra máy này" in bi.text and "không phải lỗi của ai" in bi.text
+    for path in ("/own?to=//evil.example", "/own/look?to=https://evil.example"):
+        assert (await bi.get(path)).status_code == 404
+
+
+async def test_without_private_names_nothing_is_offered(services: Services, family: Family, gateway: ScriptedGateway, now: datetime) -> None:
+    """A gateway that no phone reaches from outside."""
+    gateway.see(PROVIDER, now, tenant=family.tenant)
+    browser = Visitor(create_page_app(services), address=PROVIDER, origin="http://lachan.internal")
+    await browser.get("/why")
+    assert not [link for link in browser.links if link.startswith("/own")]
+    assert (await browser.get("/own")).status_code == 404
+    await browser.close()
