@@ -83,6 +83,6 @@ def open_default(configuration: Configuration) -> list[str]:
     if bands.get(str(default)) is not Band.NL or all(band is Band.NL for band in bands.values()):
         return []
     return [
-        f"default_profile: thiết bị chưa đặt tên được luật của người lớn ('{default}'), kể cả điện thoại mới của một em / a device that nobody"
-        f" named gets an adult's rules ('{default}'), a child's new phone, too; leave default_profile out to give it the strictest ones"
+        f"default_profile: thiết bị chưa đặt tên được luật của người lớn ('{default}'), kể cả điện thoại mới của một em / a device that"
+        f" nobody named gets an adult's rules ('{default}'), a child's new phone, too; leave default_profile out to give it the strictest ones"
     ]

@@ -74,7 +74,7 @@ async def begin(browser: Visitor) -> str:
 async def test_child_says_yes_away_from_home(
     proposed: Visitor, bi: Visitor, phone: str, family: Family, gateway: ScriptedGateway, now: datetime
 ) -> None:
-    """Before, the page claims nothing; afterwards this browser is Bi's phone: the question, the yes, the code; and no block of the address."""
+    """Before, the page claims nothing; then this browser is Bi's phone: the question, the yes, the code; no block of the address."""
     gateway.block(PROVIDER, "neighbour.example", "game", now)
     await bi.get("/history")
     assert "không biết đang cầm máy nào nên không nói được" in bi.text
@@ -124,7 +124,9 @@ async def test_the_check_gives_up_kindly_and_leads_nowhere_else(bi: Visitor, pho
         assert (await bi.get(path)).status_code == 404
 
 
-async def test_without_private_names_nothing_is_offered(services: Services, family: Family, gateway: ScriptedGateway, now: datetime) -> None:
+async def test_without_private_names_nothing_is_offered(
+    services: Services, family: Family, gateway: ScriptedGateway, now: datetime
+) -> None:
     """A gateway that no phone reaches from outside."""
     gateway.see(PROVIDER, now, tenant=family.tenant)
     browser = Visitor(create_page_app(services), address=PROVIDER, origin="http://lachan.internal")
