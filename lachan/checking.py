@@ -84,5 +84,5 @@ def open_default(configuration: Configuration) -> list[str]:
         return []
     return [
         f"default_profile: thiết bị chưa đặt tên được luật của người lớn ('{default}'), kể cả điện thoại mới của một em / a device that"
-        f" nobody named gets an adult's rules ('{default}'), a child's new phone, too; leave default_profile out to give it the strictest ones"
+        f" nobody named gets an adult's rules ('{default}'), a child's new phone, too; leave default_profile out for the strictest"
     ]
