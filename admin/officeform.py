@@ -12,7 +12,9 @@ from admin.officescope import MOST_PLACES, MOST_SCHOOLS, read_places
 from blocklists.takedown.deadlines import VIET_NAM
 from blocklists.takedown.documents import PartialDate, Symbol, SymbolError, parse_date, parse_symbol
 from blocklists.takedown.letters import Letter
+from blocklists.takedown.model import Enforceability
 from blocklists.takedown.store import NewOrder
+from blocklists.takedown.workflow import DISTORTED_CAP, STATE_HOST_CAP
 
 CATEGORIES = ("order", "csam", "scam", "gamb", "porn", "groom", "self", "drug", "gore", "terror", "malware", "dist")
 EVERYBODY = ("MN", "TH", "CS", "PT", "NL", "KH")
@@ -71,6 +73,11 @@ def read_order_form(form: Form, sealed: Unsealed, now: datetime, known_schools: 
     if no_end and symbol is not None and not symbol.is_numbered:
         form.mistake("no_end", "no_end_number")
     category = form.one_of("category", CATEGORIES)
+    is_long = no_end or (ends is not None and ends > starts + STATE_HOST_CAP)
+    if is_long and any(item.is_state_host and item.verdict is Enforceability.YES for item in sealed.items):
+        form.mistake("valid_until", "state_host_days")
+    if category == "dist" and (no_end or (ends is not None and ends > starts + DISTORTED_CAP)):
+        form.mistake("valid_until", "dist_days")
     issuer = form.text("issuer", 200)
     capacity, subject = form.text("capacity", 120, required=False), form.text("subject", 300, required=False)
     appeal = form.text("appeal", 300, required=False)

@@ -26,7 +26,7 @@ from blocklists.takedown.masking import key_of_host
 from blocklists.takedown.model import IN_FORCE, Actor, Enforceability, Match, State
 from blocklists.takedown.renewing import is_state_host, owners_to_tell, platforms_waiting
 from blocklists.takedown.store import Office
-from blocklists.takedown.workflow import possible
+from blocklists.takedown.workflow import TransitionRefused, possible, weighed
 
 OPEN_ORDERS = (State.REGISTERED, State.PARSED, State.VERIFIED, State.AWAITING_SECOND, State.URGENT)
 OPEN_REPORTS = (State.RECEIVED, State.TRIAGED, State.VERIFYING, State.PROPOSED)
@@ -109,6 +109,8 @@ class OrderPage:
     basis: tuple[BasisRow, ...]
     clock: Countdown
     verbs: frozenset[str]
+    #: What stands in the way of an approval by this reader, where the role has it and the button is not there.
+    obstacle: TransitionRefused | None
     history: tuple[Step, ...]
     people: dict[str, str]
     entries: int
@@ -209,6 +211,8 @@ async def read_order(connection: AsyncConnection, office: Office, order_id: str,
     # Rows that a person must look at stand first.
     first = sorted(items, key=lambda item: (item["verdict"] != Enforceability.ASK, item["verdict"] == Enforceability.YES, item["position"]))
     people = await _names(connection, [row[column] for column in ("created_by", "verified_by", "approved_by", "second_by", "released_by")])
+    verbs = frozenset(verb for actor in actors for verb in possible(case, actor, now))
+    barred = {verb: refusal for actor in actors for verb, refusal in weighed(case, actor, now).items() if refusal is not None}
     return OrderPage(
         row=row,
         items=tuple(_item(item, row["category"]) for item in first[:PAGE]),
@@ -216,7 +220,8 @@ async def read_order(connection: AsyncConnection, office: Office, order_id: str,
         counts=tuple((str(kind), counts[kind]) for kind in (*Enforceability, *DECISIONS) if counts[kind]),
         basis=await read_basis(connection, office, order_id),
         clock=order_clock(row, now, await read_levels(connection, office)),
-        verbs=frozenset(verb for actor in actors for verb in possible(case, actor, now)),
+        verbs=verbs,
+        obstacle=next((barred[verb] for verb in ("approve", "second", "confirm") if verb in barred and verb not in verbs), None),
         history=tuple(await read_history(connection, office, order_id)),
         people=people,
         entries=int((await connection.execute(made)).scalar_one()),

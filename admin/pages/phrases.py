@@ -94,6 +94,11 @@ MISTAKES: Mapping[str, str] = {
     "stage_time": _("Times are whole minutes, at most a day, and all gateways come after the second share."),
     "date_form": _("Please write a date such as 05/08/2026."),
     "end_passed": _("This day has passed."),
+    "state_host_days": _(
+        "A name under gov.vn or edu.vn is blocked for 7 days at most: choose a nearer day, or take its row out of the text and register it"
+        " by itself."
+    ),
+    "dist_days": _("For distorted information 90 days at most: choose a nearer day."),
     "place_unknown": _("Please write provinces by name or code, or communes as 12.03385, with commas between."),
     "no_end_number": _("Only a document with a number may have no end."),
     "no_address": _("No address of a site was found in it."),

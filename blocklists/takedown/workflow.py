@@ -258,14 +258,21 @@ def decide(case: Case, verb: str, actor: Actor, now: datetime) -> Event:
 
 def possible(case: Case, actor: Actor, now: datetime) -> list[str]:
     """The verbs this actor may use now; reasons are taken as given, so that a page can offer the button."""
-    verbs = []
+    return [verb for verb, refusal in weighed(case, actor, now).items() if refusal is None]
+
+
+def weighed(case: Case, actor: Actor, now: datetime) -> dict[str, TransitionRefused | None]:
+    """Every verb of this actor's role in the present state, with what stands in its way now, so that a page can say why there is no button.
+    Reasons are taken as given."""
+    found: dict[str, TransitionRefused | None] = {}
     for row in TABLE:
-        if row.kind is case.kind and case.state in row.before and actor.capacity in row.who and row.verb not in verbs:
+        if row.kind is case.kind and case.state in row.before and actor.capacity in row.who and found.get(row.verb, row) is not None:
             try:
                 for condition in row.conditions:
                     if condition is not has_reason:
                         condition(case, actor, now)
-            except TransitionRefused:
-                continue
-            verbs.append(row.verb)
-    return verbs
+            except TransitionRefused as refusal:
+                found[row.verb] = refusal
+            else:
+                found[row.verb] = None
+    return found

@@ -217,6 +217,27 @@ async def test_a_state_host_needs_a_second_approver_and_seven_days(
     assert gateway.enforced() == {"vn.gov.xa-thu.bi-hack."}
 
 
+async def test_too_long_for_a_state_host_is_said_at_once_and_a_missing_button_has_a_reason(
+    app: ASGIApp, one: Visitor, two: Visitor, clock: Clock, gateway: OfficeGateway
+) -> None:
+    """Thirty days for a host under gov.vn: the form says so with the remedy. An approver who finds no button reads why."""
+    text = "Số: 5/QĐ-UBND\nbi-hack.xa-thu.gov.vn\nbad.example\n"
+    await one.get("/office/orders/new")
+    await one.submit("/office/orders/read", {"text": text, "category": "order"})
+    await one.submit("/office/orders", {"issuer": "UBND tỉnh", "valid_until": "2026-11-12"})
+    assert "chỉ chặn nhiều nhất 7 ngày" in one.text and "ghi nhận riêng" in one.text
+    await one.submit("/office/orders", {"issuer": "UBND tỉnh", "valid_until": "2026-10-13"})
+    path = one.response.url.path
+    await one.submit(f"{path}/verify")
+    clock.forward(days=2)
+    late = await officer(app, "approver", "192.168.1.31")
+    await late.get(path)
+    assert ("step", "approve") not in [button for form in late.forms for button in form.buttons]
+    assert "Chưa phê duyệt được ở đây: Ngày hết hiệu lực đã qua." in late.text
+    assert gateway.orders is None
+    await late.close()
+
+
 async def test_urgent_road_goes_out_with_one_approval_for_a_day(
     app: ASGIApp, one: Visitor, two: Visitor, clock: Clock, services, gateway: OfficeGateway
 ) -> None:  # type: ignore[no-untyped-def]

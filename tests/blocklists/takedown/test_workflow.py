@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from blocklists.takedown import workflow
 from blocklists.takedown.model import SYSTEM, Actor, Capacity, Case, Kind, State
-from blocklists.takedown.workflow import TABLE, TransitionRefused, decide, possible
+from blocklists.takedown.workflow import TABLE, TransitionRefused, decide, possible, weighed
 
 NOW = datetime(2026, 9, 1, 3, tzinfo=UTC)
 VERIFIER = Actor("a-verifier", Capacity.VERIFIER, "office")
@@ -109,6 +109,15 @@ def test_whoever_decided_an_entry_never_decides_its_review(account: str) -> None
     taken = replace(review, state=State.REVIEWING, reason="đổi chủ")
     assert refusal(taken, "overturn", Actor(account, Capacity.APPROVER)) == "took_part"
     assert decide(taken, "overturn", SECOND, NOW).after is State.OVERTURNED
+
+
+def test_what_stands_in_the_way_is_told() -> None:
+    """A button that is not there has a reason: the verifier's own document, a host under gov.vn for longer than seven days."""
+    own = weighed(ORDER, Actor(VERIFIER.account, Capacity.APPROVER), NOW)
+    codes = {verb: refusal and refusal.code for verb, refusal in own.items()}
+    assert codes == {"send_back": None, "approve": "same_person", "approve_urgent": "not_urgent", "reject": None}
+    long = replace(ORDER, is_state_host=True, valid_until=NOW + timedelta(days=30))
+    assert {verb: refusal and refusal.code for verb, refusal in weighed(long, APPROVER, NOW).items()}["approve"] == "state_host_too_long"
 
 
 def test_possible_moves_are_those_the_table_allows() -> None:
