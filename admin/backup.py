@@ -14,11 +14,14 @@ import asyncio
 import hashlib
 import json
 import os
+import sqlite3
 import tempfile
 import zipfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
 
 from admin.audit import keep_checkpoint
 from admin.consents import forget_histories
@@ -26,6 +29,7 @@ from admin.ended import EndedAgain, Ending, note_ended, note_restored, read_end,
 from admin.migrate import migrate, refuse_newer
 from admin.stricter import Gone, find_gone
 from blocklists.database import Database, open_database
+from blocklists.joined import note_missing, read_joined
 from gateway.errors import StartError
 
 FORMAT = 1
@@ -43,45 +47,57 @@ class Backup:
     made_at: datetime
     schema: int
     octets: int
+    office: str = ""
+    """The list office that was followed then, by its code: its address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
     """What was put back, what of it ended again, and what was stricter before and is so no longer; None: nobody can know, because the
-    database of that time is lost."""
+    database of that time is lost. `office`: the list office that was followed then and is not followed here."""
 
     backup: Backup
     again: EndedAgain
     gone: tuple[Gone, ...] | None = ()
+    office: str = ""
 
 
-async def back_up(database: Database, path: Path, now: datetime) -> Backup:
-    """Write a backup to a new file. Raises StartError with the remedy; an existing file is never overwritten.
-    A database of a newer program is not copied: what must not be in a backup may have other places there."""
+async def back_up(database: Database, state_dir: Path, path: Path, now: datetime) -> Backup:
+    """Write a backup to a new file, with the address of the list office that the state directory follows. Raises StartError with the
+    remedy; an existing file is never overwritten. A database of a newer program is not copied: what must not be in a backup may have other
+    places there."""
     number = (await refuse_newer(database)).number
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".lachan-backup-") as place:
-        copy = Path(place) / _DATA
-        if not await database.copy_to(copy):
-            raise StartError("admin.database: PostgreSQL keeps its own backups: pg_dump --format=custom --file=lachan.dump DATABASE")
-        await asyncio.to_thread(forget_histories, copy)
-        info = Backup(now.astimezone(UTC), number, copy.stat().st_size)
-        try:
+    if await asyncio.to_thread(path.exists):
+        raise StartError(f"cannot write {path}: it is there already: choose another name")
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".lachan-backup-") as place:
+            copy = Path(place) / _DATA
+            if not await database.copy_to(copy):
+                raise StartError("admin.database: PostgreSQL keeps its own backups: pg_dump --format=custom --file=lachan.dump DATABASE")
+            await asyncio.to_thread(forget_histories, copy)
+            office = read_joined(state_dir)
+            info = Backup(now.astimezone(UTC), number, copy.stat().st_size, office.url if office is not None else "")
             return pack(copy, path, info)
-        except OSError as error:
-            raise StartError(f"cannot write {path}: {error.strerror}: choose another place or name") from None
+    except (OSError, sqlite3.Error, DBAPIError) as error:
+        why = error.orig if isinstance(error, DBAPIError) else error.strerror if isinstance(error, OSError) else error
+        raise StartError(f"cannot write {path}: {why}: make room there, or choose another place or name") from None
 
 
 def pack(copy: Path, path: Path, info: Backup) -> Backup:
     """Write a copy of the database into a new file (0600), with what tells that it is whole; what the file says about itself."""
     info = replace(info, octets=copy.stat().st_size)
     manifest = {"format": FORMAT, "made_at": info.made_at.isoformat(), "schema": info.schema}
-    manifest |= {"octets": info.octets, "sha256": _digest(copy)}
+    manifest |= {"octets": info.octets, "sha256": _digest(copy)} | ({"office": info.office} if info.office else {})
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
-            archive.write(copy, _DATA)
-        file.flush()
-        os.fsync(file.fileno())
+        try:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+                archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
+                archive.write(copy, _DATA)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            path.unlink()  # half a backup is none
+            raise
     return info
 
 
@@ -111,7 +127,10 @@ async def restore(database: Database, state_dir: Path, path: Path, now: datetime
     if head is not None:
         note_restored(state_dir, head)
     await keep_checkpoint(database, state_dir)
-    return Restored(info, again, gone)
+    office = info.office if info.office and read_joined(state_dir) is None else ""
+    if office:
+        note_missing(state_dir, office)
+    return Restored(info, again, gone, office)
 
 
 async def _compare(staged: Database, database: Database, head: Ending | None, now: datetime) -> tuple[Gone, ...] | None:
@@ -130,7 +149,8 @@ def read_info(path: Path) -> Backup:
                 raise ValueError("a manifest of that size is none")
             manifest = json.loads(archive.read(_MANIFEST))
             data = archive.getinfo(_DATA)
-        info = Backup(datetime.fromisoformat(manifest["made_at"]), int(manifest["schema"]), int(manifest["octets"]))
+        office = str(manifest.get("office", ""))[:600]
+        info = Backup(datetime.fromisoformat(manifest["made_at"]), int(manifest["schema"]), int(manifest["octets"]), office)
     except OSError as error:
         raise StartError(f"cannot read {path}: {error.strerror or error}") from None
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError):

@@ -43,12 +43,14 @@ class NotJoined(AdminError):
 @dataclass(frozen=True, slots=True)
 class Following:
     """The office that is followed (None: none was joined by a code), words to compare, and how the list stands. `own`: the words of this
-    gateway's key; `by_file`: the source that the configuration file names instead."""
+    gateway's key; `by_file`: the source that the configuration file names instead; `missing`:
+    the office that was followed before a backup was put back here."""
 
     office: Joined | None
     words: str
     own: str
     by_file: str
+    missing: str
     state: dict[str, Any] | None  # Any: JSON values
     good_at: datetime | None
     test_name: str
@@ -72,6 +74,7 @@ async def read_followed(services: Services, now: datetime) -> Following:
         words=words_of(office.fingerprint) if office else "",
         own=words_of(fingerprint_of(bytes.fromhex(office.public))) if office and office.public else "",
         by_file=(settings.orders_from or "") if office is None else "",
+        missing=await asyncio.to_thread(joined.read_missing, settings.state_dir),
         state=state,
         good_at=datetime.fromtimestamp(state["good_at"], UTC) if state and state["good_at"] else None,
         test_name=f"serial.orders.{settings.gateway.dns.name}",
@@ -100,6 +103,7 @@ async def follow_office(services: Services, code: JoinCode) -> None:
 async def leave_office(services: Services) -> None:
     """Follow it no more; what is in force stays."""
     await asyncio.to_thread(joined.leave, services.settings.state_dir)
+    await asyncio.to_thread(joined.forget_missing, services.settings.state_dir)
     await _reload(services)
 
 

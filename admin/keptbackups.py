@@ -46,7 +46,7 @@ async def keep_backup(database: Database, state_dir: Path, now: datetime) -> Kep
         raise Conflict("backups_full")
     identity = f"{now.astimezone(UTC):%Y%m%dt%H%M%S}x{secrets.token_hex(3)}"
     try:
-        await back_up(database, folder / f"{identity}.backup", now)
+        await back_up(database, state_dir, folder / f"{identity}.backup", now)
     except StartError:
         raise Conflict("backup_elsewhere") from None
     return find_backup(state_dir, identity)

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateway.release import replace_file
+
 OFFICE: Final = "follow/office.json"
 ROOT: Final = "follow/root.json"
+MISSING: Final = "follow/missing.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +37,24 @@ def read_joined(state_dir: Path) -> Joined | None:
 def leave(state_dir: Path) -> None:
     """Follow no office any more; the key stays, so that coming back is the same gateway."""
     (state_dir / OFFICE).unlink(missing_ok=True)
+
+
+def note_missing(state_dir: Path, url: str) -> None:
+    """Remember that a backup came from a gateway which followed the office at `url`, and that this one does not. Raises OSError."""
+    (state_dir / MISSING).parent.mkdir(parents=True, exist_ok=True)
+    replace_file(state_dir / MISSING, json.dumps({"url": url}).encode())
+
+
+def read_missing(state_dir: Path) -> str:
+    """The office that was followed before a backup was put back here, and is not followed now; empty for none."""
+    if read_joined(state_dir) is not None:
+        return ""
+    try:
+        return str(json.loads((state_dir / MISSING).read_bytes())["url"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
+def forget_missing(state_dir: Path) -> None:
+    """Somebody joined an office, or said that none is to be followed."""
+    (state_dir / MISSING).unlink(missing_ok=True)

@@ -22,7 +22,7 @@ import urllib3
 from tuf.api.exceptions import DownloadError
 
 from blocklists.follower import AS_IT_IS, check_root, is_packed, pieces_of
-from blocklists.joined import OFFICE, ROOT, Joined, read_joined
+from blocklists.joined import OFFICE, ROOT, Joined, forget_missing, read_joined
 from blocklists.pairing import JoinCode, fingerprint_of
 from blocklists.receipts import MOST_QUESTIONS, Counts, Receipt, join_bytes, load_key, public_of, seal
 from blocklists.sealing import HELD_FILE, SealError, ask, read_keys, unwrap, write_keys
@@ -64,6 +64,7 @@ def join(state_dir: Path, code: JoinCode) -> Joined:
         for name in (HEAD, SENT):
             (state_dir / name).unlink(missing_ok=True)
         replace_file(state_dir / OFFICE, canonical_bytes({"format": 1} | asdict(joined)))
+        forget_missing(state_dir)
         with contextlib.suppress(JoinError, SealError):
             fetch_keys(state_dir)  # asked for again when a release needs one
     except SettingsError:

@@ -44,13 +44,18 @@ from gateway.officestatus import STATES, read_office
 from gateway.sockets import ListeningSockets
 from gateway.switch import Generations
 from gateway.totals import Totals
-from gateway.vitals import weigh
+from gateway.vitals import is_writable, weigh
 from gateway.zones import CODES as ZONE_CODES
 from gateway.zones import describe as describe_zone
 from gateway.zones import read_zones
 
 State = Literal["starting", "ready", "degraded", "leaving", "stopping"]
 Document = dict[str, Any]  # Any: JSON values
+NOT_WRITABLE = (
+    "{folder} KHÔNG GHI ĐƯỢC (đĩa đầy?): không thay đổi nào được lưu, quy tắc đang có vẫn giữ / cannot be written (disk full?): no change"
+    " is kept, what is in force stays"
+)
+DOWN = "tiến trình {name} không chạy, đang được khởi động lại / process {name} is down and is started again and again"
 NO_LIST = "CHƯA CÓ danh sách nào của cơ quan / NO list of the office that is followed is in force"
 
 
@@ -133,8 +138,14 @@ class Standing:
     def lacks(self) -> list[str]:
         """What is missing although the gateway is ready: names resolve, so its clients stay; a person should look."""
         target = self.generations.target
-        state = read_state(target.settings.state_dir) if target is not None else None
-        return [NO_LIST] if state is not None and not state.serial else []
+        if target is None:
+            return []
+        folder = target.settings.state_dir
+        state = read_state(folder)
+        found = [NO_LIST] if state is not None and not state.serial else []
+        if not is_writable(folder):
+            found.append(NOT_WRITABLE.format(folder=folder))
+        return found + [DOWN.format(name=each.process.name) for each in self.extras.extras if each.pid is None and each.restarts]
 
     def follow(self) -> Document | None:
         """How the list office is followed; None when none is."""

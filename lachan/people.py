@@ -68,7 +68,7 @@ def back_up(config: Path | None, path: Path | None) -> None:
     settings = settings_of(config)
     now = datetime.now(UTC)
     path = path or Path(f"lachan-{now:%Y%m%dT%H%M%S}.backup")
-    info = asyncio.run(_with_database(settings, lambda database: write(database, path.absolute(), now)))
+    info = asyncio.run(_with_database(settings, lambda database: write(database, settings.state_dir, path.absolute(), now)))
     typer.echo(f"Đã sao lưu / backed up: {path} ({path.stat().st_size:,} octets, schema {info.schema})")
     typer.echo("Tệp này chứa dữ liệu riêng tư; hãy cất nơi kín. / It holds private data; keep it where nobody else reads it.")
 
@@ -85,6 +85,7 @@ def restore(config: Path | None, path: Path, yes: bool) -> None:
         typer.confirm("Thay thế dữ liệu đang có? / Replace what is there now?", abort=True)
     done = asyncio.run(_with_database(settings, lambda database: put_back(database, settings.state_dir, path, datetime.now(UTC))))
     typer.echo("Xong; dữ liệu trước đó còn trong thư mục dữ liệu. / Done; what was there before is kept in the state directory.")
+    typer.echo("Chương trình đang chạy đưa vào hiệu lực trong một phút. / A running program puts it in force within a minute.")
     typer.echo("Mọi người đăng nhập lại, bằng mật khẩu hiện nay. / Everybody signs in again, with the password of today.")
     again = done.again
     told = (
@@ -103,6 +104,9 @@ def restore(config: Path | None, path: Path, yes: bool) -> None:
         typer.echo(f"  {again.closures} nhóm sở giáo dục đã đóng: vẫn đóng / groups the education department closed: still closed")
     for line in weaker(done.gone):
         typer.echo(line)
+    if done.office:
+        typer.echo(f"! Máy của bản sao lưu theo danh sách của {done.office}; máy này CHƯA theo. Xin đơn vị một mã mới: lachan join …")
+        typer.echo("! The machine of this backup followed that list office; this one does NOT. Ask it for a new code: lachan join …")
     if again.papers:
         typer.echo("Mã khôi phục in trên giấy không còn giá trị: in mã mới ở trang Tài khoản của tôi.")
         typer.echo("Recovery codes on paper are worth nothing any more: print new ones under My account.")

@@ -135,6 +135,7 @@ def test_full_disk_costs_changes_and_nothing_else(tmp_path: Path) -> None:
         assert {tuple(gateway.addresses("bet.example")) for _ in range(20)} == {("0.0.0.0",)}
         gateway.wait(lambda: gateway.metric("lachan_state_writable") == 0 and gateway.metric("lachan_state_free_bytes") == 0)
         assert sum(len(batch["counts"]) for batch in gateway.tell(do="activity", after=0)["batches"]) > 0, "kept in memory"
+        assert any("KHÔNG GHI ĐƯỢC" in note for note in gateway.status()["notes"]), "a person who asks is told"
         assert_nothing_is_half_written(gateway.disk)
 
         assert gateway.stop() == 0

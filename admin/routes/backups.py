@@ -41,7 +41,7 @@ async def take(visit: Annotated[Visit, Depends(need(Permission.SYSTEM_BACKUP))])
     await check_alone(visit)
     path = _place(visit)
     try:
-        await back_up(visit.services.database, path, visit.now)
+        await back_up(visit.services.database, visit.services.settings.state_dir, path, visit.now)
     except StartError as error:
         return await _page(visit, str(error))
     name = f"lachan-{visit.now:%Y%m%dT%H%M}.backup"

@@ -26,6 +26,7 @@ from admin.requests import count_waiting
 from admin.sharing import find_guesses
 from admin.tenants import is_alone
 from admin.values import ProfileKind
+from blocklists.joined import read_missing
 from blocklists.tables import OrganisationKind
 from gateway.following import describe, read_state
 
@@ -76,6 +77,7 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
         "sheets": sheets,
     }
     context["follow"] = await read_following(visit)
+    context["missing"] = await asyncio.to_thread(read_missing, visit.services.settings.state_dir)
     context |= _held(visit, cards) | {"glasses": [one for one in glasses if visit.now - one.until < TOLD]}
     context |= {"cards": cards, "waiting": waiting, "away": away, "enforcement": enforcement, "shelf": visit.services.shelves.current()}
     return visit.page("home/home.html", context)

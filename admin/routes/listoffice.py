@@ -58,6 +58,7 @@ async def _page(visit: Visit, *mistakes: FieldMistake, fault: str = "") -> Respo
     found = await read_followed(visit.services, visit.now)
     context = {
         "joined": found.office, "words": found.words, "own": found.own, "follow": found.state, "test_name": found.test_name,
-        "by_file": found.by_file, "good_at": found.good_at, "mistakes": mistakes, "fault": fault, "waiting": await waiting_of(visit),
+        "by_file": found.by_file, "missing": found.missing,
+        "good_at": found.good_at, "mistakes": mistakes, "fault": fault, "waiting": await waiting_of(visit),
     }  # fmt: skip
     return visit.page("more/listoffice.html", context, 422 if fault or mistakes else 200)

@@ -93,7 +93,7 @@ async def test_names_of_an_older_database_are_masked(
     async with database.write() as connection:
         for table in ("orders", "entries"):
             await connection.execute(text(f"UPDATE takedown_{table} SET category = 'csam'"))
-    await back_up(database, tmp_path / "old.zip", now)
+    await back_up(database, tmp_path, tmp_path / "old.zip", now)
     duty = make_services(settings, database, lambda: now.timestamp(), services.pages).office.duty
     await duty.settle()
     assert office_gateway.enforced() == {mask("example.trang-cam-tuyet-doi.")}
@@ -169,7 +169,7 @@ async def test_a_masked_name_is_nowhere(
     assert MARK not in json.dumps(read_manifest(settings.state_dir).to_json(), default=str)
     assert holding == set(), "it stands in no row either"
     # What lies on the disk, what gateways and other servers fetch, and a backup: without the key of names none of them tells it.
-    await back_up(database, tmp_path / "copy.zip", now)
+    await back_up(database, tmp_path, tmp_path / "copy.zip", now)
     with zipfile.ZipFile(tmp_path / "copy.zip") as archive:
         assert MARK.encode() not in archive.read("lachan.db")
         (tmp_path / "from-backup.db").write_bytes(archive.read("lachan.db"))

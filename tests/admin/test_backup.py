@@ -34,6 +34,7 @@ from admin.sessions import create_token, load_token, open_session, revoke_token
 from admin.tables import policies, recovery_codes, sessions
 from admin.tenants import create_account, grant_role
 from blocklists.database import open_database
+from blocklists.joined import OFFICE, leave, read_missing
 from blocklists.tables import AccountId, Role, accounts
 from gateway.errors import StartError
 from tests.admin.test_consents import keep_one
@@ -54,7 +55,7 @@ async def rename(services: Services, act: Act, family: Family, label: str) -> No
 async def test_what_was_backed_up_comes_back(services: Services, family: Family, act: Act, tmp_path: Path) -> None:
     """A child renamed after the backup has the old name again; nobody is signed in; the gateway is told; what was there is kept."""
     path = tmp_path / "one.backup"
-    info = await back_up(services.database, path, act.now)
+    info = await back_up(services.database, services.settings.state_dir, path, act.now)
     assert read_info(path) == info and path.stat().st_mode & 0o777 == 0o600
     await rename(services, act, family, "Bông")
     async with services.database.write() as connection:
@@ -72,11 +73,29 @@ async def test_what_was_backed_up_comes_back(services: Services, family: Family,
     assert "Bông".encode() in kept.read_bytes()
 
 
+JOINED = {"url": "https://so.example/release", "fingerprint": "f", "gateway": "g", "label": "Trường A", "public": ""}
+
+
+async def test_a_list_office_that_was_followed_is_missed(services: Services, family: Family, act: Act, tmp_path: Path) -> None:
+    """On another machine nobody follows it: that is told until a code is used or somebody says that none is wanted."""
+    state_dir, path = services.settings.state_dir, tmp_path / "one.backup"
+    (state_dir / "follow").mkdir()
+    (state_dir / OFFICE).write_text(json.dumps(JOINED))
+    assert (await back_up(services.database, state_dir, path, act.now)).office == JOINED["url"]
+    assert (await restore(services.database, state_dir, path, act.now)).office == ""  # the same machine follows it still
+    assert read_missing(state_dir) == ""
+    leave(state_dir)
+    assert (await restore(services.database, state_dir, path, act.now + timedelta(minutes=1))).office == JOINED["url"]
+    assert read_missing(state_dir) == JOINED["url"]
+    (state_dir / OFFICE).write_text(json.dumps(JOINED))
+    assert read_missing(state_dir) == ""
+
+
 async def test_erased_child_stays_erased(services: Services, family: Family, act: Act, tmp_path: Path) -> None:
     """Nothing of the child is on disk afterwards, and a backup from before does not bring it back."""
     await rename(services, act, family, "Bé Bông Xinh")
     path = tmp_path / "before.backup"
-    await back_up(services.database, path, act.now)
+    await back_up(services.database, services.settings.state_dir, path, act.now)
     note_erased(services.settings.state_dir, family.tenant, family.bi.id)
     async with services.database.write() as connection:
         await erase_profile(connection, act, family.bi.id)
@@ -100,7 +119,7 @@ async def test_a_key_that_was_taken_back_stays_worthless(services: Services, fam
         account = AccountId((await connection.execute(select(accounts.c.id))).scalars().first() or "")
         made = [await create_token(connection, family.tenant, account, label, frozenset({Scope.READ}), act.now, ends) for label in "ab"]
     path = tmp_path / "before.backup"
-    await back_up(services.database, path, act.now)
+    await back_up(services.database, services.settings.state_dir, path, act.now)
     async with services.database.write() as connection:
         assert await revoke_token(connection, family.tenant, made[0][0], act.now)
     await restore(services.database, services.settings.state_dir, path, act.now)
@@ -121,7 +140,7 @@ async def test_old_passwords_roles_and_phones_do_not_come_back(services: Service
         link = await invite(connection, act, Role.PARENT, "")
         old = await load_phone(connection, family.tenant, phone)
     path = tmp_path / "before.backup"
-    await back_up(services.database, path, act.now)
+    await back_up(services.database, services.settings.state_dir, path, act.now)
     hashed = await passwords.hash("mật khẩu mới hơn")
     async with services.database.write() as connection:
         (member,) = [one for one in await list_members(connection, family.tenant, later.now) if one.account == father]
@@ -154,7 +173,7 @@ async def test_where_the_database_was_lost_no_old_password_opens(services: Servi
             connection, family.tenant, family.account, "a", frozenset({Scope.READ}), act.now, act.now + timedelta(days=9)
         )
     path = tmp_path / "before.backup"
-    await back_up(services.database, path, act.now)
+    await back_up(services.database, services.settings.state_dir, path, act.now)
     async with services.database.write() as connection:
         await change_password(connection, family.account, "another", later)
         assert await revoke_token(connection, family.tenant, key, later.now)
@@ -185,7 +204,7 @@ async def test_a_backup_of_forty_thousand_accounts_comes_back(services: Services
         paper = {"code_hash": b"x" * 32, "created_at": act.now}
         await connection.execute(insert(recovery_codes), [{**paper, "account_id": name} for name in names])
     path = tmp_path / "before.backup"
-    await back_up(services.database, path, act.now)
+    await back_up(services.database, services.settings.state_dir, path, act.now)
     async with services.database.write() as connection:
         await connection.execute(update(accounts).values(password_hash="new"))
         await connection.execute(update(recovery_codes).where(recovery_codes.c.account_id == names[7]).values(used_at=act.now))
@@ -209,7 +228,7 @@ async def test_a_restored_backup_begins_no_history(services: Services, family: F
         await propose_history(connection, act, family.na, 3, "vi")
         sealed = (await connection.execute(select(history_rows.c.sealed).where(history_rows.c.tenant_id == family.tenant))).scalar_one()
     path, later = tmp_path / "before.backup", replace(act, now=act.now + timedelta(hours=1))
-    await back_up(services.database, path, act.now)
+    await back_up(services.database, services.settings.state_dir, path, act.now)
     async with services.database.write() as connection:
         await decline_history(connection, later, family.bi.id)
         await decline_history(connection, later, family.na.id)
@@ -230,7 +249,7 @@ async def test_where_the_database_was_lost_no_history_begins(services: Services,
     """Nobody knows who said no before the loss: the consent of the backup ends, too."""
     await keep_one(services, family, act)
     path = tmp_path / "before.backup"
-    await back_up(services.database, path, act.now)
+    await back_up(services.database, services.settings.state_dir, path, act.now)
     fresh = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'fresh.db'}")
     done = await restore(fresh, services.settings.state_dir, path, act.now + timedelta(hours=1))
     async with fresh.read() as connection:
@@ -298,7 +317,7 @@ def rewrite(path: Path, **changes: object) -> None:
 async def test_broken_backup_changes_nothing(services: Services, family: Family, act: Act, tmp_path: Path, damage: object) -> None:
     """One sentence with the remedy; the family is as it was."""
     path = tmp_path / "one.backup"
-    await back_up(services.database, path, act.now)
+    await back_up(services.database, services.settings.state_dir, path, act.now)
     await rename(services, act, family, "Bông")
     damage(path)  # type: ignore[operator]
     with pytest.raises(StartError):
@@ -311,6 +330,6 @@ async def test_existing_file_is_never_overwritten(services: Services, family: Fa
     """A slip in the name costs nothing."""
     path = tmp_path / "mine"
     path.write_text("precious")
-    with pytest.raises(StartError, match="choose another place"):
-        await back_up(services.database, path, act.now)
+    with pytest.raises(StartError, match="choose another name"):
+        await back_up(services.database, services.settings.state_dir, path, act.now)
     assert path.read_text() == "precious"

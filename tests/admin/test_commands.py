@@ -68,7 +68,7 @@ async def test_what_a_newer_program_wrote_is_neither_judged_nor_copied(services:
     with pytest.raises(StartError, match="newer lachan"):
         await verify_journal(services.settings)
     with pytest.raises(StartError, match="newer lachan"):
-        await back_up(services.database, tmp_path / "x.backup", services.now())
+        await back_up(services.database, services.settings.state_dir, tmp_path / "x.backup", services.now())
     assert not (tmp_path / "x.backup").exists()
 
 

@@ -63,7 +63,7 @@ async def test_nothing_of_a_child_is_left_on_the_disk(live: Services, tmp_path: 
     assert await counted_for(live, family) == {child.id: 1, family.na.id: 1}
     state = live.settings.state_dir
     await live.database.copy_to(state / "lachan-before-schema-1.db")
-    await back_up(live.database, tmp_path / "old.backup", live.now())
+    await back_up(live.database, live.settings.state_dir, tmp_path / "old.backup", live.now())
     assert all(holding(tmp_path, mark) for mark in marks), "the test looks where something is"
 
     browser = Visitor(create_app(live), "192.168.1.20")

@@ -42,7 +42,7 @@ async def test_what_a_department_closed_since_stays_closed(services: Services, o
         await set_place(connection, Act(one.tenant, MACHINE, now), "11")
         lifted, _ = await tighten_schools(connection, act, office, agency, "social", DOCUMENT, shelf)
     path = tmp_path / "one.backup"
-    await back_up(database, path, now)
+    await back_up(database, path.parent, path, now)
     async with database.write() as connection:
         await set_place(connection, Act(one.tenant, MACHINE, now), "12")
         await tighten_schools(connection, act, office, agency, "game", DOCUMENT, shelf)
@@ -60,7 +60,7 @@ async def test_what_a_family_made_stricter_is_named(services: Services, family: 
     async with database.write() as connection:
         tablet = await assign_device(connection, act, family.adults.id, "Máy bảng", [Match(DeviceMatch.ADDRESS, "192.168.1.70")])
     path = tmp_path / "one.backup"
-    await back_up(database, path, act.now)
+    await back_up(database, path.parent, path, act.now)
     async with database.write() as connection:
         await add_name(connection, act, family.na.id, NameEffect.DENY, "xau.example")
         await add_name(connection, act, family.na.id, NameEffect.ALLOW, "tot.example")
@@ -79,7 +79,7 @@ async def test_what_a_family_made_stricter_is_named(services: Services, family: 
 async def test_where_the_database_was_lost_nobody_can_say(services: Services, family: Family, act: Act, tmp_path: Path) -> None:
     """Nothing to compare with: that is said, in place of silence."""
     path = tmp_path / "one.backup"
-    await back_up(services.database, path, act.now)
+    await back_up(services.database, services.settings.state_dir, path, act.now)
     fresh = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'fresh.db'}")
     done = await restore(fresh, services.settings.state_dir, path, act.now + timedelta(hours=1))
     await fresh.close()

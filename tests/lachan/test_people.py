@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,6 +46,25 @@ def test_verify_journal_of_an_empty_database(tmp_path: Path) -> None:
     found = RUNNER.invoke(app, ["verify-journal", *settings(tmp_path, admin=False)])
     assert found.exit_code == 1
     assert "no admin section" in str(found.exception)
+
+
+def test_backup_onto_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    """No traceback, no half file."""
+    arguments = settings(tmp_path)
+
+    async def make() -> None:
+        database = await open_database(f"sqlite+aiosqlite:///{tmp_path}/var/lachan.db")
+        await migrate(database, tmp_path, datetime.now(UTC))
+        await database.close()
+
+    asyncio.run(make())
+    place = tmp_path / "small"
+    place.mkdir()
+    command = f"ulimit -f 64; exec {sys.executable} -m lachan backup {place}/one.backup {' '.join(arguments)}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert f"{place}/one.backup" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert list(place.iterdir()) == []
 
 
 def test_reset_password_without_accounts_says_so(tmp_path: Path) -> None:
