@@ -50,6 +50,9 @@ MISTAKES: Mapping[str, str] = {
     "timetable_long": _("At most 80 lessons a week."),
     "too_many_hours": _("At most 12 windows."),
     "network_form": _("Please write a network such as 10.1.0.0/16, or an address."),
+    "staff_everybody": _(
+        "This network also has this device, the gateway or a class: every device in it without a name would get the rules of adults."
+    ),
     "network_taken": _("Two lines name the same network."),
     "class_form": _("Please write the class with its grade, such as 3A or 10 Toán."),
     "not_a_name": _("This is not a name of a site. Write it as it stands in the address line, such as example.com."),

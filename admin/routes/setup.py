@@ -7,8 +7,9 @@ the holder of the one-time link gets in; after the first account exists, nobody.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -66,6 +67,7 @@ class Answers:
     owners: list[str] = field(default_factory=list)
     class_networks: list[str] = field(default_factory=list)
     staff_network: str = ""
+    staff_sure: str = ""
     sign_in: str = ""
 
     @classmethod
@@ -81,6 +83,7 @@ class Answers:
             owners=form.many("owner", MOST_DEVICES),
             class_networks=form.many("class_network", MOST_CLASSES),
             staff_network=form.raw("staff_network")[:60],
+            staff_sure="1" if form.raw("staff_sure") else "",
             sign_in=form.raw("sign_in")[:64],
         )
 
@@ -89,7 +92,7 @@ class Answers:
         own = {
             "place": {"place"},
             "people": {"label", "band", "messenger", "classes"},
-            "devices": {"address", "owner", "class_network", "staff_network"},
+            "devices": {"address", "owner", "class_network", "staff_network", "staff_sure"},
             "password": {"sign_in"},
         }[step]
         everything = [
@@ -102,6 +105,7 @@ class Answers:
             ("owner", self.owners),
             ("class_network", self.class_networks),
             ("staff_network", [self.staff_network] if self.staff_network else []),
+            ("staff_sure", [self.staff_sure] if self.staff_sure else []),
             ("sign_in", [self.sign_in] if self.sign_in else []),
         ]
         for name, values in everything:
@@ -121,6 +125,23 @@ class Answers:
     @property
     def kind(self) -> OrganisationKind:
         return {"school": OrganisationKind.SCHOOL, "host": OrganisationKind.OPERATOR}.get(self.place, OrganisationKind.FAMILY)
+
+    def unread_classes(self) -> list[str]:
+        """The lines of classes that have no grade, or are too long."""
+        lines = dict.fromkeys(" ".join(one.split()) for one in self.classes.splitlines() if one.strip())
+        return [line[:LABEL_LENGTH] for line in lines if band_of_class(line) is None or len(line) > LABEL_LENGTH]
+
+    def is_everybodys(self, addresses: Iterable[str]) -> bool:
+        """Whether the network of the staff is also the one of any of these addresses, or holds the network of a class: then every device in
+        it that has no name of its own would be an adult's."""
+        match = read_match(self.staff_network)
+        if match is None or match.kind is not DeviceMatch.NETWORK:
+            return False
+        staff = ip_network(match.value)
+        if any(ip_address(one) in staff for one in addresses if _is_address(one)):
+            return True
+        classes = [found for text in self.class_networks if (found := read_match(text)) is not None and found.kind is not DeviceMatch.MAC]
+        return any(ip_network(one.value).network_address in staff for one in classes)
 
     def children(self) -> tuple[NewChild, ...]:
         """The children that have a name, or the classes; raises InvalidInput with every mistake."""
@@ -218,6 +239,9 @@ async def go_on(request: Request) -> Response:
         count = len(answers.children()) if step != "place" and not answers.is_host else 0
         if step in ("devices", "password"):
             answers.devices(count)
+        near = [address_of(request), *gateway_addresses(services_of(request), request)]
+        if step == "devices" and answers.is_school and not answers.staff_sure and answers.is_everybodys(near):
+            raise InvalidInput(FieldMistake("staff_network", "staff_everybody"))
         if step == "password":
             return await _finish(request, answers, form)
     except InvalidInput as error:
@@ -324,6 +348,14 @@ def gateway_addresses(services: Services, request: Request) -> list[str]:
     found = [endpoint.host for endpoint in services.settings.gateway.dns.listen if not _is_own_only(endpoint.host)]
     host = (request.url.hostname or "").strip("[]")
     return list(dict.fromkeys(found)) or ([host] if host and not _is_own_only(host) else [])
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_own_only(host: str) -> bool:

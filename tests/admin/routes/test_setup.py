@@ -97,6 +97,23 @@ async def test_school_sets_up_its_classes(visitor: Visitor, services: Services, 
     assert len(document["clients"]) == 3  # type: ignore[arg-type]
 
 
+async def test_one_network_for_all_is_not_given_to_the_staff_by_accident(
+    visitor: Visitor, services: Services, gateway: ScriptedGateway
+) -> None:
+    """The school's only network under "teachers" would make every unnamed device an adult's: the page says so and asks once more."""
+    await open_wizard(visitor, services)
+    await visitor.submit("/setup", {"place": "school"}, ("go", "1"))
+    await visitor.submit("/setup", {"classes": "6A\nLớp ghép bản Mù\n7B"}, ("go", "1"))
+    assert "Dòng chưa có khối: Lớp ghép bản Mù" in visitor.text
+    await visitor.submit("/setup", {"classes": "6A\n7B"}, ("go", "1"))
+    for fields in ({"staff_network": "192.168.1.0/24"}, {"class_network": ["10.1.2.0/24", ""], "staff_network": "10.1.0.0/16"}):
+        await visitor.submit("/setup", fields, ("go", "1"))
+        assert "máy nào trong mạng chưa có tên cũng theo quy định của người lớn" in visitor.text
+    await visitor.submit("/setup", {"staff_network": "192.168.1.0/24", "staff_sure": "1"}, ("go", "1"))
+    await visitor.submit("/setup", {"password": PASSWORD, "again": PASSWORD}, ("go", "1"))
+    assert [row["match"] for row in policy_of(services, gateway)["clients"]] == [["10.1.2.0/24"], ["192.168.1.0/24"]]  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("step", "fields", "words"),
     [
