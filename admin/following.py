@@ -30,13 +30,14 @@ LONGEST_CODE = 600
 
 
 class NotJoined(AdminError):
-    """The code cannot be used, or the office cannot be reached; nothing changed. `words`: one sentence with the remedy."""
+    """The code cannot be used, or the office cannot be reached; nothing changed. `words`: one sentence with the remedy, in English; `vi`:
+    in Vietnamese."""
 
     status = 409
     code = "not_joined"
 
-    def __init__(self, words: str) -> None:
-        self.words = words
+    def __init__(self, words: str, vi: str) -> None:
+        self.words, self.vi = words, vi
         super().__init__()
 
 
@@ -96,7 +97,7 @@ async def follow_office(services: Services, code: JoinCode) -> None:
     try:
         await asyncio.to_thread(joining.join, services.settings.state_dir, code)
     except joining.JoinError as error:
-        raise NotJoined(str(error)) from error
+        raise NotJoined(error.en, error.vi) from error
     await _reload(services)
 
 

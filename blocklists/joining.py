@@ -40,14 +40,21 @@ EVERY: Final = 3600.0
 
 
 class JoinError(LachanError):
-    """The gateway did not join; nothing changed. One sentence with the remedy."""
+    """The gateway did not join; nothing changed. One sentence with the remedy, in English (`en`) and in Vietnamese (`vi`)."""
+
+    def __init__(self, en: str, vi: str) -> None:
+        self.en, self.vi = en, vi
+        super().__init__(en)
 
 
 def join(state_dir: Path, code: JoinCode) -> Joined:
     """Join the office of a code. Raises JoinError; then nothing changed."""
     root = _get(f"{code.url}/metadata/1.root.json")
     if fingerprint_of(root) != code.fingerprint:
-        raise JoinError("what this address offers does not fit the code: compare the code with the office's page, and who answers there")
+        raise JoinError(
+            "what this address offers does not fit the code: compare the code with the office's page, and who answers there",
+            "nội dung ở địa chỉ này không khớp mã: so lại mã với trang của đơn vị, và xem ai đang trả lời ở đó",
+        )
     try:
         folder = state_dir / "follow"
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,9 +75,10 @@ def join(state_dir: Path, code: JoinCode) -> Joined:
         with contextlib.suppress(JoinError, SealError):
             fetch_keys(state_dir)  # asked for again when a release needs one
     except SettingsError:
-        raise JoinError("this address offers no root of a list office") from None
+        raise JoinError("this address offers no root of a list office", "địa chỉ này không phải của một đơn vị lập danh sách") from None
     except (OSError, ValueError) as error:
-        raise JoinError(f"{state_dir / 'follow'}: cannot be written ({error})") from None
+        place = state_dir / "follow"
+        raise JoinError(f"{place}: cannot be written ({error})", f"{place}: không ghi được ({error})") from None
     return joined
 
 
@@ -172,7 +180,9 @@ def _introduce(state_dir: Path, code: JoinCode) -> Joined:
         answer = json.loads(_post(f"{code.url}/join", canonical_bytes(message)))
         return Joined(code.url, code.fingerprint, str(answer["gateway"])[:64], str(answer["label"])[:160], public)
     except (ValueError, KeyError, TypeError):
-        raise JoinError("the office gave no answer that can be read: is the address right?") from None
+        raise JoinError(
+            "the office gave no answer that can be read: is the address right?", "đơn vị trả lời không đọc được: địa chỉ có đúng không?"
+        ) from None
 
 
 def _get(url: str) -> bytes:
@@ -202,20 +212,32 @@ def _ask(method: str, url: str, body: bytes | None) -> bytes:
     except urllib3.exceptions.SSLError:
         raise JoinError(
             f"this gateway does not trust the certificate of {parts.netloc}: the office needs one of a public authority "
-            "(deploy/certificates.md), or an http:// address, for the list carries its own signature"
+            "(deploy/certificates.md), or an http:// address, for the list carries its own signature",
+            f"cổng lọc này không tin chứng chỉ của {parts.netloc}: đơn vị cần chứng chỉ công cộng (deploy/certificates.md), hoặc địa chỉ http://,"
+            " vì danh sách tự mang chữ ký",
         ) from None
     except (urllib3.exceptions.HTTPError, DownloadError) as error:
         raise JoinError(
-            f"the office cannot be reached at {parts.netloc} ({type(error).__name__}): is the network up, is the code right?"
+            f"the office cannot be reached at {parts.netloc} ({type(error).__name__}): is the network up, is the code right?",
+            f"không nối được với đơn vị ở {parts.netloc} ({type(error).__name__}): mạng có thông không, mã có đúng không?",
         ) from None
     finally:
         pool.clear()
     if answer.status == 404 and method == "POST":
-        raise JoinError("the office does not know this code any more: a code works once, for a week; ask for a new one")
+        raise JoinError(
+            "the office does not know this code any more: a code works once, for a week; ask for a new one",
+            "đơn vị không còn nhận mã này: mỗi mã dùng một lần, trong một tuần; hãy xin mã mới",
+        )
     if packed or len(content) > MOST_ROOT:
-        raise JoinError(f"{parts.netloc} sends more than an office would, or sends it compressed: is the code right?")
+        raise JoinError(
+            f"{parts.netloc} sends more than an office would, or sends it compressed: is the code right?",
+            f"{parts.netloc} gửi nhiều hơn một đơn vị cần gửi, hoặc gửi dạng nén: mã có đúng không?",
+        )
     if answer.status != 200:
-        raise JoinError(f"the office answers {answer.status} at {parts.netloc}: ask for a new code, or try again later")
+        raise JoinError(
+            f"the office answers {answer.status} at {parts.netloc}: ask for a new code, or try again later",
+            f"đơn vị trả lời {answer.status} ở {parts.netloc}: xin mã mới, hoặc thử lại sau",
+        )
     return content
 
 

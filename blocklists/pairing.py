@@ -28,6 +28,7 @@ SHOWN: Final = 6
 _FINGERPRINT_BYTES = 16
 _SIGNS = 26
 _CODE = re.compile(rf"(https?://[^\s#@]+)#([a-z2-7]{{{_SIGNS}}})(?:-([a-z2-9]{{24}}))?")
+_COMMAND = re.compile(r"^(?:sudo)?lachanjoin")
 
 
 class CodeError(LachanError):
@@ -47,13 +48,13 @@ class JoinCode:
 
 
 def parse_code(text: str) -> JoinCode:
-    """Read a code as it was typed, pasted or scanned: spaces, line breaks and capital letters of its second half do not matter. Raises
-    CodeError."""
-    joined = "".join(text.split())
+    """Read a code as it was typed, pasted or scanned: spaces, line breaks and capital letters of its second half do not matter, nor does
+    the command around it (`lachan join '…'`), as the office's page shows it. Raises CodeError."""
+    joined = _COMMAND.sub("", "".join(text.split())).strip("'\"")
     address, _, rest = joined.partition("#")
     found = _CODE.fullmatch(f"{address}#{rest.lower()}")
     if found is None:
-        raise CodeError("this is not a code of a list office: copy the whole line from the office's page, from https:// to the end")
+        raise CodeError("this is not a code of a list office: copy the whole line from the office's page, from http to the end")
     return JoinCode(found[1].rstrip("/"), found[2], found[3] or "")
 
 

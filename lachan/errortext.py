@@ -111,7 +111,8 @@ def explain_error(error: LachanError) -> str:
     if isinstance(error, MistakesError) and len(error.mistakes) > 1:
         text = f"{len(error.mistakes)} lỗi / mistakes:\n{in_both(str(error))}"
     else:
-        text = f"lỗi / error: {in_both(str(error))}"
+        own = getattr(error, "vi", "")  # some carry their own Vietnamese
+        text = f"lỗi / error: {own} / {error}" if own else f"lỗi / error: {in_both(str(error))}"
     return "".join(letter if letter.isprintable() or letter == "\n" else f"\\x{ord(letter):02x}" for letter in text)
 
 

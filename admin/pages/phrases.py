@@ -22,7 +22,7 @@ MISTAKES: Mapping[str, str] = {
     "password_differs": _("The two passwords are not the same."),
     "wrong_code": _("This code does not fit, or it was used before. Wait for the next one."),
     "too_many_tries": _("Too many tries."),
-    "office_code": _("This is not the code of an office. Copy the whole line from its page, from https:// to the end."),
+    "office_code": _("This is not the code of an office. Copy the whole line from its page, to the end."),
     "passphrase_short": _("At least 12 letters, digits or signs: four words that do not belong together are good."),
     "passphrase_wait": _("Too many wrong passphrases. Wait a little, at most a quarter of an hour; what waits for your signature stays."),
     "passphrase_wrong": _("This passphrase does not open your signing key."),

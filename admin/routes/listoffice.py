@@ -10,6 +10,7 @@ from starlette.responses import Response
 from admin.dependencies import Visit, need
 from admin.errors import FieldMistake, InvalidInput, NotFound
 from admin.following import NotJoined, follow_office, keeps_machine, leave_office, read_code, read_followed
+from admin.pages.words import FIRST
 from admin.permissions import Permission
 from admin.routes.home import waiting_of
 
@@ -35,7 +36,7 @@ async def join(visit: Keeper) -> Response:
     except InvalidInput as error:
         return await _page(visit, *error.mistakes)
     except NotJoined as error:
-        return await _page(visit, fault=error.words)
+        return await _page(visit, fault=error.vi if visit.language == FIRST else error.words)
     return visit.go("/list-office")
 
 

@@ -15,7 +15,7 @@ def test_code_is_read_as_it_was_written(ticket: str) -> None:
     """Line breaks, spaces and capital letters of a typed code do not matter."""
     code = JoinCode("https://danhsach.example.vn/release", PRINT, ticket)
     text = str(code)
-    assert parse_code(text) == code
+    assert parse_code(text) == parse_code(f"lachan join '{text}'") == parse_code(f"sudo lachan join {text}\n") == code
     address, _, rest = text.partition("#")
     assert parse_code(f"  {address}#\n{rest[:10].upper()} {rest[10:]} ") == code
 

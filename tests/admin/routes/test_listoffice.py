@@ -31,12 +31,12 @@ async def test_code_is_entered_compared_and_left(
     await parent.get("/more")
     assert "/list-office" in parent.links
     with serve(office.folder) as url:
-        for text, words in (("abc", "Chép cả dòng"), (str(JoinCode(url, fingerprint_of(b"x"))), "does not fit the code")):
+        for text, words in (("abc", "Chép cả dòng"), (str(JoinCode(url, fingerprint_of(b"x"))), "không khớp mã: so lại mã")):
             await parent.get("/list-office")
             await parent.submit("/list-office", {"code": text})
             assert parent.response.status_code == 422 and words in parent.text
             assert read_joined(settings.state_dir) is None
-        await parent.submit("/list-office", {"code": str(JoinCode(url, fingerprint_of(office.root)))})
+        await parent.submit("/list-office", {"code": f"lachan join '{JoinCode(url, fingerprint_of(office.root))}'"})
     assert words_of(fingerprint_of(office.root)) in parent.text
     assert read_joined(settings.state_dir) is not None
     await parent.submit("/list-office/leave")
