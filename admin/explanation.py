@@ -78,7 +78,8 @@ _BY_CATEGORY = {
 }
 #: Warnings that somebody has to read; a child of three to five is only told to call an adult.
 _FOR_READERS = frozenset({Variant.SCAM, Variant.GAMBLING})
-_BY_CLOCK = frozenset({Reason.OVERRIDE, Reason.OFFLINE, Reason.SCHEDULE})
+#: Reasons that end by themselves.
+BY_CLOCK = frozenset({Reason.OVERRIDE, Reason.OFFLINE, Reason.SCHEDULE})
 #: Rules whose basis is a document or the title of a list, and not our own shorthand.
 _WITH_BASIS = frozenset({Reason.ORDER, Reason.LIST, Reason.RPZ})
 #: Until these hours of the morning a rest is the night's.
@@ -93,7 +94,7 @@ def explain(verdict: Verdict | None, host: str, reader: Bystander, shelf: Shelf,
         return Explanation(Variant.OPEN, host, asks=False)
     asks = not is_locked(verdict, shelf, reader.band)
     rule = verdict.rule
-    if verdict.reason in _BY_CLOCK:
+    if verdict.reason in BY_CLOCK:
         timed = explain_clock(reader, host)
         if timed is not None:
             return timed

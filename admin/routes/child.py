@@ -25,7 +25,7 @@ from admin.dependencies import Services, address_of, language_of, services_of
 from admin.edge.arrival import host_of
 from admin.edge.cookies import OWN, read_cookie
 from admin.errors import FieldMistake, NotFound, TooManyTries
-from admin.explanation import Explanation, Variant, explain, explain_clock
+from admin.explanation import BY_CLOCK, Explanation, Variant, explain, explain_clock
 from admin.forms import read_form
 from admin.history import days_of, find_keeping, make_box, read_day, read_day_choice
 from admin.historybox import show_code as grouped
@@ -373,6 +373,10 @@ async def _explain(here: Here, host: str) -> Explanation:
     profile = here.reader.profile.id if here.reader.profile is not None else None
     verdict = await here.services.foresight.judge(here.reader.tenant, profile, host, here.services.now())
     found = explain(verdict, host, here.reader, shelf, here.language)
+    if found.opens_at is not None:  # nobody is promised an hour at which something else still closes the name
+        later = await here.services.foresight.judge(here.reader.tenant, profile, host, found.opens_at)
+        if later is not None and later.blocked and later.reason not in BY_CLOCK:
+            found = explain(later, host, here.reader, shelf, here.language)
     if found.variant is Variant.OPEN and any(block.name == host and block.rule == UPSTREAM for block in await _own_blocks(here)):
         return replace(found, variant=Variant.UPSTREAM)
     return found

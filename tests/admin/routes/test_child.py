@@ -171,6 +171,8 @@ async def test_rest_says_when_it_opens(bi: Visitor, services: Services, family: 
     await services.applier.settle(family.tenant)
     assert await at(bi, "free.example") == 403
     assert "Mạng mở lại lúc 20:30" in bi.text
+    await at(bi, "bet.example")  # closed then, too: nobody is promised that hour
+    assert "20:30" not in bi.text and "Trang cá cược luôn được lập ra để người chơi thua" in bi.text
 
 
 async def test_every_page_is_under_20_kb_without_script(bi: Visitor) -> None:
