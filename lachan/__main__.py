@@ -13,6 +13,7 @@ import typer
 
 from gateway.errors import LachanError
 from lachan.errortext import explain_error, refused_by_database, refused_by_system
+from lachan.ownership import ConfigFile, hand_back_at_end
 from lachan.versioning import VersionOption
 
 app = typer.Typer(
@@ -40,27 +41,8 @@ app.add_typer(tenant_app, name="tenant")
 @app.callback()
 def _program(context: typer.Context, version: VersionOption = False) -> None:
     """Lá Chắn DNS: lọc DNS bảo vệ trẻ em / a parental-control DNS gateway"""
-    context.call_on_close(lambda: _close(context))
+    context.call_on_close(lambda: hand_back_at_end(context))
 
-
-def _close(context: typer.Context) -> None:
-    if _CONFIG in context.meta:
-        from lachan.ownership import hand_back
-
-        hand_back(context.meta[_CONFIG])
-
-
-def _note(context: typer.Context, config: Path | None) -> Path | None:
-    context.meta[_CONFIG] = config
-    return config
-
-
-_CONFIG = "lachan.config"
-
-# `readable` would have typer refuse a file in words of its own, with status 2.
-ConfigFile = Annotated[
-    Path | None, typer.Option("-c", "--config", metavar="FILE", readable=False, callback=_note, help="tệp cấu hình / configuration file")
-]
 TakeOver = Annotated[
     bool,
     typer.Option(

@@ -10,8 +10,31 @@ import contextlib
 import os
 import stat
 from pathlib import Path
+from typing import Annotated, Final
+
+import typer
 
 from gateway.errors import LachanError
+
+_CONFIG: Final = "lachan.config"
+
+
+def _note(context: typer.Context, config: Path | None) -> Path | None:
+    context.meta[_CONFIG] = config
+    return config
+
+
+# `readable` would have typer refuse a file in words of its own, with status 2.
+ConfigFile = Annotated[
+    Path | None, typer.Option("-c", "--config", metavar="FILE", readable=False, callback=_note, help="tệp cấu hình / configuration file")
+]
+"""The configuration that a command is about."""
+
+
+def hand_back_at_end(context: typer.Context) -> None:
+    """What follows every command that has a configuration."""
+    if _CONFIG in context.meta:
+        hand_back(context.meta[_CONFIG])
 
 
 def hand_back(config: Path | None) -> None:
