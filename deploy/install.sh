@@ -207,10 +207,11 @@ drop_old_releases() {
 greet() {
     say ""
     say "Lá Chắn DNS đang chạy. / Lá Chắn DNS is running."
-    say "  tình trạng / status:        lachan status -c $ETC/lachan.yaml"
+    say "  thiết lập lần đầu / first:  sudo lachan setup-link   (trang / pages: http://127.0.0.1:8080; ssh -L 8080:127.0.0.1:8080 …)"
+    say "  tình trạng / status:        sudo lachan status"
     say "  cấu hình / configuration:   $ETC/lachan.yaml   (sửa rồi / after a change: systemctl reload lachan)"
     say "  nhật ký / log:              journalctl -u lachan"
-    say "  gỡ / remove:                sh $APP/current/share/deploy/install.sh --remove"
+    say "  gỡ / remove:                sh $APP/current/share/deploy/install.sh --remove   (--purge: cả dữ liệu / the state, too)"
 }
 
 remove_program() {

@@ -40,4 +40,4 @@ async def test_cards_are_linked_from_home_and_hold_what_they_promise(
     assert '<svg class="qr"' in visitor.response.text
     await visitor.get("/cards/go-back")
     assert "Xóa 192.168.1.2" in visitor.text
-    assert "sudo systemctl disable --now lachan" in visitor.text
+    assert "sudo systemctl disable --now lachan.socket lachan.service" in visitor.text
