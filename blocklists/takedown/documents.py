@@ -131,6 +131,8 @@ def find_symbols(text: str) -> list[str]:
         own = re.search(r"\bSố\s*:\s*(.{1,60})", unicodedata.normalize("NFC", line))
         pieces = [own.group(1)] if own else re.findall(r"\d{1,6}/(?:\d{4}/)?[0-9A-ZĐ&]{1,12}(?:\s?-\s?[0-9A-ZĐ&]{1,12}){0,4}", line)
         for piece in pieces:
+            if own is None and not re.search("[A-ZĐ]", piece):  # a day, such as the 09/11 of 09/11/2024
+                continue
             try:
                 written = parse_symbol(piece.strip().rstrip(".,;)")).as_written
             except SymbolError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import re
 import zipfile
 from collections.abc import Iterator
 from email import message_from_bytes, policy
@@ -21,6 +22,7 @@ MAX_UNPACKED = 256 * 1024 * 1024
 MAX_ROWS = 200_000
 MAX_COLUMNS = 40
 MAX_PAGES = 2000
+_WIDE_GAP = re.compile(" {41,}")
 MAX_TEXT = 20_000_000
 
 
@@ -106,7 +108,9 @@ def _pdf(content: bytes) -> list[list[str]]:
             raise UnreadableFile("locked", vi, en)
         letters = 0
         for page in reader.pages[:MAX_PAGES]:
-            text = page.extract_text()
+            # By places: where a font has no letter and another one steps in, the order of drawing alone would put a blank into a name.
+            drawn = page.extract_text(extraction_mode="layout", layout_mode_space_vertically=False) or page.extract_text()
+            text = _WIDE_GAP.sub(" " * 40, drawn)
             letters += len(text)
             if letters > MAX_TEXT:
                 break

@@ -56,13 +56,26 @@ def _of_line(number: int, line: str, endings: frozenset[str]) -> Iterator[Found]
     if not bare:
         return
     if not re.search(r"\s", bare) or _SPACED_NAME.fullmatch(bare):
-        if re.search(r"[.\[:/。．]", bare) and not _is_mail_header(bare):
-            yield Found(number, bare, alone=True)
+        if (re.search(r"[.\[:/。．]", bare) and not _is_mail_header(bare)) or _is_mistyped(bare, endings):
+            yield from (Found(number, one, alone=True) for one in _apart(bare, endings))
         return
     for word in bare.split():
         token = word.strip(_TRIM).rstrip(".:")
-        if _looks_like_address(token, endings):
-            yield Found(number, token, alone=False)
+        if _looks_like_address(token, endings) or _is_mistyped(token, endings):
+            yield from (Found(number, one, alone=False) for one in _apart(token, endings))
+
+
+def _apart(token: str, endings: frozenset[str]) -> list[str]:
+    """Several addresses that only commas divide, one by one; anything else as it is."""
+    parts = [part for part in re.split("[,;]", token) if part]
+    return parts if len(parts) > 1 and all(_looks_like_address(part, endings) for part in parts) else [token]
+
+
+def _is_mistyped(token: str, endings: frozenset[str]) -> bool:
+    """Whether it would be a name if a comma, a semicolon or a middle dot in it were a dot: typing and scanning make them. It is told as a
+    row that cannot be read, never mended."""
+    host = re.split("[/?#]", _SCHEME.sub("", token), maxsplit=1)[0]
+    return re.search("[,;·]", host) is not None and _looks_like_address(re.sub("[,;·]", ".", host), endings)
 
 
 def _looks_like_address(token: str, endings: frozenset[str]) -> bool:

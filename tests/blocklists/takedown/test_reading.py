@@ -27,6 +27,9 @@ def found(text: str) -> list[tuple[int, str]]:
         ("Tp.HCM, TT.TT, v.v", []),
         ("1. bad.net\n2) worse.net\n• third.net", [(1, "bad.net"), (2, "worse.net"), (3, "third.net")]),
         ("bad..net", [(1, "bad..net")]),
+        ("6. nha-cai,com\nchặn nha-cai,com và x;net", [(1, "nha-cai,com"), (2, "nha-cai,com"), (2, "x;net")]),
+        ("bad.net,worse.net\nchặn bad.net;worse.net,", [(1, "bad.net"), (1, "worse.net"), (2, "bad.net"), (2, "worse.net")]),
+        ("Lai Châu,Sơn La; 1,5 triệu", []),
         ("", []),
     ],
 )
