@@ -57,6 +57,11 @@ class Bystander:
     is_shown: bool = False
 
     @property
+    def teller(self) -> Profile | None:
+        """From whom a request comes, as far as that is told: a device known alone, or a class, which is many."""
+        return self.profile if self.profile is not None and (self.is_alone or self.profile.kind is ProfileKind.CLASS) else None
+
+    @property
     def is_small(self) -> bool:
         """Whether sensitive things are not named to this reader."""
         return self.band in YOUNGEST

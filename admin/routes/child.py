@@ -145,7 +145,7 @@ async def send(request: Request) -> Response:
     now = here.services.now()
     try:
         here.services.quota.take(here.reader.address, now)
-        profile = here.reader.profile.id if here.reader.profile is not None and here.reader.is_alone else None
+        profile = here.reader.teller.id if here.reader.teller is not None else None
         asked = Asked(profile, name, RequestReason(reason), note, here.reader.band)
         async with here.services.database.write() as connection:
             made = await ask(connection, here.reader.tenant, asked, now)

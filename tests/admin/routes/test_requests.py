@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp
 
+from admin.app import create_page_app
 from admin.audit import Act, by_account
 from admin.dependencies import Services
+from admin.devices import Match, list_devices
 from admin.names import add_name
 from admin.overrides import list_overrides, start_override
 from admin.passwords import Passwords
 from admin.profiles import list_profiles
-from admin.requests import Asked, ask
-from admin.setup import NewChild, Owner, Plan, make_tenant
+from admin.requests import Asked, ask, list_requests
+from admin.setup import NewChild, NewDevice, Owner, Plan, make_tenant
 from admin.tenants import create_account, grant_role
-from admin.values import NameEffect, OverrideKind, ProfileId, RequestReason, TargetKind
+from admin.values import DeviceMatch, NameEffect, OverrideKind, ProfileId, RequestReason, TargetKind
 from blocklists.tables import OrganisationKind, Role
 from gateway.policy.model import Band
 from tests.admin.conftest import Clock
@@ -105,6 +107,28 @@ async def test_answering_twice_is_told(parent: Visitor, services: Services, fami
     fields = dict(form.fields)
     assert (await parent.post(form.action, {**fields, "decision": "no"})).status_code == 200
     assert (await parent.post(form.action, {**fields, "decision": "1h"})).status_code == 409
+
+
+async def test_a_wish_from_the_network_of_a_class_comes_from_that_class(
+    services: Services, gateway: ScriptedGateway, lists: Path, now: datetime
+) -> None:
+    """Many devices, one class: the pupil reads so before writing, and the teacher need not guess."""
+    hashed = await Passwords().hash(PASSWORD)
+    devices = (NewDevice(Match(DeviceMatch.NETWORK, "10.1.7.0/24"), 0),)
+    plan = Plan(OrganisationKind.SCHOOL, Owner("truong", hashed, "vi"), (NewChild("3A", Band.TH),), devices, ("10.1.0.0/16",), False, WORDS)
+    async with services.database.write() as connection:
+        made = await make_tenant(connection, plan, services.shelves.current(), now)
+        (network,) = await list_devices(connection, made.tenant)
+    await services.applier.settle(made.tenant)
+    gateway.see("10.1.7.9", now, client=network.id, tenant=made.tenant)
+    pupil = Visitor(create_page_app(services), address="10.1.7.9", origin="http://lachan.internal")
+    await pupil.get("/ask?host=play.example")
+    assert "biết nó đến từ 3A" in pupil.text
+    await pupil.submit("/ask?lang=vi", {"reason": "lesson"})
+    await pupil.close()
+    async with services.database.read() as connection:
+        [asked] = (await list_requests(connection, made.tenant, now))[0]
+    assert asked.profile_id == network.profile_id
 
 
 async def test_teacher_answers_for_a_lesson(services: Services, app: ASGIApp, gateway: ScriptedGateway, lists: Path, now: datetime) -> None:
