@@ -26,7 +26,7 @@ from admin.audit import keep_checkpoint
 from admin.categoryfeed import CategoryFeed
 from admin.dependencies import Services
 from admin.digest import send_digests
-from admin.edge.connections import MOST, LentConnection
+from admin.edge.connections import MOST, LendingServer, LentConnection
 from admin.ended import note_ended
 from admin.history import forget_history
 from admin.homelink import forget_ended
@@ -169,7 +169,7 @@ def send_at_once(listener: socket.socket) -> None:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-class _Server(uvicorn.Server):
+class _Server(LendingServer):
     """Uvicorn without signal handlers of its own: the process has one place that stops."""
 
     @contextlib.contextmanager

@@ -4,15 +4,18 @@ imports it.
 The server by itself counts every open connection against its limit and gives the first request of a connection no time: a device that
 opens two hundred and says nothing would close the pages for everybody, and with them the page that names 111. So a connection that has no
 request under way is only lent: it ends when the head of a request is late, and the one that has waited longest makes room for a new one,
-first among those of the same address, then among all. What is under way is never ended here.
+first among those of the same address, then among all. What is under way is never ended here. A TLS handshake, which comes before all of
+this, has the same time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from ipaddress import ip_address
 from typing import Any
 
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0
@@ -22,6 +25,27 @@ MOST_WAITING_EACH = 64
 MOST = 200
 """All connections of a listener; beyond it the server answers 503."""
 _ROOM = 10
+
+
+class LendingServer(uvicorn.Server):
+    """The web server on sockets that are open already; a TLS handshake that is not done in `handshake_seconds` ends (asyncio's own: 60)."""
+
+    handshake_seconds = HEAD_SECONDS
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections of these sockets. `OSError` where one cannot be listened on."""
+        config = self.config
+        loop = asyncio.get_running_loop()
+
+        def connection() -> asyncio.Protocol:
+            return config.http_protocol_class(config=config, server_state=self.server_state, app_state={})  # type: ignore[call-arg]
+
+        self.servers = []
+        for one in sockets or ():
+            seconds = self.handshake_seconds if config.ssl else None
+            server = await loop.create_server(connection, sock=one, ssl=config.ssl, ssl_handshake_timeout=seconds, backlog=config.backlog)
+            self.servers.append(server)
+        self.started = True
 
 
 class LentConnection(H11Protocol):

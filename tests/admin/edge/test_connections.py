@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-from admin.edge.connections import MOST, MOST_WAITING_EACH, LentConnection
+from admin.edge.connections import HEAD_SECONDS, MOST, MOST_WAITING_EACH, LendingServer, LentConnection
+from admin.process import _Server
+from tests.support.certificates import Authority
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 REQUEST = b"GET / HTTP/1.1\r\nhost: pages\r\n\r\n"
@@ -23,6 +27,12 @@ class Hasty(LentConnection):
     head_seconds = 1.0
 
 
+class HastyServer(LendingServer):
+    """Less patience with handshakes, for tests."""
+
+    handshake_seconds = 1.0
+
+
 async def _app(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
     if scope["path"] == "/slow":
         await asyncio.sleep(3)
@@ -31,13 +41,23 @@ async def _app(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable
 
 
 @asynccontextmanager
-async def pages(protocol: type[LentConnection]) -> AsyncIterator[int]:
-    """A server with this protocol; its port."""
+async def pages(protocol: type[LentConnection], certificate: Path | None = None, key: Path | None = None) -> AsyncIterator[int]:
+    """A server with this protocol, over TLS where there is a certificate; its port."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(512)
-    config = uvicorn.Config(_app, http=protocol, ws="none", lifespan="off", log_config=None, limit_concurrency=MOST, timeout_keep_alive=20)
-    server = uvicorn.Server(config)
+    config = uvicorn.Config(
+        _app,
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        limit_concurrency=MOST,
+        timeout_keep_alive=20,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
+    server = HastyServer(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     running = asyncio.create_task(server._serve([listener]))
     while not server.started:  # noqa: ASYNC110 - the server has no event for it
@@ -120,3 +140,29 @@ async def test_head_that_drips_or_never_comes_is_late() -> None:
             async with asyncio.timeout(10):
                 with suppress(ConnectionError):
                     assert await reader.read() == b""
+
+
+async def test_silent_handshake_is_late_like_a_silent_request(tmp_path: Path) -> None:
+    """Over TLS, too, a connection that says nothing ends, and so does one that stops in the middle of a handshake; a browser is served."""
+    made = Authority(tmp_path).vouch("127.0.0.1")
+    async with pages(LentConnection, made.certificate, made.key) as port, AsyncExitStack() as stack:
+        silent, broken_off = [await connect(stack, port) for _ in range(2)]
+        broken_off[1].write(bytes.fromhex("1603010200"))
+        began = time.monotonic()
+        for reader, _ in (silent, broken_off):
+            async with asyncio.timeout(10):
+                with suppress(ConnectionError):
+                    assert await reader.read() == b""
+        assert 0.8 < time.monotonic() - began < 8
+        trust = ssl.create_default_context()
+        trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+        browser = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
+        stack.callback(browser[1].close)
+        await asyncio.sleep(1.5)
+        assert await status(browser) == 200, "whoever has shaken hands is held to the time of a request only"
+
+
+def test_pages_give_a_handshake_ten_seconds() -> None:
+    """The program itself uses this server, with the time that is promised."""
+    assert issubclass(_Server, LendingServer)
+    assert _Server.handshake_seconds == HEAD_SECONDS == 10
