@@ -59,8 +59,8 @@ def run_all(config: Path | None, *, first: bool, lan: bool, takes_over: bool = F
     if lan:
         overrides = Overrides(Endpoint(require_lan(sudo_command()), PORT), drop_to())
     path = _first_file(config) if first or lan else find_file(config)
-    configuration = load(path, require_files=False)
-    configuration = dataclasses.replace(configuration, gateway=overrides.apply(configuration.gateway))
+    written = load(path, require_files=False)
+    configuration = dataclasses.replace(written, gateway=overrides.apply(written.gateway))
     if overrides.listen is not None and configuration.admin is not None:
         from lachan.lanpages import open_pages
 
@@ -69,7 +69,7 @@ def run_all(config: Path | None, *, first: bool, lan: bool, takes_over: bool = F
         from lachan.greeting import greet_when_ready
 
         greet_when_ready(configuration, overrides.listen)
-    return _supervise(configuration, overrides, with_admin=True, takes_over=takes_over)
+    return _supervise(configuration, overrides, with_admin=True, takes_over=takes_over, written=written)
 
 
 def run_gateway(config: Path | None, *, takes_over: bool = False) -> int:
@@ -106,13 +106,15 @@ def _first_file(config: Path | None) -> Path:
     return PLACES[0] if PLACES[0].is_file() else write_default(has_system_resolver=bool(system_servers(())))
 
 
-def _supervise(configuration: Configuration, overrides: Overrides, *, with_admin: bool, takes_over: bool) -> int:
+def _supervise(
+    configuration: Configuration, overrides: Overrides, *, with_admin: bool, takes_over: bool, written: Configuration | None = None
+) -> int:
     from gateway import supervisor
 
     set_up_logs()
     give_state_dir(configuration.gateway)
     extra = [*_listening_to_others(configuration), *(_admin_process(configuration) if with_admin else [])]
-    return supervisor.run(configuration.gateway, Preparer(configuration, overrides), extra, takes_over=takes_over)
+    return supervisor.run(configuration.gateway, Preparer(configuration, overrides, written), extra, takes_over=takes_over)
 
 
 def _listening_to_others(configuration: Configuration) -> list[ExtraProcess]:
@@ -216,8 +218,10 @@ class Preparer:
     program the lists that the one before prepared answer until they are prepared anew.
     """
 
-    def __init__(self, configuration: Configuration, overrides: Overrides) -> None:
+    def __init__(self, configuration: Configuration, overrides: Overrides, written: Configuration | None = None) -> None:
         self._configuration = configuration
+        self._written = written or configuration
+        """As the file has it, without what the command line adds: what later readings are compared with."""
         self._path = configuration.path
         self._overrides = overrides
 
@@ -235,16 +239,15 @@ class Preparer:
             if found is not None:
                 return Prepared({**found.changes, **orders} or None, None, found.notes, is_provisional=quick is None)
         elif (quick := prepare_quickly(now := load(self._path))) is not None:
-            return Prepared(
-                quick.changes or None, self._overrides.apply(now.gateway), (*quick.notes, *late_changes(self._configuration, now))
-            )
+            notes = (*quick.notes, *late_changes(self._written, now))
+            return Prepared(quick.changes or None, self._overrides.apply(now.gateway), notes, tuple(_listening_to_others(now)))
         report = await self._run_child()
         if not report.get("ok"):
             raise _error_of(report)
         settings, notes = None, tuple(report.get("notes", ()))
         if occasion == "reload":
             now = load(self._path)
-            settings, notes = self._overrides.apply(now.gateway), (*notes, *late_changes(self._configuration, now))
+            settings, notes = self._overrides.apply(now.gateway), (*notes, *late_changes(self._written, now))
         changes = {**(report.get("changes") or {}), **orders} or None
         if occasion == "start":
             return Prepared(changes, settings, notes)
@@ -282,17 +285,10 @@ class Preparer:
 
 def late_changes(before: Configuration, after: Configuration) -> list[str]:
     """A sentence for each change outside the data plane that waits for a restart."""
-    notes = []
-    one, two = (each.admin and dataclasses.replace(each.admin, gateway=before.gateway) for each in (before, after))
-    if one != two:
-        notes.append("admin đã thay đổi: có hiệu lực sau khi khởi động lại / admin has changed: it takes effect after a restart")
-    if any(item.url for item in after.lists.lists) and not any(item.url for item in before.lists.lists):
-        notes.append(
-            "danh sách tải về sẽ được tải sau khi khởi động lại / subscriptions are fetched after a restart: or run lachan lists update"
-        )
-    if after.lists.follow is not None and before.lists.follow is None:
-        notes.append("cơ quan được theo sau khi khởi động lại / the office is followed after a restart")
-    return notes
+    one, two = (each.admin and dataclasses.replace(each.admin, gateway=before.gateway, orders_from="") for each in (before, after))
+    if one == two:
+        return []
+    return ["admin đã thay đổi: có hiệu lực sau khi khởi động lại / admin has changed: it takes effect after a restart"]
 
 
 def _error_of(report: Mapping[str, Any]) -> LachanError:  # Any: JSON written by our own child

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -110,15 +111,35 @@ def test_state_directory_is_made_and_unknown_users_are_told(configuration: Confi
 
 
 def test_changes_that_wait_for_a_restart_are_told(tmp_path: Path) -> None:
-    """The admin section, and the first subscription; anything else is silent."""
+    """The admin section; anything else is silent, also an office that was joined meanwhile: what listens to others begins at a reload."""
     first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
     first.write_text('state_dir: var\nadmin: {listen: "127.0.0.1:8080"}\n')
     second.write_text('state_dir: var\nlists: [{id: a, category: ads, url: "https://lists.example/a.txt"}]\n')
-    notes = late_changes(load(first), load(second))
-    assert len(notes) == 2
-    assert "admin has changed" in notes[0] and "lachan lists update" in notes[1]
+    (note,) = late_changes(load(first), load(second))
+    assert "admin has changed" in note
     second.write_text(first.read_text() + "cache: {entries: 7}\n")
     assert late_changes(load(first), load(second)) == []
+    admin = load(first).admin
+    assert admin is not None
+    assert late_changes(load(first), replace(load(first), admin=replace(admin, orders_from="follow"))) == []
+
+
+async def test_what_listens_to_others_begins_at_a_reload_without_new_lists(configuration: Configuration) -> None:
+    """An office that was joined: the lists are as they were, and it is followed at once."""
+    path = configuration.path
+    path.write_text(path.read_text(encoding="utf-8").replace("takedown: {file: orders.yaml}\n", ""), encoding="utf-8")
+    preparer = Preparer(load(path), Overrides())
+    first = await preparer("reload")
+    assert first.processes == ()
+    release.commit_generation(configuration.gateway.state_dir, cast(release.Changes, first.changes or {}), 1_800_000_000.0)
+    root = configuration.gateway.state_dir / "follow/root.json"
+    root.parent.mkdir(parents=True)
+    root.write_text("{}")
+    office = {"url": "http://127.0.0.1:9/release", "fingerprint": "f", "gateway": "g", "label": "A", "public": ""}
+    (root.parent / "office.json").write_text(json.dumps(office))
+    prepared = await preparer("reload")
+    assert [process.name for process in prepared.processes] == ["follow"]
+    assert prepared.notes == ()
 
 
 @pytest.mark.parametrize("is_usable", [True, False])
