@@ -455,7 +455,9 @@ def merge_settings(old: GatewaySettings, new: GatewaySettings | None) -> tuple[G
     dns = replace(new.dns, **{name: getattr(old.dns, name) for name in ("listen", "workers", "user")})
     merged = replace(new, dns=dns, **kept)
     assert {each.name for each in fields(new)} >= set(NEEDS_RESTART)
-    return merged, tuple(f"{name} has changed: it takes effect after a restart" for name in late)
+    return merged, tuple(
+        f"{name} đã thay đổi: có hiệu lực sau khi khởi động lại / {name} has changed: it takes effect after a restart" for name in late
+    )
 
 
 def _make_state_dir(settings: GatewaySettings) -> None:
