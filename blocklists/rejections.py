@@ -182,7 +182,7 @@ _TEXTS: dict[Reason, tuple[Weight, str, str]] = {
     ),
     Reason.SECOND_APPROVER: (
         _L,
-        "cần người phê duyệt thứ hai, không dùng được bằng tệp",
-        "needs a second approver, which a file does not have",
+        "cần người phê duyệt thứ hai",
+        "needs a second approver",
     ),
 }
