@@ -22,7 +22,7 @@ from admin.dependencies import Services
 from admin.edge.arrival import Arrival
 from admin.edge.faults import Faults, answer
 from admin.edge.headers import Headers
-from admin.edge.limits import BodyLimit
+from admin.edge.limits import BodyLimit, Crowd
 from admin.edge.origin import OwnOrigin
 from admin.ended import check_age, note_at_once
 from admin.errors import AdminError
@@ -173,9 +173,9 @@ def create_page_app(services: Services) -> ASGIApp:
 
 
 def at_the_edge(app: FastAPI, services: Services, hosts: frozenset[str]) -> ASGIApp:
-    """An application behind the layers that every request passes, outermost first: headers, arrival, faults, limits, origin."""
+    """An application behind the layers that every request passes, outermost first: headers, arrival, faults, crowd, limits, origin."""
     inner: ASGIApp = OwnOrigin(app)
-    inner = BodyLimit(inner)
+    inner = Crowd(BodyLimit(inner))
     inner = Faults(inner, app)
     inner = Arrival(inner, services.settings.trusted_proxies, hosts)
     return Headers(inner)

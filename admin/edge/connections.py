@@ -103,15 +103,15 @@ class LentConnection(H11Protocol):
         waiting = [one for one in self.connections if isinstance(one, LentConnection) and one.is_waiting and one is not self]
         # An answer that is still on its way comes last: its reader is slow, and the rest of it would be lost.
         waiting.sort(key=lambda one: (one.transport.get_write_buffer_size() > 0, one._waiting_since))
-        here = _home(self.client)
-        own = [one for one in waiting if _home(one.client) == here]
+        here = home_of(self.client)
+        own = [one for one in waiting if home_of(one.client) == here]
         if len(own) >= MOST_WAITING_EACH:
             own[0]._end()
         elif len(self.connections) > MOST - _ROOM and waiting:
             waiting[0]._end()
 
 
-def _home(client: tuple[str, int] | None) -> Any:
+def home_of(client: tuple[str, int] | None) -> Any:
     """An IPv4 address, or the network of a home where IPv6 is spoken; None for a socket without addresses."""
     if client is None:
         return None

@@ -1,13 +1,15 @@
-"""Bodies are bounded in size and in time, whatever the headers claim."""
+"""Bodies are bounded in size and in time, whatever the headers claim, and requests under way by the address they come from."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from admin.errors import TooLarge
+from admin.edge.connections import home_of
+from admin.errors import Busy, TooLarge
 
 MOST_BYTES = 64 * 1024
 BODY_SECONDS = 15.0
@@ -24,6 +26,33 @@ LARGER = {
     "/api/v1/tenant": 600 * 1024,
 }
 LARGER_SECONDS = 120.0
+MOST_EACH = 80
+"""Requests of one address (or home) that may be under way at once. A page takes hundredths of a second, so that this is a school of many
+hundreds behind one address; without it, a few slow ones would take every place there is."""
+
+
+class Crowd:
+    """Refuses what comes from an address that has very many requests under way, so that there is room for the others."""
+
+    def __init__(self, app: ASGIApp, most: int = MOST_EACH) -> None:
+        self.app = app
+        self.most = most
+        self._under_way: Counter[object] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        home = home_of(scope.get("client")) if scope["type"] == "http" else None
+        if home is None:
+            await self.app(scope, receive, send)
+            return
+        if self._under_way[home] >= self.most:
+            raise Busy
+        self._under_way[home] += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._under_way[home] -= 1
+            if not self._under_way[home]:
+                del self._under_way[home]
 
 
 class BodyLimit:

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from admin.edge.limits import BodyLimit
-from admin.errors import TooLarge
+from admin.edge.limits import BodyLimit, Crowd
+from admin.errors import Busy, TooLarge
 
 
 async def count(scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,3 +56,32 @@ async def test_trickling_body_is_ended() -> None:
     with pytest.raises(TooLarge) as caught:
         await send_body(drip(100, 1, 0.05), seconds=0.2)
     assert caught.value.code == "too_slow"
+
+
+async def test_one_address_leaves_room_for_the_others() -> None:
+    """Slow requests of one address, or of one IPv6 network, take no more than its share; another is served meanwhile."""
+    going, release = 0, asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal going
+        going += 1
+        await release.wait()
+
+    app = Crowd(slow, 3)
+
+    def come(address: str) -> asyncio.Task[None]:
+        return asyncio.ensure_future(app({"type": "http", "client": (address, 1)}, None, None))  # type: ignore[arg-type]
+
+    first = [come("203.0.113.7") for _ in range(3)] + [come(f"2001:db8::{number}") for number in (1, 2, 3)]
+    await asyncio.sleep(0)
+    assert going == 6
+    for address in ("203.0.113.7", "2001:db8::9"):
+        with pytest.raises(Busy):
+            await come(address)
+    other = come("203.0.113.8")
+    await asyncio.sleep(0)
+    assert going == 7
+    release.set()
+    await asyncio.gather(*first, other)
+    await come("203.0.113.7")
+    assert going == 8
