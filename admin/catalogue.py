@@ -119,6 +119,17 @@ class Shelf:
             return service.name_vi if language == "vi" else service.name_en
         return code
 
+    def service_of(self, host: str) -> Service | None:
+        """The service of several names to which a host belongs, by its longest name: opening the host alone opens a part of it."""
+        key = "".join(f"{label}." for label in reversed(host.lower().rstrip(".").split(".")))
+        found = [
+            (len(name), service)
+            for service in self.catalogue.services.values()
+            for name, _ in service.hosts
+            if len(service.hosts) > 1 and key.startswith(name)
+        ]
+        return max(found, key=lambda one: one[0])[1] if found else None
+
     def is_locked(self, service: Service, band: Band, strictest: Band) -> bool:
         """Whether a service cannot be opened because one of its categories is locked."""
         return any(self.cell(code, band, strictest).locked for code in service.categories)

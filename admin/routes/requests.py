@@ -82,7 +82,9 @@ async def _page(visit: Visit, stored: bool, mistakes: tuple[FieldMistake, ...] =
         band = profile.band if profile else strictest_band(profiles)
         groups = [shelf.name_of(code, visit.language) for code in verdict.categories] if verdict else []
         locked = is_whole_ending(one.host) or (verdict is not None and verdict.blocked and is_locked(verdict, shelf, band))
-        rows.append((one, profile, verdict, groups, locked, _answers(visit, verdict, profile, locked)))
+        part = None if locked or (verdict is not None and not verdict.blocked) else shelf.service_of(one.host)
+        service = shelf.name_of(part.id, visit.language) if part is not None else ""
+        rows.append((one, profile, verdict, groups, locked, service, _answers(visit, verdict, profile, locked)))
     context = {
         "rows": rows,
         "answered": [(one, by_id.get(one.profile_id) if one.profile_id else None) for one in answered],

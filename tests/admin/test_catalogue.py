@@ -56,6 +56,13 @@ def test_names_are_in_the_readers_language() -> None:
     assert SHELF.name_of("gone", "vi") == "gone"
 
 
+def test_a_name_belongs_to_the_service_with_its_longest_name() -> None:
+    """One name of an app with many is a part of it; a site of its own is nobody's part."""
+    found = SHELF.service_of("www.tiktok.com")
+    assert found is not None and found.id == "tiktok"
+    assert SHELF.service_of("nottiktok.com") is None and SHELF.service_of("com") is None
+
+
 def test_leisure_is_what_may_be_delegated() -> None:
     """Rest closes games and videos; it cannot touch learning."""
     assert {"game", "video", "social", "chat"} <= set(SHELF.leisure)

@@ -90,6 +90,15 @@ async def test_shared_device_asks_for_whom(
     assert len(in_force(services, gateway, family, family.na.id)["overrides"]) == 1
 
 
+async def test_one_name_of_an_app_is_said_to_be_a_part(parent: Visitor, services: Services, family: Family, now: datetime) -> None:
+    """Whoever opens it for fifteen minutes is not surprised by a page without films."""
+    await wish(services, family, now, family.bi.id, "www.tiktok.com")
+    await wish(services, family, now, family.bi.id, "play.example")
+    await parent.get("/requests")
+    assert parent.text.count("Là một phần của TikTok") == 1 and parent.text.count("Là một phần của") == 1
+    assert f"/profiles/{family.bi.id}/apps?q=TikTok" in parent.links
+
+
 async def test_locked_name_offers_only_no(parent: Visitor, services: Services, family: Family, now: datetime) -> None:
     """The page does not offer a yes that would not open anything."""
     asked = await wish(services, family, now, family.bi.id, "bet.example")
