@@ -39,7 +39,7 @@ class Arrival:
         name = host_of(host)
         if name in self.hosts or any(name.endswith(f".{own}") for own in self.hosts):
             return True
-        return _is_address(name)
+        return is_address(name)
 
     def _resolve(self, scope: Scope, headers: Headers) -> tuple[tuple[str, int], str]:
         peer, port = scope.get("client") or ("127.0.0.1", 0)
@@ -51,7 +51,7 @@ class Arrival:
             scheme = proto
         for hop in reversed(headers.get("x-forwarded-for", "").split(",")):
             address = hop.strip()
-            if not _is_address(address):
+            if not is_address(address):
                 break
             peer, port = address, 0
             if not self._is_trusted(address):
@@ -59,7 +59,7 @@ class Arrival:
         return (_unmapped(peer), port), scheme
 
     def _is_trusted(self, address: str) -> bool:
-        if not self.trusted or not _is_address(address):
+        if not self.trusted or not is_address(address):
             return False
         parsed = ip_address(_unmapped(address))
         return any(parsed in network for network in self.trusted)
@@ -73,7 +73,8 @@ def host_of(host: str) -> str:
     return host.rpartition(":")[0].rstrip(".") if ":" in host else host.rstrip(".")
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address."""
     try:
         ip_address(text)
     except ValueError:

@@ -17,6 +17,7 @@ from starlette.responses import RedirectResponse, Response
 
 from admin.dependencies import Services, address_of, language_of, open_page, services_of
 from admin.devices import group_seen, read_match
+from admin.edge.arrival import is_address
 from admin.edge.cookies import BROWSER, BROWSER_SECONDS, SESSION, SETUP, drop_cookie, give_cookie, read_cookie
 from admin.errors import AdminError, FieldMistake, InvalidInput
 from admin.forms import Form, read_form
@@ -138,7 +139,7 @@ class Answers:
         if match is None or match.kind is not DeviceMatch.NETWORK:
             return False
         staff = ip_network(match.value)
-        if any(ip_address(one) in staff for one in addresses if _is_address(one)):
+        if any(ip_address(one) in staff for one in addresses if is_address(one)):
             return True
         classes = [found for text in self.class_networks if (found := read_match(text)) is not None and found.kind is not DeviceMatch.MAC]
         return any(ip_network(one.value).network_address in staff for one in classes)
@@ -348,14 +349,6 @@ def gateway_addresses(services: Services, request: Request) -> list[str]:
     found = [endpoint.host for endpoint in services.settings.gateway.dns.listen if not _is_own_only(endpoint.host)]
     host = (request.url.hostname or "").strip("[]")
     return list(dict.fromkeys(found)) or ([host] if host and not _is_own_only(host) else [])
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_own_only(host: str) -> bool:

@@ -26,6 +26,17 @@ def settings(folder: Path, admin: bool = True) -> list[str]:
     return ["-c", str(path)]
 
 
+def make_database(folder: Path) -> None:
+    """An empty database of this program."""
+
+    async def make() -> None:
+        database = await open_database(f"sqlite+aiosqlite:///{folder}/var/lachan.db")
+        await migrate(database, folder, datetime.now(UTC))
+        await database.close()
+
+    asyncio.run(make())
+
+
 def test_setup_link_without_one_is_a_sentence(tmp_path: Path) -> None:
     """Nothing to show is told, not traced."""
     found = RUNNER.invoke(app, ["setup-link", *settings(tmp_path)])
@@ -51,13 +62,7 @@ def test_verify_journal_of_an_empty_database(tmp_path: Path) -> None:
 def test_backup_onto_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     """No traceback, no half file."""
     arguments = settings(tmp_path)
-
-    async def make() -> None:
-        database = await open_database(f"sqlite+aiosqlite:///{tmp_path}/var/lachan.db")
-        await migrate(database, tmp_path, datetime.now(UTC))
-        await database.close()
-
-    asyncio.run(make())
+    make_database(tmp_path)
     place = tmp_path / "small"
     place.mkdir()
     command = f"ulimit -f 64; exec {sys.executable} -m lachan backup {place}/one.backup {' '.join(arguments)}"
@@ -70,13 +75,7 @@ def test_backup_onto_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
 def test_reset_password_without_accounts_says_so(tmp_path: Path) -> None:
     """Nobody to give a password to."""
     arguments = settings(tmp_path)
-
-    async def make() -> None:
-        database = await open_database(f"sqlite+aiosqlite:///{tmp_path}/var/lachan.db")
-        await migrate(database, tmp_path, datetime.now(UTC))
-        await database.close()
-
-    asyncio.run(make())
+    make_database(tmp_path)
     found = RUNNER.invoke(app, ["reset-password", *arguments])
     assert "chưa có ai / none" in str(found.exception)
     wrong = RUNNER.invoke(app, ["reset-password", "nobody", *arguments])
