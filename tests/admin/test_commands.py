@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select, text
+from starlette.types import ASGIApp
 
 from admin.backup import back_up
 from admin.commands import list_sign_ins, reset_password, show_link, verify_journal
@@ -50,6 +51,17 @@ async def test_new_password_opens_and_signs_out_everywhere(
     assert (await visitor.sign_in("me", FRESH)).status_code == 200
     await visitor.get("/journal")
     assert "Đặt lại mật khẩu trên máy" in visitor.text
+
+
+async def test_whoever_has_the_machine_does_not_become_an_officer(one: Visitor, app: ASGIApp, services: Services) -> None:
+    """A new password for an officer leaves the second step as it was: the operator alone decides nothing."""
+    await reset_password(services.settings, "verifier", FRESH)
+    operator = Visitor(app, address="192.168.1.44")
+    await operator.sign_in("verifier", FRESH)
+    assert operator.has_form("/sign-in/code")
+    await operator.submit("/sign-in/code", {"code": "000000"})
+    assert (await operator.get("/office")).status_code == 401
+    await operator.close()
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,40 @@ async def test_full_addresses_on_platforms_stand_in_one_answer_only(one: Visitor
     assert not any("nhom-xau" in str(row) or "bai-xau" in str(row) for row in rows)
 
 
+async def test_what_was_sent_to_a_platform_is_followed_up(app: ASGIApp, one: Visitor, clock: Clock) -> None:
+    """To whom and since when, on the inbox; overdue after a day; gone from there with an answer, or with none."""
+    path = await register(one)
+    [group, *_] = [form.action for form in one.forms if form.action.endswith("/forward")]
+    await one.submit(group, {"sent_to": "Meta, cổng báo cáo"})
+    await one.get("/office")
+    assert "Meta, cổng báo cáo" in one.text and "Không có việc quá hạn" in one.text
+    clock.forward(hours=25)
+    late = await officer(app, "verifier", "192.168.1.33")
+    await late.get("/office")
+    assert "Meta, cổng báo cáo" in late.text and "quá hạn" in late.text.replace("Không có việc quá hạn", "")
+    await late.get(path)
+    await late.submit(group, button=("outcome", "no_answer"))
+    await late.get("/office")
+    assert "Meta, cổng báo cáo" not in late.text
+    await late.close()
+
+
+async def test_the_inbox_warns_before_an_entry_ends(app: ASGIApp, one: Visitor, two: Visitor, clock: Clock, gateway: OfficeGateway) -> None:
+    """Nobody is surprised by a name that opens: some days before its end it stands on the inbox with the time that is left."""
+    path = await register(one, "Số: 5/QĐ-UBND\nbad.example\n", issuer="UBND tỉnh", valid_until="2026-10-31")
+    await one.submit(f"{path}/verify")
+    await two.get(path)
+    await two.submit(f"{path}/approve", button=("step", "approve"))
+    await two.get("/office")
+    assert "Sắp hết hiệu lực" not in two.text
+    clock.forward(days=18)
+    late = await officer(app, "approver", "192.168.1.34")
+    await late.get("/office")
+    assert re.search(r"Sắp hết hiệu lực bad\.example còn (?:\d+ giờ|[12] ngày)", late.text), late.text
+    assert gateway.enforced() == {"example.bad."}
+    await late.close()
+
+
 async def test_nobody_slips_in_a_row_that_the_guard_did_not_judge(one: Visitor) -> None:
     """The rows travel sealed: a changed page is refused."""
     await one.get("/office/orders/new")
