@@ -106,7 +106,7 @@ async def test_a_counter_that_does_not_go_forward_is_a_copy(
     with pytest.raises(WrongPasskey):
         await use(database, keys, device.use(keys.options_to_use(signing, [])), signing)
     (told,) = caplog.records
-    assert "counter" in told.message and "me" not in str(told.__dict__.get("passkey"))
+    assert "counter" in told.message and told.__dict__.get("passkey") != "me"
 
 
 async def test_hostile_answers_are_refused(database: Database, keys: Passkeys, adding: Ceremony, signing: Ceremony, now: datetime) -> None:

@@ -47,6 +47,9 @@ async def test_overview_shows_numbers_and_documents_without_names(
     await published(services, officers)
     await visitor.get("/transparency")
     assert "12/QĐ-UBND" in visitor.text
+    assert "1 tên đang bị chặn 1 văn bản 0 đã gỡ hoặc hết hiệu lực" in visitor.text
+    assert "Theo nội dung chặn theo yêu cầu của cơ quan có thẩm quyền 1" in visitor.text
+    assert "UBND tỉnh · đến 19:29 thứ Tư, 11/11/2026 1 tên" in visitor.text
     assert "bad.example" not in visitor.response.text
 
 
@@ -58,6 +61,27 @@ async def test_look_up_tells_document_end_and_where_to_object(
     await visitor.get("/transparency/lookup?name=https://www.bad.example/trang")
     assert "12/QĐ-UBND" in visitor.text
     assert "UBND tỉnh" in visitor.text
+    assert "Đến 19:29 thứ Tư, 11/11/2026 Nơi khiếu nại UBND tỉnh" in visitor.text
+
+
+async def test_look_up_tells_the_basis_and_where_the_document_says_to_object(
+    app: ASGIApp, visitor: Visitor, officers: Officers, gateway: OfficeGateway
+) -> None:
+    """As the letter says it, from the letter to the page that anybody may read."""
+    one, two = await officer(app, "verifier"), await officer(app, "approver", "192.168.1.31")
+    await one.get("/office/orders/new")
+    letter = "Số: 5/QĐ-UBND\nCăn cứ Luật số 116/2025/QH15;\nbad.example\n"
+    await one.submit("/office/orders/read", {"text": letter, "category": "order"})
+    await one.submit("/office/orders", {"issuer": "UBND tỉnh", "valid_until": "2026-11-30", "appeal": "Thanh tra tỉnh"})
+    path = one.response.url.path
+    await one.submit(f"{path}/verify")
+    await two.get(path)
+    await two.submit(f"{path}/approve", button=("step", "approve"))
+    await visitor.get("/transparency/lookup?name=bad.example")
+    assert "Căn cứ 116/2025/QH15" in visitor.text
+    assert "30/11/2026 Nơi khiếu nại Thanh tra tỉnh" in visitor.text
+    for browser in (one, two):
+        await browser.close()
 
 
 async def test_look_up_of_a_masked_name_is_the_answer_about_any_other(
