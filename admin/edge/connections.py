@@ -5,13 +5,15 @@ The server by itself counts every open connection against its limit and gives th
 opens two hundred and says nothing would close the pages for everybody, and with them the page that names 111. So a connection that has no
 request under way is only lent: it ends when the head of a request is late, and the one that has waited longest makes room for a new one,
 first among those of the same address, then among all. What is under way is never ended here. A TLS handshake, which comes before all of
-this, has the same time.
+this, has the same time, and as many places.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
 
@@ -25,6 +27,60 @@ MOST_WAITING_EACH = 64
 MOST = 200
 """All connections of a listener; beyond it the server answers 503."""
 _ROOM = 10
+_PAUSE = 0.1
+"""Seconds until the next look at a listener that gave no connection: no file is left to open, or the caller was gone."""
+
+
+class TlsDoor:
+    """Accepts the connections of one listening socket that speaks TLS. Handshakes have places of their own: the oldest makes room, first
+    among those of the same address, and none lasts longer than `seconds`. It stands where uvicorn has an `asyncio.Server`."""
+
+    def __init__(
+        self, listener: socket.socket, connection: Callable[[], asyncio.Protocol], context: ssl.SSLContext, seconds: float
+    ) -> None:
+        listener.setblocking(False)
+        self._listener = listener
+        self._connection = connection
+        self._context = context
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._handshakes: dict[asyncio.Task[None], Any] = {}
+        self._accepting = self._loop.create_task(self._accept())
+
+    def close(self) -> None:
+        """Accept no more, and give up handshakes under way."""
+        self._accepting.cancel()
+        for one in self._handshakes:
+            one.cancel()
+
+    async def wait_closed(self) -> None:
+        """Until nothing of it is left."""
+        await asyncio.wait([self._accepting, *self._handshakes])
+
+    async def _accept(self) -> None:
+        while True:
+            try:
+                sock, address = await self._loop.sock_accept(self._listener)
+            except OSError:
+                await asyncio.sleep(_PAUSE)
+                continue
+            here = home_of(address)
+            own = [one for one, home in self._handshakes.items() if home == here]
+            if len(own) >= MOST_WAITING_EACH:
+                own[0].cancel()
+            elif len(self._handshakes) >= MOST:
+                next(iter(self._handshakes)).cancel()
+            task = self._loop.create_task(self._shake(sock))
+            self._handshakes[task] = here
+            task.add_done_callback(self._handshakes.pop)
+
+    async def _shake(self, sock: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(
+                self._connection, sock, ssl=self._context, ssl_handshake_timeout=self._seconds
+            )  # fmt: skip
+        except OSError:  # it spoke no TLS, fell silent or went; the connection is closed
+            return
 
 
 class LendingServer(uvicorn.Server):
@@ -42,9 +98,10 @@ class LendingServer(uvicorn.Server):
 
         self.servers = []
         for one in sockets or ():
-            seconds = self.handshake_seconds if config.ssl else None
-            server = await loop.create_server(connection, sock=one, ssl=config.ssl, ssl_handshake_timeout=seconds, backlog=config.backlog)
-            self.servers.append(server)
+            if config.ssl is not None:
+                self.servers.append(TlsDoor(one, connection, config.ssl, self.handshake_seconds))  # type: ignore[arg-type]  # closes alike
+            else:
+                self.servers.append(await loop.create_server(connection, sock=one, backlog=config.backlog))
         self.started = True
 
 

@@ -41,7 +41,9 @@ async def _app(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable
 
 
 @asynccontextmanager
-async def pages(protocol: type[LentConnection], certificate: Path | None = None, key: Path | None = None) -> AsyncIterator[int]:
+async def pages(
+    protocol: type[LentConnection], certificate: Path | None = None, key: Path | None = None, serving: type[LendingServer] = LendingServer
+) -> AsyncIterator[int]:
     """A server with this protocol, over TLS where there is a certificate; its port."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
@@ -57,7 +59,7 @@ async def pages(protocol: type[LentConnection], certificate: Path | None = None,
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )
-    server = HastyServer(config)
+    server = serving(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     running = asyncio.create_task(server._serve([listener]))
     while not server.started:  # noqa: ASYNC110 - the server has no event for it
@@ -145,7 +147,7 @@ async def test_head_that_drips_or_never_comes_is_late() -> None:
 async def test_silent_handshake_is_late_like_a_silent_request(tmp_path: Path) -> None:
     """Over TLS, too, a connection that says nothing ends, and so does one that stops in the middle of a handshake; a browser is served."""
     made = Authority(tmp_path).vouch("127.0.0.1")
-    async with pages(LentConnection, made.certificate, made.key) as port, AsyncExitStack() as stack:
+    async with pages(LentConnection, made.certificate, made.key, HastyServer) as port, AsyncExitStack() as stack:
         silent, broken_off = [await connect(stack, port) for _ in range(2)]
         broken_off[1].write(bytes.fromhex("1603010200"))
         began = time.monotonic()
@@ -160,6 +162,41 @@ async def test_silent_handshake_is_late_like_a_silent_request(tmp_path: Path) ->
         stack.callback(browser[1].close)
         await asyncio.sleep(1.5)
         assert await status(browser) == 200, "whoever has shaken hands is held to the time of a request only"
+
+
+async def test_silent_handshakes_have_places_too(tmp_path: Path) -> None:
+    """One device opens hundreds and shakes no hands: the oldest of its own end at once, nobody else's do, and all are served."""
+    made = Authority(tmp_path).vouch("127.0.0.1")
+    trust = ssl.create_default_context()
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    async with pages(LentConnection, made.certificate, made.key) as port, AsyncExitStack() as stack:
+
+        async def browse(source: str) -> int:
+            stream = await asyncio.open_connection("127.0.0.1", port, ssl=trust, local_addr=(source, 0))
+            stack.callback(stream[1].close)
+            return await status(stream)
+
+        neighbour = await connect(stack, port, "127.0.0.2")
+        silent = [await connect(stack, port) for _ in range(MOST + 50)]
+        await asyncio.sleep(0.3)
+        ended = sum(reader.at_eof() or reader.exception() is not None for reader, _ in silent)
+        assert ended == MOST + 50 - MOST_WAITING_EACH
+        assert not neighbour[0].at_eof()
+        assert [await browse("127.0.0.3"), await browse("127.0.0.1")] == [200, 200]
+
+
+async def test_handshakes_of_many_addresses_take_each_others_places(tmp_path: Path) -> None:
+    """Where all places are taken, the oldest handshake goes; a browser is served."""
+    made = Authority(tmp_path).vouch("127.0.0.1")
+    trust = ssl.create_default_context()
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    async with pages(LentConnection, made.certificate, made.key) as port, AsyncExitStack() as stack:
+        silent = [await connect(stack, port, f"127.0.{1 + number % 8}.1") for number in range(MOST + 40)]
+        await asyncio.sleep(0.3)
+        assert sum(reader.at_eof() or reader.exception() is not None for reader, _ in silent) == 40
+        browser = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
+        stack.callback(browser[1].close)
+        assert await status(browser) == 200
 
 
 def test_pages_give_a_handshake_ten_seconds() -> None:
