@@ -72,28 +72,32 @@ async def change_hours(profile: str, visit: Writer) -> Response:
 
 
 @router.get("/profiles/{profile}/apps")
-async def show_apps(profile: str, visit: Reader, stored: bool = False, q: str = "") -> Response:
-    """Every service in its group, open or closed, with what is locked; or those whose name has the letters of `q`, marks or not."""
+async def show_apps(profile: str, visit: Reader, stored: bool = False, q: str = "", group: str = "") -> Response:
+    """The groups of services, one of them with its rows: open or closed, with what is locked. With `q`: every service whose name has these
+    letters, marks or not, in its group. One group at a time, so that the page is light for an old phone."""
     found, strictest, own, shelf = await _switches_of(visit, profile)
     groups: list[tuple[Any, list[tuple[Any, bool, bool]]]] = []
     by_id = {group.id: group for group in shelf.groups}
-    for group in [by_id[one] for one in SHOWN_GROUPS if one in by_id]:
+    shown = [by_id[one] for one in SHOWN_GROUPS if one in by_id]
+    for each in shown:
         rows = [
             (
                 service,
                 is_open(shelf, own, found, strictest, SwitchKind.SERVICE, service.id),
                 shelf.is_locked(service, found.band, strictest),
             )
-            for service in group.services
+            for service in each.services
         ]
-        groups.append((group, rows))
+        groups.append((each, rows))
     sought = fold(q[:60])
     if sought:
         names = {row[0].id: fold(f"{row[0].name_vi} {row[0].name_en}") for _, rows in groups for row in rows}
-        groups = [(group, hits) for group, rows in groups if (hits := [row for row in rows if sought in names[row[0].id]])]
+        groups = [(each, hits) for each, rows in groups if (hits := [row for row in rows if sought in names[row[0].id]])]
     bases = bases_of("H", visit.now.date())
     mine = {code for kind, code in own if kind is SwitchKind.SERVICE}
-    context = {"bases": bases, "groups": groups, "sought": q.strip()[:60], "own": mine}
+    at_hand = group if group in {each.id for each in shown} else next((each.id for each in shown), "")
+    context = {"bases": bases, "groups": groups, "sought": q.strip()[:60], "own": mine, "at_hand": at_hand}
+    context["unchecked"] = any(not row[0].verified for each, rows in groups if sought or each.id == at_hand for row in rows)
     return await _page(visit, "profile/apps.html", found, stored, context)
 
 
@@ -194,7 +198,8 @@ async def _switch(visit: Visit, profile: str, kind: SwitchKind, page: str) -> Re
         for each, state in changes:
             await set_switch(connection, visit.act, found.id, kind, each, state)
     await visit.services.applier.settle(visit.tenant_id)
-    return visit.go(f"/profiles/{profile}/{page}?stored=1#{code}")
+    group = next((one.id for one in shelf.groups if kind is SwitchKind.SERVICE and any(each.id == code for each in one.services)), "")
+    return visit.go(f"/profiles/{profile}/{page}?stored=1{f'&group={group}' if group else ''}#{code}")
 
 
 async def _switches_of(visit: Visit, profile: str) -> tuple[Profile, Band, Any, Shelf]:

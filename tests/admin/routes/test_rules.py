@@ -136,6 +136,20 @@ async def test_app_is_found_whatever_its_marks(parent: Visitor, family: Family, 
     assert "0 ứng dụng có" in parent.text
 
 
+async def test_one_group_of_apps_is_open_at_a_time(parent: Visitor, family: Family) -> None:
+    """The others are a line with how many are open, which opens them; a change comes back to the group it was made in."""
+    path = f"/profiles/{family.bi.id}/apps"
+    await parent.get(path)
+    assert 'value="tiktok block"' in parent.response.text and 'value="zalo block"' not in parent.response.text
+    assert "0 đang mở · 8 ứng dụng" in parent.text and "?group=chat#group-chat" in parent.response.text
+    await parent.get(f"{path}?group=chat")
+    assert 'value="zalo block"' in parent.response.text and 'value="tiktok block"' not in parent.response.text
+    await parent.submit(path, button=("set", "zalo block"))
+    assert 'value="zalo block"' in parent.response.text and 'value="tiktok block"' not in parent.response.text
+    await parent.get(f"{path}?group=no-such-group")
+    assert 'value="tiktok block"' in parent.response.text
+
+
 async def test_app_with_addresses_from_memory_says_so(parent: Visitor, family: Family) -> None:
     """In the row of the app and once what it means; not where every address was looked up."""
     await parent.get(f"/profiles/{family.bi.id}/apps?q=tiktok")
@@ -152,13 +166,13 @@ async def test_app_switch_needs_the_password_only_to_open(
     """Zalo opens for a nine-year-old only with the password; closing YouTube for Na needs none."""
     clock.forward(minutes=15)
     path = f"/profiles/{family.bi.id}/apps"
-    await parent.get(path)
+    await parent.get(f"{path}?group=chat")
     assert (await parent.submit(path, button=("set", "zalo allow"))).status_code == 401
     await parent.submit(path, {"_password": PASSWORD})
     assert in_force(services, gateway, family, family.bi.id)["services"] == {"zalo": "allow"}
     clock.forward(minutes=15)
     path = f"/profiles/{family.na.id}/apps"
-    await parent.get(path)
+    await parent.get(f"{path}?group=video")
     await parent.submit(path, button=("set", "youtube block"))
     assert in_force(services, gateway, family, family.na.id)["services"] == {"youtube": "block"}
 
