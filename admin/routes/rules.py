@@ -96,7 +96,7 @@ async def show_apps(profile: str, visit: Reader, stored: bool = False, q: str = 
     bases = bases_of("H", visit.now.date())
     mine = {code for kind, code in own if kind is SwitchKind.SERVICE}
     at_hand = group if group in {each.id for each in shown} else next((each.id for each in shown), "")
-    context = {"bases": bases, "groups": groups, "sought": q.strip()[:60], "own": mine, "at_hand": at_hand}
+    context: dict[str, Any] = {"bases": bases, "groups": groups, "sought": q.strip()[:60], "own": mine, "at_hand": at_hand}
     context["unchecked"] = any(not row[0].verified for each, rows in groups if sought or each.id == at_hand for row in rows)
     return await _page(visit, "profile/apps.html", found, stored, context)
 
