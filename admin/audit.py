@@ -103,6 +103,7 @@ class Action(StrEnum):
     WATCH_ENDED = "watch.ended"
     CHOICES_CHANGED = "choices.changed"
     PLACE_SET = "place.set"
+    PLACE_LEFT = "place.left"
     DATES_CHANGED = "dates.changed"
     POLICY_APPLIED = "policy.applied"
     SIGNING_KEY_MADE = "signing.key_made"

@@ -17,10 +17,18 @@ def whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-class PlaceModel(In):
+class PlaceIn(In):
     """Where a family or school is: the code of a province or of a commune in it; null: not told."""
 
     place: str | None = Field(max_length=8, description="Such as 12, or 12.03385.")
+
+
+class PlaceOut(BaseModel):
+    """Where a family or school is; and the place that a school left, as long as what a department closed there holds on."""
+
+    place: str | None
+    held_place: str | None = None
+    held_until: datetime | None = None
 
 
 class DatesIn(In):

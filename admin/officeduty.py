@@ -128,7 +128,7 @@ class OfficeDuty:
                 return
             office = await open_office(connection, tenant)
             is_due = await _is_due(connection, office, now)
-            is_held = is_due and not await self._believes(connection, office, now)
+            is_held = is_due and not await believes_clock(connection, office.tenant, self.is_clock_kept(), now)
             has_news = await _has_news(connection, office)
         if not self._is_masked:
             await self._mask(office)
@@ -222,14 +222,6 @@ class OfficeDuty:
             log.warning("orders wait", extra={"event": "office.waiting", "reason": found.problem, "serial": found.serial})
         self.standing = replace(found, since=before.since if is_same else self.now())
 
-    async def _believes(self, connection: AsyncConnection, office: Office, now: datetime) -> bool:
-        """Whether the clock may end something: a time service keeps it, or a person acted lately."""
-        if self.is_clock_kept() is not False:
-            return True
-        acts = select(func.max(journal.c.at)).where(journal.c.tenant_id == office.tenant, journal.c.actor_id.is_not(None))
-        last = (await connection.execute(acts)).scalar()
-        return last is not None and abs(now - last) <= BELIEVED_FOR
-
     def _in_force(self) -> release.Orders | None:
         try:
             return release.read_manifest(self.state_dir).orders
@@ -238,6 +230,15 @@ class OfficeDuty:
 
     def _has_files(self, segments: tuple[str, ...]) -> bool:
         return all((self.state_dir / "files" / name).is_file() for name in segments)
+
+
+async def believes_clock(connection: AsyncConnection, tenant: str, is_kept: bool | None, now: datetime) -> bool:
+    """Whether the clock may end something at a place: a time service keeps it (None: not known), or a person acted there lately."""
+    if is_kept is not False:
+        return True
+    acts = select(func.max(journal.c.at)).where(journal.c.tenant_id == tenant, journal.c.actor_id.is_not(None))
+    last = (await connection.execute(acts)).scalar()
+    return last is not None and abs(now - last) <= BELIEVED_FOR
 
 
 async def carry_out(connection: AsyncConnection, office: Office, now: datetime) -> None:

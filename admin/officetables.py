@@ -54,6 +54,16 @@ school_rules = Table(
     CheckConstraint("(lifted_at IS NULL) = (lifted_by IS NULL)", name="lifted_by_document"),
 )
 
+#: Schools that changed their place: what was closed where they were holds on until a moment (`admin.schoolmoves`).
+school_moves = Table(
+    "school_moves",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("organisations.id"), primary_key=True),
+    Column("place_code", Text, nullable=False, index=True),
+    Column("moved_at", Instant, nullable=False),
+    Column("holds_until", Instant, nullable=False),
+)
+
 signing_keys = Table(
     "signing_keys",
     metadata,

@@ -4,37 +4,35 @@ A rule closes one group that schools may otherwise decide about, for the classes
 left alone. It stands at the level of the province (`gateway.policy`), so that a school, a teacher's window and a bonus may only add to it;
 a school sees it locked, with the document's number. Lifting takes away what the department itself had closed, and opens nothing that a
 school or the age keeps closed. Every school of the place has both in its own journal. Which schools those are is decided by the body that
-the role speaks for (`admin.officeschools`). A school says itself where it is; a department is
-told of one that leaves the place of its rule.
+the role speaks for (`admin.officeschools`). A school says itself where it is; one that leaves the place of a rule is held to it for a day
+(`admin.schoolmoves`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, record
 from admin.catalogue import Shelf
 from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
 from admin.officeschools import body_of, schools_at
-from admin.officetables import school_rules
+from admin.officetables import school_moves, school_rules
 from admin.profiles import Profile
 from admin.sessions import Tenant
-from admin.tenants import mark_changed, read_place, set_place
+from admin.tenants import mark_changed, read_place
 from admin.values import ProfileKind
-from blocklists.tables import EVERY_TENANT, OrganisationId, OrganisationKind, journal, new_id, organisations
+from blocklists.tables import EVERY_TENANT, OrganisationId, OrganisationKind, new_id
 from blocklists.takedown.documents import SymbolError, parse_symbol
 from blocklists.takedown.model import Office
 
 #: Whom a rule is about: pupils, and devices that nobody has named.
 FOR = (ProfileKind.CLASS, ProfileKind.GUEST)
 MOST_RULES = 40
-#: How long a department reads that a school left its place.
-TOLD = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +44,6 @@ class SchoolRule:
     document: str
     body: str
     since: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """A school that is no longer in the place of a rule: its name, the rule's document, since when."""
-
-    school: str
-    document: str
-    at: datetime
 
 
 async def tighten_schools(
@@ -106,40 +95,6 @@ async def release_schools(
     return await _tell(connection, act, body.place, Action.SCHOOLS_RELEASED, rule, category, document)
 
 
-async def move(connection: AsyncConnection, act: Act, kind: OrganisationKind, code: str) -> None:
-    """Say where a family or school is. Where a school leaves a place, and with it what is closed there, the office's journal says so for
-    each rule, and the department reads it on its page."""
-    before = await read_place(connection, act.tenant) or ""
-    await set_place(connection, act, code)
-    if kind is not OrganisationKind.SCHOOL:
-        return
-    stays = {rule.id for rule in await rules_at(connection, code)}
-    offices = select(school_rules.c.id, school_rules.c.tenant_id).execution_options(**EVERY_TENANT)
-    of = {row.id: row.tenant_id for row in await connection.execute(offices)}
-    for rule in await rules_at(connection, before):
-        if rule.id not in stays:
-            there = Act(OrganisationId(of[rule.id]), act.by, act.now)
-            await record(connection, there, Action.SCHOOLS_LEFT, act.tenant, basis=rule.document)
-
-
-async def list_left(connection: AsyncConnection, office: Office, rules: Sequence[SchoolRule], now: datetime) -> Sequence[Left]:
-    """The schools that left what these rules close, in the last thirty days, the newest first."""
-    table, documents = journal.c, {rule.document for rule in rules}
-    statement = (
-        select(table.at, table.basis, organisations.c.name)
-        .join(organisations, organisations.c.id == table.object_id)
-        .where(
-            table.tenant_id == office.tenant,
-            table.action == Action.SCHOOLS_LEFT.value,
-            table.at > now - TOLD,
-            table.basis.in_(documents),
-        )
-        .order_by(table.seq.desc())
-        .limit(MOST_RULES)
-    )
-    return [Left(row.name, row.basis, row.at) for row in await connection.execute(statement)]
-
-
 async def list_rules(connection: AsyncConnection, office: Office, agency: str | None) -> Sequence[SchoolRule]:
     """What the body of a role has closed in its place, the oldest first. Raises NotFound."""
     body = await body_of(connection, office, agency)
@@ -157,7 +112,15 @@ async def rules_for(connection: AsyncConnection, tenant: Tenant) -> Sequence[Sch
     """What is closed above a tenant: nothing but for schools."""
     if tenant.kind is not OrganisationKind.SCHOOL:
         return ()
-    return await rules_at(connection, await read_place(connection, tenant.id) or "")
+    return await rules_in(connection, tenant.id, await read_place(connection, tenant.id) or "")
+
+
+async def rules_in(connection: AsyncConnection, school: OrganisationId, place: str) -> Sequence[SchoolRule]:
+    """What is closed in a school: where it is, and where it was as long as that holds on, the oldest first."""
+    was = select(school_moves.c.place_code).where(school_moves.c.tenant_id == school)
+    left = (await connection.execute(was)).scalar_one_or_none()
+    found = {rule.id: rule for where in (place, left or "") for rule in await rules_at(connection, where)}
+    return sorted(found.values(), key=lambda rule: (rule.since, rule.id))
 
 
 def with_rules(shelf: Shelf, rules: Sequence[SchoolRule], profile: Profile) -> Shelf:
@@ -175,8 +138,11 @@ async def _rules(connection: AsyncConnection, where: tuple[object, ...]) -> Sequ
 async def _tell(
     connection: AsyncConnection, act: Act, place: str, action: Action, rule: str, category: str, document: str
 ) -> Sequence[OrganisationId]:
-    """The journal of every school of the place, and its new policy."""
-    schools = [one.id for one in await schools_at(connection, place, act.now)]
+    """The journal of every school of the place, of those that are about to leave it, too, and its new policy."""
+    table = school_moves.c
+    leaving = select(table.tenant_id).where(or_(table.place_code == place, table.place_code.startswith(f"{place}.")))
+    held = (await connection.execute(leaving.execution_options(**EVERY_TENANT))).scalars()
+    schools = sorted({*(one.id for one in await schools_at(connection, place, act.now)), *held})
     for school in schools:
         here = Act(OrganisationId(school), act.by, act.now)
         await record(connection, here, action, rule, after={"category": category}, basis=document)

@@ -22,7 +22,7 @@ from admin.history import list_keepings
 from admin.homelink import Home, load_home
 from admin.hours import Hours, Written, write_hours
 from admin.names import NameRule
-from admin.officetighten import FOR, SchoolRule, rules_at
+from admin.officetighten import FOR, SchoolRule, rules_in
 from admin.overrides import Override, list_overrides
 from admin.profiles import Profile, Site, list_profiles, list_sites, strictest_band
 from admin.sharing import Loan, list_loans
@@ -94,7 +94,7 @@ async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: da
         dates=await list_dates(connection, tenant),
         watches=await list_watches(connection, tenant, now),
         place=row.place_code or "",
-        above=await rules_at(connection, row.place_code or "") if row.kind == OrganisationKind.SCHOOL.value else (),
+        above=await rules_in(connection, tenant, row.place_code or "") if row.kind == OrganisationKind.SCHOOL.value else (),
         home=await load_home(connection, tenant),
         kept={profile: keeping.days for profile, keeping in (await list_keepings(connection, tenant)).items()},
     )

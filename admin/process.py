@@ -35,6 +35,7 @@ from admin.office import find_office, open_office
 from admin.officefeed import open_feed
 from admin.officegateways import office_status
 from admin.requests import forget_old
+from admin.schoolmoves import end_moves
 from admin.settings import AdminSettings
 from admin.setup import drop_token, ensure_token, public_url, setup_link
 from admin.staff import end_enrolments
@@ -237,6 +238,7 @@ async def _collect(services: Services) -> None:
                 await forget_history(connection, now)
                 await forget_ended(connection, now)
                 over = await end_enrolments(connection, now)
+                over += await end_moves(connection, now, services.office.duty.is_clock_kept())
             for school in over:
                 await services.applier.settle(school)
             if tenant is not None:

@@ -23,7 +23,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.familytables import family_choices
-from admin.officetables import school_rules
+from admin.officetables import school_moves, school_rules
 from admin.tables import devices, hours, name_rules, overrides, profiles, switches
 from admin.values import CHILD_BANDS, NameEffect, OverrideKind, ProfileKind, SwitchState
 from blocklists.database import Database
@@ -46,13 +46,14 @@ class Gone:
 
 
 async def keep_closures(connection: AsyncConnection, present: Database) -> int:
-    """Put into an older state what departments decided since: closures and their end, and where schools are. How many closures the older
-    state did not know."""
+    """Put into an older state what departments decided since: closures and their end, where schools are, and which still hold to where
+    they were. How many closures the older state did not know."""
     async with present.read() as rows:
         listed = select(school_rules).execution_options(**EVERY_TENANT)
         today = [dict(row) for row in (await rows.execute(listed)).mappings()]
         places = select(organisations.c.id, organisations.c.place_code).where(organisations.c.kind == OrganisationKind.SCHOOL.value)
         stand = {row.id: row.place_code for row in await rows.execute(places) if row.place_code}
+        moves = [dict(row) for row in (await rows.execute(select(school_moves).execution_options(**EVERY_TENANT))).mappings()]
     there = set((await connection.execute(select(organisations.c.id))).scalars())
     known = set((await connection.execute(select(school_rules.c.id).execution_options(**EVERY_TENANT))).scalars())
     mine = [row for row in today if row["tenant_id"] in there]
@@ -62,6 +63,9 @@ async def keep_closures(connection: AsyncConnection, present: Database) -> int:
         await connection.execute(insert(school_rules), mine)
     for school in sorted(stand.keys() & there):
         await connection.execute(update(organisations).where(organisations.c.id == school).values(place_code=stand[school]))
+    await connection.execute(delete(school_moves).where(school_moves.c.tenant_id.in_(there)).execution_options(**EVERY_TENANT))
+    if held := [row for row in moves if row["tenant_id"] in there]:
+        await connection.execute(insert(school_moves), held)
     return sum(row["id"] not in known and row["lifted_at"] is None for row in mine)
 
 

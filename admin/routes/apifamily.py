@@ -30,17 +30,18 @@ from admin.familyschemas import (
     JournalPage,
     PhoneIn,
     PhoneOut,
-    PlaceModel,
+    PlaceIn,
+    PlaceOut,
     ServiceOut,
     WatchOut,
 )
-from admin.officetighten import move
 from admin.onboarding import Phone, add_phone, load_phone, reach_of, renew_token
 from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.profiles import load_profile, load_strictest
 from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller, load_owner, made_before, note_made, page_of
 from admin.schemas import PageOf
+from admin.schoolmoves import find_move, move
 from admin.sharing import take_back
 from admin.tenants import read_place
 from admin.values import ProfileKind
@@ -61,15 +62,16 @@ Auditor = Annotated[Caller, Depends(caller(Permission.JOURNAL_READ))]
 
 
 @router.get("/place", tags=["family"])
-async def show_place(who: Reader) -> PlaceModel:
+async def show_place(who: Reader) -> PlaceOut:
     """Where this is. It decides which bulletins are read, and which orders for other places leave it alone."""
     async with who.services.database.read() as connection:
-        return PlaceModel(place=await read_place(connection, who.tenant_id))
+        return await _place_out(connection, who)
 
 
 @router.put("/place", tags=["family"])
-async def put_place(who: Loosener, wanted: PlaceModel) -> PlaceModel:
-    """Say where this is. It may end an order that is for another place, so it needs the right to loosen."""
+async def put_place(who: Loosener, wanted: PlaceIn) -> PlaceOut:
+    """Say where this is. It may end an order that is for another place, so it needs the right to loosen. What a department closed in the
+    place that a school leaves holds until `held_until`; a second place cannot be left before (409 `move_waits`)."""
     if not has_policy(who.tenant.kind):
         raise NotFound
     code = wanted.place or ""
@@ -79,7 +81,14 @@ async def put_place(who: Loosener, wanted: PlaceModel) -> PlaceModel:
     async with who.services.database.write() as connection:
         await move(connection, who.act, who.tenant.kind, code)
     await who.services.applier.settle(who.tenant_id)
-    return PlaceModel(place=code or None)
+    async with who.services.database.read() as connection:
+        return await _place_out(connection, who)
+
+
+async def _place_out(connection: AsyncConnection, who: Caller) -> PlaceOut:
+    held = await find_move(connection, who.tenant_id)
+    place = await read_place(connection, who.tenant_id)
+    return PlaceOut(place=place, held_place=held.place if held else None, held_until=held.until if held else None)
 
 
 @router.get("/catalogue", tags=["lists"])

@@ -23,6 +23,7 @@ from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.recovery import find_renewal, find_uses, uses_pin
 from admin.requests import count_waiting
+from admin.schoolmoves import find_move
 from admin.sharing import find_guesses
 from admin.tenants import is_alone
 from admin.values import ProfileKind
@@ -62,6 +63,7 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
             figures = await read_figures(connection, visit.tenant_id, visit.now, visit.tenant.time_zone)
         news = await bulletins_for(connection, visit.tenant_id, visit.now)
         above = await rules_for(connection, visit.tenant)
+        leaving = await find_move(connection, visit.tenant_id)
         guesses = await find_guesses(connection, visit.tenant_id, visit.now)
         renewal = await find_renewal(connection, visit.tenant_id, visit.now)
         alone = await is_alone(connection)
@@ -73,6 +75,7 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
         "renewal": renewal,
         "alone": alone,
         "above": above,
+        "leaving": leaving,
         "guesses": guesses,
         "sheets": sheets,
     }

@@ -17,10 +17,11 @@ from admin.notices import Message
 from admin.office import open_office
 from admin.officeschools import read_schools
 from admin.officeshared import read_case, read_cases, read_figures, voice_of, write_note
-from admin.officetighten import list_left, list_rules, release_schools, tighten_schools
+from admin.officetighten import list_rules, release_schools, tighten_schools
 from admin.pages.words import mark as _
 from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, words_of
+from admin.schoolmoves import list_left
 from admin.setup import public_url
 from blocklists.places import gazetteer
 from blocklists.tables import OrganisationId, Role

@@ -10,12 +10,12 @@ from sqlalchemy import select
 from starlette.responses import Response
 
 from admin.dependencies import Visit, need
-from admin.errors import FieldMistake, NotFound
-from admin.officetighten import move
+from admin.errors import Conflict, FieldMistake, NotFound
 from admin.pages.sorting import vietnamese_order
 from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.routes.home import waiting_of
+from admin.schoolmoves import find_move, move
 from blocklists.places import gazetteer
 from blocklists.tables import organisations
 from blocklists.takedown.deadlines import VIET_NAM
@@ -45,8 +45,11 @@ async def change(visit: Owner) -> Response:
         form.mistake("commune", "place_unknown")
     if form.mistakes:
         return await _page(visit, tuple(form.mistakes))
-    async with visit.services.database.write() as connection:
-        await move(connection, visit.act, visit.tenant.kind, code)
+    try:
+        async with visit.services.database.write() as connection:
+            await move(connection, visit.act, visit.tenant.kind, code)
+    except Conflict as error:
+        return await _page(visit, (FieldMistake(error.field, error.code),))
     await visit.services.applier.settle(visit.tenant_id)
     return visit.go("/place")
 
@@ -58,10 +61,12 @@ async def _page(visit: Visit, mistakes: tuple[FieldMistake, ...] = ()) -> Respon
         stored = (
             await connection.execute(select(organisations.c.place_code).where(organisations.c.id == visit.tenant_id))
         ).scalar_one_or_none() or ""
+        held = await find_move(connection, visit.tenant_id)
     province, _, commune = stored.partition(".")
     provinces = sorted(gazetteer().provinces(_today(visit)), key=lambda place: vietnamese_order(place.name))
     context = {
-        "provinces": provinces, "province": province, "commune": commune, "mistakes": mistakes,
+        "provinces": provinces, "province": province, "commune": commune, "mistakes": mistakes, "move": held,
+        "was": gazetteer().say(held.place, _today(visit)) if held else "", "shelf": visit.services.shelves.current(),
         "waiting": await waiting_of(visit),
     }  # fmt: skip
     return visit.page("more/place.html", context, 422 if mistakes else 200)

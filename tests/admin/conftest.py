@@ -92,8 +92,8 @@ STORAGE = frozenset(
     test_factors test_figures test_history test_home test_homelink test_hosting test_hours test_importing test_invitations test_names
     test_notices test_office test_officebulletins test_officecases test_officedirectives test_officeduty test_officeintake
     test_officereads test_officeschools test_onboarding test_overrides test_passkeys test_people test_policyfile test_profiles
-    test_recovery test_requests test_sessions test_setup test_sharing test_switches test_tenantfile test_tenants test_totals
-    test_watching
+    test_recovery test_requests test_schoolmoves test_sessions test_setup test_sharing test_switches test_tenantfile test_tenants
+    test_totals test_watching
     """.split()  # noqa: SIM905
 )
 

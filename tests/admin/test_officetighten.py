@@ -15,7 +15,7 @@ from admin.devices import Match
 from admin.errors import Conflict, InvalidInput, NotFound
 from admin.names import add_name
 from admin.office import open_office
-from admin.officetighten import Left, list_left, list_rules, move, release_schools, rules_at, tighten_schools
+from admin.officetighten import list_rules, release_schools, rules_at, tighten_schools
 from admin.overrides import start_override
 from admin.policyfile import cut
 from admin.policyfile import read_rows as read_policy
@@ -26,7 +26,7 @@ from admin.tables import policies
 from admin.tenants import mark_changed
 from admin.values import DeviceMatch, NameEffect, OverrideKind, ProfileKind, SwitchKind, SwitchState, TargetKind
 from blocklists.database import Database
-from blocklists.tables import OrganisationId, OrganisationKind, Role, organisations
+from blocklists.tables import OrganisationId, Role, organisations
 from tests.admin.test_officeschools import PLAN, body
 from tests.support.gateway import Gateway
 from tests.support.office import Officers
@@ -67,28 +67,6 @@ async def test_every_school_of_the_place_and_no_other(services: Services, databa
         assert set(await release_schools(connection, act, office, agency, rule, LIFTED)) == {one.tenant, two.tenant}
         assert await list_rules(connection, office, agency) == [] and await rules_at(connection, "12") == []
         assert [row.basis for row in await read_rows(connection, two.tenant, 1)] == [LIFTED]
-
-
-async def test_a_school_that_leaves_is_told_to_the_department(
-    services: Services, database: Database, officers: Officers, now: datetime
-) -> None:
-    """In the office's journal and in the list of its page, by the document; a move within the province leaves nothing and is no news."""
-    one = await make_school(database, now, "A", "12")
-    agency, other = await body(database, officers, now, "12"), await body(database, officers, now, "11")
-    act = Act(officers.tenant, by_account(officers.approver, Role.EDU_ADMIN), now)
-    here = Act(one.tenant, by_account(one.account, Role.SCHOOL_ADMIN), now)
-    async with database.write() as connection:
-        office = await open_office(connection, officers.tenant)
-        await tighten_schools(connection, act, office, agency, "game", DOCUMENT, services.shelves.current())
-        rules = await list_rules(connection, office, agency)
-        await move(connection, here, OrganisationKind.SCHOOL, "12.03412")
-        assert await list_left(connection, office, rules, now) == []
-        await move(connection, here, OrganisationKind.SCHOOL, "11")
-        assert await list_left(connection, office, rules, now) == [Left("A", DOCUMENT, now)]
-        row = (await read_rows(connection, officers.tenant, 1))[0]
-        assert (row.action, row.basis) == ("schools.left", DOCUMENT)
-        assert await list_left(connection, office, await list_rules(connection, office, other), now) == []
-        assert await list_left(connection, office, rules, now + timedelta(days=31)) == []
 
 
 async def test_the_policy_says_so_for_pupils_alone(services: Services, database: Database, officers: Officers, now: datetime) -> None:

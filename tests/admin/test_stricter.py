@@ -12,9 +12,10 @@ from admin.dependencies import Services
 from admin.devices import Match, assign_device, load_device, move_device
 from admin.names import add_name
 from admin.office import open_office
-from admin.officetighten import release_schools, rules_at, tighten_schools
+from admin.officetighten import release_schools, rules_at, rules_in, tighten_schools
 from admin.overrides import start_override
 from admin.profiles import change_profile
+from admin.schoolmoves import find_move, move
 from admin.stricter import Gone
 from admin.switches import set_switch
 from admin.tenants import read_place, set_place
@@ -52,6 +53,27 @@ async def test_what_a_department_closed_since_stays_closed(services: Services, o
     async with database.read() as connection:
         assert [one.category for one in await rules_at(connection, "12")] == ["game"]
         assert await read_place(connection, one.tenant) == "12"
+
+
+async def test_an_older_state_does_not_end_it(services: Services, officers: Officers, now: datetime, tmp_path: Path) -> None:
+    """A backup from before the move, put back within the day: the school is where it said, and held as it was."""
+    database, folder = services.database, services.settings.state_dir
+    one = await make_person(database, now, "truong", OrganisationKind.SCHOOL, Role.SCHOOL_ADMIN)
+    agency = await body(database, officers, now, "12")
+    act = Act(officers.tenant, by_account(officers.approver, Role.EDU_ADMIN), now)
+    async with database.write() as connection:
+        await set_place(connection, Act(one.tenant, MACHINE, now), "12")
+        office = await open_office(connection, officers.tenant)
+        await tighten_schools(connection, act, office, agency, "game", DOCUMENT, services.shelves.current())
+    await back_up(database, tmp_path, tmp_path / "one.backup", now)
+    async with database.write() as connection:
+        await move(connection, Act(one.tenant, by_account(one.account, Role.SCHOOL_ADMIN), now), OrganisationKind.SCHOOL, "11")
+    await restore(database, folder, tmp_path / "one.backup", now + timedelta(hours=1))
+    async with database.read() as connection:
+        held = await find_move(connection, one.tenant)
+        assert held is not None and (held.place, held.until) == ("12", now + timedelta(hours=24))
+        assert await read_place(connection, one.tenant) == "11"
+        assert [rule.category for rule in await rules_in(connection, one.tenant, "11")] == ["game"]
 
 
 async def test_what_a_family_made_stricter_is_named(services: Services, family: Family, act: Act, tmp_path: Path) -> None:

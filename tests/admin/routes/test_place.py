@@ -6,9 +6,16 @@ from datetime import datetime
 
 from starlette.types import ASGIApp
 
+from admin.audit import Act, by_account
 from admin.dependencies import Services
+from admin.office import open_office
+from admin.officetighten import tighten_schools
 from admin.policyfile import cut, read_rows
-from tests.support.people import PASSWORD, make_person
+from admin.schoolmoves import find_move
+from blocklists.tables import Role
+from tests.admin.test_officeschools import body
+from tests.support.office import Officers
+from tests.support.people import PASSWORD, make_person, make_school
 from tests.support.visitor import Visitor
 
 
@@ -26,4 +33,38 @@ async def test_a_family_says_where_it_is(services: Services, app: ASGIApp, now: 
     await browser.get("/place")
     await browser.submit("/place", {"province": "12", "commune": "ab"})
     assert browser.response.status_code == 422
+    await browser.close()
+
+
+async def test_a_school_reads_what_holds_on_and_goes_back(services: Services, app: ASGIApp, officers: Officers, now: datetime) -> None:
+    """Its page names the end, the group, the document; one press goes back; a second place cannot be left meanwhile; its home page and the
+    department's say so, too."""
+    person = await make_school(services.database, now, "A", "12")
+    agency = await body(services.database, officers, now, "12")
+    far = await body(services.database, officers, now, "11")
+    act, shelf = Act(officers.tenant, by_account(officers.approver, Role.EDU_ADMIN), now), services.shelves.current()
+    async with services.database.write() as connection:
+        office = await open_office(connection, officers.tenant)
+        await tighten_schools(connection, act, office, agency, "game", "12/QĐ-SGDĐT", shelf)
+        await tighten_schools(connection, act, office, far, "social", "7/QĐ-SGDĐT", shelf)
+    browser = Visitor(app)
+    await browser.sign_in("truong-A", PASSWORD)
+    await browser.get("/place")
+    assert "giữ đến" not in browser.text
+    await browser.submit("/place", {"province": "11", "commune": ""})
+    assert "Điều đã đóng ở Lai Châu còn giữ đến 19:30 ngày mai (còn 1 ngày)" in browser.text, browser.text
+    assert "12/QĐ-SGDĐT" in browser.text and "7/QĐ-SGDĐT" not in browser.text
+    await browser.get("/")
+    assert "còn giữ đến" in browser.text
+    await browser.get("/place")
+    await browser.submit("/place", {"province": "08", "commune": ""})
+    assert browser.response.status_code == 422
+    assert "còn giữ một ngày" in browser.text
+    await browser.get("/place")
+    await browser.submit("/place", {"province": "12", "commune": ""})
+    assert "12/QĐ-SGDĐT" not in browser.text
+    assert "Điều đã đóng ở Điện Biên còn giữ đến" in browser.text and "7/QĐ-SGDĐT" in browser.text
+    async with services.database.read() as connection:
+        held = await find_move(connection, person.tenant)
+        assert held is not None and held.place == "11"
     await browser.close()
