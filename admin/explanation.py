@@ -48,6 +48,8 @@ class Explanation:
     group: str = ""
     rule: str = ""
     basis: str = ""
+    #: Who issued an authority's order.
+    issuer: str = ""
     version: str = ""
     order: str = ""
     opens_at: datetime | None = None
@@ -111,6 +113,7 @@ def explain(verdict: Verdict | None, host: str, reader: Bystander, shelf: Shelf,
         group="" if category is None or is_gentle else shelf.name_of(category.code, language),
         rule=verdict.reason.value,
         basis=rule.basis if rule is not None and verdict.reason in _WITH_BASIS and not is_hidden else "",
+        issuer=rule.issuer if rule is not None and variant is Variant.ORDER else "",
         version=rule.version if rule is not None else "",
         order=text.removeprefix("order ") if verdict.reason is Reason.ORDER else "",
         asks=asks,

@@ -182,7 +182,7 @@ def outcome(verdict: Verdict) -> tuple[str, str]:
 def line_of(rule: Rule) -> str:
     """One line for a rule: who, rule, basis, list, version."""
     vi, en = ORIGINS[rule.origin]
-    parts = [f"{vi} / {en}", rule.text, rule.basis, rule.source, rule.version]
+    parts = [f"{vi} / {en}", rule.text, rule.issuer, rule.basis, rule.source, rule.version]
     return _printable(" · ".join(part for part in parts if part))
 
 

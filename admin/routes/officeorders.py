@@ -29,6 +29,7 @@ from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, actors_of, sign, signing_of, unlock, words_of
 from blocklists.takedown import store
 from blocklists.takedown.agencies import find_named
+from blocklists.takedown.importer import Row
 from blocklists.takedown.masking import names_key
 from blocklists.takedown.model import Enforceability
 from blocklists.takedown.officefiles import UnreadableFile
@@ -301,14 +302,23 @@ def _check(
     there: Sequence[RowMapping] = (), reading: str = "", source: str = "",
 ) -> Response:  # fmt: skip
     rows = list(intake.found.rows) if intake else []
-    asked = sorted(rows, key=lambda row: (row.verdict is not Enforceability.ASK, row.verdict is Enforceability.YES))
+    shown = _first(rows)
     context = {
         "values": values, "category": category, "categories": CATEGORIES, "sealed": sealed, "say": words_of(visit), "mistakes": mistakes,
-        "rows": asked[:SHOWN_ROWS], "more": max(0, len(rows) - SHOWN_ROWS), "counts": counts or tally(row.item for row in rows),
+        "rows": shown, "more": len(rows) - len(shown), "counts": counts or tally(row.item for row in rows),
         "intake": intake, "masked": category == MASKED, "fault": fault, "schools": there, "bands": EVERYBODY,
         "reading": reading, "source": source,
     }  # fmt: skip
     return visit.page("office/check.html", context, 422 if mistakes or fault else 200)
+
+
+def _first(rows: Sequence[Row]) -> list[Row]:
+    """What a page shows, in the order of the letter: all, or of very many first those that ask or cannot be blocked."""
+
+    def urgency(place: int) -> tuple[bool, bool]:
+        return rows[place].verdict is not Enforceability.ASK, rows[place].verdict is Enforceability.YES
+
+    return [rows[place] for place in sorted(sorted(range(len(rows)), key=urgency)[:SHOWN_ROWS])]
 
 
 async def _upload(visit: Visit) -> Upload | None:

@@ -208,7 +208,7 @@ async def decide_item(
     if item["verdict"] not in (Enforceability.ASK, Enforceability.YES) or (decision == "block" and not item["host"]):
         raise TransitionRefused("not_enforceable", "DNS không chặn được dòng này.", "DNS cannot enforce this row.")
     if decision == "block" and not reason.strip():
-        raise TransitionRefused("reason_missing", "Hãy ghi vì sao chặn cả trang.", "Say why the whole site is blocked.")
+        raise TransitionRefused("reason_missing", "Hãy ghi vì sao chặn cả trang web.", "Say why the whole site is blocked.")
     require_clean(reason, "Lý do", "Reason")
     require_unnamed(reason, order["category"], "Lý do", "Reason")
     values = {"decision": decision, "decision_reason": reason.strip(), "decided_by": actor.account}

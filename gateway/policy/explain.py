@@ -52,6 +52,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "level": ("cấp", "level"),
     "rule": ("quy tắc", "rule"),
     "basis": ("căn cứ", "basis"),
+    "issuer": ("cơ quan ban hành", "issued by"),
     "source": ("nguồn", "source"),
     "version": ("phiên bản", "version"),
     "lost": ("không áp dụng", "did not apply"),
@@ -72,7 +73,7 @@ def describe(rule: Rule, language: Language = "vi") -> str:
         f"{_word('level', language)}: {_pick(_ORIGINS[rule.origin], language)}",
         f"{_word('rule', language)}: {_pick(_REASONS[rule.kind], language)} ({rule.text})",
     ]
-    for label, text in (("basis", rule.basis), ("source", rule.source), ("version", rule.version)):
+    for label, text in (("issuer", rule.issuer), ("basis", rule.basis), ("source", rule.source), ("version", rule.version)):
         if text:
             parts.append(f"{_word(label, language)}: {text}")
     return _clean(" · ".join(parts))

@@ -393,8 +393,8 @@ class Judgement:
         return Rule(origin, kind, cell_rule.text, basis, source.id, self._version)
 
     def _order_rule(self, order: Order) -> Rule:
-        basis = "; ".join((order.issuer, *order.basis))
-        return Rule(RuleOrigin.SYSTEM, Reason.ORDER, f"order {order.number}", basis, "orders", order.id, order.appeal)
+        text, basis = f"order {order.number}", "; ".join(order.basis)
+        return Rule(RuleOrigin.SYSTEM, Reason.ORDER, text, basis, "orders", order.id, order.appeal, order.issuer)
 
     def _lose(self, *rules: Rule) -> None:
         if self._full:

@@ -121,7 +121,7 @@ class Rule:
 
     `kind` is the reason word of the rule, `text` the rule in the words of its owner (`deny *.bad.example`, `category gamb`), `basis` what
     it stands on (an order's number, a list's title), `source` the id of the list, zone, order or file, `version` what identifies its state,
-    `appeal` where an order says one may object to it.
+    `appeal` where an order says one may object to it, `issuer` who issued the order.
     """
 
     origin: RuleOrigin
@@ -131,6 +131,7 @@ class Rule:
     source: str = ""
     version: str = ""
     appeal: str = ""
+    issuer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,7 @@ def lists(settings: AdminSettings) -> Path:
             "games": category("game", "play.example"),
         },
         policy=policy(profiles=[profile("KH")], default_profile="p"),
-        orders=[segment(order("o1", "ordered.example"), order("o2", "appealed.example", appeal="Thanh tra tỉnh <b>"))],
+        orders=[segment(order("o1", "ordered.example", basis=[]), order("o2", "appealed.example", appeal="Thanh tra tỉnh <b>"))],
         catalogue=load(),
     )
 

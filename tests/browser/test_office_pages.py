@@ -17,7 +17,7 @@ from tests.browser.conftest import SCREENSHOTS
 from tests.browser.looks import faint_edges, odd_sizes, small_targets
 from tests.support.echogateway import free_port
 from tests.support.gateway import ROOT, Gateway, RunningUpstream, ede_codes
-from tests.support.office import LETTER
+from tests.support.office import LETTER, typed_key
 from tests.support.people import PASSWORD
 from tests.support.walks import Cost, Walk
 from tests.test_office_road import RECORDS, SETTINGS
@@ -128,10 +128,9 @@ def join(desk: Desk, link: str, sign_in: str) -> None:
     desk.look("account")
     desk.page.get_by_role("button", name="Bật").click()
     desk.page.wait_for_selector("#code")
-    secret = re.search(r">([A-Z2-7]{32})<", desk.page.content())
-    assert secret is not None
+    key = typed_key(desk.page.content())
     desk.look("factor")
-    desk.page.fill("#code", pyotp.TOTP(secret[1]).now())
+    desk.page.fill("#code", pyotp.TOTP(key).now())
     desk.press("Bật")
     desk.page.wait_for_selector(".codes")
     desk.look("recovery")

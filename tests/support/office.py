@@ -127,10 +127,15 @@ def paper(app: ASGIApp, sign_in: str) -> str:
     return _papers[app][sign_in].pop()
 
 
+def typed_key(page: str) -> str:
+    """The key of the second step, which the page shows in groups of four letters."""
+    groups = re.findall(r"<span>([A-Z2-7]{4})</span>", page)
+    assert len(groups) == 8, "the page shows a key"
+    return "".join(groups)
+
+
 async def enrol(browser: Visitor) -> list[str]:
     """Set up the second factor through the pages, as a person with an app does; the recovery codes."""
     await browser.submit("/account/factor/begin")
-    secret = re.search(r">([A-Z2-7]{32})<", browser.response.text)
-    assert secret is not None
-    await browser.submit("/account/factor", {"code": pyotp.TOTP(secret[1]).now()})
+    await browser.submit("/account/factor", {"code": pyotp.TOTP(typed_key(browser.response.text)).now()})
     return re.findall(r"<li>([2-9a-z]{5}(?:-[2-9a-z]{5}){2})</li>", browser.response.text)

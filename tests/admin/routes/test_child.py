@@ -83,6 +83,7 @@ async def test_order_answers_451_with_its_number(bi: Visitor) -> None:
     """An authority's order is told as one, with the header of RFC 7725."""
     assert await at(bi, "ordered.example") == 451
     assert "o1/QĐ" in bi.text
+    assert "Cơ quan ban hành: Sở thử nghiệm" in bi.text and "Căn cứ" not in bi.text, "an issuer is no basis"
     assert 'rel="blocked-by"' in bi.response.headers["link"]
 
 
@@ -100,6 +101,7 @@ async def test_order_names_the_place_of_its_letter(bi: Visitor, services: Servic
     """Where the letter says who takes objections, the page says it, and says nothing of whom the order binds beside this reader."""
     await at(bi, "appealed.example")
     assert bi.response.status_code == 451
+    assert "Cơ quan ban hành: Sở thử nghiệm Căn cứ: điều 1" in bi.text
     assert "Nơi nhận khiếu nại: Thanh tra tỉnh <b>" in bi.text and "tỉnh <b>" not in bi.response.text
     assert "mọi người" not in bi.text and "nêu số văn bản" not in bi.text
 

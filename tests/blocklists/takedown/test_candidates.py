@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -79,12 +78,3 @@ async def test_queue_is_decided_by_a_person_and_the_source_has_a_history(databas
         assert tuple((await connection.execute(told)).one()) == ("ca-do-1.example", "received")
         assert entries == 0
         assert (await candidates.histories(connection, office))["list", "danh sách A"] == History(taken=1, refused=1)
-
-
-def test_candidates_never_read_what_anybody_asked() -> None:
-    """Neither requests nor histories nor counts of a household are within reach of the code that finds."""
-    root = Path(candidates.__file__).parents[2]
-    for path in ("blocklists/takedown/candidates.py", "admin/routes/officefinding.py"):
-        imports = [line for line in (root / path).read_text(encoding="utf-8").splitlines() if line.startswith(("from ", "import "))]
-        asked = ("request_", "history", "activity", "totals", "figures", "asks")
-        assert not [line for line in imports if any(word in line for word in asked)]
