@@ -12,6 +12,7 @@ from sqlalchemy import delete, select, update
 from admin.audit import MACHINE, Act, Action, record, verify_database
 from admin.ended import note_at_once
 from admin.migrate import migrate, refuse_newer
+from admin.owncertificate import terminal_lines
 from admin.passwords import Passwords, judge_new
 from admin.people import end_emergencies
 from admin.permissions import decides
@@ -38,7 +39,7 @@ def show_link(settings: AdminSettings) -> str:
     token = read_token(settings.state_dir)
     if token is None:
         raise StartError("there is no open set-up link: the set-up is done, or lachan run has not been started yet")
-    return setup_link(settings, token)
+    return f"{setup_link(settings, token)}\n{terminal_lines(settings)}".rstrip()
 
 
 async def list_sign_ins(settings: AdminSettings) -> list[str]:

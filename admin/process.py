@@ -34,6 +34,7 @@ from admin.link import GatewayAway
 from admin.office import find_office, open_office
 from admin.officefeed import open_feed
 from admin.officegateways import office_status
+from admin.owncertificate import terminal_lines
 from admin.requests import forget_old
 from admin.schoolmoves import end_moves
 from admin.settings import AdminSettings
@@ -210,7 +211,7 @@ async def _announce(services: Services) -> None:
     link = setup_link(settings, ensure_token(settings.state_dir))
     sys.stdout.write(
         "\nCài đặt lần đầu: mở liên kết này trong trình duyệt (dùng được một lần).\n"
-        f"First set-up: open this link in a browser (it works once).\n  {link}\n\n"
+        f"First set-up: open this link in a browser (it works once).\n  {link}\n{terminal_lines(settings)}\n"
     )
     sys.stdout.flush()
 

@@ -18,7 +18,6 @@ from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 
-from cryptography import x509
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, By, by_account, record
@@ -154,18 +153,6 @@ def public_url(settings: AdminSettings) -> str:
     if ip_address(listen.host).is_unspecified:  # every address of this machine: name the one that others reach
         listen = Endpoint(_own_address(listen.host), listen.port)
     return f"{'https' if settings.tls else 'http'}://{listen}"
-
-
-def vouches_for_itself(settings: AdminSettings) -> bool:
-    """Whether these pages show a certificate that no authority signed, which gateways elsewhere refuse; reads its file. Behind a front end
-    it is that one's certificate that counts, and nothing is said."""
-    if settings.tls is None or settings.trusted_proxies or not public_url(settings).startswith("https:"):
-        return False
-    try:
-        leaf = x509.load_pem_x509_certificate(settings.tls.certificate.read_bytes())
-    except (OSError, ValueError):  # being replaced, or unreadable: nothing is known of it
-        return False
-    return leaf.issuer == leaf.subject
 
 
 async def create_tenant(connection: AsyncConnection, plan: Plan, shelf: Shelf, now: datetime) -> Made:

@@ -141,8 +141,8 @@ def _pages(configuration: Configuration) -> str | None:
 
 def set_up_picture(configuration: Configuration) -> str:
     """The one-time link as a QR for the terminal, with the certificate's fingerprint; empty when somebody has set up already."""
+    from admin.owncertificate import terminal_lines
     from admin.setup import read_token, setup_link
-    from lachan.lanpages import fingerprint
 
     settings = configuration.admin
     token = read_token(settings.state_dir) if settings is not None else None
@@ -151,10 +151,8 @@ def set_up_picture(configuration: Configuration) -> str:
     out = io.StringIO()
     segno.make(setup_link(settings, token), error="l").terminal(out, compact=True)
     text = "Quét bằng điện thoại để cài đặt / scan with a phone to set up:\n" + out.getvalue()
-    if settings.tls is not None:
-        text += "\nTrình duyệt sẽ hỏi về chứng chỉ; dấu vân tay đúng là / the browser asks about the certificate; its fingerprint is:\n"
-        text += f"  {fingerprint(settings.tls)}\n"
-    return text
+    own = terminal_lines(settings)
+    return f"{text}\n{own}" if own else text
 
 
 def greeting(seen: Outlook) -> Iterator[str]:

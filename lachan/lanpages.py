@@ -7,13 +7,11 @@ A browser warns once about such a certificate; the fingerprint printed beside th
 from __future__ import annotations
 
 import dataclasses
-import textwrap
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
 from admin.settings import AdminSettings
 from gateway.settings import Endpoint, TlsSettings
@@ -47,12 +45,6 @@ def make_certificate(folder: Path, address: str, name: str, now: datetime) -> Tl
     certificate.put(tls.key, key, 0o600)
     certificate.put(tls.certificate, chain, 0o644)
     return tls
-
-
-def fingerprint(tls: TlsSettings) -> str:
-    """SHA-256 of the certificate in groups, as browsers show it."""
-    digest = x509.load_pem_x509_certificate(tls.certificate.read_bytes()).fingerprint(hashes.SHA256())
-    return " ".join(textwrap.wrap(digest.hex().upper(), 4))
 
 
 def _fits(tls: TlsSettings, address: str, now: datetime) -> bool:

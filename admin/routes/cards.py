@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from admin.dependencies import Services, Visit, need
+from admin.owncertificate import warning_ahead
 from admin.pages.qr import draw_qr
 from admin.permissions import Permission
 from admin.routes.home import waiting_of
@@ -24,7 +25,8 @@ Reader = Annotated[Visit, Depends(need(Permission.PROFILE_READ))]
 async def show_way_in(visit: Reader) -> Response:
     """The short local name with its picture, for the door of a room, a class or the fridge."""
     address = way_in(visit.services)
-    context = {"address": address, "picture": draw_qr(f"{address}add"), "waiting": await waiting_of(visit)}
+    own = await warning_ahead(visit.services.settings) if address.startswith("https:") else ""
+    context = {"address": address, "picture": draw_qr(f"{address}add"), "certificate": own, "waiting": await waiting_of(visit)}
     return visit.page("cards/wayin.html", context)
 
 

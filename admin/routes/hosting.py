@@ -13,6 +13,7 @@ from admin.errors import FieldMistake
 from admin.hosting import MOST_FAMILIES, count_families, list_join_codes, load_join_code, make_join_code, withdraw_join_code
 from admin.notices import Message
 from admin.onboarding import reach_of
+from admin.owncertificate import warning_ahead
 from admin.pages.qr import draw_qr
 from admin.pages.words import mark as _
 from admin.permissions import Permission
@@ -57,6 +58,7 @@ async def show_sheet(code: str, visit: Host) -> Response:
         found = await load_join_code(connection, visit.tenant_id, code, visit.now)
     address = f"{public_url(visit.services.settings)}/family/{found.code}"
     context = {"code": found, "address": address, "picture": draw_qr(address), "waiting": await waiting_of(visit)}
+    context["certificate"] = await warning_ahead(visit.services.settings)
     return visit.page("hosting/sheet.html", context)
 
 
@@ -85,7 +87,7 @@ async def renew(visit: Renewer) -> Response:
     await _tell(visit, family)
     address = f"{public_url(visit.services.settings)}/new-pin/{code}"
     context = {"sign_in": sign_in, "opens_at": visit.now + WAIT, "address": address, "picture": draw_qr(address)}
-    context["waiting"] = await waiting_of(visit)
+    context |= {"waiting": await waiting_of(visit), "certificate": await warning_ahead(visit.services.settings)}
     return visit.page("hosting/slip.html", context)
 
 

@@ -28,6 +28,7 @@ from admin.officereads import (
     read_receipts,
     read_versions,
 )
+from admin.owncertificate import warning_ahead
 from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, actors_of, sign, signing_of, unlock, words_of
 from admin.setup import public_url
@@ -416,5 +417,6 @@ async def _more(visit: Visit, link: str = "", fault: str = "", status: int = 200
         "asked": asked, "names": {row["account_id"]: row["name"] for row in people},
         "directives": rows, "people": people, "places": places, "link": link, "say": words_of(visit),
         "me": visit.signed_in.actor.account_id, "news": news, "fault": fault, "agencies": bodies, "liaisons": LIAISONS,
+        "certificate": await warning_ahead(visit.services.settings) if link else "",
     }  # fmt: skip
     return visit.page("office/more.html", context, status)

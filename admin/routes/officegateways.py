@@ -18,9 +18,10 @@ from admin.office import open_office
 from admin.officegateways import admit, read_gateways, read_spread, require_gateway, take_receipt
 from admin.officejoining import NotSigned, make_code, read_fingerprint, take_away
 from admin.officerollout import read_rollouts
+from admin.owncertificate import warning_ahead
 from admin.permissions import Permission
 from admin.routes.officeparts import signing_of, words_of
-from admin.setup import public_url, vouches_for_itself
+from admin.setup import public_url
 from blocklists.pairing import CodeError, parse_code
 from blocklists.pairing import words_of as spoken
 from blocklists.receipts import MOST_BYTES, ReceiptError
@@ -154,7 +155,7 @@ async def _page(visit: Visit, code: str = "", label: str = "") -> Response:
         "signing": standing, "code": code, "label": label, "say": words_of(visit),
         "address": f"{public_url(visit.services.settings)}/release", "words": spoken(standing.fingerprint) if standing.is_begun else "",
         "standing": visit.services.office.duty.standing, "alarm": visit.services.office.alarm.since,
-        "self_signed": await asyncio.to_thread(vouches_for_itself, visit.services.settings),
+        "self_signed": bool(await warning_ahead(visit.services.settings)),
         "test_name": f"serial.orders.{visit.services.settings.gateway.dns.name}", **await signing_of(visit),
     }  # fmt: skip
     return visit.page("office/gateways.html", context)

@@ -12,6 +12,7 @@ from admin.forms import read_form
 from admin.invitations import accept, accept_as, find_invitation
 from admin.office import find_office
 from admin.officesetup import Link, create_office, is_staffed, renew_links
+from admin.owncertificate import warning_ahead
 from admin.passwords import judge_new
 from admin.recovery import uses_pin
 from admin.sessions import choose_organisation
@@ -47,7 +48,7 @@ async def make(request: Request) -> Response:
             if tenant is None:
                 raise NotFound
             links = await renew_links(connection, tenant, now)
-        return _links(request, links)
+        return await _links(request, links)
     name, basis = form.text("name", 160), form.text("basis", 160)
     try:
         form.check()
@@ -56,7 +57,7 @@ async def make(request: Request) -> Response:
     except InvalidInput as error:
         context = {"name": name, "basis": basis, "exists": False, "mistakes": error.mistakes}
         return open_page(request, "office/setup.html", context, error.status)
-    return _links(request, links)
+    return await _links(request, links)
 
 
 @router.get("/join/{secret}")
@@ -135,9 +136,10 @@ async def _join(request: Request, sign_in: str = "", name: str = "", mistakes: t
     return open_page(request, "office/join.html", context, 422 if mistakes else 200)
 
 
-def _links(request: Request, links: list[Link]) -> Response:
+async def _links(request: Request, links: list[Link]) -> Response:
     base = public_url(services_of(request).settings)
-    context = {"links": [(link.role, f"{base}/join/{link.secret}") for link in links]}
+    context: dict[str, object] = {"links": [(link.role, f"{base}/join/{link.secret}") for link in links]}
+    context["certificate"] = await warning_ahead(services_of(request).settings)
     return open_page(request, "office/links.html", context)
 
 

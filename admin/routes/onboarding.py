@@ -18,6 +18,7 @@ from admin.edge.headers import allow_pictures_of
 from admin.errors import ConfirmationNeeded, CoolingOff, Forbidden, NotFound
 from admin.link import GatewayAway, Probe
 from admin.onboarding import Phone, add_phone, apple_profile, is_token, load_phone, profile_of_token, reach_of, renew_token, sign_profile
+from admin.owncertificate import warning_ahead
 from admin.permissions import Permission
 from admin.profiles import Profile, load_profile, load_strictest
 from admin.routes.home import waiting_of
@@ -78,6 +79,7 @@ async def show_sheet(device: str, visit: Reader) -> Response:
     reach = reach_of(visit.services.settings.gateway)
     page = _page_of(visit.services, phone)
     context = {"phone": phone, "profile": profile, "reach": reach, "page": page, "waiting": await waiting_of(visit)}
+    context["certificate"] = await warning_ahead(visit.services.settings)
     return visit.page("onboarding/sheet.html", context)
 
 

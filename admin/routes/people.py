@@ -12,6 +12,7 @@ from starlette.responses import Response
 from admin.dependencies import Visit, need
 from admin.errors import Conflict, FieldMistake, NotFound
 from admin.invitations import HOLDS, invite
+from admin.owncertificate import warning_ahead
 from admin.pages.qr import draw_qr
 from admin.people import GIVEN, end_role, list_members, list_waiting, withdraw_invitation
 from admin.permissions import Permission
@@ -85,6 +86,7 @@ async def _page(visit: Visit, mistakes: tuple[FieldMistake, ...] = (), *, link: 
         "roles": roles,
         "link": link,
         "picture": draw_qr(link) if link else None,
+        "certificate": await warning_ahead(visit.services.settings),
         "offered": role,
         "days": HOLDS.days,
         "done": done,

@@ -18,6 +18,7 @@ from admin.errors import FieldMistake, NotFound
 from admin.forms import read_form
 from admin.notices import Message
 from admin.onboarding import list_tokens
+from admin.owncertificate import warning_ahead
 from admin.pages.qr import draw_qr
 from admin.pages.words import mark as _
 from admin.passwords import judge_new
@@ -70,6 +71,7 @@ async def make_recovery(visit: Owner) -> Response:
     context = {"code": code, "address": address, "picture": draw_qr(address), "phone": phones[0] if phones else ""}
     context |= {"made_at": visit.now, "sign_in": visit.signed_in.actor.name, "waiting": await waiting_of(visit)}
     context |= {"has_pin": has_pin, "has_factor": visit.signed_in.actor.has_factor}
+    context["certificate"] = await warning_ahead(visit.services.settings)
     page = visit.page("recovery/sheet.html", context)
     page.headers["Cache-Control"] = "no-store"
     return page

@@ -15,6 +15,7 @@ from admin.devices import has_private_mac, matches_of
 from admin.errors import Conflict, FieldMistake, NotFound
 from admin.forms import read_form
 from admin.link import GatewayAway, SeenDevice
+from admin.owncertificate import warning_ahead
 from admin.pages.qr import draw_qr
 from admin.pages.words import mark as _
 from admin.permissions import Permission
@@ -153,6 +154,7 @@ async def _page(visit: Visit, mistakes: tuple[FieldMistake, ...] = ()) -> Respon
         "invitation": invitation,
         "address": address,
         "picture": draw_qr(address) if address else None,
+        "certificate": await warning_ahead(visit.services.settings),
         "enrolled": enrolled,
         "last": visit.form.raw("last") or f"{term_end(shelf.terms, today):%d/%m/%Y}",
         "may_change": visit.may(Permission.PROFILE_LOOSEN),

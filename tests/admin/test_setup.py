@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from ipaddress import ip_network
-from pathlib import Path
 
 import pytest
 
@@ -13,15 +11,13 @@ from admin.audit import read_rows
 from admin.dependencies import Services
 from admin.devices import Match
 from admin.errors import Conflict
-from admin.setup import NewChild, NewDevice, Owner, Plan, band_of_class, create_tenant, public_url, vouches_for_itself
+from admin.setup import NewChild, NewDevice, Owner, Plan, band_of_class, create_tenant, public_url
 from admin.values import DeviceMatch
 from blocklists.database import Database
 from blocklists.tables import OrganisationKind
 from gateway.policy.model import Band
 from gateway.settings import Endpoint, TlsSettings
-from tests.support.certificates import Authority
 from tests.support.family import WORDS, Family
-from tests.support.listserver import make_certificate
 
 
 @pytest.mark.parametrize(
@@ -66,20 +62,6 @@ async def test_create_tenant_is_whole_or_nothing(services: Services, database: D
         made = await create_tenant(connection, replace(plan, devices=(device,)), services.shelves.current(), now)
         actions = {row.action for row in await read_rows(connection, made.tenant, 50)}
     assert {"tenant.created", "account.created", "role.granted", "site.created", "profile.created", "device.assigned"} <= actions
-
-
-def test_certificate_of_ones_own_is_told_from_others(services: Services, tmp_path: Path) -> None:
-    """Nothing is said of an authority's, of plain HTTP, of a front end's certificate, and of a file that cannot be read."""
-    made = make_certificate(tmp_path, "office.example")
-    own = replace(services.settings, tls=TlsSettings(made.chain, made.key))
-    assert vouches_for_itself(own)
-    vouched = Authority(tmp_path).vouch("office.example")
-    assert not vouches_for_itself(replace(own, tls=TlsSettings(vouched.certificate, vouched.key)))
-    assert not vouches_for_itself(services.settings)
-    assert not vouches_for_itself(replace(own, url="http://office.example"))
-    assert not vouches_for_itself(replace(own, trusted_proxies=(ip_network("10.0.0.1/32"),)))
-    made.chain.write_text("x")
-    assert not vouches_for_itself(own)
 
 
 def test_public_url_is_what_people_type(services: Services) -> None:

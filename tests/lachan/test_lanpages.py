@@ -10,8 +10,8 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from admin.settings import AdminSettings
-from gateway.settings import DnsSettings, Endpoint, GatewaySettings, UpstreamSettings
-from lachan.lanpages import PORT, fingerprint, make_certificate, open_pages
+from gateway.settings import DnsSettings, Endpoint, GatewaySettings, TlsSettings, UpstreamSettings
+from lachan.lanpages import PORT, make_certificate, open_pages
 
 NOW = datetime(2026, 9, 1, tzinfo=UTC)
 
@@ -40,10 +40,14 @@ def test_what_the_file_says_stays(tmp_path: Path) -> None:
     assert open_pages(page, "127.0.0.9", NOW).block_page == Endpoint("127.0.0.8", 8088)
 
 
+def _content(tls: TlsSettings) -> bytes:
+    return tls.certificate.read_bytes()
+
+
 def test_certificate_is_kept_until_it_no_longer_fits(tmp_path: Path) -> None:
     """The same certificate serves again, so that browsers ask once; a new address or a near end makes a new one."""
-    first = fingerprint(make_certificate(tmp_path, "192.168.1.2", "lachan.internal", NOW))
-    assert fingerprint(make_certificate(tmp_path, "192.168.1.2", "lachan.internal", NOW + timedelta(days=300))) == first
-    moved = fingerprint(make_certificate(tmp_path, "192.168.1.3", "lachan.internal", NOW))
+    first = _content(make_certificate(tmp_path, "192.168.1.2", "lachan.internal", NOW))
+    assert _content(make_certificate(tmp_path, "192.168.1.2", "lachan.internal", NOW + timedelta(days=300))) == first
+    moved = _content(make_certificate(tmp_path, "192.168.1.3", "lachan.internal", NOW))
     assert moved != first
-    assert fingerprint(make_certificate(tmp_path, "192.168.1.3", "lachan.internal", NOW + timedelta(days=380))) != moved
+    assert _content(make_certificate(tmp_path, "192.168.1.3", "lachan.internal", NOW + timedelta(days=380))) != moved

@@ -22,6 +22,11 @@ JARGON = re.compile(
 ALLOWED = {
     "Webhook, for a program of yours",  # folded away, for people who write programs
     "This gateway sends no mail yet: the person who runs it writes a mail server into its settings.",
+    # what the browser's own warning calls it, where the machine has no other
+    "The browser first says “Your connection is not private”: this machine made its certificate itself. On any other page, stop there.",
+    "In that warning open the certificate and compare its SHA-256 fingerprint. The same as here: go on. Another: close the page and ask.",
+    "When the certificate has been renewed, the new fingerprint is read at the machine.",
+    "With a name and a certificate of a public authority nobody sees this warning:",
 }
 
 
