@@ -155,6 +155,7 @@ async def open_feed(settings: RpzOutSettings) -> ListFeed:
         keys={dns.name.from_text(key.name): dns.tsig.Key(key.name, key.secret, key.algorithm) for key in settings.keys},
         open_to=settings.open_to,
         secondaries=[Secondary(one.address, one.port, one.key) for one in settings.secondaries],
+        scopes={dns.name.from_text(key): frozenset(map(dns.name.from_text, zones)) for key, zones in settings.scopes},
     )
     server = TransferServer(feed)
     key, where = "listen", settings.listen

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+import dns.name
+
 from blocklists.categoryzone import Offer
 from blocklists.transferkeys import TransferKey, TransferKeyFile, read_transfer_key
 from gateway.errors import Mistake, StartError
@@ -73,6 +75,8 @@ class RpzOutSettings:
     tls: TlsSettings | None = None
     offers: tuple[Offer, ...] = ()
     """Categories of the lists, each a zone of its own."""
+    scopes: tuple[tuple[str, frozenset[str]], ...] = ()
+    """Keys that are for some zones only, with those."""
 
 
 class RpzOutTlsFile(Section):
@@ -81,6 +85,17 @@ class RpzOutTlsFile(Section):
     listen: EndpointText = key(..., "Địa chỉ phục vụ qua TLS.", "Address that serves over TLS.", '"192.0.2.1:8853"')
     certificate: Text = key(..., "Tệp chuỗi chứng chỉ (PEM).", "File of the certificate chain (PEM).", "cert.pem")
     key_file: Text = key(..., "Tệp khóa riêng (PEM).", "File of the private key (PEM).", "key.pem", alias="key")
+
+
+class FollowerKeyFile(TransferKeyFile):
+    """rpz_out.keys[]"""
+
+    zones: list[NameText] = key(
+        [],
+        "Các vùng mà khóa này được nhận (cả vùng nhóm); trống: mọi vùng.",
+        "The zones that this key may have (those of categories, too); empty: all.",
+        "[rpz-12.lachan.example.vn]",
+    )
 
 
 class SecondaryFile(Section):
@@ -133,7 +148,7 @@ class RpzOutFile(AudienceFile):
         ..., "Địa chỉ phục vụ chuyển vùng (AXFR, IXFR).", "Address that serves zone transfers (AXFR, IXFR).", '"192.0.2.1:5399"'
     )
     zone: NameText = key(..., "Tên vùng của danh sách.", "Name of the list's zone.", "rpz.lachan.example.vn")
-    keys: list[TransferKeyFile] = key(
+    keys: list[FollowerKeyFile] = key(
         [], "Khóa TSIG của các máy được nhận.", "TSIG keys of those who may have it.", "[{name: isp-a, secret_file: isp-a.key}]"
     )
     open_to: list[NetworkText] = key([], "Mạng được nhận không cần khóa.", "Networks that may have it without a key.", "[127.0.0.0/8]")
@@ -205,6 +220,14 @@ def resolve(written: RpzOutFile, document: Document, folder: Path) -> tuple[RpzO
     for index, name in enumerate(names[1:]):
         if name in names[: index + 1]:
             mistakes.append(Mistake(document.place(("rpz_out", "zones", index, "zone")), "another zone has this name"))
+    served = {dns.name.from_text(name) for name in (*names, *offered)}
+    for index, row in enumerate(written.keys):
+        if dns.name.from_text(row.name) in {dns.name.from_text(before.name) for before in written.keys[:index]}:
+            mistakes.append(Mistake(document.place(("rpz_out", "keys", index, "name")), "another key has this name"))
+        for place, zone in enumerate(row.zones):
+            if dns.name.from_text(zone) not in served:
+                where = document.place(("rpz_out", "keys", index, "zones", place))
+                mistakes.append(Mistake(where, f"no zone is called {zone}", "one of zone, zones and category_zones"))
     audiences: list[AudienceFile] = [written, *written.zones]
     for index, audience in enumerate(audiences):
         if not audience.bands:
@@ -219,7 +242,8 @@ def resolve(written: RpzOutFile, document: Document, folder: Path) -> tuple[RpzO
     zones = ((written.zone, _audience(written)), *((row.zone, _audience(row)) for row in written.zones))
     may = frozenset[str](written.passing_on)
     offers = tuple(Offer(name, name.partition(".")[0], zones[0][1].bands, may) for name in offered)
-    return RpzOutSettings(written.listen, zones, tuple(keys), tuple(written.open_to), followers, secure, tls, offers), []
+    scopes = tuple((row.name, frozenset[str](row.zones)) for row in written.keys if row.zones)
+    return RpzOutSettings(written.listen, zones, tuple(keys), tuple(written.open_to), followers, secure, tls, offers, scopes), []
 
 
 def _lists(document: Document) -> set[str]:

@@ -74,12 +74,18 @@ class Zone(Protocol):
 
 @dataclass(slots=True)
 class Feed:
-    """What one server offers: zones by name, keys by name, and networks that need no key."""
+    """What one server offers: zones by name, keys by name, and networks that need no key. `scopes` are the zones of the keys that are for
+    some only: such a key takes no other zone, and its secondaries are told of no other."""
 
     zones: dict[dns.name.Name, Zone]
     keys: Mapping[dns.name.Name, dns.tsig.Key] = field(default_factory=dict)
     open_to: Sequence[Network] = ()
     secondaries: Sequence[Secondary] = ()
+    scopes: Mapping[dns.name.Name, frozenset[dns.name.Name]] = field(default_factory=dict)
+
+    def is_for(self, key: dns.name.Name, zone: dns.name.Name) -> bool:
+        """Whether whoever has the key may have the zone."""
+        return key not in self.scopes or zone in self.scopes[key]
 
 
 class TransferServer:
@@ -138,6 +144,8 @@ class TransferServer:
     def announce(self, origin: dns.name.Name) -> None:
         """Tell every secondary of the zone's new serial (RFC 1996), with a few tries each."""
         for secondary in self.feed.secondaries:
+            if secondary.key is not None and not self.feed.is_for(dns.name.from_text(secondary.key), origin):
+                continue
             task = asyncio.get_running_loop().create_task(self._notify(origin, secondary), name=f"notify {secondary.address}")
             self._notices.add(task)
             task.add_done_callback(self._notices.discard)
@@ -241,7 +249,7 @@ class TransferServer:
             yield _refuse_unread(wire)
             return
         zone = self.feed.zones.get(query.question[0].name) if len(query.question) == 1 else None
-        if zone is None or query.opcode() != dns.opcode.QUERY or not self._may(query, peer):
+        if zone is None or query.opcode() != dns.opcode.QUERY or not self._may(query, zone.origin, peer):
             yield _plain(query, dns.rcode.REFUSED)
             return
         kind = query.question[0].rdtype
@@ -255,8 +263,8 @@ class TransferServer:
         else:
             yield _plain(query, dns.rcode.REFUSED)
 
-    def _may(self, query: dns.message.Message, peer: str) -> bool:
-        if query.had_tsig:
+    def _may(self, query: dns.message.Message, zone: dns.name.Name, peer: str) -> bool:
+        if query.had_tsig and query.keyname is not None and self.feed.is_for(query.keyname, zone):
             return True
         address = ipaddress.ip_address(peer)
         return any(address in network for network in self.feed.open_to)

@@ -21,7 +21,8 @@ def test_a_whole_section_is_read(tmp_path: Path) -> None:
     """Zone, key from its file, networks and secondaries."""
     (tmp_path / "isp.key").write_text("MDEyMzQ1Njc4OWFiY2RlZg==\n")
     text = (
-        HEAD + 'rpz_out:\n  listen: "127.0.0.1:5399"\n  zone: rpz.lachan.example\n  keys: [{name: isp-a, secret_file: isp.key}]\n'
+        HEAD + 'rpz_out:\n  listen: "127.0.0.1:5399"\n  zone: rpz.lachan.example\n'
+        '  keys: [{name: isp-a, secret_file: isp.key, zones: [rpz.lachan.example]}]\n'
         "  open_to: [127.0.0.0/8]\n  secondaries: [{address: 192.0.2.53, key: isp-a}]\n"
     )
     settings, mistakes = read(text, tmp_path)
@@ -30,6 +31,7 @@ def test_a_whole_section_is_read(tmp_path: Path) -> None:
     assert settings.rpz_out is not None
     assert settings.rpz_out.keys[0].secret == b"0123456789abcdef"
     assert settings.rpz_out.secondaries[0].port == 53
+    assert settings.rpz_out.scopes == (("isp-a", frozenset({"rpz.lachan.example"})),)
     assert settings.rpz_out.zones == (("rpz.lachan.example", Audience()),)
 
 
@@ -92,12 +94,15 @@ def test_a_zone_holds_what_binds_everybody_it_is_for(
         ("  open_to: [127.0.0.0/8]\n  category_zones: [dist]\n", "rpz_out.category_zones"),
         ("  open_to: [127.0.0.0/8]\n  category_zones: [porn]\n  zones: [{zone: porn.rpz.lachan.example}]\n", "another zone is called"),
         ("  open_to: [127.0.0.0/8]\n  passing_on: [no-list]\n", "there is no list 'no-list'"),
+        ("  keys: [{name: a, secret_file: good.key, zones: [porn.rpz.lachan.example]}]\n", "no zone is called porn.rpz.lachan.example"),
+        ("  keys: [{name: a, secret_file: good.key}, {name: A, secret_file: good.key}]\n", "another key has this name"),
         ("  open_to: [127.0.0.0/8]\n  secondaries: [{address: 192.0.2.1, key: b}]\n", "no key of this name"),
     ],
 )
 def test_mistakes_say_what_to_do(rest: str, said: str, tmp_path: Path) -> None:
     """A zone that nobody or everybody could take is not served."""
     (tmp_path / "bad.key").write_text("không phải base64", encoding="utf-8")
+    (tmp_path / "good.key").write_text("MDEyMzQ1Njc4OWFiY2RlZg==\n")
     (tmp_path / "short.key").write_text("YWJj")
     settings, mistakes = read(HEAD + 'rpz_out:\n  listen: "127.0.0.1:5399"\n  zone: rpz.lachan.example\n' + rest, tmp_path)
     assert settings is None

@@ -83,6 +83,31 @@ async def test_strangers_and_wrong_keys_are_refused(server: tuple[TransferServer
             writer.close()
 
 
+async def test_a_key_takes_the_zones_it_is_for(server: tuple[TransferServer, PolicyZone, int]) -> None:
+    """A key for one zone is refused the other, its serial and its notices; a key without a scope takes both, an open network, too."""
+    transfers, zone, port = server
+    narrow, other = dns.tsig.Key("narrow", KEY.secret, "hmac-sha256"), PolicyZone("other.test", 3, [("example.bad.", 0)])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as told:
+        told.bind(("127.0.0.1", 0))
+        told.settimeout(5)
+        here = Secondary("127.0.0.1", told.getsockname()[1], "narrow")
+        keys = {KEY.name: KEY, narrow.name: narrow}
+        transfers.feed = Feed({ORIGIN: zone, other.origin: other}, keys, (), [here], {narrow.name: frozenset({other.origin})})
+        for key, origin, names in ((KEY, ORIGIN, 6001), (KEY, other.origin, 3), (narrow, other.origin, 3)):
+            assert await asyncio.to_thread(pull, port, key, dns.zone.Zone(origin, relativize=False)) == names
+        for kind in (dns.rdatatype.AXFR, dns.rdatatype.SOA):
+            query = dns.message.make_query(ORIGIN, kind)
+            query.use_tsig(narrow)
+            reply = await dns.asyncquery.tcp(query, "127.0.0.1", port=port, timeout=5)
+            assert (reply.rcode(), reply.answer) == (dns.rcode.REFUSED, [])
+        transfers.announce(ORIGIN)
+        transfers.announce(other.origin)
+        notice = await asyncio.to_thread(told.recv, 4096)
+        assert dns.message.from_wire(notice, keyring=keys).question[0].name == other.origin
+    transfers.feed.open_to = [ipaddress.ip_network("127.0.0.0/8")]
+    assert await asyncio.to_thread(pull, port, narrow, dns.zone.Zone(ORIGIN, relativize=False)) == 6001
+
+
 async def test_listed_network_needs_no_key() -> None:
     """A resolver in a listed network may transfer without a key (Unbound 1.17 cannot sign)."""
     zone = PolicyZone("rpz.lachan.test", 1, [("example.bad.", 0)])
