@@ -81,6 +81,8 @@ class Probe:
     client: str | None = None
     transport: str = ""
     generation: int = 0
+    #: Which of its addresses were asked for here: A, AAAA.
+    kinds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,7 @@ class GatewayLink:
             reply.get("client"),
             str(reply.get("transport") or ""),
             int(reply.get("generation") or 0),
+            frozenset(map(str, reply.get("kinds") or ())),
         )
 
     async def asked(self, names: Sequence[str]) -> dict[str, Asked]:

@@ -36,6 +36,7 @@ MOST_DEVICES = 65_536
 MOST_AGGREGATES = 50_000
 MOST_NAMES = 20_000
 MOST_PROBES = 1024
+ADDRESS_KINDS = ("A", "AAAA")
 MOST_HOMES = 20_000
 RECENT_SECONDS = 600.0
 PROBE_SECONDS = 300.0
@@ -161,8 +162,15 @@ class Activity:
         else:
             self.dropped += 1
 
-    def probed(self, nonce: str, address: str, profile: str, client: str | None, transport: str, generation: int, now: float) -> None:
-        """A check name with this nonce was asked from `address` (text form)."""
+    def probed(
+        self, nonce: str, address: str, profile: str, client: str | None, transport: str, generation: int, now: float, kind: str
+    ) -> None:
+        """A check name with this nonce was asked from `address` (text form). `kind` is the type of the question: whether both addresses
+        of a name are asked for here is remembered, since a second resolver may take every other question."""
+        before = self._probes.pop(nonce, None)
+        kinds = _kinds(before) if before is not None and before["address"] == address else set()
+        if kind in ADDRESS_KINDS:
+            kinds.add(kind)
         while len(self._probes) >= MOST_PROBES:
             self._probes.popitem(last=False)
         self._probes[nonce] = {
@@ -172,6 +180,7 @@ class Activity:
             "transport": transport,
             "generation": generation,
             "at": now,
+            "kinds": sorted(kinds),
         }
 
     def probe(self, nonce: str, now: float) -> JsonRow | None:
@@ -241,3 +250,8 @@ def band_text(band: object) -> str:
     """The two letters of a band, given as an enum member or as text."""
     value = getattr(band, "value", band)
     return str(value)
+
+
+def _kinds(row: JsonRow) -> set[str]:
+    found = row["kinds"]
+    return set(map(str, found)) if isinstance(found, list) else set()

@@ -10,7 +10,7 @@ anyone who wants something of a running gateway (the command, the pages), so any
     {"do": "devices", "tenant"?: "k3…", "address"?: "10.0.0.7"}      those of one tenant, or one address; without, every one
                                         → {"ok": true, "devices": [{address, mac, name, client, tenant, profile, first_seen, last_seen}]}
     {"do": "recent_blocks", "address": "10.0.0.7"}      → {"ok": true, "blocks": [{at, name, category, rule}]}
-    {"do": "probe", "nonce": "k3…"}     → {"ok": true, "seen": bool, address, profile, client, transport, generation}
+    {"do": "probe", "nonce": "k3…"}     → {"ok": true, "seen": bool, address, profile, client, transport, generation, kinds}
     {"do": "asked", "names": ["www.example.com"]}       → {"ok": true, "names": {name: {registered, asked: {at_least, since} | null}}}
     {"do": "hand_over"}                 a new gateway of this state directory asks for our sockets and our place (`succession`)
     {"do": "counts"}                    → {"ok": true, "answers": n, "blocked": n, "failed": n} since the start (`weights`)

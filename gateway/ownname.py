@@ -22,7 +22,7 @@ from gateway.asks import Ask
 from gateway.discovery import Discovery, describe
 from gateway.localnames import OWN_TTL, LocalNames
 from gateway.policy.model import Local, LocalRecord, Reason
-from gateway.wire.constants import Qtype, Rcode
+from gateway.wire.constants import Qtype, Rcode, type_name
 
 if TYPE_CHECKING:
     from gateway.policy.snapshot import Snapshot
@@ -77,7 +77,8 @@ class OwnAnswers:
         record, origin = ask.record, ask.origin
         address = str(ip_address(origin.peer))
         profile, client = record.policy.profile_id, record.match.client_id
-        self._activity.probed(nonce, address, profile, client, origin.transport.value, snapshot.number, wall)
+        kind = type_name(ask.query.qtype)
+        self._activity.probed(nonce, address, profile, client, origin.transport.value, snapshot.number, wall, kind)
 
 
 def _serial(name: str, snapshot: Snapshot) -> str | None:

@@ -81,7 +81,9 @@ def control_requests(
         found = [reply["probe"] for reply in await crew.ask("probe", 2.0, nonce=nonce.lower()) if reply.get("probe")]
         if not found:
             return {"seen": False}
-        return {"seen": True, **max(found, key=lambda row: float(row["at"]))}
+        latest = max(found, key=lambda row: float(row["at"]))
+        kinds = {kind for row in found if row["address"] == latest["address"] for kind in row["kinds"]}
+        return {"seen": True, **latest, "kinds": sorted(kinds)}
 
     async def asked(fields: Fields) -> Fields:
         wanted = fields.get("names")

@@ -2,14 +2,15 @@
 
 The page holds a picture whose address is the check name; to load it the browser must ask for the name. The page then asks the gateway
 whether the name arrived, and reloads itself until it did or until it is time to say what may be in the way. No script is needed.
-Several names are asked: when only some of them arrive, the router hands out a second resolver, perhaps one for IPv6, and "protected" would
-not be true.
+Several names are asked: when only some of them arrive, or some for their IPv4 address and others for the IPv6 one, the router hands out a
+second resolver, perhaps one for IPv6, and "protected" would not be true.
 """
 
 from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Sequence
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Annotated
@@ -64,7 +65,7 @@ async def look(request: Request, nonce: str, visit: Annotated[Visit, Depends(nee
         devices = {device.id: device for device in await list_devices(connection, visit.tenant_id)}
         made_at = await sheet_made_at(connection, visit.signed_in.actor.account_id)
     tries = max(0, min(n, PATIENCE))
-    came = sum(one.seen for one in probes)
+    came = count_whole(probes)
     if came < len(probes) and tries < SETTLED:
         probe = Probe(False)  # the others may still be on their way
     context = {
@@ -107,6 +108,13 @@ async def _is_from_here(visit: Visit, probe: Probe, request: Request) -> bool:
 def names_of(nonce: str) -> list[str]:
     """The nonces of one check."""
     return [nonce, *(f"{nonce}{number}" for number in range(1, FURTHER + 1))]
+
+
+def count_whole(probes: Sequence[Probe]) -> int:
+    """How many of the names of one check came wholly. A browser asks for several things about a name, and with a second resolver some may
+    go elsewhere: so each must have come for an address, and for every kind of address that any of them came for."""
+    kinds = frozenset[str]().union(*(one.kinds for one in probes))
+    return sum(one.seen and bool(kinds) and one.kinds == kinds for one in probes)
 
 
 def _seal(visit: Visit, fresh: str) -> str:

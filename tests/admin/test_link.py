@@ -21,7 +21,7 @@ async def test_answers_are_typed(services: Services, gateway: ScriptedGateway, n
     (block,) = await services.link.recent_blocks("192.168.1.31")
     assert (device.mac, device.client, device.last_seen) == ("3c:22:fb:00:00:31", "c", now)
     assert (block.name, block.category, block.at) == ("bet.example", "gamb", now)
-    assert await services.link.probe("abc") == Probe(True, "192.168.1.31", "p", "c", "udp", 7)
+    assert await services.link.probe("abc") == Probe(True, "192.168.1.31", "p", "c", "udp", 7, frozenset({"A", "AAAA"}))
     assert await services.link.probe("other") == Probe(False)
     assert await services.link.find_device("192.168.1.99") is None
     assert await services.link.find_device("192.168.1.31") == device

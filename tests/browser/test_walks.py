@@ -22,7 +22,7 @@ from tests.browser.conftest import SCREENSHOTS
 from tests.support.certificates import Authority
 from tests.support.gateway import ROOT
 from tests.support.namespaces import HousedGateway, HousedUpstream, Machine, Networks, records, require
-from tests.support.walks import Cost, Walk, browser_on
+from tests.support.walks import Cost, Walk, browser_on, set_up_home
 
 pytestmark = pytest.mark.full
 
@@ -144,17 +144,7 @@ def test_nobody_is_protected_by_somebody_elses_question(networks: Networks, tmp_
     options: Any = {"viewport": {"width": 360, "height": 740}, "locale": "vi-VN", "ignore_https_errors": True}
     with browser_on(phone, tmp_path, "10.77.0.9") as chromium:
         page = chromium.new_page(**options)
-        page.goto(link)
-        page.click("button[name=go]")
-        page.fill("#label-1", "Bi")
-        page.click("button[name=go]")
-        page.get_by_role("heading", name="máy").wait_for()
-        page.click("button[name=go]")
-        page.fill("#sign_in", "me")
-        page.fill("#password", PASSWORD)
-        page.fill("#again", PASSWORD)
-        page.click("button[name=go]")
-        page.wait_for_url("**/check/*", wait_until="commit")  # its pictures wait for a resolver that is not there
+        set_up_home(page, link, PASSWORD)
         names = [f"check-{page.url.rpartition('/')[2].partition('?')[0]}{number}.lachan.internal" for number in ("", 1, 2, 3)]
         for name in names:
             assert records(tablet.dig(name), "A") == [BOX]

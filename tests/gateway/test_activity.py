@@ -106,11 +106,14 @@ def test_recent_blocks_last_ten_minutes_newest_first() -> None:
 def test_probe_is_forgotten_after_five_minutes() -> None:
     """A check name proves something only for a while."""
     memory = Activity(b"k")
-    memory.probed("abc", "10.0.0.7", "be-na", None, "udp", 4, 100.0)
+    for kind in ("AAAA", "HTTPS", "A"):
+        memory.probed("abc", "10.0.0.7", "be-na", None, "udp", 4, 100.0, kind)
     assert memory.probe("abc", 200.0) == {
-        "address": "10.0.0.7", "profile": "be-na", "client": None, "transport": "udp", "generation": 4, "at": 100.0
+        "address": "10.0.0.7", "profile": "be-na", "client": None, "transport": "udp", "generation": 4, "at": 100.0, "kinds": ["A", "AAAA"]
     }  # fmt: skip
-    assert memory.probe("abc", 401.0) is None
+    memory.probed("abc", "10.0.0.8", "be-na", None, "udp", 4, 300.0, "A")
+    assert (memory.probe("abc", 301.0) or {})["kinds"] == ["A"], "what another address asked for is not added"
+    assert memory.probe("abc", 601.0) is None
     assert memory.probe("other", 200.0) is None
 
 
@@ -123,7 +126,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         memory.seen(bytes([10, 0, 0, number]), Policy(), float(number))
         memory.judged(Policy(), "blocked", f"c{number}", 0.0)
-        memory.probed(f"n{number}", "", "", None, "udp", 1, 0.0)
+        memory.probed(f"n{number}", "", "", None, "udp", 1, 0.0, "A")
     assert [device.address[3] for device in memory.devices()] == [2, 3, 4]
     assert memory.probe("n2", 0.0) is None
     assert memory.harvest()["dropped"] == 3

@@ -39,7 +39,7 @@ def ask(name: str, page: tuple[str, ...] = (), local: bytes | None = HERE) -> An
     origin = Origin(Transport.TCP, bytes((10, 0, 0, 7)), 4000, scope, b"", local)
     policy = Thing(block=BlockSettings(page_address=page), profile_id="kid")
     record = Thing(policy=policy, match=Match("an", "kid", "local", None, True))
-    return Thing(query=Thing(key=key_from_text(name)), origin=origin, record=record)
+    return Thing(query=Thing(key=key_from_text(name), qtype=1), origin=origin, record=record)
 
 
 def answer(name: str, activity: Activity | None = None, **members: Any) -> Any:
@@ -80,7 +80,7 @@ def test_probe_is_remembered_with_who_asked_and_how() -> None:
     found = answer(f"check-k3j9.{NAME}", activity)
     assert {record.ttl for record in found.records} == {0}
     assert activity.probe("k3j9", WALL) == {
-        "address": "10.0.0.7", "profile": "kid", "client": "an", "transport": "tcp", "generation": 7, "at": WALL,
+        "address": "10.0.0.7", "profile": "kid", "client": "an", "transport": "tcp", "generation": 7, "at": WALL, "kinds": ["A"],
     }  # fmt: skip
 
 

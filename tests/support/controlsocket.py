@@ -121,7 +121,7 @@ class ScriptedGateway:
         # A test that names one name of a check means all of them, but for those that it says went elsewhere.
         nonce = fields["nonce"]
         found = None if nonce in self.elsewhere else self.probes.get(nonce) or self.probes.get(nonce[:24])
-        return {"seen": True, **found} if found else {"seen": False}
+        return {"seen": True, "kinds": ["A", "AAAA"], **found} if found else {"seen": False}
 
     async def _homes(self, fields: Fields) -> Fields:
         self.asked.append(fields)

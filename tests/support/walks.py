@@ -1,6 +1,6 @@
 """Scripts walked in a real browser on a machine of its own, with what they cost a person: presses, letters typed, words read, seconds.
 
-    with browser_on(phone, folder, resolver="10.77.0.1") as chromium:
+    with browser_on(phone, folder, "10.77.0.1") as chromium:
         walk = Walk(chromium.new_page())
         walk.open(link)
         walk.press("button[name=go]")
@@ -108,13 +108,28 @@ class Walk:
             self.read = words
 
 
+def set_up_home(page: Page, link: str, password: str) -> None:
+    """A home with one child, Bi, set up by the printed link; the page then begins to check whether its device is protected."""
+    page.goto(link)
+    page.click("button[name=go]")
+    page.fill("#label-1", "Bi")
+    page.click("button[name=go]")
+    page.get_by_role("heading", name="máy").wait_for()
+    page.click("button[name=go]")
+    page.fill("#sign_in", "me")
+    page.fill("#password", password)
+    page.fill("#again", password)
+    page.click("button[name=go]")
+    page.wait_for_url("**/check/*", wait_until="commit")  # its pictures may wait for a resolver that is not there
+
+
 @contextmanager
-def browser_on(machine: Machine, folder: Path, resolver: str) -> Iterator[Browser]:
-    """Chromium on a machine of the test, which asks `resolver` for every name: a namespace of its own, also for /etc/resolv.conf."""
+def browser_on(machine: Machine, folder: Path, *resolvers: str, options: str = "timeout:1 attempts:1") -> Iterator[Browser]:
+    """Chromium on a machine of the test, which asks `resolvers` for every name: a namespace of its own, also for /etc/resolv.conf."""
     if shutil.which(CHROMIUM) is None:
         pytest.skip("no Chromium here")
     names = folder / f"{machine.name}.resolv"
-    names.write_text(f"nameserver {resolver}\noptions timeout:1 attempts:1\n", encoding="ascii")
+    names.write_text("".join(f"nameserver {one}\n" for one in resolvers) + f"options {options}\n", encoding="ascii")
     starter = folder / f"{machine.name}.sh"
     inside = f'mount --bind {names} /etc/resolv.conf; exec {CHROMIUM} "$@"'
     starter.write_text(f"#!/bin/sh\nexec ip netns exec {machine.name} unshare -m sh -c '{inside}' chromium \"$@\"\n", encoding="ascii")

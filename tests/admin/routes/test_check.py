@@ -164,5 +164,10 @@ async def test_second_resolver_is_noticed(parent: Visitor, gateway: ScriptedGate
     assert "Máy này được bảo vệ" not in parent.text
     assert "3 trong 4 tên mới" in parent.text and "RDNSS" in parent.text
     gateway.elsewhere = set()
+    gateway.probes[f"{nonce}1"] = gateway.probes[nonce] | {"kinds": ["AAAA"]}
+    gateway.probes[nonce]["kinds"] = ["A"]
+    await parent.get(f"{path}?n=2")
+    assert "Máy này được bảo vệ" not in parent.text, "one name came for its IPv4 address, another for its IPv6 one"
+    gateway.probes[f"{nonce}1"] = gateway.probes[nonce]
     await parent.get(f"{path}?n=2")
     assert "Máy này được bảo vệ" in parent.text
