@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictInt
 
 from admin.choices import WAITS_OFFERED
-from admin.schemas import Identifier, In, Label
+from admin.schemas import Day, Identifier, In, Label
 from admin.values import DatesKind
 
 
@@ -36,8 +36,8 @@ class DatesIn(In):
 
     kind: DatesKind
     label: Annotated[str, Field(max_length=40)] = ""
-    first: date
-    last: date
+    first: Day
+    last: Day
 
 
 class DatesOut(BaseModel):

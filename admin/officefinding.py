@@ -1,6 +1,7 @@
 """Finding names that may have to be blocked: a list of somebody else's is read, and this machine's lists are searched; for page and API.
 
-A search takes minutes on large lists: it runs in this process, one at a time, and is found again by its id for an hour. It looks at what
+A search takes minutes on large lists: it runs in this process, one at a time, and is found again by its id for an hour. One that a stop of
+the process cut off begins anew with the next start: a small file in the state directory says who began it, and no name. It looks at what
 the public reported and at lists, never at what anybody asked. Nothing is blocked: every name waits for a person.
 """
 
@@ -9,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import json
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,11 +30,14 @@ from blocklists.takedown.candidates import Found
 from blocklists.takedown.candidatetables import Origin
 from blocklists.takedown.freetext import require_clean
 from blocklists.takedown.importer import known_endings
-from blocklists.takedown.model import Actor
+from blocklists.takedown.model import Actor, Capacity
 from blocklists.takedown.reading import Found as Address
 from blocklists.takedown.reading import find_addresses, find_in_cells
+from gateway.release import canonical_bytes, replacing
 
 KEPT: Final = timedelta(hours=1)
+FOLDER: Final = "searches"
+"""Below the state directory: a file for each search that has not come to its end."""
 MOST_TEXT: Final = 1_000_000
 """Letters of a list that is read at once; a larger one is brought in parts."""
 
@@ -60,6 +66,8 @@ class Finder:
         self._state_dir = state_dir
         self._guard = guard
         self._scans: dict[str, Scan] = {}
+        self._folder = state_dir / FOLDER
+        self._is_stopping = False
         self._turn = asyncio.Semaphore(1)
 
     def begin(self, tenant: OrganisationId, actor: Actor, now: datetime) -> Scan:
@@ -67,10 +75,52 @@ class Finder:
         for one in self.of(tenant, now):
             if one.state == "running":
                 return one
-        scan = Scan(new_id(), tenant, now)
+        return self._start(Scan(new_id(), tenant, now), actor, now)
+
+    async def resume(self, now: datetime) -> None:
+        """Begin anew what a stop cut off within the last hour, under the id it had."""
+        for scan, actor in await asyncio.to_thread(self._left, now):
+            self._start(scan, actor, now)
+
+    async def stop(self) -> None:
+        """Leave what is under way for the next start."""
+        self._is_stopping = True
+        tasks = [one.task for one in self._scans.values() if one.task is not None and one.state == "running"]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, scan: Scan, actor: Actor, now: datetime) -> Scan:
         self._scans[scan.id] = scan
         scan.task = asyncio.create_task(self._run(scan, actor, now), name="finding")
         return scan
+
+    def _note(self, scan: Scan, actor: Actor) -> None:
+        """Note that a search was begun. A disk that takes nothing stops no search."""
+        row = {"tenant": scan.tenant, "account": actor.account, "capacity": actor.capacity.value, "begun_at": scan.begun_at.isoformat()}
+        with suppress(OSError):
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            with replacing(self._folder / f"{scan.id}.json") as file:
+                file.write(canonical_bytes(row))
+
+    def _left(self, now: datetime) -> list[tuple[Scan, Actor]]:
+        found = []
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                row = json.loads(path.read_bytes())
+                scan = Scan(path.stem, OrganisationId(str(row["tenant"])), datetime.fromisoformat(row["begun_at"]))
+                actor = Actor(str(row["account"]), Capacity(row["capacity"]), str(row["tenant"]))
+                if now - KEPT <= scan.begun_at <= now:
+                    found.append((scan, actor))
+                    continue
+            except (OSError, ValueError, KeyError, TypeError):
+                log.warning("note of a search cannot be read", extra={"event": "office.finding"})
+            self._forget(path.stem)
+        return found
+
+    def _forget(self, identity: str) -> None:
+        with suppress(OSError):
+            (self._folder / f"{identity}.json").unlink(missing_ok=True)
 
     def of(self, tenant: OrganisationId, now: datetime) -> list[Scan]:
         """The searches of an office in the last hour, the newest first."""
@@ -88,6 +138,7 @@ class Finder:
 
     async def _run(self, scan: Scan, actor: Actor, now: datetime) -> None:
         try:
+            await asyncio.to_thread(self._note, scan, actor)
             async with self._turn:
                 async with self._database.read() as connection:
                     office = await open_office(connection, scan.tenant)
@@ -101,6 +152,7 @@ class Finder:
         except Exception:  # whoever asked must be told, whatever it was
             log.exception("search failed", extra={"event": "office.finding"})
             scan.state = "failed"
+        await asyncio.to_thread(self._forget, scan.id)
 
     async def _add(self, tenant: OrganisationId, actor: Actor, found: list[Found], now: datetime) -> int:
         guard = await asyncio.to_thread(self._guard.current)
@@ -115,6 +167,8 @@ class Finder:
         sources: dict[int, str | None] = {}
         for key, number in index.names():
             scan.looked_at += 1
+            if self._is_stopping:
+                return
             if number not in sources:
                 held = [entry.source for entry in index.entries(number) if entry.source.kind == "category" and not entry.source.allows]
                 sources[number] = (held[0].title or held[0].id) if held else None

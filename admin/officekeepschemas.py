@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from admin.officeresults import CaseOut
 from admin.officeschemas import Line
-from admin.schemas import In
+from admin.schemas import Day, In
 from blocklists.takedown.agencytables import AgencyKind, AgencyRole
 from blocklists.takedown.notes import LONGEST
 
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
-
-def _iso(value: object) -> object:
-    """A day as the schema has it, RFC 3339's full-date; a number is none. Raises ValueError."""
-    if isinstance(value, int | float) or (isinstance(value, str) and not _DAY.fullmatch(value)):
-        raise ValueError("a day is YYYY-MM-DD")
-    return value
-
-
-Day = Annotated[date, BeforeValidator(_iso)]
 Name = Annotated[str, Field(min_length=1, max_length=160, pattern=r"\S")]
 Short = Annotated[str, Field(max_length=40)]
 Basis = Annotated[str, Field(max_length=160)]

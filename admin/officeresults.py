@@ -3,13 +3,13 @@ the masked category are never in one."""
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from admin.officeschemas import EntryOut, Line, Reason, StepOut
-from admin.schemas import In, Label
+from admin.schemas import Day, In, Label
 from blocklists.tables import Role
 
 
@@ -84,6 +84,12 @@ class ReportOut(In):
     steps: list[str]
 
 
+class ReportDetailOut(ReportOut):
+    """A report with its history, newest first: empty once it was referred, since it is not ours any more."""
+
+    history: list[StepOut]
+
+
 class ReportStepIn(In):
     """One move of a report."""
 
@@ -122,7 +128,7 @@ class BulletinIn(In):
     symbol: Line
     place: Annotated[str, Field(max_length=8)] = ""
     host: Annotated[str, Field(max_length=253)] = ""
-    last_day: date
+    last_day: Day
 
 
 class BulletinOut(In):
@@ -170,7 +176,7 @@ class ReturnStepIn(In):
 class RenewIn(In):
     """A new last day of an entry, with the document."""
 
-    last_day: date
+    last_day: Day
     reason: Reason
 
 

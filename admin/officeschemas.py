@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from admin.schemas import In, Label
+from admin.schemas import Day, In, Label
 
 Reason = Annotated[str, Field(max_length=300)]
 Line = Annotated[str, Field(max_length=300)]
@@ -21,8 +21,8 @@ class OrderIn(In):
     symbol: Line | None = None
     issuer: Line | None = None
     subject: Line | None = None
-    valid_from: date | None = None
-    valid_until: date | None = None
+    valid_from: Day | None = None
+    valid_until: Day | None = None
     no_end: bool = False
     urgent: bool | None = None
     appeal: Line = ""

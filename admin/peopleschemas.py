@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, StrictInt
@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StrictInt
 from admin.familyschemas import whole
 from admin.hosting import MOST_FAMILIES
 from admin.permissions import Scope
-from admin.schemas import Identifier, In
+from admin.schemas import Day, Identifier, In
 from blocklists.tables import OrganisationKind, Role
 
 
@@ -40,7 +40,7 @@ class InvitationIn(In):
     """A place to offer. Nobody is invited by a program who could do more than it: whoever runs the place is invited by a person."""
 
     role: Literal["parent", "teacher"]
-    last: date | None = Field(default=None, description="The last day of the role; null: until somebody ends it.", examples=["2027-05-31"])
+    last: Day | None = Field(default=None, description="The last day of the role; null: until somebody ends it.", examples=["2027-05-31"])
 
 
 class InvitationOut(BaseModel):
@@ -55,7 +55,7 @@ class InvitationOut(BaseModel):
 class StaffIn(In):
     """Until when the picture in the staff room works, and the devices that come by it stay: at most 200 days ahead."""
 
-    last: date = Field(examples=["2026-12-31"])
+    last: Day = Field(examples=["2026-12-31"])
 
 
 class StaffOut(BaseModel):

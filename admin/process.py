@@ -125,9 +125,11 @@ async def services_running(services: Services, clock: WallClock) -> AsyncIterato
         services.office.duty.is_clock_kept = is_synchronised
     else:
         loops.append(asyncio.create_task(_poll(clock), name="clock"))
+    await services.office.finder.resume(services.now())
     try:
         yield
     finally:
+        await services.office.finder.stop()
         for task in loops:
             task.cancel()
         await asyncio.gather(*loops, return_exceptions=True)

@@ -224,10 +224,10 @@ def resolve(written: RpzOutFile, document: Document, folder: Path) -> tuple[RpzO
     for index, row in enumerate(written.keys):
         if dns.name.from_text(row.name) in {dns.name.from_text(before.name) for before in written.keys[:index]}:
             mistakes.append(Mistake(document.place(("rpz_out", "keys", index, "name")), "another key has this name"))
-        for place, zone in enumerate(row.zones):
+        for number, zone in enumerate(row.zones):
             if dns.name.from_text(zone) not in served:
-                where = document.place(("rpz_out", "keys", index, "zones", place))
-                mistakes.append(Mistake(where, f"no zone is called {zone}", "one of zone, zones and category_zones"))
+                at = document.place(("rpz_out", "keys", index, "zones", number))
+                mistakes.append(Mistake(at, f"no zone is called {zone}", "one of zone, zones and category_zones"))
     audiences: list[AudienceFile] = [written, *written.zones]
     for index, audience in enumerate(audiences):
         if not audience.bands:

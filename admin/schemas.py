@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import date, datetime
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from admin.hours import MOST_HOURS, MOST_LESSONS
 from admin.importing import Part, What
@@ -16,7 +17,17 @@ Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9a-
 Label = Annotated[str, Field(min_length=1, max_length=40)]
 Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$", examples=["21:00"])]
 
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
+
+def _iso(value: object) -> object:
+    """A day as the schema has it, RFC 3339's full-date; a number is none. Raises ValueError."""
+    if isinstance(value, int | float) or (isinstance(value, str) and not _DAY.fullmatch(value)):
+        raise ValueError("a day is YYYY-MM-DD")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_iso)]
 _Out = TypeVar("_Out", bound=BaseModel)
 
 

@@ -24,7 +24,6 @@ from admin.officekeepschemas import (
     ClockIn,
     ClockLevelOut,
     ClockOut,
-    Day,
     DirectiveIn,
     DirectiveOut,
     ForwardIn,
@@ -40,7 +39,7 @@ from admin.permissions import Permission
 from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller, cut_page, made_before, note_made, page_of
 from admin.routes.apioffice import Reader, actor_in, changing, order_out, reading
 from admin.routes.apiofficework import Approver, CaseReader, Worker, case_out, show_entry
-from admin.schemas import PageOf
+from admin.schemas import Day, PageOf
 from blocklists.takedown import agencies, notes, renewing
 from blocklists.takedown.agencies import NewAgency
 from blocklists.takedown.agencytables import AgencyKind, AgencyRole

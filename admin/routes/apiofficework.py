@@ -33,6 +33,7 @@ from admin.officeresults import (
     OfficerOut,
     PreviewOut,
     RenewIn,
+    ReportDetailOut,
     ReportOut,
     ReportStepIn,
     ReturnOut,
@@ -172,17 +173,18 @@ async def list_reports(who: Reader, limit: Limit = PAGE, after: After = None) ->
 
 
 @router.get("/reports/{report_id}")
-async def show_report(who: Reader, report_id: str) -> ReportOut:
-    """One report."""
+async def show_report(who: Reader, report_id: str) -> ReportDetailOut:
+    """One report with its history; people are told by their role."""
     async with reading(who) as (connection, office):
         page = await read_report(connection, office, report_id, actors_in(who), who.now)
     if page is None:
         raise NotFound
-    return _report(page)
+    history = [] if page.referred else [StepOut(at=step.at, step=step.verb, role=step.role) for step in page.history]
+    return ReportDetailOut(**_report(page).model_dump(), history=history)
 
 
 @router.post("/reports/{report_id}/steps")
-async def report_step(who: Worker, report_id: str, wanted: ReportStepIn) -> ReportOut:
+async def report_step(who: Worker, report_id: str, wanted: ReportStepIn) -> ReportDetailOut:
     """Classify, refer, merge, reject, verify, propose, approve: one move."""
     actor = actor_with(who, _REPORT_STEPS, wanted.step)
     guard = await asyncio.to_thread(who.services.office.guard.current)

@@ -81,9 +81,10 @@ async def _page(
         count = await candidates.count_waiting(connection, office)
         before = await candidates.histories(connection, office)
     form = visit.form
+    running = next((one for one in visit.services.office.finder.of(visit.tenant_id, visit.now) if one.state == "running"), None)
     context = {
         "rows": rows, "count": count, "past_of": lambda row: before.get((row["origin"], row["source"]), candidates.History()),
-        "categories": CATEGORIES, "say": words_of(visit), "fault": fault, "added": added, "mistakes": mistakes,
+        "categories": CATEGORIES, "say": words_of(visit), "fault": fault, "added": added, "running": running, "mistakes": mistakes,
         "typed": {name: form.raw(name) for name in ("source", "category", "text")},
     }  # fmt: skip
     return visit.page("office/finding.html", context, status)

@@ -110,8 +110,11 @@ async def test_reports_candidates_and_bulletins(
     path = f"/reports/{waiting['id']}/steps"
     assert (await one.post(path, json={"step": "fly"})).status_code == 422
     assert (await one.post(path, json={"step": "triage"})).json()["state"] == "triaged"
+    told = (await two.get(f"/reports/{waiting['id']}")).json()["history"]
+    assert [(step["step"], step["role"]) for step in told] == [("triage", "verifier"), ("receive", "system")]
     referred = (await one.post(path, json={"step": "refer", "reason": "tội phạm", "referred_to": "Công an tỉnh"})).json()
     assert (referred["name"], referred["state"], referred["goes_to"], referred["steps"]) == (None, "referred", "Công an tỉnh", [])
+    assert referred["history"] == [], "it is not ours any more"
     assert [case["state"] for case in (await two.get("/cases")).json()["items"]] == ["referred"]
     (candidate,) = (await one.get("/candidates")).json()["items"]
     assert (await one.post(f"/candidates/{candidate['id']}", json={"step": "refuse"})).status_code == 409
