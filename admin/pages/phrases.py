@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from admin.pages.words import mark as _
+from blocklists.takedown.deadlines import OWN_TARGET
 
 #: Sentences for a field's mistake.
 MISTAKES: Mapping[str, str] = {
@@ -296,6 +297,9 @@ RULES: Mapping[str, str] = {
     "uncategorised": _("only known sites are open here"),
     "rebinding": _("the name leads into a home network, as attackers do"),
 }
+
+#: The basis of a deadline where no document is one.
+BASES: Mapping[str, str] = {OWN_TARGET: _("the office’s own target")}
 
 #: Roles in the journal.
 ROLES: Mapping[str, str] = {

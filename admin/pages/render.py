@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse
 from admin.errors import FieldMistake
 from admin.pages.assets import Assets
 from admin.pages.formats import Formats
-from admin.pages.phrases import ACTS, MISTAKES, ROLES, RULES
+from admin.pages.phrases import ACTS, BASES, MISTAKES, ROLES, RULES
 from admin.pages.words import DATA, FIRST, SOURCE, Words, load_words
 from admin.treats import gather
 
@@ -69,6 +69,7 @@ class Pages:
             words.gettext, words.ngettext, newstyle=True, pgettext=words.pgettext, npgettext=words.npgettext
         )
         environment.filters["first_upper"] = _first_upper
+        environment.filters["basis"] = lambda text: words.gettext(BASES[text]) if text in BASES else text
         environment.filters["named"] = lambda name: name if words.language in (FIRST, SOURCE) else words.pgettext(DATA, name)
         environment.globals.update(
             asset=self.assets.address,

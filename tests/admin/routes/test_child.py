@@ -53,7 +53,7 @@ async def test_blocked_name_is_explained_kindly(bi: Visitor) -> None:
     """A gambling site on a nine-year-old's phone: 403, no blame, help, and nothing to ask for."""
     assert await at(bi, "bet.example", "/a/b?c=d") == 403
     assert "Trang cá cược luôn được lập ra để người chơi thua" in bi.text
-    assert "111" in bi.text
+    assert "Có ai bảo con trả tiền không? Con kể với người lớn con tin, hoặc gọi 111." in bi.text
     assert not any("/ask" in link for link in bi.links)
 
 

@@ -34,6 +34,13 @@ async def test_a_deadline_is_changed_by_a_document(app: ASGIApp, officers: Offic
     browser = await officer(app, "approver")
     await browser.get("/office/clocks")
     assert "Luật 116/2025/QH15, Điều 25" in browser.text
+    assert "mục tiêu của đơn vị" in browser.text
+    await browser.submit("/language", button=("language", "en"))
+    await browser.get("/office/clocks")
+    assert "the office’s own target" in browser.text and "mục tiêu của đơn vị" not in browser.text
+    assert "1 hour " in browser.text and "1 hours" not in browser.text
+    await browser.submit("/language", button=("language", "vi"))
+    await browser.get("/office/clocks")
     fields = {"clock": "review", "hours": "24", "basis": "9/QĐ-UBND", "starts": (now + timedelta(days=3)).date().isoformat()}
     await browser.submit("/office/clocks", fields | {"starts": "2020-01-01"})
     assert "Không đổi thời hạn của việc đã bắt đầu" in browser.text
