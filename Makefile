@@ -24,7 +24,7 @@ run: $(VENV)/.installed ## chạy ở 127.0.0.1:5300; LAN=1: cổng 53 của m�
 	@$(BIN)/lachan run --first $(if $(LAN),--lan)
 
 test: $(VENV)/.installed ## mọi kiểm thử / every test (LACHAN_FULL=1: a skip is a failure; PYTEST="-n 0" runs one after another)
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 lint: $(VENV)/.installed ## ruff và hướng nhập / ruff and the direction of imports
 	$(BIN)/ruff check gateway blocklists admin lachan tests

@@ -16,6 +16,7 @@ import os
 import selectors
 import signal
 import sys
+import warnings
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
@@ -91,8 +92,7 @@ class ForkingLoop:
         finally:
             self.loop.remove_signal_handler(signal.SIGCHLD)
             self._cancel_leftovers()
-            if sys.version_info < (3, 12):
-                asyncio.set_child_watcher(None)  # type: ignore[arg-type]  # back to the default
+            _forget_watcher()
             asyncio.set_event_loop(None)
             self.loop.close()
 
@@ -167,8 +167,7 @@ def _become_child(request: _Request, parent: int) -> None:
             signal.signal(number, signal.SIG_IGN)
         _follow_parent(parent)
         silence_descriptors(request.keep)
-        if sys.version_info < (3, 12):
-            asyncio.set_child_watcher(None)  # type: ignore[arg-type]  # it would warn of the parent's children
+        _forget_watcher()
         asyncio.set_event_loop(None)
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
         code = request.body() or 0
@@ -182,6 +181,14 @@ def _become_child(request: _Request, parent: int) -> None:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _forget_watcher() -> None:
+    """Back to the default. Subprocesses that still run (a list that is compiled) are nobody's concern any more, which it would warn of."""
+    if sys.version_info < (3, 12):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            asyncio.set_child_watcher(None)  # type: ignore[arg-type]
 
 
 def silence_descriptors(keep: Collection[int]) -> None:

@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 
 
 def would_be_started_again(notifier: ServiceNotifier) -> bool:
-    """Whether we are a service, or the program of a container (with an init process of the engine before it, or without)."""
+    """Whether we are a service, or the program of a container (with an init process of the engine before it, or without). To be asked at
+    the start: what somebody started by hand has the init process for its parent, too, once the shell has ended."""
     return notifier.is_on or INIT in (os.getpid(), os.getppid())
 
 

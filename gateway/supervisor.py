@@ -184,6 +184,7 @@ class Supervisor:
         self._settings = settings
         self._prepare = prepare
         self._notifier = notifier
+        self._is_kept = would_be_started_again(notifier)
         self._sockets = sockets
         self._metrics = metrics
         self._clock = clock
@@ -227,7 +228,7 @@ class Supervisor:
             await stopping
         finally:
             self._standing.phase = "stopping"
-            self.rests = self.is_succeeded and would_be_started_again(self._notifier)
+            self.rests = self.is_succeeded and self._is_kept
             if not self.rests:
                 self._notifier.stopping()
             for task in self._background:

@@ -49,6 +49,21 @@ def test_fork_gives_exit_status_and_a_clean_child() -> None:
     unwanted.close()
 
 
+def test_subprocess_that_still_runs_is_no_warning() -> None:
+    """A child that is forked meanwhile says nothing about it: as a warning it would stand in the log (here it would end the child)."""
+    forking = ForkingLoop()
+
+    async def main() -> int:
+        running = await asyncio.create_subprocess_exec("sleep", "30")
+        child = await forking.fork("test", lambda: 7)
+        status = os.waitstatus_to_exitcode(await child.ended)
+        running.kill()
+        await running.wait()
+        return status
+
+    assert forking.run(main()) == 7
+
+
 def test_reader_that_is_gone_is_an_error_and_not_the_end() -> None:
     """Writing to a connection that the other side broke off must not kill the process: anybody could end a worker so."""
     ours, theirs = socket.socketpair()

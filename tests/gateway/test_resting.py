@@ -81,6 +81,25 @@ def test_service_that_gave_its_place_away_is_stopped_like_any(tmp_path: Path) ->
         assert new.query()
 
 
+def test_program_started_by_hand_ends_although_its_shell_is_gone(tmp_path: Path) -> None:
+    """Its parent is then process 1, as in a container; nobody would start it again, so it does not stay."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("needs root and unshare")
+    with pair(tmp_path) as (old, new):
+        old.stop()
+        # The shell that starts it ends a moment later; process 1 of its own namespace goes on.
+        inside = '(PATH=$PATH; "$@" & sleep 1) & while :; do sleep 0.1; ps -e -o comm= | grep -q python || exit 0; done'
+        old.interpreter = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", inside, "init", sys.executable)
+        old.start()
+        time.sleep(1.5)
+        new.start(wait=False)
+        new.wait(lambda: new.status()["pid"] == pid_of(new) and new.status()["state"] == "ready")
+        assert old.process is not None
+        assert old.process.wait(20) == 0
+        assert "leave.idle" not in old.log_text()
+        assert new.query()
+
+
 def test_container_with_an_init_process_rests_too(tmp_path: Path) -> None:
     """`--init`: the engine's process has number 1, and ends with ours; the container would be started again and take the place back."""
     if os.geteuid() != 0 or shutil.which("unshare") is None:
