@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
 
+import dns.edns
+import dns.message
+import dns.query
 import httpx
 import pytest
 
@@ -75,6 +79,16 @@ def is_blocked(gateway: Gateway, name: str, source: str | None = None) -> bool:
     return [str(rdata) for rrset in reply.answer for rdata in rrset] == ["0.0.0.0"] and ede_codes(reply) == [16]
 
 
+def told_when_asked(gateway: Gateway, name: str) -> dict[str, object]:
+    """What a client that asks for it by an empty option is told in the one extended error, which is 16."""
+    question = dns.message.make_query(name, "A", use_edns=0, payload=1232, options=[dns.edns.GenericOption(15, b"")])
+    reply = dns.query.udp(question, "127.0.0.1", 5.0, gateway.port)
+    assert ede_codes(reply) == [16]
+    [error] = [option for option in reply.options if isinstance(option, dns.edns.EDEOption)]
+    said: dict[str, object] = json.loads(error.text or "")
+    return said
+
+
 def seconds_until(gateway: Gateway, name: str, blocked: bool, since: float) -> float:
     """How long until twenty questions from fresh ports (so both workers) all get the wanted answer."""
     while time.monotonic() - since < 10:
@@ -134,6 +148,8 @@ async def test_from_a_letter_to_dig_and_back(running: tuple[Gateway, str], brows
     took = seconds_until(gateway, "bad.example", True, since)
     assert took < 1.0, f"the order took {took:.2f} s to be in force on all workers"
     assert is_blocked(gateway, "www.bad.example")
+    said = told_when_asked(gateway, "bad.example")
+    assert "412/QĐ-SVHTTDL" in str(said["j"]) and "s" not in said, "a structured error, and never a sub-error with 16"
     assert gateway.addresses("open.example") == ["192.0.2.20"]
     assert not is_blocked(gateway, "www.facebook.com"), "a group on a platform never blocks the platform"
     assert gateway.addresses("bad.example", source="127.0.0.2") == ["192.0.2.10"], "orders are for children unless they say otherwise"
