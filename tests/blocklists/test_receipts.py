@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ def test_receipt_is_read_as_it_was_signed(tmp_path: Path) -> None:
     assert is_signed(public_of(key), signed, signature)
     assert not is_signed(public_of(Ed25519PrivateKey.generate()), signed, signature)
     assert not is_signed("zz", signed, signature)
+
+
+def test_numbers_below_five_are_not_told() -> None:
+    """Not to the office either: a count of four is nought, a name that four asked for is not named; five are told."""
+    told = replace(RECEIPT, health=((1000, 4, 5), (4, 3, 2)), asked=(("few", 4), ("some", 5)))
+    message = json.loads(seal(told, Ed25519PrivateKey.generate()))["receipt"]
+    assert message["health"] == [[1000, 0, 5], [0, 0, 0]]
+    assert message["asked"] == [["some", 5]]
 
 
 @pytest.mark.parametrize(

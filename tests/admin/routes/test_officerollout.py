@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import select, update
 from starlette.types import ASGIApp
 
-from admin.audit import Act, Action, by_account, read_rows
+from admin.audit import MACHINE, Act, Action, by_account, read_rows
 from admin.dependencies import Services
 from admin.office import open_office
-from admin.officegateways import read_gateways
+from admin.officegateways import read_gateways, retire_gateway
 from admin.officerollout import Rollout, go_on, read_rollouts, read_statement
 from admin.officetables import gateways
 from admin.settings import AdminSettings
@@ -218,6 +218,33 @@ async def test_one_gateway_that_lies_neither_holds_a_version_nor_hides_trouble(f
         assert await fleet.tell(name, health=((1000, 100, 10), (1000, 600, 10))) == ""
     (rollout,) = await fleet.settle()
     assert (rollout.state, rollout.cause) == ("held", "against")
+
+
+async def test_a_gateway_that_is_not_believed_speaks_neither_way(fleet: Fleet) -> None:
+    """It told of trouble, and then what cannot be true: its word and that of one honest gateway hold nothing; two honest ones do."""
+    (rollout,) = await fleet.settle()
+    liar, first, second = fleet.first(2, rollout.share(fleet.clock.at))[:3]
+    assert await fleet.tell(liar, fault="refused") == ""
+    fleet.clock.forward(seconds=5)
+    assert await fleet.tell(liar, serial=99) == "unknown_serial"
+    assert await fleet.tell(first, fault="apply") == ""
+    (rollout,) = await fleet.settle()
+    assert rollout.state == "going"
+    assert await fleet.tell(second, fault="apply") == ""
+    (rollout,) = await fleet.settle()
+    assert (rollout.state, rollout.cause) == ("held", "against")
+
+
+async def test_of_fewer_than_ten_gateways_all_take_it_at_once(fleet: Fleet, one: Visitor, two: Visitor, services: Services) -> None:
+    """A share of so few says nothing: with the tenth gone the next version is for everybody, and so is the one before it."""
+    async with services.database.write() as connection:
+        await retire_gateway(connection, Act(fleet.tenant, MACHINE, fleet.clock.at), "g9")
+    fleet.clock.forward(minutes=1)
+    await approve(one, two, PASSPHRASE, "ba.example")
+    assert await fleet.settle() == []
+    for name in list(fleet.keys)[:9]:
+        taken = fleet.take(name)
+        assert taken is not None and (taken.serial, taken.newest) == (3, 3)
 
 
 async def test_gateways_that_fall_silent_hold_the_next_stage(fleet: Fleet) -> None:
