@@ -93,23 +93,52 @@ install_program() {
     fail "chưa chạy được / it does not start: journalctl -u lachan -n 50"
 }
 
+# Trong PATH trước, rồi của hệ thống: PATH của root có thể dẫn đến một Python khác. / In PATH first, then the system's own: root's PATH may
+# lead to another one.
 find_python() {
-    for candidate in python3.13 python3.12 python3.11 python3; do
-        if has_venv "$candidate"; then command -v "$candidate"; return; fi
-    done
-    command -v apt-get >/dev/null 2>&1 || fail "cần Python 3.11 có venv / Python 3.11 with venv is needed"
+    pick_python && return
+    command -v apt-get >/dev/null 2>&1 || fail "$(lacking)"
     say "Cài Python / installing Python ..." >&2
     apt-get update -qq >&2
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3 python3-venv ca-certificates >&2
-    has_venv python3 || fail "bản này có Python cũ hơn 3.11 / this release has a Python older than 3.11: Debian 12, Ubuntu 24.04 hoặc mới hơn / or newer"
-    command -v python3
+    pick_python || fail "$(lacking)"
 }
 
-# Thư viện chuẩn phải đọc được bởi tài khoản lachan. / The account lachan must be able to read the standard library.
-has_venv() {
-    command -v "$1" >/dev/null 2>&1 || return 1
-    "$1" -c 'import ensurepip, os, sys, venv; from pathlib import Path; ok = all(p.stat().st_mode & 1 for p in Path(os.__file__).resolve().parents)
-sys.exit(sys.version_info < (3, 11) or not ok)' 2>/dev/null
+pick_python() {
+    for candidate in python3.13 python3.12 python3.11 python3; do
+        for place in "$(command -v "$candidate" 2>/dev/null)" "/usr/bin/$candidate" "/usr/local/bin/$candidate"; do
+            if [ -x "$place" ] && judge_python "$place"; then printf '%s\n' "$place"; return; fi
+        done
+    done
+    return 1
+}
+
+# 0: dùng được / can be used; 3: cũ / old; 4: không có venv / no venv; 5: tài khoản lachan không đọc được / not readable by the account lachan
+judge_python() {
+    "$1" -c 'import os, sys
+from pathlib import Path
+if sys.version_info < (3, 11): sys.exit(3)
+try: import ensurepip, venv
+except ImportError: sys.exit(4)
+sys.exit(0 if all(p.stat().st_mode & 1 for p in Path(os.__file__).resolve().parents) else 5)' 2>/dev/null
+}
+
+# Vì sao không dùng được từng Python một. / Why none of the Pythons here can be used.
+lacking() {
+    say "cần Python 3.11 có venv / Python 3.11 with venv is needed (Debian 12, Ubuntu 24.04, hoặc mới hơn / or newer)"
+    for candidate in python3.13 python3.12 python3.11 python3; do
+        for place in "$(command -v "$candidate" 2>/dev/null)" "/usr/bin/$candidate" "/usr/local/bin/$candidate"; do
+            [ -x "$place" ] || continue
+            status=0
+            judge_python "$place" || status=$?
+            case $status in
+                3) say "  $place: cũ hơn 3.11 / older than 3.11" ;;
+                4) say "  $place: không có venv / has no venv: apt install python3-venv" ;;
+                5) say "  $place: tài khoản $ACCOUNT không đọc được thư mục của nó / the account $ACCOUNT cannot read its folder" ;;
+                *) say "  $place: không chạy được / does not run" ;;
+            esac
+        done
+    done | sort -u
 }
 
 make_account() {
@@ -215,6 +244,8 @@ greet() {
 }
 
 remove_program() {
+    say "Bộ phát Wi-Fi hoặc máy chủ DHCP còn ghi DNS là máy này? Hãy trả về như cũ, nếu không cả mạng mất tên miền."
+    say "Does the router or DHCP server still hand out this machine as DNS? Give it its old servers back, or the whole network loses names."
     systemctl disable --quiet --now lachan.service lachan.socket 2>/dev/null || true
     rm -f "$UNITS/lachan.service" "$UNITS/lachan.socket" "$COMMAND"
     rm -rf "$UNITS/lachan.service.d" "$APP"
@@ -222,7 +253,7 @@ remove_program() {
     systemctl reset-failed lachan.service 2>/dev/null || true
     give_room_back
     say "Đã gỡ chương trình. / The program is removed."
-    [ "$action" = purge ] || say "Còn giữ / kept: $ETC, $STATE. Xóa hết / remove them too: --purge"
+    [ "$action" = purge ] || say "Còn giữ / kept: $ETC, $STATE. Xóa hết / remove them too: sudo rm -rf $ETC $STATE && sudo userdel $ACCOUNT"
 }
 
 purge_state() {

@@ -1,0 +1,63 @@
+"""Which Python the installer takes, and what it says where none can be taken: the script itself, with programs that play Pythons."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "deploy" / "install.sh"
+
+
+def play(folder: Path, name: str, status: int) -> Path:
+    """A program in PATH that judges itself as a Python would: 3 too old, 4 without venv, 5 not readable by the service's account."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\nexit {status}\n")
+    path.chmod(0o755)
+    return path
+
+
+def run(function: str, folder: Path, system: Path) -> subprocess.CompletedProcess[str]:
+    """One function of the script, with `system` in the place of /usr/bin."""
+    text = (
+        SCRIPT.read_text(encoding="utf-8")
+        .replace('main "$@"\n', f"{function}\n")
+        .replace('"/usr/bin/$candidate"', f'"{system}/$candidate"')
+    )
+    environment = {"PATH": f"{folder}:/bin:/usr/bin", "LANG": "C.UTF-8"}
+    text = text.replace('"/usr/local/bin/$candidate"', '"/nowhere/$candidate"')
+    return subprocess.run(["sh", "-c", text], env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_another_python_first_in_path_is_passed_over(tmp_path: Path) -> None:
+    """Root's PATH leads to one that the account cannot read: the system's own is taken."""
+    for name in ("python3.13", "python3.12", "python3.11", "python3"):
+        play(tmp_path / "first", name, 5)
+    system = play(tmp_path / "system", "python3.11", 0)
+    done = run("pick_python", tmp_path / "first", system.parent)
+    assert (done.returncode, done.stdout.strip()) == (0, str(system))
+
+
+def test_each_reason_is_named() -> None:
+    """The real judgement, of the Python that runs this test: it is new enough and has venv."""
+    done = subprocess.run(
+        ["sh", "-c", SCRIPT.read_text(encoding="utf-8").replace('main "$@"\n', f"judge_python {sys.executable}\n")], check=False
+    )
+    assert done.returncode in (0, 5)  # 5: a Python below somebody's home
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(3, "older than 3.11"), (4, "apt install python3-venv"), (5, "lachan cannot read"), (9, "does not run")]
+)
+def test_where_none_can_be_taken_the_real_reason_is_said(tmp_path: Path, status: int, words: str) -> None:
+    """Each Python with its own reason, and nothing else blamed."""
+    for name in ("python3.13", "python3.12", "python3.11", "python3"):
+        play(tmp_path / "first", name, status)
+    done = run("lacking", tmp_path / "first", tmp_path / "nothing")
+    lines = [line for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert len(lines) == 4 and all(words in line and str(tmp_path) in line for line in lines), done.stdout
+    assert os.path.basename(lines[0].split(":")[0]).startswith("python3")
