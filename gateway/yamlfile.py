@@ -79,7 +79,9 @@ def read(path: Path) -> Document:
         data = path.read_bytes()
     except OSError as error:
         reason = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise SettingsError([Mistake(str(path), f"this file {reason}", "name the file with -c FILE")]) from error
+        is_refused = isinstance(error, PermissionError)
+        remedy = "run it with sudo, or as the user of the gateway" if is_refused else "name the file with -c FILE"
+        raise SettingsError([Mistake(str(path), f"this file {reason}", remedy)]) from error
     if len(data) > MAX_BYTES:
         raise SettingsError([Mistake(str(path), f"this file is larger than {MAX_BYTES // 1024 // 1024} MiB")])
     try:

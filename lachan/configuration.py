@@ -36,11 +36,20 @@ def find_file(named: Path | None) -> Path:
         return named
     if os.environ.get(VARIABLE):
         return Path(os.environ[VARIABLE])
-    found = next((place for place in PLACES if place.is_file()), None)
+    found = next((place for place in PLACES if _is_there(place)), None)
     if found is None:
-        places = " nor ".join(map(str, (PLACES[0], PLACES[-1])))
-        raise SettingsError([Mistake("configuration", f"there is neither {places}", "name the file with -c FILE, or start with: make run")])
+        here, first_run, installed = PLACES
+        missing = f"there is no {here} and no {first_run} in this folder, and no {installed}"
+        raise SettingsError([Mistake("configuration", missing, "go to the folder of make run, or name the file with -c FILE")])
     return found
+
+
+def _is_there(place: Path) -> bool:
+    """Whether a file is there; one in a folder that this user may not look into counts, so that reading it says what to do."""
+    try:
+        return place.is_file()
+    except PermissionError:
+        return True
 
 
 @collection_put_off()

@@ -61,6 +61,20 @@ def test_file_is_found_where_people_put_it(tmp_path: Path, monkeypatch: pytest.M
     assert Path("other.yaml") == find_file(None)
 
 
+def test_file_in_a_closed_folder_is_the_one_that_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The installed file lies in a folder that only root and the service may look into: reading it then says what to do."""
+
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LACHAN_CONFIG", raising=False)
+    monkeypatch.setattr("lachan.configuration.PLACES", (Path("lachan.yaml"), Path("var/lachan.yaml"), tmp_path / "closed" / "lachan.yaml"))
+    with monkeypatch.context() as inside:
+        inside.setattr(Path, "is_file", lambda place: refuse(place) if "closed" in str(place) else False)
+        assert find_file(None) == tmp_path / "closed" / "lachan.yaml"
+
+
 def test_file_of_a_first_run_is_found_without_naming_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`lachan reload` in the folder of `make run` means the file that it wrote; a file of one's own comes first."""
     monkeypatch.chdir(tmp_path)

@@ -119,7 +119,7 @@ def test_what_an_operator_meets_is_told_in_both_languages(what: str, tmp_path: P
         ("dns.listen: 0.0.0.0:53 (UDP) is taken by dnsmasq (pid 7): stop it (systemctl disable --now dnsmasq)", "do dnsmasq (pid 7) giữ"),
         ("dns.listen: this user may not listen on 0.0.0.0:53 (UDP): start with sudo", "không được nghe ở 0.0.0.0:53 (UDP)"),
         ("opening port 53 needs root's right: run: sudo make run LAN=1", "cần quyền root: chạy: sudo make run LAN=1 / "),
-        ("a.yaml: this file cannot be read (Permission denied) (name the file with -c FILE)", "không đọc được tệp này (không có quyền) / "),
+        ("a.yaml: this file cannot be read (Permission denied) (run it with sudo, or as the user of the gateway)", "(chạy bằng sudo hoặc "),
         ("state_dir: cannot write to /x: Read-only file system: give it to the gateway's user (chown)", "vào /x (đĩa chỉ đọc)"),
         ("admin.database: sqlite:////x.db is damaged (file is not a database); names keep resolving", "sqlite:////x.db bị hỏng"),
     ],

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from lachan.__main__ import main
-from tests.support.gateway import run_command
+from tests.support.gateway import ROOT, run_command
 
 COMMANDS = ["run", "gateway", "admin", "check", "explain", "query", "flush", "reload", "status", "demo", "config", "lists"]
 
@@ -41,6 +42,18 @@ def test_missing_file_is_one_sentence(tmp_path: Path) -> None:
     found = run_command("check", "-c", str(tmp_path / "none.yaml"))
     assert (found.returncode, found.stdout) == (1, "")
     assert "không có tệp này / this file is not there (chỉ tệp bằng -c TỆP / name the file with -c FILE)" in found.stderr
+
+
+def test_command_in_another_folder_says_where_to_go(tmp_path: Path) -> None:
+    """After `make run`, in the wrong folder: both files that a folder may have are named, in Vietnamese, too."""
+    environment = {name: value for name, value in os.environ.items() if name != "LACHAN_CONFIG"} | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "lachan", "status"]
+    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    if Path("/etc/lachan/lachan.yaml").exists():
+        pytest.skip("a gateway is installed here")
+    assert found.returncode == 1
+    assert "thư mục này không có lachan.yaml, không có var/lachan.yaml, và không có /etc/lachan/lachan.yaml / there is no" in found.stderr
+    assert "vào thư mục đã chạy make run, hoặc chỉ tệp bằng -c TỆP / go to the folder of make run" in found.stderr
 
 
 def test_file_that_may_not_be_read_is_one_sentence_and_status_1(
