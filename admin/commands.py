@@ -5,9 +5,11 @@ They work on the database directly, so they need the machine, not an account; `l
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, make_url, select, update
 
 from admin.audit import MACHINE, Act, Action, record, verify_database
 from admin.ended import note_at_once
@@ -19,11 +21,11 @@ from admin.permissions import decides
 from admin.sessions import read_assignments
 from admin.settings import AdminSettings
 from admin.setup import read_token, setup_link
-from admin.tables import known_browsers, passkeys, sessions
-from admin.tenants import fold_sign_in
+from admin.tables import devices, known_browsers, passkeys, profiles, sessions
+from admin.tenants import fold_sign_in, list_tenants
 from blocklists.database import open_database
 from blocklists.journal import Finding
-from blocklists.tables import AccountId, OrganisationId, accounts
+from blocklists.tables import EVERY_TENANT, AccountId, OrganisationId, accounts
 from gateway.errors import StartError
 
 #: Why a password is refused, for a terminal.
@@ -48,6 +50,41 @@ async def list_sign_ins(settings: AdminSettings) -> list[str]:
     try:
         async with database.read() as connection:
             return list((await connection.execute(select(accounts.c.sign_in).order_by(accounts.c.sign_in))).scalars())
+    finally:
+        await database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What people call a child, a class or a device, and the random id by which the gateway knows it. `place`: the family or school."""
+
+    tenant: str
+    id: str
+    text: str
+    place: str
+    is_profile: bool
+
+
+def has_database(settings: AdminSettings) -> bool:
+    """Whether there is a database already; opening one would make it. A server's is not looked for here."""
+    url = make_url(settings.database)
+    return not url.drivername.startswith("sqlite") or (url.database is not None and Path(url.database).is_file())
+
+
+async def read_labels(settings: AdminSettings) -> list[Label]:
+    """What profiles and devices are called today. A hosted family's are not the host's to read, and are left out."""
+    database = await open_database(settings.database)
+    try:
+        await refuse_newer(database)
+        async with database.read() as connection:
+            places = {one.id: one.name for one in await list_tenants(connection, datetime.now(UTC))}
+            found = []
+            for table in (profiles, devices):
+                alive = select(table.c.tenant_id, table.c.id, table.c.label).where(table.c.retired_at.is_(None))
+                for row in await connection.execute(alive.order_by(table.c.id).execution_options(**EVERY_TENANT)):
+                    if row.tenant_id in places:
+                        found.append(Label(row.tenant_id, row.id, row.label, places[row.tenant_id], table is profiles))
+            return found
     finally:
         await database.close()
 

@@ -57,9 +57,12 @@ class Following:
     test_name: str
 
 
-async def keeps_machine(connection: AsyncConnection, actor: Actor, tenant: OrganisationId) -> bool:
-    """Whether somebody looks after this machine: its operator, or whoever runs the one organisation that has it for itself."""
-    if actor.role_on(tenant, Permission.LIST_FOLLOW) is None:
+async def keeps_machine(
+    connection: AsyncConnection, actor: Actor, tenant: OrganisationId, permission: Permission = Permission.LIST_FOLLOW
+) -> bool:
+    """Whether somebody looks after this machine, and has the permission: its operator, or whoever runs the one organisation that has it
+    for itself."""
+    if actor.role_on(tenant, permission) is None:
         return False
     return any(assignment.role is Role.OPERATOR for assignment in actor.assignments) or await is_alone(connection)
 

@@ -5,11 +5,13 @@ It loads the generation in force from the state directory, so it needs no runnin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import unicodedata
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from zoneinfo import ZoneInfo
 
 import typer
@@ -33,10 +35,12 @@ from gateway.policy.model import (
 )
 
 if TYPE_CHECKING:
+    from admin.commands import Label
     from gateway.policy.catalogue import Catalogue
     from gateway.policy.snapshot import Snapshot
 
 LOCAL = "local"
+Labels: TypeAlias = "Sequence[Label]"
 ORIGINS: dict[RuleOrigin, tuple[str, str]] = {
     RuleOrigin.SYSTEM: ("hệ thống", "the product"),
     RuleOrigin.PROVINCE: ("tỉnh/đơn vị vận hành", "province/operator"),
@@ -47,7 +51,11 @@ ORIGINS: dict[RuleOrigin, tuple[str, str]] = {
 
 
 class ExplainError(LachanError):
-    """The question cannot be answered; one sentence."""
+    """The question cannot be answered; one sentence. `vi`: the same in Vietnamese."""
+
+    def __init__(self, words: str, vi: str = "") -> None:
+        self.vi = vi
+        super().__init__(words)
 
 
 def explain(config: Path | None, name: str, client: str | None, profile: str | None, at: str | None, qtype: str) -> None:
@@ -73,11 +81,12 @@ def explain(config: Path | None, name: str, client: str | None, profile: str | N
     except InvalidName as error:
         raise ExplainError(str(error)) from None
     moment = parse_moment(at) if at else WallClock.from_environment(os.environ).now()
-    match = find_match(snapshot, client, profile)
+    labels = read_labels(config)
+    match = find_match(snapshot, client, profile, labels)
     policy = snapshot.effective(match, moment)
     decision = snapshot.explain(key, type_number(qtype), policy)
     shown = host.name if isinstance(host, Host) and "/" in name else name
-    for line in describe(shown, qtype.upper(), match, policy, moment, decision):
+    for line in describe(shown, qtype.upper(), match, policy, moment, decision, labels):
         typer.echo(line)
     for line in apps_of(snapshot.catalogue, key):
         typer.echo(line)
@@ -94,7 +103,8 @@ def parse_moment(text: str) -> float:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ExplainError(f"'{text[:40]}' is not a time: write it as 2026-09-01T21:30") from None
+        vi = f"'{text[:40]}' không phải một lúc: viết như 2026-09-01T21:30"
+        raise ExplainError(f"'{text[:40]}' is not a time: write it as 2026-09-01T21:30", vi) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=VIET_NAM)).timestamp()
 
 
@@ -108,10 +118,25 @@ def type_number(text: str) -> int:
         raise ExplainError(f"'{text[:20]}' is not a record type: write A, AAAA, HTTPS or TXT") from None
 
 
-def find_match(snapshot: Snapshot, client: str | None, profile: str | None) -> Match:
-    """Find whose policy is asked about: a client by id or address, a profile, or nobody known. Raises ExplainError."""
+def read_labels(config: Path | None) -> Labels:
+    """What the pages call profiles and devices; nothing where there are no pages, or their database cannot be read by this user: the ids
+    do as well."""
+    from admin.commands import has_database
+    from admin.commands import read_labels as read
+    from lachan.configuration import find_file, load
+
+    try:
+        settings = load(find_file(config), require_files=False).admin
+        return tuple(asyncio.run(read(settings))) if settings is not None and has_database(settings) else ()
+    except LachanError:
+        return ()
+
+
+def find_match(snapshot: Snapshot, client: str | None, profile: str | None, labels: Labels = ()) -> Match:
+    """Find whose policy is asked about: a client by id, by address or by what the pages call it, a profile, or nobody known. Raises
+    ExplainError."""
     if client is not None and profile is not None:
-        raise ExplainError("give either --client or --profile")
+        raise ExplainError("give either --client or --profile", "chỉ ghi --client hoặc --profile")
     tenants = snapshot.tenants
     wanted, known = (client, "clients") if client is not None else (profile, "profiles")
     if client is not None:
@@ -126,16 +151,35 @@ def find_match(snapshot: Snapshot, client: str | None, profile: str | None) -> M
             return snapshot.match_of(tenant, profile, None, client)
         except KeyError:
             continue
+    alike = [one for one in labels if one.is_profile == (profile is not None) and _fold(one.text) == _fold(wanted)]
+    named = [one for one in alike if one.tenant in tenants]
+    if len(named) == 1:
+        return snapshot.match_of(named[0].tenant, named[0].id if profile else None, None, named[0].id if client else None)
+    if named:
+        which = "; ".join(f"{one.id} ({one.text}, {one.place})" for one in named[:20])
+        raise ExplainError(
+            f"several are called '{wanted[:60]}': name one by its id: {which}", f"có nhiều '{wanted[:60]}': ghi mã của một: {which}"
+        )
     policy = tenants.get(LOCAL)
     ids = sorted(row.id for row in policy.clients) if policy and client else sorted(policy.profiles) if policy else []
-    raise ExplainError(f"there is no {known[:-1]} '{wanted[:60]}'; there are: {', '.join(ids[:20]) or 'none'}")
+    ids += sorted({one.text for one in labels if one.is_profile == (profile is not None)}, key=_fold)
+    vi = {"clients": "thiết bị", "profiles": "hồ sơ"}[known]
+    raise ExplainError(
+        f"there is no {known[:-1]} '{wanted[:60]}'; there are: {', '.join(ids[:20]) or 'none'}",
+        f"không có {vi} '{wanted[:60]}'; có: {', '.join(ids[:20]) or 'chưa có gì'}",
+    )
 
 
-def describe(name: str, qtype: str, match: Match, policy: EffectivePolicy, moment: float, decision: Decision) -> Iterator[str]:
+def describe(
+    name: str, qtype: str, match: Match, policy: EffectivePolicy, moment: float, decision: Decision, labels: Labels = ()
+) -> Iterator[str]:
     """The explanation, line by line: Vietnamese, then English."""
+    called = {(one.tenant, one.id): f"{one.text} ({one.id})" for one in labels}
     vi, en = outcome(decision.verdict)
     yield f"{name} {qtype}: {vi} / {en}"
-    who = f"{match.client_id} → {policy.profile_id}" if match.client_id else policy.profile_id or "khách / guest"
+    owner = called.get((policy.tenant, policy.profile_id), policy.profile_id)
+    device = called.get((policy.tenant, match.client_id or ""), match.client_id)
+    who = f"{device} → {owner}" if match.client_id else owner or "khách / guest"
     if not match.known and match.profile:
         who += " · máy chưa có tên / a device without a name"
     local = datetime.fromtimestamp(moment, UTC).astimezone(ZoneInfo("Asia/Ho_Chi_Minh"))
@@ -149,6 +193,10 @@ def describe(name: str, qtype: str, match: Match, policy: EffectivePolicy, momen
         yield f"  nhóm / categories: {', '.join(decision.categories)}"
     for lost in decision.lost:
         yield f"  thua / lost: {line_of(lost)}"
+
+
+def _fold(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold().strip()
 
 
 def apps_of(catalogue: Catalogue, key: str) -> Iterator[str]:

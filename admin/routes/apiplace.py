@@ -22,6 +22,7 @@ from admin.dependencies import address_of
 from admin.devices import frees_new_device
 from admin.emergency import list_glasses
 from admin.errors import FieldMistake, InvalidInput, NotFound
+from admin.following import keeps_machine
 from admin.history import find_keeping, keeps_names, stop_history
 from admin.homelink import Home, add_home, load_home, remove_home, unlink_home
 from admin.keptbackups import KeptBackup, drop_backup, find_backup, keep_backup, list_backups, path_of
@@ -43,7 +44,6 @@ from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller,
 from admin.routes.profiles import erase_everywhere
 from admin.schemas import PageOf
 from admin.tables import sessions
-from admin.tenants import is_alone
 from admin.values import ProfileKind
 from blocklists.tables import OrganisationKind, Role
 
@@ -266,10 +266,8 @@ async def _settle(who: Caller) -> None:
 
 async def _check_alone(who: Caller) -> None:
     """As on the page: whoever looks after the machine, or the one organisation that has it for itself. Raises NotFound."""
-    if any(one.role is Role.OPERATOR for one in who.signed_in.actor.assignments):
-        return
     async with who.services.database.read() as connection:
-        if not await is_alone(connection):
+        if not await keeps_machine(connection, who.signed_in.actor, who.tenant_id, Permission.SYSTEM_BACKUP):
             raise NotFound
 
 

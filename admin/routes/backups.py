@@ -16,11 +16,10 @@ from admin.backup import back_up, restore
 from admin.dependencies import Visit, need, open_page
 from admin.edge.cookies import SESSION, drop_cookie
 from admin.errors import FieldMistake, NotFound
+from admin.following import keeps_machine
 from admin.forms import save_file
 from admin.permissions import Permission
 from admin.routes.home import waiting_of
-from admin.tenants import is_alone
-from blocklists.tables import Role
 from gateway.errors import StartError
 
 router = APIRouter()
@@ -69,12 +68,8 @@ async def put_back(visit: Annotated[Visit, Depends(need(Permission.SYSTEM_BACKUP
 
 async def check_alone(visit: Visit) -> None:
     """Only who looks after the machine, where several share it; the one organisation that has it for itself otherwise. Raises NotFound."""
-    if not visit.may(Permission.SYSTEM_BACKUP):
-        raise NotFound
-    if any(assignment.role is Role.OPERATOR for assignment in visit.signed_in.actor.assignments):
-        return
     async with visit.services.database.read() as connection:
-        if not await is_alone(connection):
+        if not await keeps_machine(connection, visit.signed_in.actor, visit.tenant_id, Permission.SYSTEM_BACKUP):
             raise NotFound
 
 
