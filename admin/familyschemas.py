@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictInt
 
-from admin.choices import WAITS_OFFERED
+from admin.choices import HOOK_FORM, MAIL_FORM, WAITS_OFFERED
 from admin.schemas import Day, Identifier, In, Label
 from admin.values import DatesKind
 
@@ -54,8 +54,8 @@ class ChoicesIn(In):
     """What a family chooses; empty text: nowhere."""
 
     cooling_minutes: Annotated[StrictInt, BeforeValidator(whole), Field(json_schema_extra={"enum": list(WAITS_OFFERED)})]
-    mail: Annotated[str, Field(max_length=120)] = ""
-    hook: Annotated[str, Field(max_length=300)] = ""
+    mail: Annotated[str, Field(max_length=120, json_schema_extra={"pattern": f"^$|^{MAIL_FORM}$"})] = ""
+    hook: Annotated[str, Field(max_length=300, json_schema_extra={"pattern": f"^$|^{HOOK_FORM}$"})] = ""
     digest: StrictBool = False
 
 

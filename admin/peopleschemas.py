@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, StrictInt
 
@@ -126,10 +126,14 @@ class HomeIn(In):
     profile: Identifier
 
 
+#: Either form of an address, as the published schema says it.
+_ADDRESS: dict[str, Any] = {"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
+
+
 class HomeAddressIn(In):
     """The public address of the home. Only the address from which the program asks is taken: nobody claims one that is somebody else's."""
 
-    address: Annotated[str, Field(min_length=2, max_length=45, examples=["203.0.113.7"])]
+    address: Annotated[str, Field(min_length=2, max_length=45, examples=["203.0.113.7"], json_schema_extra=_ADDRESS)]
 
 
 class HomeAddressOut(BaseModel):

@@ -6,7 +6,8 @@ What stays with a person at the page, on purpose, stands with its reason in `tes
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,7 +17,7 @@ from admin.choices import WAITS_OFFERED, Choices, begin_wait, is_hook, is_mail, 
 from admin.dates import Dates, add_dates, list_dates, remove_dates
 from admin.devices import frees_new_device, load_device
 from admin.digest import make_digest
-from admin.errors import FieldMistake, InvalidInput, NotFound
+from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
 from admin.familyschemas import (
     CatalogueOut,
     CategoryOut,
@@ -68,6 +69,15 @@ async def show_place(who: Reader) -> PlaceOut:
         return await _place_out(connection, who)
 
 
+def name_places(schema: dict[str, Any], now: datetime) -> None:
+    """Say in the published schema which codes of places there are: a province of today, and perhaps a commune in it."""
+    schema["components"]["schemas"]["PlaceIn"]["properties"]["place"]["pattern"] = rf"^$|^({'|'.join(_provinces(now))})(\.[0-9]{{3,5}})?$"
+
+
+def _provinces(now: datetime) -> list[str]:
+    return [place.code for place in gazetteer().provinces(now.astimezone(VIET_NAM).date())]
+
+
 @router.put("/place", tags=["family"])
 async def put_place(who: Loosener, wanted: PlaceIn) -> PlaceOut:
     """Say where this is. It may end an order that is for another place, so it needs the right to loosen. What a department closed in the
@@ -75,8 +85,7 @@ async def put_place(who: Loosener, wanted: PlaceIn) -> PlaceOut:
     if not has_policy(who.tenant.kind):
         raise NotFound
     code = wanted.place or ""
-    provinces = {place.code for place in gazetteer().provinces(who.now.astimezone(VIET_NAM).date())}
-    if code and not (PLACE.fullmatch(code) and code.partition(".")[0] in provinces):
+    if code and not (PLACE.fullmatch(code) and code.partition(".")[0] in _provinces(who.now)):
         raise InvalidInput(FieldMistake("place", "place_unknown"))
     async with who.services.database.write() as connection:
         await move(connection, who.act, who.tenant.kind, code)
@@ -195,11 +204,11 @@ async def show_journal(who: Auditor, limit: Limit = 50, before: Annotated[int | 
 
 @router.post("/profiles/{profile}/watch", tags=["profiles"])
 async def watch_first(who: Loosener, profile: str) -> WatchOut:
-    """For a day only what is locked is blocked, the rest is counted."""
+    """For a day only what is locked is blocked, the rest is counted. Children of six to seventeen only (409 `not_watchable`)."""
     async with who.services.database.write() as connection:
         found = await load_profile(connection, who.tenant_id, profile)
         if found.kind is not ProfileKind.CHILD or found.band not in WATCHABLE:
-            raise InvalidInput(FieldMistake("profile", "unknown"))
+            raise Conflict("not_watchable", "profile")
         running = (await list_watches(connection, who.tenant_id, who.now)).get(found.id)
         until = running[1] if running is not None else await start_watch(connection, who.act, found.id)
     await who.services.applier.settle(who.tenant_id)

@@ -21,7 +21,7 @@ from admin.audit import Action, record
 from admin.dependencies import address_of
 from admin.devices import frees_new_device
 from admin.emergency import list_glasses
-from admin.errors import FieldMistake, InvalidInput, NotFound
+from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
 from admin.following import keeps_machine
 from admin.history import find_keeping, keeps_names, stop_history
 from admin.homelink import Home, add_home, load_home, remove_home, unlink_home
@@ -163,13 +163,13 @@ async def make_home(who: Assigner, new: HomeIn, key: IdempotencyKey = None) -> H
 @router.put("/home/address", tags=["devices"])
 async def link_home_address(who: Assigner, wanted: HomeAddressIn, request: Request) -> HomeOut:
     """This is our home: the address from which the program asks, said once more, so that a tunnel or a proxy is not linked by mistake. Any
-    other is refused (`address_not_yours`)."""
+    other is refused (409 `address_not_yours`)."""
     try:
         is_own = ip_address(wanted.address) == ip_address(address_of(request))
     except ValueError:
         raise InvalidInput(FieldMistake("address", "network_form")) from None
     if not is_own:
-        raise InvalidInput(FieldMistake("address", "address_not_yours"))
+        raise Conflict("address_not_yours", "address")
     async with who.services.database.read() as connection:
         home = await _load_home(connection, who)
     await who.services.homes.link(home, address_of(request), who.act, by_hand=True)

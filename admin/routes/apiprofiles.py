@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Response
 
 from admin.dates import with_dates
-from admin.errors import FieldMistake, InvalidInput, NotFound
+from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
 from admin.history import stop_history
 from admin.hours import Hours, set_hours
 from admin.hours import is_looser as are_hours_looser
@@ -41,6 +41,7 @@ from admin.setup import band_of_class
 from admin.switches import check_switch, is_loosening, set_switch
 from admin.values import Days, HoursEffect, NameEffect, OverrideKind, ProfileKind, SwitchKind, TargetKind
 from blocklists.tables import OrganisationKind
+from gateway.policy.catalogue import Catalogue
 from gateway.policy.model import Band
 
 router = APIRouter(tags=["profiles"])
@@ -105,10 +106,11 @@ async def change(who: Writer, profile: str, wanted: ProfileChange) -> ProfileOut
 
 @router.delete("/profiles/{profile}", status_code=204)
 async def remove(who: Writer, profile: str) -> None:
-    """Take a child or class away; its devices become new again. Needs the right to loosen."""
+    """Take a child or class away; its devices become new again. Needs the right to loosen. Adults and guests stay
+    (409 `profile_stays`)."""
     found = _find(await _rows(who), profile)
     if found.kind not in (ProfileKind.CHILD, ProfileKind.CLASS):
-        raise InvalidInput(FieldMistake("profile", "unknown"))
+        raise Conflict("profile_stays", "profile")
     who.require(Permission.PROFILE_LOOSEN)
     async with who.services.database.write() as connection:
         await retire_profile(connection, who.act, found)
@@ -117,14 +119,23 @@ async def remove(who: Writer, profile: str) -> None:
 
 @router.put("/profiles/{profile}/category/{code}")
 async def switch_category(who: Writer, profile: str, code: str, wanted: SwitchIn) -> ProfileOut:
-    """Open or close one category, or leave it to the band."""
+    """Open or close one category, or leave it to the band; 409 `locked` for one that this age cannot have open."""
     return await _switch(who, profile, SwitchKind.CATEGORY, code, wanted)
 
 
 @router.put("/profiles/{profile}/service/{code}")
 async def switch_service(who: Writer, profile: str, code: str, wanted: SwitchIn) -> ProfileOut:
-    """Open or close one service, or leave it to its categories."""
+    """Open or close one service, or leave it to its categories; 409 `locked` for one that this age cannot have open."""
     return await _switch(who, profile, SwitchKind.SERVICE, code, wanted)
+
+
+def name_codes(schema: dict[str, Any], catalogue: Catalogue) -> None:
+    """Say in the published schema which codes the two switches know: those of the catalogue in use."""
+    codes = {"category": catalogue.codes - catalogue.order_only, "service": catalogue.service_ids}
+    for kind, known in codes.items():
+        for one in schema["paths"][f"/profiles/{{profile}}/{kind}/{{code}}"]["put"]["parameters"]:
+            if one["name"] == "code":
+                one["schema"] = {"type": "string", "enum": sorted(known)}
 
 
 async def _switch(who: Caller, profile: str, kind: SwitchKind, code: str, wanted: SwitchIn) -> ProfileOut:
@@ -132,7 +143,12 @@ async def _switch(who: Caller, profile: str, kind: SwitchKind, code: str, wanted
     found = _find(rows, profile)
     shelf = with_rules(who.services.shelves.current(), rows.above, found)
     strictest = strictest_band(list(rows.profiles))
-    check_switch(shelf, found, strictest, kind, code, wanted.state)
+    try:
+        check_switch(shelf, found, strictest, kind, code, wanted.state)
+    except InvalidInput as error:  # the code is right; this profile's age has it locked
+        if [one.code for one in error.mistakes] == ["locked"]:
+            raise Conflict("locked", "code") from error
+        raise
     if is_loosening(shelf, rows.switches.get(profile, {}), found, strictest, kind, code, wanted.state):
         who.require(Permission.PROFILE_LOOSEN)
     async with who.services.database.write() as connection:

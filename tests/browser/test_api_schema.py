@@ -36,14 +36,9 @@ expected-statuses = [400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 429]
 """
 #: Where what the schema allows may still be refused (422, with the field), and why no schema can say so.
 JUDGED = {
-    "PUT /profiles/{profile}/category/{code}": "codes, and which of them an age has locked, are the catalogue's",
-    "PUT /profiles/{profile}/service/{code}": "codes are the catalogue's",
-    "POST /profiles": "the grade in the name of a class fits its band",
     "PATCH /profiles/{profile}": "only children and classes have another band; a window does not end where it begins",
-    "DELETE /profiles/{profile}": "only children and classes go",
     "POST /profiles/{profile}/names": "what is a name, and which are never blocked",
     "POST /profiles/{profile}/overrides": "the end lies ahead, at most a day; targets are the catalogue's",
-    "POST /profiles/{profile}/watch": "children of some ages only",
     "POST /devices": "what is an address; whose profile",
     "PATCH /devices/{device}": "whose profile",
     "POST /phones": "whose profile",
@@ -51,12 +46,9 @@ JUDGED = {
     "POST /dates": "the last day is not before the first",
     "POST /invitations": "a family has no teachers, a school no parents; the last day lies ahead",
     "POST /home": "whose profile",
-    "PUT /home/address": "only the address that the program asks from",
     "POST /profiles/{profile}/erase": "the id of the profile once more",
-    "PUT /choices": "what is a mail address, and a webhook",
     "PUT /tenant": "a file with a grammar of its own",
     "POST /office/orders": "the letter says what the fields leave out",
-    "POST /office/entries/{entry_id}/renew": "the caps of the transition table",
     "POST /office/agencies": "which places there are",
     "POST /office/directives": "what is a number of a document",
     "POST /office/lists": "what is an address",

@@ -66,7 +66,8 @@ async def test_watching_begins_and_ends(api: httpx.AsyncClient, family: Family) 
     """For a day, repeated it stays the same day; adults are not watched."""
     first = (await api.post(f"/profiles/{family.bi.id}/watch")).json()
     assert (await api.post(f"/profiles/{family.bi.id}/watch")).json() == first
-    assert (await api.post(f"/profiles/{family.adults.id}/watch")).status_code == 422
+    refused = await api.post(f"/profiles/{family.adults.id}/watch")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "not_watchable")
     assert (await api.delete(f"/profiles/{family.bi.id}/watch")).status_code == 204
     assert (await api.post(f"/devices/{family.bi_phone}/return")).status_code == 204
 
