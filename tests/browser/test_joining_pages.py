@@ -139,3 +139,18 @@ def test_family_joins_with_scripts_off(page: Page, place: Place, size: str) -> N
     page.fill("#password", NEW_PIN)
     page.click("main form button")
     expect(page.locator("main")).to_contain_text("Bi")
+
+
+def test_the_printed_sheet_is_one_page(chromium: Browser, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it says what the browser says of a certificate of the machine's own: A4, and nothing on a second page."""
+    monkeypatch.setattr("admin.owncertificate.own_fingerprint", lambda settings: "AB12 " * 15 + "AB12")
+    place.run(lambda: make_person(place.services.database, place.now, "truong", OrganisationKind.SCHOOL, Role.SCHOOL_ADMIN))
+    page = chromium.new_context(locale="vi-VN").new_page()
+    sign_in(page, place, "truong")
+    page.goto(f"{place.address}/families")
+    page.fill("#label", "Trường tiểu học Kim Đồng")
+    page.click("form[action='/families/codes'] button")
+    expect(page.locator(".note-amber")).to_contain_text("so dấu vân tay SHA-256")
+    pages = re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))
+    page.context.close()
+    assert len(pages) == 1
