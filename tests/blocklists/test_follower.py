@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import http.server
 import json
+import socket
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,7 +20,7 @@ from blocklists.releases import Repository
 from blocklists.takedown.segments import merge
 from blocklists.turns import FILE as WORD
 from gateway.release import canonical_bytes
-from tests.support.publisher import ROLES, Publisher, now, serve, serve_bomb, serve_drips
+from tests.support.publisher import ROLES, Publisher, now, serve, serve_bomb, serve_by, serve_drips
 
 
 @pytest.fixture
@@ -344,6 +346,31 @@ def test_office_that_drips_does_not_hold_a_gateway(office: Publisher, tmp_path: 
     with serve_drips() as url, pytest.raises(FollowError, match="too slow") as refused:
         follow(tmp_path / "gateway", url, office.root, 0, BoundedFetcher(whole=1.0))
     assert refused.value.code == "unreachable" and time.monotonic() - begun < 20
+
+
+def test_office_that_says_nothing_does_not_hold_a_gateway(office: Publisher, tmp_path: Path) -> None:
+    """It takes the connection and is silent: each step has an end of its own, ten seconds unless said otherwise."""
+    begun = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(FollowError) as refused:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        follow(tmp_path / "gateway", url, office.root, 0, BoundedFetcher(seconds=0.5))
+    assert refused.value.code == "unreachable" and time.monotonic() - begun < 20
+
+
+def test_nobody_leads_a_gateway_elsewhere(office: Publisher, tmp_path: Path) -> None:
+    """A redirect is not followed, not even to the office's own good files."""
+    with serve(office.folder) as good:
+
+        class Elsewhere(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(302)
+                self.send_header("Location", good + self.path)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        with serve_by(Elsewhere) as url, pytest.raises(FollowError) as refused:
+            follow(tmp_path / "gateway", url, office.root, 0)
+    assert refused.value.code == "unreachable"
 
 
 def test_expiry_is_judged_by_the_given_time(office: Publisher, tmp_path: Path) -> None:
