@@ -254,6 +254,13 @@ def test_zone_of_a_real_primary_is_followed_and_kept(tmp_path: Path, primary: Pr
         primary.start(gateway.port)
         assert until(lambda: is_closed(gateway, "wrong.example")), gateway.written() + primary.log()
         primary.stop()
+        # the copy stays whatever failed, so a start of the whole program with nobody there, and a change of its lists, keep the rules, too
+        assert gateway.command("zone", "refresh", "main.rpz").returncode == 1
+        gateway.stop()
+        (tmp_path / "own.txt").write_text("own.example\n")
+        gateway.write(SETTINGS + "lists: [{id: own, category: gamb, path: own.txt}]\n")
+        gateway.start()
+        assert is_closed(gateway, "later.example") and is_closed(gateway, "wrong.example") and is_closed(gateway, "own.example")
         assert '"event": "zone.failed"' in gateway.written() and '"event": "zone.restored"' in gateway.written()
         assert SECRET not in gateway.written() + gateway.command("config", "show").stdout
 

@@ -30,6 +30,33 @@ async def test_a_family_sees_it_until_it_is_taken_down(services: Services, famil
             await end_bulletin(connection, office, actor, made, now + timedelta(seconds=1))
 
 
+async def test_it_ends_by_itself_and_cannot_end_before_it_begins(services: Services, family: Family, now: datetime) -> None:
+    """At its last moment nobody reads it any more; a day that has been is refused beside its field."""
+    people = await make_officers(services.database, now)
+    actor, ends = Actor(people.approver, Capacity.APPROVER), now + timedelta(hours=2)
+    async with services.database.write() as connection:
+        office = await open_office(connection, people.tenant)
+        await add_bulletin(connection, office, actor, NewBulletin("bulletin", "Mùa hè", "", "1/KH-UBND", ends), now)
+        assert len(await bulletins_for(connection, family.tenant, ends - timedelta(seconds=1))) == 1
+        assert await bulletins_for(connection, family.tenant, ends) == []
+        for past in (now, now - timedelta(days=1)):
+            with pytest.raises(InvalidInput) as refused:
+                await add_bulletin(connection, office, actor, NewBulletin("bulletin", "Mùa hè", "", "1/KH-UBND", past), now)
+            assert [(one.field, one.code) for one in refused.value.mistakes] == [("ends_on", "end_passed")]
+
+
+async def test_the_newest_five_are_read(services: Services, family: Family, now: datetime) -> None:
+    """A home page is no archive."""
+    people = await make_officers(services.database, now)
+    async with services.database.write() as connection:
+        office = await open_office(connection, people.tenant)
+        for number in range(7):
+            fresh = NewBulletin("bulletin", f"Số {number}", "", "1/KH-UBND", now + timedelta(days=9))
+            await add_bulletin(connection, office, Actor(people.approver, Capacity.APPROVER), fresh, now + timedelta(minutes=number))
+        told = await bulletins_for(connection, family.tenant, now + timedelta(hours=1))
+    assert [row["title"] for row in told] == ["Số 6", "Số 5", "Số 4", "Số 3", "Số 2"]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

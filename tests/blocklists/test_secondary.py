@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,9 @@ import pytest
 from blocklists.policyzone import PolicyZone
 from blocklists.secondary import Bounds, PullError, pull, read_key, soa_of_copy
 from blocklists.xfr import Feed, TransferServer
+from blocklists.zonesettings import TlsPrimary
 from gateway.settings import Endpoint
+from tests.support.certificates import Authority
 
 ZONE = "rpz.lachan.test"
 ORIGIN = dns.name.from_text(ZONE)
@@ -239,6 +242,21 @@ async def test_cut_transfer_and_nobody_there_leave_the_file(tmp_path: Path) -> N
     with pytest.raises(PullError, match="failed"):
         await asyncio.to_thread(pull, source, ZONE, target, KEY, Bounds(5))
     assert target.read_text() == "old"
+
+
+async def test_older_tls_is_not_spoken(tmp_path: Path) -> None:
+    """RFC 9103 §5: whoever offers TLS 1.2 at most is told apart from one that cuts a transfer, and the file stays."""
+    target, authority = tmp_path / "rpz.zone", Authority(tmp_path)
+    target.write_text("old")
+    context = authority.vouch("ns1.example").context("dot")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    server = await asyncio.start_server(cut, "127.0.0.1", 0, ssl=context)
+    source = Endpoint("127.0.0.1", server.sockets[0].getsockname()[1])
+    with pytest.raises(PullError) as refused:
+        await asyncio.to_thread(pull, source, ZONE, target, None, Bounds(5), TlsPrimary("ns1.example", authorities=authority.file))
+    assert refused.value.code == "tls" and target.read_text() == "old"
+    server.close()
+    await server.wait_closed()
 
 
 async def test_unwritable_place_and_wrong_name_are_told(tmp_path: Path) -> None:

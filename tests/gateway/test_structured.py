@@ -116,6 +116,19 @@ def test_a_client_that_asks_is_told_why() -> None:
     assert check_rules(code, text)["j"] == "Chặn theo thiết lập của gia đình hoặc nhà trường"
 
 
+def test_an_old_release_says_its_age_here_too() -> None:
+    """Whoever asks for JSON reads how old the office's list is, as everybody else does; only for what an order closes."""
+    old = outcomes()
+    assert old.tell_age(20)
+    asked = query(dns.edns.GenericOption(65300, b""))
+    texts = {}
+    for name, block in (("order", ORDER), ("scam", SCAM)):
+        [(code, text)] = old.block(asked, Transport.UDP, block, POLICY).errors
+        texts[name] = check_rules(code, text)["j"]
+    assert texts["order"] == "Chặn theo văn bản số 12/QĐ-STTTT (danh sách 20 ngày chưa cập nhật)"
+    assert "20" not in texts["scam"]
+
+
 def test_everybody_else_gets_the_plain_error() -> None:
     """No JSON unasked; other unknown options change nothing."""
     assert errors_of(query(), ORDER) == [(16, "12/QĐ-STTTT")]

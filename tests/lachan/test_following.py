@@ -233,7 +233,9 @@ def test_after_a_long_sleep_a_gateway_tries_to_catch_up_for_at_most_ten_seconds_
     with RunningUpstream(RECORDS) as upstream:
         with serve(office.folder) as url:
             gateway = Gateway(tmp_path, SETTINGS, environment=test_clock, upstream=upstream.port, url=url)
+            begun = time.monotonic()
             with gateway:
+                usual = time.monotonic() - begun
                 assert comes_true(lambda: is_blocked(gateway, "bad.example"))
         state = read_state(tmp_path / "var")
         assert state is not None
@@ -244,8 +246,8 @@ def test_after_a_long_sleep_a_gateway_tries_to_catch_up_for_at_most_ten_seconds_
             with gateway:
                 waited = time.monotonic() - begun
                 started = gateway.status()["uptime"]
-                assert waited > following.START_SECONDS, "it did try"
-                assert started < waited < 120, "a file of 16,000 octets would take an hour"
+                assert waited > 10, "it did try"
+                assert started < waited < usual + 10 + 15, "ten seconds, and what a start takes on a busy machine"
                 assert is_blocked(gateway, "bad.example")
                 assert gateway.addresses("worse.example") == ["192.0.2.2"]
                 follow = gateway.status()["follow"]
