@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -27,11 +29,12 @@ from blocklists.policyzone import PolicyZone
 from blocklists.takedown import store, tables
 from blocklists.takedown.model import Actor, Capacity
 from gateway.policy.model import Band
-from gateway.settings import Endpoint
+from gateway.settings import Endpoint, TlsSettings
 from tests.admin.conftest import Clock
 from tests.admin.test_officeduty import approve
 from tests.blocklists.test_followers import ZONE as FOLLOWED
 from tests.blocklists.test_followers import Everything, running, unbound
+from tests.support.certificates import Authority, ServerCertificate
 from tests.support.echogateway import free_port
 from tests.support.gateway import RunningUpstream
 from tests.support.office import OfficeGateway, Officers
@@ -232,6 +235,37 @@ async def test_a_version_that_is_not_in_force_here_does_not_go_out(
     await approve(services, officers, "bad.example")
     await services.office.duty.settle()
     assert feed.outlets[0].zone.serial == 0
+
+
+async def test_a_renewed_certificate_is_served_and_a_broken_one_is_not(
+    services: Services, officers: Officers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who connects after the files changed sees the new one, without a restart; what cannot be used is told and changes nothing."""
+    authority, files = Authority(tmp_path), TlsSettings(tmp_path / "cert.pem", tmp_path / "key.pem")
+
+    def place(made: ServerCertificate) -> str:
+        shutil.copy(made.key, files.key)
+        shutil.copy(made.certificate, files.certificate)
+        return files.certificate.read_text()
+
+    first, port = place(authority.vouch("dns.example")), free_port()
+    secure, open_to = Endpoint("127.0.0.1", port), (ip_network("127.0.0.0/8"),)
+    listen = Endpoint("127.0.0.1", free_port())
+    feed = await open_feed(RpzOutSettings(listen, ((ZONE, Audience()),), (), open_to, secure_listen=secure, tls=files))
+    async with services.database.read() as connection:
+        office = await open_office(connection, officers.tenant)
+
+    async def seen() -> str:
+        await feed.follow(services.database, office, services.now())
+        return (await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))).replace("\r", "")
+
+    assert (await seen()).split() == first.split()
+    second = place(authority.vouch("dns.example"))
+    assert (await seen()).split() == second.split() != first.split()
+    files.certificate.write_text("-----BEGIN CERTIFICATE-----\nhỏng\n")
+    assert (await seen()).split() == second.split()
+    assert "certificate not usable, the old one stays" in caplog.text
+    await feed.stop()
 
 
 def test_a_key_never_shows_its_secret() -> None:
