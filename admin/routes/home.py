@@ -16,6 +16,7 @@ from admin.emergency import list_glasses
 from admin.figures import read_figures
 from admin.following import keeps_machine
 from admin.home import Cards, read_cards
+from admin.journalview import read_names
 from admin.link import GatewayAway, SeenDevice
 from admin.officebulletins import bulletins_for
 from admin.officetighten import rules_for
@@ -112,7 +113,8 @@ async def show_journal(visit: Annotated[Visit, Depends(need(Permission.JOURNAL_R
     """Who changed what: the rows that concern this tenant."""
     async with visit.services.database.read() as connection:
         rows = await read_journal(connection, visit.tenant_id, JOURNAL_PAGE + 1, before)
-    context = {"rows": rows[:JOURNAL_PAGE], "older": rows[JOURNAL_PAGE - 1].seq if len(rows) > JOURNAL_PAGE else None}
+        names = await read_names(connection, visit.tenant_id, rows) if has_policy(visit.tenant.kind) else None
+    context = {"names": names, "rows": rows[:JOURNAL_PAGE], "older": rows[JOURNAL_PAGE - 1].seq if len(rows) > JOURNAL_PAGE else None}
     return visit.page("more/journal.html", {**context, "waiting": await waiting_of(visit)})
 
 

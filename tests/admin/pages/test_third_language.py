@@ -51,7 +51,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 #: Names that are the same in every language, and what people of the sample wrote.
 PROPER = re.compile(
-    r"Lá Chắn|Nhà mình|Máy của|Người lớn|Tiếng Việt|English|Français|openapi\.json|sudo systemctl disable [a-z. -]+|sudo lachan reset-password|http\S*|"
+    r"Lá Chắn|Nhà mình|Máy của|Người lớn|Tiếng Việt|English|Français|openapi\.json|sudo systemctl disable [a-z. -]+|http\S*|"
+    r"sudo lachan reset-password|"
     r"Android|iPhone|iPad|MikroTik|OpenWrt|Windows|Chrome|Edge|Cốc Cốc|Viettel|VNPT|FPT|TP-?\s?Link|Tenda|Mercusys|\b(?:Bi|Na|me)\b"
 )
 #: Three words in a row that no catalogue gave.

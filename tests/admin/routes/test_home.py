@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from sqlalchemy import select
 from starlette.types import ASGIApp
 
+from admin.audit import Act, Action, record
 from admin.dependencies import Services
-from blocklists.tables import OrganisationKind, Role
+from admin.routes.profiles import erase_everywhere
+from blocklists.tables import EVERY_TENANT, OrganisationKind, Role, journal
 from gateway.following import FollowState, write_state
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.family import Family
@@ -74,16 +77,27 @@ async def test_strangers_are_led_to_the_door_and_back(visitor: Visitor, family: 
     assert visitor.response.url.path == "/devices"
 
 
-async def test_journal_shows_acts_without_words(visitor: Visitor, family: Family, gateway: ScriptedGateway) -> None:
-    """The family reads its own journal: acts and ids, no nickname, no site."""
+async def test_journal_shows_acts_with_the_names_of_today(
+    visitor: Visitor, services: Services, family: Family, gateway: ScriptedGateway, act: Act
+) -> None:
+    """The family reads its own journal: acts, who did them, and whom they are about by the name of today, which no row holds; no address. A
+    child that was erased is an id; of somebody else's place nothing is named."""
+    other = await make_person(services.database, act.now, "khac")
+    async with services.database.write() as connection:
+        await record(connection, act, Action.PROFILE_CHANGED, other.account, after={})
     await visitor.sign_in("me", PASSWORD)
     await visitor.get("/journal")
     assert "Tạo hồ sơ" in visitor.text
-    assert family.bi.id[:8] in visitor.text
     assert "profile.created" not in visitor.text  # the code of the act stays for the API and the export
     rows = visitor.response.text.partition("<ol>")[2].partition("</ol>")[0]
-    assert "Bi" not in rows
-    assert "192.168" not in rows
+    assert re.search(r"· Bi</span>", rows) and "phụ huynh me · " in visitor.text
+    assert "192.168" not in rows and "khac" not in rows and other.account[:8] in rows
+    async with services.database.read() as connection:
+        stored = (await connection.execute(select(journal).execution_options(**EVERY_TENANT))).all()
+    assert not [row for row in stored if {"Bi", "Na", "me"} & set(map(str, row))]
+    await erase_everywhere(services, act, family.bi.id)
+    await visitor.get("/journal")
+    assert family.bi.id[:8] in visitor.text and "· Bi</span>" not in visitor.response.text
 
 
 async def test_sign_out_ends_the_session(visitor: Visitor, family: Family, gateway: ScriptedGateway) -> None:
