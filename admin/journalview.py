@@ -1,5 +1,5 @@
-"""Who and what a page of the journal is about, in the words of today. The journal itself holds random ids, never a label or a name; what was
-erased stays an id. Used by the page of the journal.
+"""Who and what a page of the journal is about, in the words of today. The journal itself holds random ids, never a label or a name; what
+was erased stays an id. Used by the page of the journal.
 """
 
 from __future__ import annotations
