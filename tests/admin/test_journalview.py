@@ -16,7 +16,8 @@ async def test_names_are_those_of_this_place_and_of_today(services: Services, fa
     """Who acted, children, devices, as they are called now; nobody who has no role here, though a row names the id."""
     stranger = await make_person(services.database, act.now, "khac")
     async with services.database.write() as connection:
-        await connection.execute(update(profiles).where(profiles.c.id == family.bi.id).values(label="Bi lớn"))
+        own = (profiles.c.tenant_id == family.tenant, profiles.c.id == family.bi.id)
+        await connection.execute(update(profiles).where(*own).values(label="Bi lớn"))
         rows = await read_rows(connection, family.tenant, 100)
         found = await read_names(connection, family.tenant, rows)
         assert found.things[family.bi.id] == "Bi lớn" and found.things[family.bi_phone]
