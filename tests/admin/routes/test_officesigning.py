@@ -149,6 +149,21 @@ def retire(browser: Visitor, place: int) -> str:
     return [form.action for form in browser.forms if form.action.endswith("/retire")][place]
 
 
+async def test_a_key_that_no_root_names_yet_is_not_asked_for(one: Visitor, two: Visitor, three: Visitor, gateway: OfficeGateway) -> None:
+    """A new approver's passphrase is asked for from the signature on that appoints the key; before, the approval goes without."""
+    await make_key(two)
+    await make_key(three)
+    for host, is_asked in (("mot.example", False), ("hai.example", True)):
+        path = await register(one, f"{LETTER.partition('1. ')[0]}1. {host}\n")
+        await one.submit(f"{path}/verify")
+        await three.get(path)
+        assert ("passphrase" in next(form.names for form in three.forms if form.action == f"{path}/approve")) is is_asked
+        await three.submit(f"{path}/approve", {"passphrase": PASSPHRASE} if is_asked else {}, button=("step", "approve"))
+        assert "đã duyệt" in three.text
+        if not is_asked:
+            await sign(two)
+
+
 async def test_withdrawn_key_signs_nothing_more(
     one: Visitor, two: Visitor, three: Visitor, gateway: OfficeGateway, far: Far, clock: Clock
 ) -> None:
