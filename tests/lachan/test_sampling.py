@@ -18,7 +18,7 @@ default_profile: child
 def demo(folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the command in a folder."""
     command = [sys.executable, "-m", "lachan", "demo", "-c", "lachan.yaml"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
 
 
 def test_demo_needs_a_control_plane(tmp_path: Path) -> None:
