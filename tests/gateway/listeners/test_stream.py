@@ -319,15 +319,19 @@ async def test_client_that_asks_on_and_on_is_let_go_without_a_reset(tmp_path: Pa
             worker.streams.stop()
             began = asyncio.get_running_loop().time()
             number = got = 0
+            gap, before = 0.0, began
             with contextlib.suppress(asyncio.IncompleteReadError):
                 while True:
                     number += 1
+                    now = asyncio.get_running_loop().time()
+                    gap, before = max(gap, now - before), now
                     stream.send(query(number=number))
                     assert dns.message.from_wire(await stream.receive()).id == number
                     got = number
                     await asyncio.sleep(0.01)
             assert got >= number - 1 > 1
-            assert 0.4 < asyncio.get_running_loop().time() - began < 5.0
+            lasted = asyncio.get_running_loop().time() - began
+            assert lasted < 5.0 and (lasted > 0.4 or gap > 0.05), "held up by the machine for so long, it was quiet"
         await until(lambda: worker.streams.is_idle)
 
 
