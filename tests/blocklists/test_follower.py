@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 from securesystemslib.signer import CryptoSigner
+from tuf.api.exceptions import DownloadError
 from tuf.api.metadata import TargetFile
 
-from blocklists.follower import BoundedFetcher, FollowError, follow
+from blocklists.follower import BoundedFetcher, FolderFetcher, FollowError, follow
 from blocklists.releases import Repository
 from blocklists.takedown.segments import merge
 from blocklists.turns import FILE as WORD
@@ -371,6 +372,19 @@ def test_nobody_leads_a_gateway_elsewhere(office: Publisher, tmp_path: Path) -> 
         with serve_by(Elsewhere) as url, pytest.raises(FollowError) as refused:
             follow(tmp_path / "gateway", url, office.root, 0)
     assert refused.value.code == "unreachable"
+
+
+@pytest.mark.parametrize("path", ["secret", "metadata/../../secret", "../secret", "metadata/%2e%2e/secret", "targets/a/b", "/etc/hostname"])
+def test_a_stick_gives_parts_of_a_release_and_nothing_else(tmp_path: Path, path: str) -> None:
+    """Whatever a name says, only files of its two folders are read."""
+    stick = tmp_path / "stick"
+    for place in (tmp_path / "secret", stick / "secret", stick / "metadata/1.root.json", stick / "targets/a/b"):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(place.name)
+    fetcher = FolderFetcher(stick)
+    assert b"".join(fetcher.fetch(f"{FolderFetcher.BASE}/metadata/1.root.json")) == b"1.root.json"
+    with pytest.raises(DownloadError, match="not the name of a part"):
+        list(fetcher.fetch(f"{FolderFetcher.BASE}/{path}"))
 
 
 def test_expiry_is_judged_by_the_given_time(office: Publisher, tmp_path: Path) -> None:
