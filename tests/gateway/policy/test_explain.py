@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ RULE = Rule(RuleOrigin.PARENT, Reason.NAME, "deny *.bad.example", "", "profile p
 
 
 def test_line_says_level_rule_basis_and_version() -> None:
-    """Who, what, on what basis, in which version."""
-    order_rule = Rule(RuleOrigin.SYSTEM, Reason.ORDER, "order 12/QĐ", "Sở A; điều 1", "orders", "12")
+    """Who, what, issued by whom, on what basis, in which version; what there is not is not said."""
+    order_rule = Rule(RuleOrigin.SYSTEM, Reason.ORDER, "order 12/QĐ", "điều 1", "orders", "12", issuer="Sở A")
     assert describe(order_rule, "vi") == (
-        "cấp: hệ thống · quy tắc: yêu cầu của cơ quan có thẩm quyền (order 12/QĐ) · căn cứ: Sở A; điều 1 · nguồn: orders · phiên bản: 12"
+        "cấp: hệ thống · quy tắc: yêu cầu của cơ quan có thẩm quyền (order 12/QĐ) · cơ quan ban hành: Sở A · căn cứ: điều 1 · nguồn: orders"
+        " · phiên bản: 12"
     )
+    assert "căn cứ" not in describe(replace(order_rule, basis=""), "vi"), "an issuer is no basis"
     assert describe(RULE, "en") == "level: parent · rule: rule by name (deny *.bad.example) · source: profile p · version: abc"
 
 
