@@ -45,6 +45,8 @@ OTHER_SECTIONS = ("lists", "lists_fetch", "takedown", "rpz", "admin", "block_pag
 """Sections of the packages above this one."""
 POLICY_SECTIONS = frozenset({"rules", "sites", "profiles", "clients", "default_profile"})
 """Sections that only make sense together; they become the local policy file."""
+_REFERRED_TO = frozenset({"sites", "profiles"})
+"""Those of them that the others point to."""
 
 
 def load(path: Path) -> GatewaySettings:
@@ -82,7 +84,7 @@ def check_gateway(document: Document, words: Vocabulary | None = None) -> tuple[
             mended |= left_out
         if section is not None:
             sound[name] = value
-    if not POLICY_SECTIONS & document.value.keys() <= sound.keys():
+    if _REFERRED_TO & document.value.keys() - sound.keys():  # what points there cannot be judged
         sound = {name: value for name, value in sound.items() if name not in POLICY_SECTIONS}
     written, _ = check(GatewayFile, sound, document)
     assert written is not None, "sections that are sound one by one are sound together"

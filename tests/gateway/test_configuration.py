@@ -133,6 +133,22 @@ default_profile: b
     )
 
 
+def test_a_section_that_cannot_be_read_hides_no_mistake_of_another() -> None:
+    """Rules that are a number, a default profile that is a list: what profiles and clients say is judged all the same. Without profiles
+    that can be read, nobody is told that they are missing."""
+    text = """
+rules: 5
+default_profile: [a]
+profiles: [{id: be, band: TH, deny: ["a..b"]}]
+clients: [{id: may, profile: khac, match: ["10.0.0.300"]}]
+"""
+    said = "\n".join(messages(text, Words()))
+    for part in ("rules", "default_profile", "profiles[0].deny[0]", "clients[0].match"):
+        assert part in said, said
+    alone = "\n".join(messages("profiles: 5\nclients: [{id: may, profile: be, match: ['10.0.0.3']}]\n", Words()))
+    assert "profiles" in alone and "no profile" not in alone
+
+
 def test_quic_without_its_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """The data plane runs without aioquic; who wants DoQ is told how to get it."""
     monkeypatch.setattr("gateway.configuration.find_spec", lambda name: None)
