@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from admin.audit import MACHINE, Act, Action, by_account, read_rows
 from admin.dependencies import Services
+from admin.errors import NotFound
 from admin.office import open_office
 from admin.officegateways import read_gateways, retire_gateway
 from admin.officerollout import Rollout, go_on, read_rollouts, read_statement
@@ -280,6 +281,23 @@ async def test_held_by_a_person_goes_on_by_another_one(fleet: Fleet, one: Visito
     await second.get("/office/rollout")
     await second.submit("/office/rollout/2/on", {"reason": "đã xem"})
     assert (await fleet.settle())[0].state == "going"
+
+
+async def test_what_comes_after_a_held_version_waits_with_it(fleet: Fleet, one: Visitor, two: Visitor, officers: Officers) -> None:
+    """The next version brings the held one along: it is held, too, cannot be let go by itself, and goes on with the one before."""
+    await fleet.settle()
+    await one.get("/office/rollout")
+    await one.submit("/office/rollout/2/hold")
+    fleet.clock.forward(minutes=1)
+    await approve(one, two, PASSPHRASE, "ba.example")
+    assert [(row.serial, row.state, row.cause) for row in await fleet.settle()] == [(3, "held", "before"), (2, "held", "person")]
+    await two.get("/office/rollout")
+    assert two.has_form("/office/rollout/2/on") and not two.has_form("/office/rollout/3/on")
+    async with fleet.services.database.write() as connection:
+        with pytest.raises(NotFound):
+            await go_on(connection, Act(fleet.tenant, by_account(officers.approver, Role.APPROVER), fleet.clock.at), 3, "x")
+    await two.submit("/office/rollout/2/on", {"reason": "đã xem lại"})
+    assert [(row.serial, row.state, row.cause) for row in await fleet.settle()] == [(3, "going", ""), (2, "going", "")]
 
 
 async def test_what_is_held_goes_on_after_fourteen_days(fleet: Fleet, one: Visitor, services: Services) -> None:
