@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import re2
 
@@ -27,9 +27,14 @@ MOST_WIDE: Final = 40
 """The same for all such expressions of one owner."""
 MOST_TOGETHER: Final = 800
 """And for all of an owner's: about three hundred ordinary ones."""
+MOST_LOOSE: Final = 45
+"""Gaps such as `.*` or `.{1,3}` that stand behind no word, in all of an owner's: every letter of a name may open one of them anew, so that
+fifteen `a.*b` cost about what twenty plain queries do. One without an end counts as three letters."""
+MOST_GAPS: Final = 100
+"""Endless gaps behind a word that reach over dots: a name has room for so many words only."""
 MOST_INSTRUCTIONS: Final = 12_000
 """Size of all expressions of one owner, in instructions of RE2."""
-REMEDY: Final = "write names instead, or *, + and ? in place of counts such as {1,60}"
+REMEDY: Final = "write names instead, or fewer gaps: none at either end (it is found anywhere in a name), no counts such as {1,60}"
 
 _LETTERS: Final = "".join(chr(number) for number in range(0x21, 0x7F) if not chr(number).isupper())
 """What the text of a name is made of."""
@@ -41,6 +46,11 @@ _CLASS: Final = re.compile(r"\[\^?\]?(?:\[:[^\]]*:\]|\\(?:[pP]\{[^}]*\}|x\{[^}]*
 _COUNT: Final = re.compile(r"\{(\d+)(?:(,)(\d*))?\}\??")
 _BEHIND: Final = 3
 """So many letters before one in a word are looked at."""
+_ENDLESS: Final = re.compile(r"[*+]|\{\d+,\}")
+_WIDE_CLASS: Final = 20
+"""A place that takes so many letters keeps itself alive in names of any kind."""
+_WORD: Final = 3
+"""Letters in a row that make a word: what stands behind it comes alive for few names."""
 _EXACT: Final = re.compile(r"\{\d+\}\??")
 _TIMES: Final = re.compile(r"[*+?]\??")
 
@@ -70,6 +80,15 @@ def too_dear_together(expressions: list[str]) -> str | None:
     weights = [weigh(expression) for expression in expressions]
     wide = sum(weight for weight in weights if weight > WIDE)
     size = sum(compile_expression(expression).programsize for expression in expressions)
+    gaps = [_gaps(expression, 0, False, True) for expression in expressions]
+    loose, far = sum(found.loose for found in gaps), sum(found.far for found in gaps)
+    if loose > MOST_LOOSE or far > MOST_GAPS:
+        dearest = sorted(zip(gaps, expressions, strict=True), key=lambda row: -(row[0].loose if loose > MOST_LOOSE else row[0].far))
+        named = ", ".join(f"/{expression[:40]}/" for _, expression in dearest[:3])
+        return (
+            f"{len(expressions)} expressions cost too much together for every new name: there are too many gaps such as .* or .{{1,3}} "
+            f"inside them; the dearest are {named}"
+        )
     for number, most, what in (
         (wide, MOST_WIDE, f"places in those with more than {WIDE} may match one letter"),
         (sum(weights), MOST_TOGETHER, "places may match one letter"),
@@ -78,6 +97,48 @@ def too_dear_together(expressions: list[str]) -> str | None:
         if number > most:
             return f"{len(expressions)} expressions cost too much together for every new name: {number} {what}, {most} are allowed"
     return None
+
+
+class _Gaps(NamedTuple):
+    """The gaps of a group: those behind no word, and endless ones behind a word that reach over dots; where the group ends, whether each
+    of its alternatives holds a word, and whether it may take no letter but separators, so that it opens a gap in all expressions alike."""
+
+    loose: int
+    far: int
+    end: int
+    is_worded: bool
+    is_leading: bool
+
+
+def _gaps(text: str, at: int, is_worded: bool, is_leading: bool) -> _Gaps:
+    loose = far = row = 0
+    worded, leading = is_worded, is_leading
+    every_worded, every_leading = True, True
+    while at < len(text) and text[at] != ")":
+        if text[at] == "|":
+            every_worded, every_leading = every_worded and worded, every_leading and leading
+            at, row, worded, leading = at + 1, 0, is_worded, is_leading
+            continue
+        if not _FLAGS.match(text, at) and (group := _GROUP.match(text, at)):
+            inner = _gaps(text, group.end(), worded, leading)
+            times, end = _times(text, inner.end + 1)
+            loose, far = loose + inner.loose * times, far + inner.far * times
+            worded = worded or (inner.is_worded and end == inner.end + 1)
+            leading, row, at = leading and inner.is_leading, 0, end
+            continue
+        places, after, _ = _piece(text, at)
+        times, at = _times(text, after)
+        is_endless = _ENDLESS.search(text, after, at) is not None
+        is_counted = at > after and not is_endless and times > 1 and _EXACT.fullmatch(text, after, at) is None
+        if len(places) >= _WIDE_CLASS and (is_endless or is_counted) and not leading:
+            far += worded and is_endless and "." in places
+            loose += 0 if worded else 3 if is_endless else times
+        elif at == after and places:
+            row += 1
+        leading = leading and (is_endless or places.keys() <= {".", "-"})
+        row = 0 if at > after or places.keys() & {".", "-"} or len(places) >= _WIDE_CLASS else row
+        worded = worded or row >= _WORD
+    return _Gaps(loose, far, at, every_worded and worded, every_leading and leading)
 
 
 def _alternatives(text: str, at: int) -> tuple[Places, int, bool]:

@@ -189,6 +189,34 @@ async def test_stale_is_judged_by_todays_policy(tmp_path: Path) -> None:
         assert answers(await worker.ask("www.example.com")) == ["0.0.0.0"]
 
 
+async def test_stale_is_judged_by_the_policy_of_the_moment_it_is_given(tmp_path: Path) -> None:
+    """Row 9: a name that is blocked while the question waits for a silent upstream is not given stale either."""
+    async with ScriptedUpstream(OPEN, ttl=1) as upstream, OneWorker(tmp_path, upstream, lists={}, profiles=[CHILD]) as worker:
+        assert answers(await worker.ask("www.example.com")) == ["198.51.100.1"]
+        await asyncio.sleep(1.2)
+        upstream.silent = True
+        waiting = asyncio.create_task(worker.ask("www.example.com"))
+        await asyncio.sleep(0.3)
+        amend(tmp_path, lists={"bets": category("gamb", "www.example.com")})
+        worker.switch(2)
+        assert answers(await waiting) == ["0.0.0.0"]
+
+
+@pytest.mark.parametrize("has_stopped", [True, False], ids=["dead", "silent"])
+async def test_names_inside_a_stale_answer_are_judged_by_todays_policy(tmp_path: Path, has_stopped: bool) -> None:
+    """Row 9: a stale answer that leads to a name blocked since is not given."""
+    records = {("innocent.example", "CNAME"): ["cdn.bet.example."], ("cdn.bet.example", "A"): ["198.51.100.9"]}
+    async with ScriptedUpstream(records, ttl=1) as upstream, OneWorker(tmp_path, upstream, lists={}, profiles=[CHILD]) as worker:
+        assert "cdn.bet.example." in answers(await worker.ask("innocent.example"))
+        amend(tmp_path, lists=LISTS)
+        worker.switch(2)
+        await asyncio.sleep(1.2)
+        if has_stopped:
+            await upstream.stop()
+        upstream.silent = True
+        assert answers(await worker.ask("innocent.example")) == ["0.0.0.0"]
+
+
 async def test_slow_upstream_gives_the_stale_answer_in_time(tmp_path: Path) -> None:
     """Row 9: after 1.8 s of silence the stale answer is given; it does not wait for the end."""
     async with ScriptedUpstream(OPEN, ttl=1) as upstream, OneWorker(tmp_path, upstream) as worker:

@@ -118,11 +118,50 @@ def test_ordinary_expressions_are_few_places() -> None:
     assert all(too_dear(each) is None for each in (*ORDINARY, WORDS))
 
 
-@pytest.mark.parametrize("expressions", [["a.{1,12}b.{1,12}x"] * 3, ORDINARY * 2, ["/" * 500] * 30], ids=["wide", "many", "large"])
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+GAPS = [f"{LETTERS[number % 26]}.*{LETTERS[number * 3 % 26]}" for number in range(200)]
+SHORT_GAPS = [f"{LETTERS[number % 26]}.{{1,3}}{LETTERS[number * 7 % 26]}{number}" for number in range(200)]
+FAR_GAPS = [f"word{number}.*x" for number in range(200)]
+
+
+@pytest.mark.parametrize(
+    "expressions",
+    [["a.{1,12}b.{1,12}x"] * 3, ORDINARY * 2, ["/" * 500] * 30, GAPS[:16], SHORT_GAPS[:16], FAR_GAPS[:101]],
+    ids=["wide", "many", "large", "gaps", "short gaps", "gaps behind words"],
+)
 def test_too_many_are_refused_together(expressions: list[str]) -> None:
     """Each of them may stand, all of them may not."""
     why = too_dear_together(expressions)
     assert why is not None and why.startswith(f"{len(expressions)} expressions cost too much together")
+
+
+def test_gaps_that_open_for_few_names_are_no_gaps() -> None:
+    """What people write: parts before a dot, digits, a word anywhere, two words with something between."""
+    written = (
+        "^([a-z0-9-]+\\.)*bet\\.",
+        "^(.+[_.-])?telemetry[_.-]",
+        "^ads?[0-9]*\\.",
+        "(^|\\.)[a-z]*bet",
+        "bet[a-z]*[0-9]",
+        "(bet|win)[a-z]+x",
+    )
+    assert all(too_dear_together([expression] * 60) is None for expression in written)
+    assert too_dear_together([".*bet.*"] * 100) is None
+    assert too_dear_together(["(be|win).*x"] * 16) is not None, "one of the two is no word"
+
+
+def test_dearest_expressions_are_named() -> None:
+    """Who wrote two hundred is told which to look at."""
+    why = too_dear_together([*ORDINARY[:100], *GAPS[:14], "a.*b.*c"])
+    assert why is not None and "the dearest are /a.*b.*c/, /a.*a/, /b.*d/" in why
+
+
+@pytest.mark.parametrize("kind", [GAPS[:15], SHORT_GAPS[:15]], ids=["gaps", "short gaps"])
+def test_most_gaps_that_are_taken_cost_no_more_than_twenty_plain_queries(kind: list[str]) -> None:
+    """Measured as the dearest single expressions are, on names of all letters."""
+    assert too_dear_together(kind) is None
+    dear, plain = ExpressionSet(tuple(kind)), ExpressionSet(("a.{1,60}b.{1,60}x",))
+    assert median(dear, LETTERS) < median(plain)
 
 
 WORST = {
@@ -141,12 +180,12 @@ def test_the_dearest_that_are_taken_cost_no_more_than_twenty_plain_queries(kind:
     assert median(dear) < median(plain), "less than the expression that is refused"
 
 
-def median(searched: ExpressionSet) -> float:
+def median(searched: ExpressionSet, letters: str = "abc") -> float:
     """Processor seconds of one search in names nobody asked for yet."""
     taken = []
     for number in range(60):
         random = Random(number)
-        name = "".join(random.choice("abc") for _ in range(250))
+        name = "".join(random.choice(letters) for _ in range(250))
         begun = time.thread_time()
         searched.found_in(name)
         taken.append(time.thread_time() - begun)
