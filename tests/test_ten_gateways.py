@@ -13,9 +13,11 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -303,6 +305,11 @@ async def test_ten_gateways_one_of_which_lags_and_one_lies(scene: Scene, officer
     await shown(two, "/office/rollout", "bản 2", "đang phát", f"{len(early)} đang thực hiện")
     text = await shown(two, "/office/gateways", f"Bản 2: {len(early) + 1} trên 11")
     assert text.count("chờ đến đợt") == len(late)
+
+    # The head of the journal came with the release and is back in the receipt of each.
+    with closing(sqlite3.connect(f"file:{scene.office.folder}/var/lachan.db?mode=ro", uri=True)) as database:
+        held = "SELECT count(*) FROM office_gateways g JOIN journal j ON j.seq = g.journal_seq AND lower(hex(j.digest)) = g.journal_digest"
+        assert database.execute(held).fetchone() == (NUMBER,)
 
     # One that lies, with its own key and without: nothing is held, nothing is believed that cannot be true.
     soon = set(sorted(scene.far, key=lambda far: place_of(far.identity, 3))[:3])

@@ -415,6 +415,13 @@ async def test_what_the_clock_suspends_leaves_far_gateways_without_an_officer(
     await fleet.settle()
     taken = fleet.take("g1")
     assert taken is not None and (taken.serial, taken.withdrawn) == (3, ("example.khong-so.",))
+    entries = tables.entries
+    async with services.database.write() as connection:  # of the masked category nothing is said in the open, not even a mask
+        assert (await read_statement(connection, fleet.tenant, 3)).out_of(3) == ("example.khong-so.",)
+        mine = (entries.c.tenant_id == fleet.tenant, entries.c.host == "khong-so.example")
+        await connection.execute(update(entries).where(*mine).values(category="csam"))
+        assert (await read_statement(connection, fleet.tenant, 3)).out_of(3) == ()
+        await connection.execute(update(entries).where(*mine).values(category="order"))
     _, two = await fleet.people()
     await two.get("/office/signing")
     await two.submit("/office/signing/sign", {"passphrase": PASSPHRASE})
