@@ -228,6 +228,30 @@ async def test_refused_by_the_kernel_is_a_network_error(open_resolver: OpenResol
     assert failure.ede == ((23, ""),)
 
 
+async def test_word_of_the_kernel_may_be_forged_and_does_not_end_the_wait(
+    open_resolver: OpenResolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After "port unreachable" on the socket of a question its good answer is still taken."""
+    monkeypatch.setattr(udp, "LANES", 1)
+    upstream = await ScriptedUpstream().start()
+    upstream.silent = True
+    asker = open_resolver(upstream)
+    first = asker.begin("first.example")
+    async with asyncio.timeout(2):
+        while not upstream.count("first.example"):  # noqa: ASYNC110 - the upstream has no event
+            await asyncio.sleep(0.005)
+    asked = upstream.questions[-1]
+    await upstream.stop()
+    second = asker.begin("second.example")
+    await asyncio.sleep(0.05)
+    await upstream.start()
+    upstream.send_udp(addresses(asked, "192.0.2.1"), asked.peer)
+    answer = await asyncio.wait_for(first, 0.2)
+    assert isinstance(answer, Answer) and answer.facts.addresses == (b"\xc0\x00\x02\x01",)
+    await second
+    await upstream.stop()
+
+
 async def test_unsendable_is_a_network_error(open_resolver: OpenResolver) -> None:
     """What the system will not send at all (here: to port 0) is a network error, not an exception."""
     upstream = ScriptedUpstream()
