@@ -63,6 +63,13 @@ async def test_reload_compiles_only_what_changed(configuration: Configuration, m
     assert changed.changes is not None and "index" in changed.changes
 
 
+async def test_round_of_following_that_breaks_stops_no_start(configuration: Configuration, tmp_path: Path) -> None:
+    """The child that asks the office before a start ends without a word: the last good release answers, and nothing is raised."""
+    preparer = Preparer(configuration, Overrides())
+    preparer._path = tmp_path / "none.yaml"
+    assert await preparer._catch_up() == {}
+
+
 async def test_reload_reads_the_file_again(configuration: Configuration) -> None:
     """A changed profile arrives as a change of the local policy; new settings come along, with the overrides of this run."""
     text = configuration.path.read_text(encoding="utf-8").replace("deny: [denied.example]", "deny: [other.example]")
