@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import socket
 import struct
 import time
@@ -37,9 +38,13 @@ PUT_DOWN_SECONDS = 60.0
 FAREWELL_SECONDS = 2.0
 """How long a successor that answers waits for the one before to end its pages of numbers."""
 
+GONE_SECONDS = 1.0
+"""How long the one that runs may take to end, where it closed the line: killed, it closes that before it lets the state directory go."""
+
 _GO = b"go"
 _DONE = b"done"
 _COUNT = struct.Struct("!H")
+_CREDENTIALS = struct.Struct("3i")
 _CHUNK = 64
 _MOST_SOCKETS = 4096
 
@@ -64,6 +69,7 @@ class Succession:
 def take_over(state_dir: Path) -> Succession | None:
     """Ask the gateway of this state directory for its place; None when none runs. Raises StartError when it does not give it."""
     path = state_dir / PATH_NAME
+    giver = 0
     try:
         listener = _listen(state_dir)
     except OSError as error:
@@ -80,6 +86,7 @@ def take_over(state_dir: Path) -> Succession | None:
                 raise StartError(f"the gateway that runs does not hand over: {error}") from None
             listener.settimeout(REPLY_SECONDS)
             line, _ = listener.accept()
+        giver = _process_behind(line)
         try:
             line.settimeout(PUT_DOWN_SECONDS)
             line.sendall(_GO)
@@ -88,7 +95,7 @@ def take_over(state_dir: Path) -> Succession | None:
             line.close()
             raise
     except OSError as error:
-        if _is_nobody_there(state_dir):
+        if _is_nobody_there(state_dir) or (_ends(giver) and _is_nobody_there(state_dir)):
             return None  # it was ended in between: an ordinary start, so that names are answered again
         raise StartError(f"the gateway that runs did not hand over its sockets ({error}): it goes on, its log says why") from None
     finally:
@@ -170,6 +177,28 @@ def _is_nobody_there(state_dir: Path) -> bool:
     except StartError:
         return False
     return True
+
+
+def _process_behind(line: socket.socket) -> int:
+    """The process at the other end of a line; 0 where it cannot be seen from here."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return 0
+    pid, _, _ = _CREDENTIALS.unpack(line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return int(pid)
+
+
+def _ends(pid: int) -> bool:
+    """Whether this process has ended, or does within a moment; its files are then closed."""
+    if not pid or not hasattr(os, "pidfd_open"):
+        return False
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)
+    try:
+        return bool(select.select([handle], [], [], GONE_SECONDS)[0])
+    finally:
+        os.close(handle)
 
 
 async def _hear(line: socket.socket, word: bytes, seconds: float | None) -> bool:

@@ -29,7 +29,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from gateway.channel import Fields
 from gateway.children import ForkingLoop
@@ -63,6 +63,9 @@ log = logging.getLogger(__name__)
 
 Occasion = Literal["start", "reload"]
 DRAIN_SECONDS = 5.0
+LEFTOVER_SECONDS = 10.0
+"""How long a gateway that wanted another's place waits for ports that the other's processes hold after its sudden end."""
+_Opened = TypeVar("_Opened")
 PULSE_SECONDS = 10.0
 REMINDER_SECONDS = 60.0
 ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -118,11 +121,13 @@ def run(
         processes = [*extra_processes, *_quic_process(settings)]
         endpoints = [*((settings.metrics,) if settings.metrics else ()), *(each for process in processes for each in process.listen)]
         taken = {each: one for each in endpoints if (one := take(passed, socket.SOCK_STREAM, each)) is not None}
-        sockets = open_sockets(settings, settings.dns.workers, passed)
+        # Where the one before ended in the middle, its processes hold their ports for another moment.
+        patience = time.monotonic() + (LEFTOVER_SECONDS if takes_over and not passed else 0.0)
+        sockets = _by(patience, lambda: open_sockets(settings, settings.dns.workers, passed))
         opened: list[Extra] = []
 
         def open_stream(endpoint: Endpoint, setting: str) -> socket.socket:
-            return taken.pop(endpoint, None) or bind(endpoint, socket.SOCK_STREAM, setting, share=False)
+            return taken.pop(endpoint, None) or _by(patience, lambda: bind(endpoint, socket.SOCK_STREAM, setting, share=False))
 
         metrics: socket.socket | None = None
         try:
@@ -145,6 +150,17 @@ def run(
             for each in (stream for extra in opened for stream in extra.sockets):
                 each.close()
     return rest(notifier, settings.state_dir) if supervisor.rests else status
+
+
+def _by(moment: float, opening: Callable[[], _Opened]) -> _Opened:
+    """Open something, again and again until this moment (monotonic seconds). Raises StartError."""
+    while True:
+        try:
+            return opening()
+        except StartError:
+            if time.monotonic() >= moment:
+                raise
+            time.sleep(0.1)
 
 
 def _quic_process(settings: GatewaySettings) -> list[ExtraProcess]:

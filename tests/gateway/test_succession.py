@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import subprocess
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -14,7 +17,8 @@ from gateway.control import ControlServer, Request
 from gateway.errors import StartError
 from gateway.statelock import StateLock
 from gateway.succession import PATH_NAME, meet, take_over
-from tests.support.echogateway import EchoGateway
+from tests.support.echogateway import EchoGateway, free_port
+from tests.support.gateway import ROOT
 from tests.support.succeeding import Questions, is_in_force, page, pair, pid_of, told
 
 
@@ -83,6 +87,62 @@ def test_old_gateway_killed_in_between_leaves_the_new_one_answering(tmp_path: Pa
         assert new.query(port=port)
         is_in_force(new, 2, "second")
         assert new.page("/readyz")[0] == 200
+
+
+DYING = """
+import asyncio, sys, time
+from pathlib import Path
+from gateway.control import ControlServer, Request
+from gateway.statelock import StateLock
+from gateway.succession import hear_go, meet
+
+async def main(folder):
+    gone = asyncio.Event()
+    async def hand_over(_):
+        line = meet(folder)
+        async def close():
+            await hear_go(line)
+            line.close()
+            gone.set()
+        task = asyncio.create_task(close())
+        return {}
+    server = ControlServer(folder, {"hand_over": Request(hand_over, 5.0)})
+    await server.start()
+    print("ready", flush=True)
+    await gone.wait()
+    time.sleep(0.4)  # killed: its files are closed one after the other, the line before the lock
+
+folder = Path(sys.argv[1])
+with StateLock(folder):
+    asyncio.run(main(folder))
+"""
+
+
+def test_old_gateway_that_is_ending_while_it_gives_means_an_ordinary_start(tmp_path: Path) -> None:
+    """Its line closes a moment before the state directory is free: that is no gateway that goes on."""
+    with subprocess.Popen([sys.executable, "-c", DYING, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT) as dying:
+        assert dying.stdout is not None and dying.stdout.readline() == "ready\n"
+        assert take_over(tmp_path) is None
+        StateLock(tmp_path).close()
+
+
+def test_ports_that_a_dead_gateway_s_workers_still_hold_are_waited_for(tmp_path: Path) -> None:
+    """Whoever wants a place starts all the same, a moment later; without that wish a port in use is told at once."""
+    port = free_port()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as leftover:
+        leftover.bind(("127.0.0.1", port))
+        with EchoGateway(tmp_path, listen=[["127.0.0.1", port]]) as plain:
+            began = time.monotonic()
+            plain.start(wait=False)
+            assert plain.process is not None and plain.process.wait(20) == 1
+            at_once = time.monotonic() - began
+        with EchoGateway(tmp_path, listen=[["127.0.0.1", port]], takes_over=True) as gateway:
+            gateway.start(wait=False)
+            time.sleep(at_once + 0.5)
+            assert gateway.process is not None and gateway.process.poll() is None
+            leftover.close()
+            gateway.wait(lambda: gateway.status()["state"] == "ready")
+            assert gateway.query(port=port)
 
 
 async def test_old_gateway_killed_before_it_gave_anything_means_an_ordinary_start(tmp_path: Path) -> None:
