@@ -29,7 +29,8 @@ MOST_TOGETHER: Final = 800
 """And for all of an owner's: about three hundred ordinary ones."""
 MOST_LOOSE: Final = 45
 """Gaps such as `.*` or `.{1,3}` that stand behind no word, in all of an owner's: every letter of a name may open one of them anew, so that
-fifteen `a.*b` cost about what twenty plain queries do. One without an end counts as three letters."""
+fifteen `a.*b` cost about what twenty plain queries do. One without an end counts as three letters, a class of all letters behind a class
+of many as one."""
 MOST_GAPS: Final = 100
 """Endless gaps behind a word that reach over dots: a name has room for so many words only."""
 MOST_INSTRUCTIONS: Final = 12_000
@@ -49,6 +50,8 @@ _BEHIND: Final = 3
 _ENDLESS: Final = re.compile(r"[*+]|\{\d+,\}")
 _WIDE_CLASS: Final = 20
 """A place that takes so many letters keeps itself alive in names of any kind."""
+_MANY: Final = 5
+"""A first place that takes so many letters opens what stands behind it in names of any kind."""
 _WORD: Final = 3
 """Letters in a row that make a word: what stands behind it comes alive for few names."""
 _EXACT: Final = re.compile(r"\{\d+\}\??")
@@ -112,12 +115,12 @@ class _Gaps(NamedTuple):
 
 def _gaps(text: str, at: int, is_worded: bool, is_leading: bool) -> _Gaps:
     loose = far = row = 0
-    worded, leading = is_worded, is_leading
+    worded, leading, opener = is_worded, is_leading, "" if is_leading else "many"
     every_worded, every_leading = True, True
     while at < len(text) and text[at] != ")":
         if text[at] == "|":
             every_worded, every_leading = every_worded and worded, every_leading and leading
-            at, row, worded, leading = at + 1, 0, is_worded, is_leading
+            at, row, worded, leading, opener = at + 1, 0, is_worded, is_leading, "" if is_leading else "many"
             continue
         if not _FLAGS.match(text, at) and (group := _GROUP.match(text, at)):
             inner = _gaps(text, group.end(), worded, leading)
@@ -125,6 +128,7 @@ def _gaps(text: str, at: int, is_worded: bool, is_leading: bool) -> _Gaps:
             loose, far = loose + inner.loose * times, far + inner.far * times
             worded = worded or (inner.is_worded and end == inner.end + 1)
             leading, row, at = leading and inner.is_leading, 0, end
+            opener = opener or ("" if leading else "many")
             continue
         places, after, _ = _piece(text, at)
         times, at = _times(text, after)
@@ -133,8 +137,12 @@ def _gaps(text: str, at: int, is_worded: bool, is_leading: bool) -> _Gaps:
         if len(places) >= _WIDE_CLASS and (is_endless or is_counted) and not leading:
             far += worded and is_endless and "." in places
             loose += 0 if worded else 3 if is_endless else times
+        elif len(places) >= _WIDE_CLASS and opener == "many" and not worded:
+            loose += 1
         elif at == after and places:
             row += 1
+        if not opener and places and not is_endless and not places.keys() <= {".", "-"}:
+            opener = "many" if len(places) >= _MANY else "few"
         leading = leading and (is_endless or places.keys() <= {".", "-"})
         row = 0 if at > after or places.keys() & {".", "-"} or len(places) >= _WIDE_CLASS else row
         worded = worded or row >= _WORD

@@ -121,13 +121,14 @@ def test_ordinary_expressions_are_few_places() -> None:
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 GAPS = [f"{LETTERS[number % 26]}.*{LETTERS[number * 3 % 26]}" for number in range(200)]
 SHORT_GAPS = [f"{LETTERS[number % 26]}.{{1,3}}{LETTERS[number * 7 % 26]}{number}" for number in range(200)]
+CLASSES = [f"[{LETTERS[number % 20]}-z][a-z][0-9a-z][a-z]{number}" for number in range(200)]
 FAR_GAPS = [f"word{number}.*x" for number in range(200)]
 
 
 @pytest.mark.parametrize(
     "expressions",
-    [["a.{1,12}b.{1,12}x"] * 3, ORDINARY * 2, ["/" * 500] * 30, GAPS[:16], SHORT_GAPS[:16], FAR_GAPS[:101]],
-    ids=["wide", "many", "large", "gaps", "short gaps", "gaps behind words"],
+    [["a.{1,12}b.{1,12}x"] * 3, ORDINARY * 2, ["/" * 500] * 30, GAPS[:16], SHORT_GAPS[:16], CLASSES[:16], FAR_GAPS[:101]],
+    ids=["wide", "many", "large", "gaps", "short gaps", "classes", "gaps behind words"],
 )
 def test_too_many_are_refused_together(expressions: list[str]) -> None:
     """Each of them may stand, all of them may not."""
@@ -144,6 +145,10 @@ def test_gaps_that_open_for_few_names_are_no_gaps() -> None:
         "(^|\\.)[a-z]*bet",
         "bet[a-z]*[0-9]",
         "(bet|win)[a-z]+x",
+        "[a-z0-9]bet[a-z]",
+        "^[0-9a-f]{32}\\.",
+        "(^|\\.)[a-z]{8}\\.top",
+        "a[a-z][a-z]b",
     )
     assert all(too_dear_together([expression] * 60) is None for expression in written)
     assert too_dear_together([".*bet.*"] * 100) is None
@@ -156,7 +161,7 @@ def test_dearest_expressions_are_named() -> None:
     assert why is not None and "the dearest are /a.*b.*c/, /a.*a/, /b.*d/" in why
 
 
-@pytest.mark.parametrize("kind", [GAPS[:15], SHORT_GAPS[:15]], ids=["gaps", "short gaps"])
+@pytest.mark.parametrize("kind", [GAPS[:15], SHORT_GAPS[:15], CLASSES[:15]], ids=["gaps", "short gaps", "classes"])
 def test_most_gaps_that_are_taken_cost_no_more_than_twenty_plain_queries(kind: list[str]) -> None:
     """Measured as the dearest single expressions are, on names of all letters."""
     assert too_dear_together(kind) is None
