@@ -36,7 +36,7 @@ _WORDS: Final = tuple(
         (r"this file is not there", "không có tệp này"),
         (r"there is no (\S+) and no (\S+) in this folder, and no (\S+?)(?=$| \()", r"thư mục này không có \1, không có \2, và không có \3"),
         (r"go to the folder of make run, or name the file with -c FILE", "vào thư mục đã chạy make run, hoặc chỉ tệp bằng -c TỆP"),
-        (r"name the file with -c FILE", "chỉ tệp bằng -c TỆP"),
+        (r"(?<!make run, or )name the file with -c FILE", "chỉ tệp bằng -c TỆP"),
         (r"this file cannot be read(?: \((?P<system>[\w ]+)\))?", "không đọc được tệp này (%s)"),
         (r"not YAML: .*", r"tệp không đúng cách viết YAML"),
         (r"unknown key '([^']*)'", r"không có khóa '\1'"),

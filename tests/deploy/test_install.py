@@ -137,6 +137,19 @@ def test_removal_is_clean_and_keeps_what_people_made(seen: dict[str, Any]) -> No
     assert (purged["app"], purged["state"], purged["config"], purged["account"], purged["units"]) == (False, False, "", False, [])
 
 
+def test_removal_says_what_to_do_before_and_after(seen: dict[str, Any]) -> None:
+    """First of all, that the router must not go on handing out this machine; then how the rest is removed: the script itself is gone."""
+    text = seen["remove"]["text"]
+    assert seen["remove"]["code"] == 0, text
+    reminders = (
+        "Bộ phát Wi-Fi hoặc máy chủ DHCP còn ghi DNS là máy này?",
+        "Does the router or DHCP server still hand out this machine as DNS?",
+    )
+    assert all(-1 < text.find(each) < text.index("Đã gỡ chương trình. / The program is removed.") for each in reminders), text
+    assert "sudo rm -rf /etc/lachan /var/lib/lachan && sudo userdel lachan" in text
+    assert "--purge" not in text
+
+
 def test_installer_says_everything_in_both_languages() -> None:
     """Usage and errors are Vietnamese and English."""
     done = subprocess.run(["sh", str(ROOT / "deploy" / "install.sh"), "--help"], capture_output=True, text=True, check=True)

@@ -103,6 +103,21 @@ def test_alert_has_both_languages_and_a_runbook_entry(rule: dict[str, Any]) -> N
     assert re.search(r"```\n\S.*\n```", entry[1]), "no command"
 
 
+def test_name_that_people_give_a_gateway_stands_in_its_alerts() -> None:
+    """The example names a school by a label; no alert about one gateway loses it, and each sentence says it."""
+    text = (RULES.parent / "prometheus.yml").read_text(encoding="utf-8").replace("      # - targets", "      - targets")
+    jobs = yaml.safe_load(text.replace("      #   labels", "        labels"))["scrape_configs"]
+    (given,) = [set(each["labels"]) for job in jobs for each in job["static_configs"] if "labels" in each]
+    for rule in rules():
+        for kept in re.findall(r"by \(([^)]*)\)", rule["expr"]):
+            assert kept == "job" or given <= set(kept.split(", ")), rule["alert"]
+        assert "$labels" not in rule["annotations"]["tom_tat"] or any(f"$labels.{one}" in rule["annotations"]["tom_tat"] for one in given)
+    entry = RUNBOOK.read_text(encoding="utf-8").partition("## LachanGatewayDown\n")[2].partition("\n## ")[0]
+    assert all(entry.count(f"labels: {{{one}: ") == 2 for one in given), "in both languages"
+    for word in ("metrics.listen", "systemctl restart lachan", "nft add rule"):
+        assert word in entry
+
+
 def test_runbook_has_no_entry_without_alert() -> None:
     """What nobody can be sent to is not kept."""
     headings = set(re.findall(r"^## (\w+)$", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE))
