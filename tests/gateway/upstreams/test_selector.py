@@ -188,6 +188,19 @@ async def test_declined_question_goes_to_the_next_upstream_at_once(open_resolver
         assert time.monotonic() - started < 0.3
 
 
+async def test_quick_refuser_is_left_for_the_one_that_knows(open_resolver: OpenResolver) -> None:
+    """The fastest is not whoever says SERVFAIL fastest: after some questions that another could answer, that one is asked first."""
+
+    async with Giver(rcode="SERVFAIL") as declining, Giver("192.0.2.2", delay=0.03) as good:
+        asker = open_resolver(declining, good, strategy="fastest")
+        for number in range(25):
+            assert given(await asker.ask(f"early{number}.example")) == "192.0.2.2"
+        declining.asked.clear()
+        for number in range(25):
+            assert given(await asker.ask(f"late{number}.example")) == "192.0.2.2"
+        assert sum("late" in asked.qname for asked in declining.questions) <= 8
+
+
 async def test_attempts_are_bounded_over_many_upstreams(open_resolver: OpenResolver) -> None:
     """Five declining or silent servers: three messages in all, not five."""
     upstreams = [await Giver(rcode="SERVFAIL").start() for _ in range(5)]
