@@ -62,6 +62,10 @@ class Restored:
     office: str = ""
 
 
+class KeptElsewhere(StartError):
+    """The database is a server's, which has its own tools."""
+
+
 async def back_up(database: Database, state_dir: Path, path: Path, now: datetime) -> Backup:
     """Write a backup to a new file, with the address of the list office that the state directory follows. Raises StartError with the
     remedy; an existing file is never overwritten. A database of a newer program is not copied: what must not be in a backup may have other
@@ -73,7 +77,7 @@ async def back_up(database: Database, state_dir: Path, path: Path, now: datetime
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".lachan-backup-") as place:
             copy = Path(place) / _DATA
             if not await database.copy_to(copy):
-                raise StartError("admin.database: PostgreSQL keeps its own backups: pg_dump --format=custom --file=lachan.dump DATABASE")
+                raise KeptElsewhere("admin.database: PostgreSQL keeps its own backups: pg_dump --format=custom --file=lachan.dump DATABASE")
             await asyncio.to_thread(forget_histories, copy)
             office = read_joined(state_dir)
             info = Backup(now.astimezone(UTC), number, copy.stat().st_size, office.url if office is not None else "")

@@ -152,6 +152,13 @@ class TooManyTries(AdminError):
         super().__init__(code)
 
 
+class NoRoom(AdminError):
+    """It could not be written: the disk is full, or may not be written to; nothing changed."""
+
+    status = 503
+    code = "no_room"
+
+
 class Busy(AdminError):
     """The machine cannot do this now; nothing was changed."""
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from admin.backup import back_up, pack, read_info, unpack
+from admin.backup import KeptElsewhere, back_up, pack, read_info, unpack
 from admin.erasing import erase_in_copy
-from admin.errors import Conflict, NotFound
+from admin.errors import Conflict, NoRoom, NotFound
 from admin.values import ProfileId
 from blocklists.database import Database
 from blocklists.tables import OrganisationId
@@ -39,16 +39,22 @@ class KeptBackup:
 
 
 async def keep_backup(database: Database, state_dir: Path, now: datetime) -> KeptBackup:
-    """Make one. Raises Conflict where there are five already, or where the database keeps its own (PostgreSQL)."""
+    """Make one. Raises Conflict where there are five already, or where the database keeps its own (PostgreSQL); NoRoom where it cannot be
+    written."""
     folder = state_dir / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise NoRoom from error
     if len(list_backups(state_dir)) >= MOST:
         raise Conflict("backups_full")
     identity = f"{now.astimezone(UTC):%Y%m%dt%H%M%S}x{secrets.token_hex(3)}"
     try:
         await back_up(database, state_dir, folder / f"{identity}.backup", now)
-    except StartError:
+    except KeptElsewhere:
         raise Conflict("backup_elsewhere") from None
+    except StartError as error:
+        raise NoRoom from error
     return find_backup(state_dir, identity)
 
 

@@ -203,7 +203,8 @@ async def list_kept(who: Keeper, limit: Limit = PAGE, after: After = None) -> Pa
 
 @router.post("/backups", status_code=201, tags=["backups"])
 async def make_backup(who: Keeper, key: IdempotencyKey = None) -> BackupOut:
-    """Make one and keep it on the machine. Where there are five already, 409 `backups_full`: nothing is thrown away to make room."""
+    """Make one and keep it on the machine. Where there are five already, 409 `backups_full`: nothing is thrown away to make room. A full
+    disk is 503 `no_room`."""
     await _check_alone(who)
     async with who.services.database.read() as connection:
         made = await made_before(connection, who, key, "backup")

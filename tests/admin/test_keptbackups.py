@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import zipfile
 from datetime import timedelta
@@ -12,7 +13,7 @@ import pytest
 from admin.audit import Act
 from admin.backup import restore
 from admin.dependencies import Services
-from admin.errors import Conflict, NotFound
+from admin.errors import Conflict, NoRoom, NotFound
 from admin.keptbackups import FOLDER, MOST, drop_backup, erase_in_kept, find_backup, keep_backup, list_backups, path_of
 from tests.support.family import Family
 
@@ -32,6 +33,21 @@ async def test_five_are_kept_and_none_goes_by_itself(services: Services, family:
     for name in ("../lachan", "..%2f", "", "x"):
         with pytest.raises(NotFound):
             find_backup(state, name)
+
+
+async def test_full_disk_is_said_and_leaves_nothing_half(
+    services: Services, family: Family, act: Act, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not as if the database kept its own backups elsewhere; nothing of the attempt stays."""
+    state = services.settings.state_dir
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("admin.backup.zipfile.ZipFile", full)
+    with pytest.raises(NoRoom):
+        await keep_backup(services.database, state, act.now)
+    assert list((state / FOLDER).iterdir()) == []
 
 
 async def test_what_is_erased_is_erased_in_them(services: Services, family: Family, act: Act, tmp_path: Path) -> None:
