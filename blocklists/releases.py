@@ -420,17 +420,20 @@ class Repository:
         return cast(Metadata[Root], Metadata.from_file(str(self.metadata / f"{newest}.root.json")))
 
     def _read(self, kind: type[_Signed]) -> Metadata[_Signed]:
+        """What is published, as followers find it: the timestamp leads to the snapshot, and that to the rest. A newer file beside them is
+        of a publish that was cut off; it is written anew."""
         name = "timestamp.json"
-        if kind is not Timestamp:
-            newest = max(int(path.name.split(".")[0]) for path in self.metadata.glob(f"*.{kind.type}.json"))
-            name = f"{newest}.{kind.type}.json"
+        if kind is Snapshot:
+            name = f"{self._read(Timestamp).signed.snapshot_meta.version}.snapshot.json"
+        elif kind is Targets:
+            name = f"{self._read(Snapshot).signed.meta['targets.json'].version}.targets.json"
         return cast(Metadata[_Signed], Metadata.from_file(str(self.metadata / name)))
 
     def _read_online(self) -> Metadata[Targets] | None:
-        versions = [int(path.name.split(".")[0]) for path in self.metadata.glob(f"*.{online.ROLE}.json")]
-        if not versions:
+        told = self._read(Snapshot).signed.meta.get(f"{online.ROLE}.json") if self.is_begun() else None
+        if told is None:
             return None
-        return cast(Metadata[Targets], Metadata.from_file(str(self.metadata / f"{max(versions)}.{online.ROLE}.json")))
+        return cast(Metadata[Targets], Metadata.from_file(str(self.metadata / f"{told.version}.{online.ROLE}.json")))
 
     def _sign(self, metadata: Metadata[Any], signers: Sequence[Signer], root: Root) -> bytes:
         metadata.signatures.clear()

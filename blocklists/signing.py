@@ -147,6 +147,7 @@ class Room:
 
     def want(self, holders: Holders, now: datetime) -> None:
         """Draft the next root when the keys that are appointed are not those that should be, or the root ends soon; else drop the draft."""
+        self._finish(now)
         root = self.repository.root().signed
         wanted = holders.keys(self._unattended())
         if not holders.officers or not holders.approvers:
@@ -157,6 +158,15 @@ class Room:
         draft = self._root_draft()
         if draft is None or not _is_same(draft.signed, wanted):
             self._keep("root.json", self.repository.next_root(wanted, now))
+
+    def _finish(self, now: datetime) -> None:
+        """Publish the list that was signed along with a root, where the root went out and the list did not: the power failed, or the disk
+        was full."""
+        renewal = self._current(self._load("renewal.json"))
+        root = self.repository.root().signed
+        if renewal is not None and not _judge(root, self.repository.newest_targets()) and _judge(root, renewal):
+            self._sign_off(renewal, now)
+            (self._drafts / "renewal.json").unlink(missing_ok=True)
 
     def sign_root(self, signer: CryptoSigner, now: datetime) -> bool:
         """Sign the next root; whether it is appointed now. Where the list in force would not be signed enough under it, the same list is
@@ -175,6 +185,8 @@ class Room:
             if renewal is not None:
                 self._keep("renewal.json", renewal)
             return False
+        if renewal is not None:
+            self._keep("renewal.json", renewal)  # whole: what is cut off from here on is finished by `want`
         self.repository.appoint(draft)
         if renewal is not None:
             self._sign_off(renewal, now)
