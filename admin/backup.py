@@ -62,6 +62,10 @@ class Restored:
     office: str = ""
 
 
+class NotNow(StartError):
+    """The machine cannot read or write now (a full disk, no files left to open): nothing is said about the backup itself."""
+
+
 class KeptElsewhere(StartError):
     """The database is a server's, which has its own tools."""
 
@@ -156,7 +160,7 @@ def read_info(path: Path) -> Backup:
         office = str(manifest.get("office", ""))[:600]
         info = Backup(datetime.fromisoformat(manifest["made_at"]), int(manifest["schema"]), int(manifest["octets"]), office)
     except OSError as error:
-        raise StartError(f"cannot read {path}: {error.strerror or error}") from None
+        raise NotNow(f"cannot read {path}: {error.strerror or error}") from None
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError):
         raise StartError(f"{path} is not a backup of lachan, or it is cut short: take another copy of it") from None
     if manifest.get("format") != FORMAT:
@@ -179,8 +183,10 @@ def unpack(path: Path, fresh: Path) -> Backup:
                     if left < 0:
                         break
                     out.write(piece)
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
+    except (zipfile.BadZipFile, EOFError) as error:
         raise StartError(f"{path} cannot be unpacked ({error}): take another copy of it") from None
+    except OSError as error:
+        raise NotNow(f"{path} cannot be unpacked ({error}): make room on the disk, or take another copy of it") from None
     if left or _digest(fresh) != manifest.get("sha256"):
         raise StartError(f"{path} is damaged: its content is not what was written; take another copy of it")
     return info

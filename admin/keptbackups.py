@@ -10,13 +10,14 @@ import contextlib
 import os
 import re
 import secrets
+import sqlite3
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from admin.backup import KeptElsewhere, back_up, pack, read_info, unpack
+from admin.backup import KeptElsewhere, NotNow, back_up, pack, read_info, unpack
 from admin.erasing import erase_in_copy
 from admin.errors import Conflict, NoRoom, NotFound
 from admin.values import ProfileId
@@ -87,17 +88,23 @@ def drop_backup(state_dir: Path, identity: str) -> None:
 
 
 def erase_in_kept(state_dir: Path, tenant: OrganisationId, profile: ProfileId) -> int:
-    """Erase in every one of them, writing it anew; how many there were. One that is broken is taken away: nobody could put it back."""
+    """Erase in every one of them, writing it anew; how many there were. One that is broken is taken away: nobody could put it back. Raises
+    NoRoom where one cannot be written anew now: it stays as it was, and is erased when it is put back."""
     paths = sorted((state_dir / FOLDER).glob("*.backup"))
     for path in paths:
-        with tempfile.TemporaryDirectory(dir=state_dir, prefix=".lachan-erase-") as place:
-            copy, fresh = Path(place) / "lachan.db", Path(place) / path.name
-            try:
-                info = unpack(path, copy)
-            except StartError:
-                path.unlink()
-                continue
-            erase_in_copy(copy, tenant, profile)
-            pack(copy, fresh, info)
-            os.replace(fresh, path)
+        try:
+            _erase_in(state_dir, path, tenant, profile)
+        except (NotNow, OSError, sqlite3.OperationalError) as error:
+            raise NoRoom from error
+        except StartError:
+            path.unlink()
     return len(paths)
+
+
+def _erase_in(state_dir: Path, path: Path, tenant: OrganisationId, profile: ProfileId) -> None:
+    with tempfile.TemporaryDirectory(dir=state_dir, prefix=".lachan-erase-") as place:
+        copy, fresh = Path(place) / "lachan.db", Path(place) / path.name
+        info = unpack(path, copy)
+        erase_in_copy(copy, tenant, profile)
+        pack(copy, fresh, info)
+        os.replace(fresh, path)

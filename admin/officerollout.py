@@ -28,7 +28,7 @@ from blocklists.tables import AccountId, OrganisationId, new_id
 from blocklists.takedown import tables
 from blocklists.takedown.freetext import require_clean
 from blocklists.takedown.masking import key_of_host
-from blocklists.takedown.model import MASKED, TransitionRefused
+from blocklists.takedown.model import IN_FORCE, MASKED, TransitionRefused
 from blocklists.takedown.publishing import ENDED
 from blocklists.turns import PATIENCE
 
@@ -198,14 +198,21 @@ async def read_statement(connection: AsyncConnection, tenant: OrganisationId, pu
 
 async def _withdrawn(connection: AsyncConnection, tenant: OrganisationId, since: int) -> tuple[tuple[str, int], ...]:
     """Index keys of entries without an order number, not masked, that a list since then brought and that have ended, with the serial that
-    has them no more."""
+    has them no more. Whoever hears it lets every such entry of the key go, so a key is left out while another of them stands."""
     table, orders = tables.entries, tables.orders
+    others, theirs = table.alias("others"), orders.alias("theirs")
+    standing = (
+        select(others.c.host)
+        .select_from(others.outerjoin(theirs, theirs.c.id == others.c.order_id))
+        .where(others.c.tenant_id == tenant, others.c.state.in_([state.value for state in IN_FORCE]), theirs.c.number.is_(None))
+    )
     found = await connection.execute(
         select(table.c.host, table.c.serial_out)
         .select_from(table.outerjoin(orders, orders.c.id == table.c.order_id))
         .where(
             table.c.tenant_id == tenant, table.c.state.in_(ENDED), orders.c.number.is_(None), table.c.category != MASKED,
             table.c.first_serial.isnot(None), or_(table.c.serial_out.is_(None), table.c.serial_out > since),
+            table.c.host.not_in(standing),
         )
         .order_by(table.c.ended_at.desc())
         .limit(MOST_WITHDRAWN)

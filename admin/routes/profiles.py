@@ -246,10 +246,12 @@ async def erase_everywhere(services: Services, act: Act, profile: ProfileId) -> 
     note_erased(state, act.tenant, profile)
     async with services.database.write() as connection:
         await erase_profile(connection, act, profile)
-    await asyncio.to_thread(erase_in_copies, state, act.tenant, profile)
-    await asyncio.to_thread(erase_in_kept, state, act.tenant, profile)
-    await services.applier.settle(act.tenant)
-    await services.applier.forget(act.tenant)
+    try:
+        await asyncio.to_thread(erase_in_copies, state, act.tenant, profile)
+        await asyncio.to_thread(erase_in_kept, state, act.tenant, profile)
+    finally:
+        await services.applier.settle(act.tenant)
+        await services.applier.forget(act.tenant)
 
 
 async def _start(visit: Visit, profile: str, kind: OverrideKind) -> Response:

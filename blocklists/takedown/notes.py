@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from blocklists.tables import accounts, new_id
 from blocklists.takedown import tables
 from blocklists.takedown.agencytables import notes
-from blocklists.takedown.freetext import require_clean
+from blocklists.takedown.freetext import require_clean, require_unnamed
 from blocklists.takedown.model import Actor, Kind, NotFound, Office, State, TransitionRefused
 from blocklists.takedown.store import record
 
@@ -34,14 +34,17 @@ async def add_note(
 ) -> str:
     """Write a note for one's own body (None: the office itself). A referred case takes none: it is not ours any more.
 
-    Raises NotFound, TransitionRefused.
+    Where the names of a case are masked, none may hold one: the words would stand in the database and its backups. Raises NotFound,
+    TransitionRefused.
     """
-    table = _TABLES[kind]
-    found = await connection.execute(select(table.c.state).where(table.c.id == object_id, table.c.tenant_id == office.tenant))
-    state = found.scalar_one_or_none()
-    if state is None:
+    table, entries = _TABLES[kind], tables.entries
+    wanted = select(table.c.state, (entries if kind is Kind.REVIEW else table).c.category)
+    if kind is Kind.REVIEW:
+        wanted = wanted.join(entries, entries.c.id == table.c.entry_id)
+    row = (await connection.execute(wanted.where(table.c.id == object_id, table.c.tenant_id == office.tenant))).one_or_none()
+    if row is None:
         raise NotFound("no such case")
-    if kind is Kind.REPORT and state == State.REFERRED:
+    if kind is Kind.REPORT and row.state == State.REFERRED:
         raise TransitionRefused(
             "referred", "Vụ việc đã chuyển cơ quan khác: không ghi thêm ở đây.", "The case was referred: nothing is added here."
         )
@@ -50,6 +53,7 @@ async def add_note(
         raise TransitionRefused("note_missing", "Hãy ghi nội dung.", "Write something.")
     if len(clean) > LONGEST:
         raise TransitionRefused("note_long", "Ghi chú tối đa {n} chữ.", "A note has at most {n} letters.", n=LONGEST)
+    require_unnamed(clean, row.category or "", "Ghi chú", "Note")
     note = new_id()
     await connection.execute(
         insert(notes).values(

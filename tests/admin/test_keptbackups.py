@@ -50,6 +50,28 @@ async def test_full_disk_is_said_and_leaves_nothing_half(
     assert list((state / FOLDER).iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "part", ["admin.backup.os.fdopen", "admin.keptbackups.tempfile.TemporaryDirectory", "admin.keptbackups.erase_in_copy"]
+)
+async def test_erasing_on_a_full_disk_throws_no_backup_away(
+    services: Services, family: Family, act: Act, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """They stay as they were, and it is said; one that is put back erases again."""
+    state = services.settings.state_dir
+    kept = [await keep_backup(services.database, state, act.now + timedelta(hours=hour)) for hour in range(2)]
+    before = [path_of(state, one).read_bytes() for one in kept]
+
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full") if "erase" in part else OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(part, full)
+        with pytest.raises(NoRoom):
+            erase_in_kept(state, family.tenant, family.bi.id)
+    assert [path_of(state, one).read_bytes() for one in kept] == before
+    assert erase_in_kept(state, family.tenant, family.bi.id) == 2
+
+
 async def test_what_is_erased_is_erased_in_them(services: Services, family: Family, act: Act, tmp_path: Path) -> None:
     """Not a word of the child is left in the file, and it can still be put back; a torn one goes."""
     state = services.settings.state_dir
