@@ -138,7 +138,8 @@ class OfficeDuty:
             async with self.database.write() as connection:
                 await carry_out(connection, office, now)
         if has_news or (is_due and not is_held):
-            broken = await self._publish(office, now, _serial_of(in_force))
+            above = max(_serial_of(in_force), await asyncio.to_thread(published_serial, self.state_dir))
+            broken = await self._publish(office, now, above)
         if self.elsewhere:
             # This machine's gateway takes its orders from a file or from another office: what is decided here goes out as the list only.
             async with self.database.read() as connection:
@@ -291,6 +292,16 @@ async def _waits_for_receipt(connection: AsyncConnection, office: Office, serial
 
 def _serial_of(orders: release.Orders | None) -> int:
     return orders.serial if orders is not None and orders.origin == ORIGIN else 0
+
+
+def published_serial(state_dir: Path) -> int:
+    """The serial of the list that the release folder holds, and followers with it; 0 without one. No number is used twice, whatever
+    database stands beside it."""
+    if not (state_dir / "release" / "metadata" / "timestamp.json").exists():
+        return 0
+    from blocklists.releases import Repository  # ten megabytes that only an office needs
+
+    return Repository(state_dir / "release").serial() or 0
 
 
 async def office_tenant(database: Database, now: datetime) -> OrganisationId | None:

@@ -202,13 +202,15 @@ async def move_review(
     """Take, uphold or overturn a review; overturned, the entry is lifted at once. Raises NotFound, TransitionRefused."""
     table = tables.reviews
     row = await _row(connection, office, table, review_id)
+    # An urgent order may have been confirmed since the review was asked for: whoever did so decided about the entry, too.
+    second = row["entry_second_by"] or (await entry_row(connection, office, row["entry_id"]))["second_by"]
     case = Case(
-        Kind.REVIEW, State(row["state"]), verified_by=row["entry_verified_by"], approved_by=row["entry_approved_by"],
-        second_by=row["entry_second_by"], reason=reason,
+        Kind.REVIEW, State(row["state"]), verified_by=row["entry_verified_by"], approved_by=row["entry_approved_by"], second_by=second,
+        reason=reason,
     )  # fmt: skip
     require_clean(reason, "Lý do", "Reason")
     event = decide(case, verb, actor, now)
-    values: dict[str, Any] = {"state": event.after.value}
+    values: dict[str, Any] = {"state": event.after.value, "entry_second_by": second}
     if verb == "take":
         values["taken_by"] = actor.account
     else:
