@@ -37,7 +37,8 @@ class Found:
 def find_addresses(text: str, endings: frozenset[str]) -> Iterator[Found]:
     """The addresses of a text, line by line. `endings` are the top-level names that exist (A-labels and letters)."""
     for number, line in enumerate(text.splitlines()[:MAX_LINES], 1):
-        yield from _of_line(number, line[:MAX_LINE], endings)
+        for piece in _pieces(line):
+            yield from _of_line(number, piece, endings)
 
 
 def find_in_cells(rows: Iterable[Iterable[object]], endings: frozenset[str]) -> Iterator[Found]:
@@ -45,9 +46,27 @@ def find_in_cells(rows: Iterable[Iterable[object]], endings: frozenset[str]) -> 
     for number, row in enumerate(rows, 1):
         for cell in row:
             if isinstance(cell, str) and cell.strip():
-                for found in _of_line(number, cell[:MAX_LINE], endings):
-                    if not found.alone or _looks_like_address(found.text, endings):
-                        yield found
+                for piece in _pieces(cell):
+                    for found in _of_line(number, piece, endings):
+                        if not found.alone or _looks_like_address(found.text, endings):
+                            yield found
+
+
+def _pieces(line: str) -> Iterator[str]:
+    """A long line, as a paragraph of a letter is one, in parts of at most MAX_LINE letters, divided between its words: a name that was cut
+    would be another one. A word that is longer still is cut in its path, behind the name, and is no address where it has none."""
+    if len(line) <= MAX_LINE:
+        yield line
+        return
+    piece = ""
+    for word in re.split(r"(?<=[\s,;])", line):
+        if len(word) > MAX_LINE:
+            word = word[:MAX_LINE] if "/" in _SCHEME.sub("", word[:MAX_LINE]) else ""
+        if len(piece) + len(word) > MAX_LINE:
+            yield piece
+            piece = ""
+        piece += word
+    yield piece
 
 
 def _of_line(number: int, line: str, endings: frozenset[str]) -> Iterator[Found]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocklists.takedown.reading import find_addresses, find_in_cells
+from blocklists.takedown.reading import MAX_LINE, find_addresses, find_in_cells
 
 ENDINGS = frozenset({"com", "net", "vn", "xxx", "club"})
 
@@ -48,3 +48,16 @@ def test_cells_are_read_like_lines_but_numbers_are_not_rows() -> None:
 def test_any_text_is_read(text: str) -> None:
     """No text raises, and lines are counted from 1."""
     assert all(line >= 1 for line, _ in found(text))
+
+
+@given(st.integers(0, 40), st.sampled_from([" ", ", ", ";", "\t"]))
+def test_no_name_of_a_long_paragraph_is_lost_or_cut(before: int, between: str) -> None:
+    """A paragraph is one line, whatever its length, in a letter and in a cell; an endless word is no address, a long path costs nothing."""
+    names = [f"trang-xau-so-{number}.com.vn" for number in range(600)]
+    text = "x" * before + " " + between.join(names)
+    assert len(text) > 2 * MAX_LINE
+    assert [one.text for one in find_addresses(text, ENDINGS)] == names
+    assert [one.text for one in find_in_cells([[text]], ENDINGS)] == names
+    assert [one.text for one in find_addresses("a" * (MAX_LINE - 4) + ".com.vn b.com.vn", ENDINGS)] == ["b.com.vn"]
+    long_path = "https://c.com.vn/" + "p" * 2 * MAX_LINE
+    assert [one.text[:17] for one in find_addresses(f"xem {long_path} nhé", ENDINGS)] == ["https://c.com.vn/"]
