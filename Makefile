@@ -10,7 +10,7 @@ help: ## các lệnh / this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 $(VENV)/.installed: pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "Cần Python 3.11 / Python 3.11 is needed: install it; bản mới hơn cũng được / a newer one does, too: make PYTHON=python3.12"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "Cần Python 3.11 / Python 3.11 is needed: install it, or say make PYTHON=python3.12 (bản mới hơn cũng được / a newer one does, too)"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Cần Python 3.11 / Python 3.11 is needed: say make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python không có venv / Python has no venv: sudo apt install python3-venv"; exit 1; }
 	@echo "Cài đặt lần đầu, khoảng một phút / first installation, about a minute ..."

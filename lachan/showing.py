@@ -150,11 +150,15 @@ def _mail(admin: AdminSettings) -> dict[str, Any] | None:
 
 
 def _rpz_out(out: RpzOutSettings) -> dict[str, Any]:
+    only = {name: {"zones": sorted(zones)} for name, zones in out.scopes}
     return {
         "listen": str(out.listen),
         **_zone(*out.zones[0]),
         **_without_empty({"zones": [_zone(*zone) for zone in out.zones[1:]]}),
-        "keys": [{"name": one.name, "algorithm": one.algorithm, "secret_file": str(one.secret_file)} for one in out.keys],
+        "keys": [
+            {"name": one.name, "algorithm": one.algorithm, "secret_file": str(one.secret_file), **only.get(one.name, {})}
+            for one in out.keys
+        ],
         "open_to": _plain(out.open_to),
         **({"tls": {"listen": str(out.secure_listen), **_tls(out.tls)}} if out.tls else {}),
         "secondaries": _plain(out.secondaries),

@@ -99,9 +99,9 @@ def test_socket_activation_keeps_queries_over_a_restart(tmp_path: Path) -> None:
         socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
     ):
-        udp.bind(("127.0.0.1", 0))
-        port = udp.getsockname()[1]
-        tcp.bind(("127.0.0.1", port))
+        tcp.bind(("127.0.0.1", 0))  # TCP first: its ports are the ones that are taken
+        port = tcp.getsockname()[1]
+        udp.bind(("127.0.0.1", port))
         tcp.listen()
         client.settimeout(10)
         starter = "import os,sys;os.dup2(int(sys.argv[1]),50);os.dup2(int(sys.argv[2]),51);os.dup2(50,3);os.dup2(51,4);" + (

@@ -84,7 +84,7 @@ rpz_out:
   organisation: s1
   categories: [scam]
   zones: [{zone: more.example, bands: [MN, TH, CS, PT, NL, KH], place: "12.03385", organisation: s2, categories: [gamb, dist]}]
-  keys: [{name: isp, algorithm: hmac-sha512, secret_file: secret}]
+  keys: [{name: isp, algorithm: hmac-sha512, secret_file: secret, zones: [out.example]}]
   open_to: [127.0.0.0/8]
   secondaries: [{address: 192.0.2.53, port: 54, key: isp}]
   category_zones: [porn, gamb]
