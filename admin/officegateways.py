@@ -94,7 +94,8 @@ async def invite_gateway(connection: AsyncConnection, act: Act, label: str) -> t
 
 
 async def admit(connection: AsyncConnection, ticket: str, public: str, proof: bytes, now: datetime) -> RowMapping:
-    """A gateway comes with its ticket and its own key; the row it has from now on. Raises NotFound for anything that does not fit."""
+    """A gateway comes with its ticket and its own key; the row it has from now on. One that comes back (it left, was taken off, or has
+    another code) has the new row, and its old one is over. Raises NotFound for anything that does not fit."""
     if not receipts.is_signed(public, receipts.join_bytes(ticket, public), proof):
         raise NotFound
     table = gateways
@@ -104,10 +105,10 @@ async def admit(connection: AsyncConnection, ticket: str, public: str, proof: by
         .execution_options(**EVERY_TENANT)  # the ticket itself says whose it is
     )
     row = found.mappings().first()
-    taken = await connection.execute(select(table.c.id).where(table.c.public == public).execution_options(**EVERY_TENANT))
-    if row is None or (row["public"] is not None and row["public"] != public) or taken.scalar_one_or_none() not in (None, row["id"]):
+    if row is None or (row["public"] is not None and row["public"] != public):
         raise NotFound
     if row["public"] is None:
+        await _let_go(connection, OrganisationId(row["tenant_id"]), public, now)
         await connection.execute(
             update(table).where(table.c.id == row["id"], table.c.tenant_id == row["tenant_id"]).values(public=public, joined_at=now)
         )
@@ -115,6 +116,21 @@ async def admit(connection: AsyncConnection, ticket: str, public: str, proof: by
             connection, Act(OrganisationId(row["tenant_id"]), MACHINE, now), Action.GATEWAY_JOINED, row["id"], after={"key": public}
         )
     return row
+
+
+async def _let_go(connection: AsyncConnection, tenant: OrganisationId, public: str, now: datetime) -> None:
+    """Free a key that a row of before has: whoever proves to hold it is that gateway. Raises NotFound for one that is another office's."""
+    table = gateways
+    held = select(table.c.id, table.c.tenant_id, table.c.retired_at).where(table.c.public == public).execution_options(**EVERY_TENANT)
+    row = (await connection.execute(held)).one_or_none()
+    if row is None:
+        return
+    if row.tenant_id != tenant:
+        raise NotFound
+    own = (table.c.id == row.id, table.c.tenant_id == tenant)
+    await connection.execute(update(table).where(*own).values(public=None, joined_at=None, retired_at=row.retired_at or now))
+    if row.retired_at is None:
+        await record(connection, Act(tenant, MACHINE, now), Action.GATEWAY_RETIRED, row.id)
 
 
 async def retire_gateway(connection: AsyncConnection, act: Act, identity: str) -> bool:

@@ -67,12 +67,17 @@ class TlsDoor:
             here = home_of(address)
             own = [one for one, home in self._handshakes.items() if home == here]
             if len(own) >= MOST_WAITING_EACH:
-                own[0].cancel()
+                self._give_up(own[0])
             elif len(self._handshakes) >= MOST:
-                next(iter(self._handshakes)).cancel()
+                self._give_up(next(iter(self._handshakes)))
             task = self._loop.create_task(self._shake(sock))
             self._handshakes[task] = here
-            task.add_done_callback(self._handshakes.pop)
+            task.add_done_callback(lambda ended: self._handshakes.pop(ended, None))
+            await asyncio.sleep(0)  # where many wait, the others' turn comes between any two of them
+
+    def _give_up(self, handshake: asyncio.Task[None]) -> None:
+        del self._handshakes[handshake]
+        handshake.cancel()
 
     async def _shake(self, sock: socket.socket) -> None:
         try:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
+import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -194,6 +197,49 @@ async def test_handshakes_of_many_addresses_take_each_others_places(tmp_path: Pa
         silent = [await connect(stack, port, f"127.0.{1 + number % 8}.1") for number in range(MOST + 40)]
         await asyncio.sleep(0.3)
         assert sum(reader.at_eof() or reader.exception() is not None for reader, _ in silent) == 40
+        browser = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
+        stack.callback(browser[1].close)
+        assert await status(browser) == 200
+
+
+async def test_a_flood_of_connections_stops_nobody(tmp_path: Path) -> None:
+    """One device opens thousands as fast as it can: the loop goes round all the while, the places are held, a browser is served."""
+    made = Authority(tmp_path).vouch("127.0.0.1")
+    trust = ssl.create_default_context()
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    late, most, ended = 0.0, 0, threading.Event()
+
+    def flood(port: int) -> None:
+        kept: deque[socket.socket] = deque(maxlen=400)  # what falls out is closed
+        until = time.monotonic() + 2.0
+        while time.monotonic() < until and not ended.is_set():
+            one = socket.socket()
+            one.settimeout(1.0)
+            with suppress(OSError):
+                one.connect(("127.0.0.1", port))
+            kept.append(one)
+            if len(kept) == kept.maxlen:
+                kept.popleft().close()
+        for one in kept:
+            one.close()
+
+    async with pages(LentConnection, made.certificate, made.key) as port, AsyncExitStack() as stack:
+        before = len(os.listdir("/proc/self/fd"))
+        flooding = threading.Thread(target=flood, args=(port,))
+        flooding.start()
+        try:
+            while flooding.is_alive():
+                now = time.monotonic()
+                await asyncio.sleep(0.01)
+                late = max(late, time.monotonic() - now)
+                most = max(most, len(os.listdir("/proc/self/fd")) - before)
+                if late > 1.5:
+                    break
+        finally:
+            ended.set()
+            await asyncio.to_thread(flooding.join)
+        assert late < 1.5
+        assert most < 400 + 2 * MOST_WAITING_EACH + 50, "the flooder's own, and the places it may hold"
         browser = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
         stack.callback(browser[1].close)
         assert await status(browser) == 200

@@ -305,3 +305,20 @@ async def test_page_says_when_gateways_elsewhere_will_not_trust_its_address(
         await browser.close()
     chapter = next(block for block in read_guide("co-quan") if block.anchor == "m4")
     assert chapter.spans[0].text == "Ký danh sách, nối các cổng lọc"
+
+
+async def test_a_gateway_that_left_or_was_taken_off_comes_back_with_a_new_code(
+    two: Visitor, far: Far, services: Services, tmp_path: Path
+) -> None:
+    """By its own key, which it keeps: under the new code it is a gateway once, and its old place is over. Its old code opens nothing."""
+    again = Far(two, tmp_path / "far", await code_for(two, "Trường A (mới)"))
+    assert await again.join() == 200
+    assert await far.join() == 404
+    await two.get("/office/gateways")
+    await two.submit(f"/office/gateways/{again.receipt.gateway}/retire")
+    back = Far(two, tmp_path / "far", await code_for(two, "Trường A (lại)"))
+    assert await back.join() == 200
+    async with services.database.read() as connection:
+        rows = (await connection.execute(select(gateways).execution_options(**EVERY_TENANT))).all()
+    assert [row.label for row in rows if row.retired_at is None and row.public is not None] == ["Trường A (lại)"]
+    assert len([row for row in rows if row.retired_at is not None and row.public is None]) == 2
