@@ -26,6 +26,8 @@ LARGER = {
     "/api/v1/tenant": 600 * 1024,
 }
 LARGER_SECONDS = 120.0
+LARGE_AT_ONCE = 2
+"""Bodies over the ordinary limit that may be under way at once: they are read before anybody is asked who sends them."""
 MOST_EACH = 80
 """Requests of one address (or home) that may be under way at once. A page takes hundredths of a second, so that this is a school of many
 hundreds behind one address; without it, a few slow ones would take every place there is."""
@@ -62,15 +64,29 @@ class BodyLimit:
         self.app = app
         self.most = most
         self.seconds = seconds
+        self._large = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         most = LARGER.get(scope["path"], self.most)
-        claimed = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        claimed = headers.get("content-length", "0")
         if not claimed.isdigit() or int(claimed) > most:
             raise TooLarge
+        if most > self.most and (int(claimed) > self.most or "transfer-encoding" in headers):
+            if self._large >= LARGE_AT_ONCE:
+                raise Busy
+            self._large += 1
+            try:
+                await self._bounded(scope, receive, send, most)
+            finally:
+                self._large -= 1
+        else:
+            await self._bounded(scope, receive, send, most)
+
+    async def _bounded(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
         seen = 0
         complete = False
         ends = asyncio.get_running_loop().time() + (LARGER_SECONDS if most > self.most else self.seconds)

@@ -85,3 +85,26 @@ async def test_one_address_leaves_room_for_the_others() -> None:
     await asyncio.gather(*first, other)
     await come("203.0.113.7")
     assert going == 8
+
+
+async def test_two_large_bodies_at_once_and_no_more() -> None:
+    """Whoever sends them is asked only afterwards, so that a few strangers could fill the memory; the third is told to wait."""
+    path, large = "/api/v1/office/orders", b"x" * 200_000
+    release, inside = asyncio.Event(), 0
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal inside
+        inside += 1
+        await release.wait()
+        await count(scope, receive, send)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(BodyLimit(slow)), base_url="http://x") as client:
+        under_way = [asyncio.create_task(client.post(path, content=large)) for _ in range(2)]
+        while inside < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        with pytest.raises(Busy):
+            await client.post(path, content=large)
+        release.set()
+        assert (await client.post(path, content=b"x")).text == "1", "an ordinary body is not held up"
+        assert [one.text for one in await asyncio.gather(*under_way)] == ["200000"] * 2
+        assert (await client.post(path, content=large)).text == "200000"
