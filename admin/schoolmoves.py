@@ -113,16 +113,20 @@ async def _hold(connection: AsyncConnection, act: Act, before: str, code: str) -
     stays = {rule.id for rule in await rules_at(connection, code)}
     lost = [rule for rule in await rules_at(connection, before) if rule.id not in stays]
     held = await find_move(connection, act.tenant)
+    place = before
     if held is not None:
         if all(rule.id in stays for rule in held.rules):  # it is back
             await connection.execute(delete(school_moves).where(school_moves.c.tenant_id == act.tenant))
         elif lost and not {rule.id for rule in lost} <= {rule.id for rule in held.rules}:
             raise Conflict("move_waits", "province")
+        elif lost:  # left in two steps: the day of what is left now begins now
+            place = held.place
+            await connection.execute(delete(school_moves).where(school_moves.c.tenant_id == act.tenant))
         else:
             return
     if not lost:
         return
-    values = {"tenant_id": act.tenant, "place_code": before, "moved_at": act.now, "holds_until": act.now + HOLD}
+    values = {"tenant_id": act.tenant, "place_code": place, "moved_at": act.now, "holds_until": act.now + HOLD}
     await connection.execute(insert(school_moves).values(**values))
     offices = select(school_rules.c.id, school_rules.c.tenant_id).where(school_rules.c.id.in_([rule.id for rule in lost]))
     of = {row.id: row.tenant_id for row in await connection.execute(offices.execution_options(**EVERY_TENANT))}

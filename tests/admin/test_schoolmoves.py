@@ -116,6 +116,23 @@ async def test_one_day_at_a_time(services: Services, database: Database, officer
         assert held is not None and held.place == "11"
 
 
+async def test_leaving_in_two_steps_shortens_no_day(services: Services, database: Database, officers: Officers, now: datetime) -> None:
+    """From a commune to its province, and 23 hours later out of the province: what the province closed holds for its own day."""
+    one = await make_school(database, now, "A", "12.03412")
+    commune, province = await body(database, officers, now, "12.03412"), await body(database, officers, now, "12")
+    act, shelf = Act(officers.tenant, by_account(officers.approver, Role.EDU_ADMIN), now), services.shelves.current()
+    async with database.write() as connection:
+        office = await open_office(connection, officers.tenant)
+        await tighten_schools(connection, act, office, commune, "game", DOCUMENT, shelf)
+        await tighten_schools(connection, act, office, province, "social", OTHER, shelf)
+        for hours, code in ((0, "12"), (23, "")):
+            here = Act(one.tenant, by_account(one.account, Role.SCHOOL_ADMIN), now + timedelta(hours=hours))
+            await move(connection, here, SCHOOL, code)
+        assert await end_moves(connection, now + timedelta(hours=25), True) == []
+        assert {rule.category for rule in await rules_in(connection, one.tenant, "")} == {"game", "social"}
+        assert await end_moves(connection, now + timedelta(hours=47), True) == [one.tenant]
+
+
 async def test_nothing_ends_by_a_clock_that_nobody_keeps(services: Services, database: Database, officers: Officers, now: datetime) -> None:
     """Put forward by a year, without a time service: what is held stays, until a person acts there again or the clock is kept."""
     one = await make_school(database, now, "A", "12")
