@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -241,6 +242,18 @@ async def passkey_options(request: Request, live: SignedIn) -> str:
 def address_of(request: Request) -> str:
     """The address of the person's device (front ends already taken off by `admin.edge.arrival`)."""
     return request.client.host if request.client else "127.0.0.1"
+
+
+@contextmanager
+def wrong_ones_count(request: Request) -> Iterator[None]:
+    """Around the look-up of a code on paper: one that is none (NotFound) counts against the address it came from, and after some the answer
+    is TooManyTries. The right one never counts: a hall full of families, or a staff room, stands behind one address."""
+    try:
+        yield
+    except NotFound:
+        services = services_of(request)
+        services.lookups.take(address_of(request), services.now())
+        raise
 
 
 def language_of(request: Request, live: SignedIn | None = None) -> str:

@@ -131,6 +131,7 @@ FAULTS: Mapping[str, tuple[str, str]] = {
     "busy": (_("The machine is busy"), _("Nothing was changed. Please try again in a moment.")),
     "gateway_away": (_("The gateway does not answer now"), _("What is protected stays protected. Please try again in a moment.")),
     "too_many_tries": (_("Too many tries"), _("Please wait a little and try again.")),
+    "asked_often": (_("Asked too often"), _("Others on the same Wi-Fi may count, too. Nobody did anything wrong, and nothing is lost.")),
     "invalid_input": (_("Something is missing"), _("Please go back and look at the fields.")),
     "internal": (
         _("Something went wrong here"),

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
 from admin.audit import VISITOR, Act
-from admin.dependencies import Visit, address_of, need, open_page, services_of
+from admin.dependencies import Visit, address_of, need, open_page, services_of, wrong_ones_count
 from admin.devices import frees_new_device
 from admin.errors import Conflict, NotFound
 from admin.homelink import Home, add_home, find_home, load_home, remove_home, unlink_home
@@ -85,14 +85,11 @@ async def update(token: str, request: Request) -> Response:
     """What a router, or a computer at home, calls again and again: wherever it calls from is the home. No account."""
     services = services_of(request)
     now = services.now()
-    try:
+    with wrong_ones_count(request):
         if not TOKEN.fullmatch(token):
             raise NotFound
         async with services.database.read() as connection:
             home = await find_home(connection, token)
-    except NotFound:
-        services.lookups.take(address_of(request), now)
-        raise
     services.lookups.take(home.device_id, now)  # a call may write
     try:
         await services.homes.link(home, address_of(request), Act(home.tenant, VISITOR, now))

@@ -12,7 +12,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
-from admin.dependencies import Visit, address_of, language_of, need, open_page, services_of, session_of
+from admin.dependencies import Visit, language_of, need, open_page, services_of, session_of, wrong_ones_count
 from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
 from admin.forms import read_form
 from admin.hosting import JoinCode, find_join_code, join
@@ -139,9 +139,9 @@ async def add_this_phone(visit: Assigner) -> Response:
 
 async def _find(request: Request, code: str) -> JoinCode:
     services = services_of(request)
-    services.lookups.take(address_of(request), services.now())
-    async with services.database.read() as connection:
-        return await find_join_code(connection, read_paper_code(code), services.now())
+    with wrong_ones_count(request):
+        async with services.database.read() as connection:
+            return await find_join_code(connection, read_paper_code(code), services.now())
 
 
 async def _signs_in_with_pin(request: Request, account: AccountId) -> bool:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from admin.dates import list_dates, with_dates
-from admin.dependencies import Visit, address_of, language_of, need, open_page, services_of
+from admin.dependencies import Visit, address_of, language_of, need, open_page, services_of, wrong_ones_count
 from admin.devices import has_private_mac, matches_of
 from admin.errors import Conflict, FieldMistake, NotFound
 from admin.forms import read_form
@@ -105,9 +105,9 @@ async def join(code: str, request: Request) -> Response:
 async def _arrive(code: str, request: Request) -> tuple[StaffInvitation, SeenDevice | None]:
     """The invitation, and the device as the gateway knows it; None away from the school's network."""
     services = services_of(request)
-    services.lookups.take(address_of(request), services.now())
-    async with services.database.read() as connection:
-        invitation = await find_staff_invitation(connection, read_paper_code(code), services.now())
+    with wrong_ones_count(request):
+        async with services.database.read() as connection:
+            invitation = await find_staff_invitation(connection, read_paper_code(code), services.now())
     try:
         seen = await services.link.find_device(address_of(request))
     except GatewayAway:

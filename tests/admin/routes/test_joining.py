@@ -62,6 +62,24 @@ def code_of(visitor: Visitor) -> str:
     return found[1]
 
 
+async def test_a_hall_of_parents_joins_behind_one_address(sheet: str, open_browser: Callable[[str], Visitor]) -> None:
+    """Only a code that is none counts: whoever holds the sheet comes in, however many joined before, and whatever a child typed; who is to
+    wait reads a sentence of its own, not that something is broken."""
+    for place in range(18):
+        parent = open_browser("192.0.2.50")
+        await parent.get(f"/family/{sheet}")
+        await parent.submit(f"/family/{sheet}", {"sign_in": f"gia-dinh-{place}", "pin": PIN, "again": PIN})
+        assert parent.response.url.path == "/welcome", (place, parent.text)
+    child = open_browser("192.0.2.50")
+    answers = [(await child.get(f"/family/aaaaa-{place:05}")).status_code for place in range(31)]
+    assert answers == [404] * 30 + [429]
+    assert "Đã hỏi quá nhiều lần" in child.text and "Xin chờ 10 phút" in child.text
+    assert "trục trặc" not in child.text
+    late = open_browser("192.0.2.50")
+    await late.get(f"/family/{sheet}")
+    assert late.has_form(f"/family/{sheet}"), late.text
+
+
 async def test_family_joins_by_the_printed_sheet(visitor: Visitor, sheet: str, services: Services, gateway: ScriptedGateway) -> None:
     """Four pages; then the phone's own page, whose token the gateway enforces for the child. Nothing asks for mail or a number."""
     await visitor.get(f"/family/{sheet}")

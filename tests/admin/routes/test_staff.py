@@ -64,6 +64,21 @@ async def test_teacher_scans_and_has_the_rules_of_staff(
     assert (await laptop.get(f"/staff-join/{code}")).status_code == 404
 
 
+async def test_a_staff_room_behind_one_address(
+    administrator: Visitor, laptop: Visitor, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """Teachers who scan the right picture one after the other, from one address, are not counted against each other."""
+    await administrator.get("/staff")
+    await administrator.submit("/staff")
+    code = administrator.text.partition("/staff-join/")[2][:11]
+    (tenant,) = gateway.policies
+    gateway.see("192.168.1.55", now, mac="3c:22:fb:00:00:55", tenant=tenant)
+    for _ in range(31):
+        assert (await laptop.get(f"/staff-join/{code}")).status_code == 200
+    answers = [(await laptop.get("/staff-join/aaaaa-aaaaa")).status_code for _ in range(31)]
+    assert answers == [404] * 30 + [429]
+
+
 async def test_families_have_no_staff(visitor: Visitor, family: Family, gateway: ScriptedGateway) -> None:
     """The page is a school's."""
     await visitor.sign_in("me", PASSWORD)
