@@ -55,6 +55,8 @@ class Bystander:
     is_unnamed: bool = False
     #: Recognised by its private name where the address stands for many: what the address saw is not this reader's.
     is_shown: bool = False
+    #: The address stands for several devices, and this reader showed none: what it does is not counted as one device's.
+    is_shared: bool = False
 
     @property
     def teller(self) -> Profile | None:
@@ -70,10 +72,10 @@ class Bystander:
 async def find_bystander(connection: AsyncConnection, seen: SeenDevice | None, address: str, shelf: Shelf, now: datetime) -> Bystander:
     """The reader of a page at this address. Unknown readers are treated as primary-school children."""
     if seen is None or seen.tenant is None:
-        return _nobody(address)
+        return _nobody(address, is_shared=seen is not None and seen.is_shared)
     kind = await _read_kind(connection, OrganisationId(seen.tenant), now)
     if kind is None or not has_policy(kind[0]):
-        return _nobody(address)
+        return _nobody(address, is_shared=seen.is_shared)
     rows = await read_rows(connection, OrganisationId(seen.tenant), now)
     device = next((one for one in rows.devices if one.id == seen.client), None)
     lendable = device or next((one for one in rows.devices if one.id == seen.only), None)
@@ -101,6 +103,7 @@ async def find_bystander(connection: AsyncConnection, seen: SeenDevice | None, a
         kept_days=rows.kept.get(profile.id, 0) if profile is not None else 0,
         is_unnamed=rows.kind is OrganisationKind.FAMILY and seen.client is None and not seen.is_shared,
         is_shown=seen.is_shown,
+        is_shared=seen.is_shared,
     )
 
 
@@ -117,5 +120,6 @@ async def _read_kind(connection: AsyncConnection, tenant: OrganisationId, now: d
     return None if row is None else (OrganisationKind(row.kind), row.name)
 
 
-def _nobody(address: str) -> Bystander:
-    return Bystander(address, None, OrganisationKind.FAMILY, "", "Asia/Ho_Chi_Minh", None, Band.TH, False, Moment(Standing.FREE))
+def _nobody(address: str, *, is_shared: bool) -> Bystander:
+    free = Moment(Standing.FREE)
+    return Bystander(address, None, OrganisationKind.FAMILY, "", "Asia/Ho_Chi_Minh", None, Band.TH, False, free, is_shared=is_shared)

@@ -68,13 +68,14 @@ class Request:
     created_at: datetime
 
 
-#: An IPv6 home could mint addresses in its /64 without end: all of them together have so many devices' share.
+#: An IPv6 home could mint addresses in its /64 without end: all of them together have so many devices' share, as has an IPv4 address that
+#: is known to stand for several.
 DEVICES_OF_HOME = 10
 
 
 class Quota:
     """How often one device may do something in a while; kept in memory only, never with a name. A device is an address, of which an IPv6
-    network together has a bounded share."""
+    network together has a bounded share, or the id that a phone showed."""
 
     def __init__(self, most: int = A_DAY, span: timedelta = timedelta(days=1)) -> None:
         self.most = most
@@ -82,15 +83,15 @@ class Quota:
         self._taken: OrderedDict[str, list[datetime]] = OrderedDict()
         self._homes = Budget(most * DEVICES_OF_HOME, span.total_seconds())
 
-    def take(self, address: str, now: datetime) -> None:
-        """Count one act of a device. Raises TooManyTries when it has had its share."""
-        since = [at for at in self._taken.pop(address, []) if timedelta() <= now - at < self.span]  # none of a clock that was put back
-        if len(since) >= self.most:
-            self._taken[address] = since
+    def take(self, who: str, now: datetime, devices: int = 1) -> None:
+        """Count one act of a device, or of an address that stands for so many. Raises TooManyTries when it has had its share."""
+        since = [at for at in self._taken.pop(who, []) if timedelta() <= now - at < self.span]  # none of a clock that was put back
+        if len(since) >= self.most * devices:
+            self._taken[who] = since
             raise TooManyTries((since[0] + self.span - now).total_seconds(), "asked_often")
-        if ":" in address:
-            self._homes.spend(address, now.timestamp())
-        self._taken[address] = [*since, now]
+        if ":" in who:
+            self._homes.spend(who, now.timestamp())
+        self._taken[who] = [*since, now]
         while len(self._taken) > 10_000:
             self._taken.popitem(last=False)
 

@@ -37,7 +37,8 @@ from admin.onboarding import reach_of
 from admin.ownphone import device_of, look
 from admin.pages.formats import Formats
 from admin.pages.words import mark
-from admin.requests import NOTE_LENGTH, Asked, ask, find_by_code, read_code
+from admin.requests import DEVICES_OF_HOME, NOTE_LENGTH, Asked, Quota, ask, find_by_code, read_code
+from admin.requests import Request as Asking
 from admin.setup import public_url
 from admin.sharing import read_pin
 from admin.values import RequestReason
@@ -63,6 +64,11 @@ class Here:
     language: str
     #: The gateway does not answer: nobody is known, and nothing can be said about a block.
     is_away: bool = False
+
+    def count(self, quota: Quota) -> None:
+        """Count one act of this reader: as the device that it showed to be, else as its address. Raises TooManyTries."""
+        own = self.reader.device.id if self.reader.is_shown and self.reader.device is not None else self.reader.address
+        quota.take(own, self.services.now(), DEVICES_OF_HOME if self.reader.is_shared else 1)
 
     def page(self, template: str, context: Mapping[str, Any] | None = None, status: int = 200) -> Response:
         """A page in the reader's language and tone."""
@@ -144,7 +150,7 @@ async def send(request: Request) -> Response:
         return await blocked_page(here, explanation)
     now = here.services.now()
     try:
-        here.services.quota.take(here.reader.address, now)
+        here.count(here.services.quota)
         profile = here.reader.teller.id if here.reader.teller is not None else None
         asked = Asked(profile, name, RequestReason(reason), note, here.reader.band)
         async with here.services.database.write() as connection:
@@ -171,14 +177,23 @@ async def show_answer(request: Request, code: str) -> Response:
     """The answer for the child who holds the code."""
     here = await arrive(request)
     wanted = read_code(code)
-    here.services.lookups.take(here.reader.address, here.services.now())
+    found = await find_asked(here, wanted)
     async with here.services.database.read() as connection:
-        found = await find_by_code(connection, wanted, here.services.now())
         has_pin = found is not None and found.tenant_id == here.reader.tenant and await read_pin(connection, found.tenant_id) is not None
     if found is None:
         mistakes = (FieldMistake("code", "code_unknown"),)
         return here.page("child/code.html", {"typed": wanted, "mistakes": mistakes}, 404)
     return here.page("child/answer.html", {"asked": found, "answers_here": has_pin})
+
+
+async def find_asked(here: Here, code: str) -> Asking | None:
+    """The request of a code. One of the reader's own family is found however often others guessed from the same address; any other code is
+    looked up slowly, right or wrong. Raises TooManyTries."""
+    async with here.services.database.read() as connection:
+        found = await find_by_code(connection, code, here.services.now())
+    if found is None or found.tenant_id != here.reader.tenant:
+        here.count(here.services.lookups)
+    return found
 
 
 @router.get("/lesson/{topic}")
@@ -235,7 +250,7 @@ async def read_history(request: Request) -> Response:
     """One day of it."""
     here = await arrive(request)
     form = await read_form(request)
-    here.services.lookups.take(here.reader.address, here.services.now())
+    here.count(here.services.lookups)
     return await _history_page(here, read_day_choice(form.raw("day")), form.raw("code")[:40], VISITOR)
 
 
@@ -246,7 +261,7 @@ async def agree(request: Request) -> Response:
     reader = here.reader
     if reader.tenant is None or reader.profile is None or reader.proposal is None:
         raise NotFound
-    here.services.lookups.take(reader.address, here.services.now())
+    here.count(here.services.lookups)
     box, code = await make_box()
     async with here.services.database.write() as connection:
         await agree_history(connection, Act(reader.tenant, VISITOR, here.services.now()), reader.profile, box)

@@ -24,8 +24,8 @@ from admin.pages.words import mark as _
 from admin.permissions import Permission
 from admin.profiles import load_profile
 from admin.recovery import uses_pin
-from admin.requests import answer, find_by_code, read_code
-from admin.routes.child import Here, arrive
+from admin.requests import answer, read_code
+from admin.routes.child import Here, arrive, find_asked
 from admin.routes.home import waiting_of
 from admin.setup import public_url
 from admin.sharing import AT_DEVICE, SPANS, WrongPin, judge_pin, lend, note_right, note_wrong, read_pin, set_pin, take_back
@@ -91,9 +91,7 @@ async def answer_here(request: Request, code: str) -> Response:
     here = await arrive(request)
     wanted = read_code(code)
     form = await read_form(request)
-    here.services.lookups.take(here.reader.address, here.services.now())
-    async with here.services.database.read() as connection:
-        found = await find_by_code(connection, wanted, here.services.now())
+    found = await find_asked(here, wanted)
     tenant = here.reader.tenant
     if found is None or tenant is None or found.tenant_id != tenant or form.raw("decision") not in _OFFERED:
         raise NotFound
@@ -198,10 +196,9 @@ async def _adult_page(here: Here, mistake: FieldMistake | None = None, wait: str
 
 
 async def _answer_page(here: Here, code: str, mistake: FieldMistake | None = None, wait: str = "", status: int = 200) -> Response:
-    here.services.lookups.take(here.reader.address, here.services.now())
+    found = await find_asked(here, code)
+    tenant = here.reader.tenant
     async with here.services.database.read() as connection:
-        found = await find_by_code(connection, code, here.services.now())
-        tenant = here.reader.tenant
         has_pin = tenant is not None and await read_pin(connection, tenant) is not None
     if found is None or found.tenant_id != tenant or found.state is not RequestState.WAITING or not has_pin:
         raise NotFound

@@ -193,6 +193,15 @@ def test_an_ipv6_home_cannot_mint_devices_without_end() -> None:
     quota.take("2001:db8:1:2:ffff::9", now + timedelta(days=1))
 
 
+def test_an_address_of_many_has_the_share_of_a_home(now: datetime) -> None:
+    """What is known to stand for several devices is not counted as one."""
+    quota = Quota()
+    for _ in range(3 * DEVICES_OF_HOME):
+        quota.take("203.0.113.7", now, DEVICES_OF_HOME)
+    with pytest.raises(TooManyTries):
+        quota.take("203.0.113.7", now, DEVICES_OF_HOME)
+
+
 @pytest.mark.parametrize(
     ("typed", "code"), [("abcd 2345", "ABCD2345"), ("AB-CD-23-45", "ABCD2345"), ("  ", ""), ("ABCDEFGHJKL", "ABCDEFGH")]
 )

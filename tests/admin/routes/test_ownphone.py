@@ -16,6 +16,7 @@ from admin.audit import Act
 from admin.dependencies import Services
 from admin.devices import list_devices, retire_device
 from admin.onboarding import add_phone
+from admin.requests import A_DAY
 from gateway.settings import EncryptedSettings, Endpoint, TlsSettings
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.family import Family
@@ -71,6 +72,18 @@ async def begin(browser: Visitor) -> str:
     return found[1]
 
 
+async def show(browser: Visitor, device: str, profile: str, gateway: ScriptedGateway) -> None:
+    """The phone asks for the name: from now on this browser is that phone."""
+    gateway.probes[await begin(browser)] = {"client": device, "address": PROVIDER, "transport": "dot", "profile": profile}
+
+
+async def ask(browser: Visitor, number: int) -> int:
+    """Send one request; the status that came of it."""
+    await browser.get(f"/ask?host=site{number}.play.example")
+    await browser.submit("/ask?lang=vi", {"reason": "lesson"})
+    return browser.response.status_code
+
+
 async def test_child_says_yes_away_from_home(
     proposed: Visitor, bi: Visitor, phone: str, family: Family, gateway: ScriptedGateway, now: datetime
 ) -> None:
@@ -113,6 +126,51 @@ async def test_nobody_else_becomes_that_phone(
         await retire_device(connection, act, device)
     assert (await bi.post("/history/agree", {})).status_code == 404
     await other.close()
+
+
+async def test_each_phone_behind_one_address_has_its_own_three(
+    page_app: ASGIApp, bi: Visitor, phone: str, family: Family, services: Services, gateway: ScriptedGateway, act: Act
+) -> None:
+    """Bi asked three times; Na's phone, which showed that it is another, asks for the first time and is not told that it had its share."""
+    async with services.database.write() as connection:
+        other = await add_phone(connection, act, family.na.id, "máy đỏ")
+    await services.applier.settle(family.tenant)
+    gateway.see(PROVIDER, act.now, client=other, tenant=family.tenant, by_token=True)
+    na = Visitor(page_app, address=PROVIDER, origin="http://lachan.internal")
+    await show(bi, phone, family.bi.id, gateway)
+    await show(na, other, family.na.id, gateway)
+    answers = [await ask(who, number) for number, who in enumerate((bi, bi, bi, na, bi))]
+    assert answers == [200, 200, 200, 200, 429], na.text
+    await na.close()
+
+
+async def test_unshown_phones_of_one_home_are_not_one_device(
+    page_app: ASGIApp, services: Services, family: Family, gateway: ScriptedGateway, act: Act
+) -> None:
+    """Two children behind one address of their home, whose browsers showed nothing: three of one leave the other its own."""
+    async with services.database.write() as connection:
+        phones = [await add_phone(connection, act, one.id, one.label) for one in (family.bi, family.na)]
+    await services.applier.settle(family.tenant)
+    for one in phones:
+        gateway.see(PROVIDER, act.now, client=one, tenant=family.tenant, by_token=True)
+    browser = Visitor(page_app, address=PROVIDER, origin="http://lachan.internal")
+    assert [await ask(browser, number) for number in range(2 * A_DAY)] == [200] * 2 * A_DAY
+    await browser.close()
+
+
+async def test_a_neighbours_wrong_codes_keep_no_child_from_its_answer(
+    page_app: ASGIApp, bi: Visitor, phone: str, family: Family, gateway: ScriptedGateway
+) -> None:
+    """Somebody behind the same address guesses codes without end and waits; Bi reads its own answer."""
+    await show(bi, phone, family.bi.id, gateway)
+    await ask(bi, 1)
+    path = bi.response.url.path
+    neighbour = Visitor(page_app, address=PROVIDER, origin="http://lachan.internal")
+    guesses = [(await neighbour.get(f"/answer/ZZZZ{number:04}".replace("0", "A").replace("1", "B"))).status_code for number in range(301)]
+    assert guesses[-1] == 429
+    assert (await neighbour.get(path)).status_code == 429  # who guessed is refused the right one, too: else no guess would be
+    assert (await bi.get(path)).status_code == 200, bi.text
+    await neighbour.close()
 
 
 async def test_the_check_gives_up_kindly_and_leads_nowhere_else(bi: Visitor, phone: str) -> None:
