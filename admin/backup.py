@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import sqlite3
 import tempfile
@@ -32,12 +33,16 @@ from blocklists.database import Database, open_database
 from blocklists.joined import note_missing, read_joined
 from gateway.errors import StartError
 
+log = logging.getLogger(__name__)
+
 FORMAT = 1
 _DATA, _MANIFEST = "lachan.db", "manifest.json"
 MOST_OCTETS = 8 * 1024**3
 """Of the unpacked database; a file that claims more is refused."""
 _PIECE = 1024 * 1024
 _MOST_MANIFEST = 4096
+#: What a disk says that has no room, or refuses otherwise.
+_REFUSED = (OSError, sqlite3.Error, DBAPIError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +91,8 @@ async def back_up(database: Database, state_dir: Path, path: Path, now: datetime
             office = read_joined(state_dir)
             info = Backup(now.astimezone(UTC), number, copy.stat().st_size, office.url if office is not None else "")
             return pack(copy, path, info)
-    except (OSError, sqlite3.Error, DBAPIError) as error:
-        why = error.orig if isinstance(error, DBAPIError) else error.strerror if isinstance(error, OSError) else error
-        raise StartError(f"cannot write {path}: {why}: make room there, or choose another place or name") from None
+    except _REFUSED as error:
+        raise StartError(f"cannot write {path}: {_why(error)}: make room there, or choose another place or name") from None
 
 
 def pack(copy: Path, path: Path, info: Backup) -> Backup:
@@ -110,8 +114,30 @@ def pack(copy: Path, path: Path, info: Backup) -> Backup:
 
 
 async def restore(database: Database, state_dir: Path, path: Path, now: datetime) -> Restored:
-    """Put a backup in the place of what is there. Raises StartError and changes nothing when it is not whole or not ours."""
+    """Put a backup in the place of what is there. Raises StartError and changes nothing when it is not whole or not ours, or where the disk
+    has no room for it and for the copy of what was there."""
     read_info(path)
+    try:
+        done, head = await _replace(database, state_dir, path, now)
+    except _REFUSED as error:
+        why = str(_why(error))
+        remedy = "wait for the program that holds the database" if "locked" in why else "make room on the disk"
+        raise NotNow(f"cannot put {path} back ({why}); nothing was changed: {remedy}, then try again") from None
+    try:
+        if head is not None:
+            note_restored(state_dir, head)
+        await keep_checkpoint(database, state_dir)
+        if done.office:
+            note_missing(state_dir, done.office)
+        await database.scrub()
+    except _REFUSED as error:  # it is in its place all the same
+        reason = str(_why(error))
+        log.error("a backup is back; not everything about it could be noted", extra={"event": "restore.unnoted", "reason": reason})
+    return done
+
+
+async def _replace(database: Database, state_dir: Path, path: Path, now: datetime) -> tuple[Restored, Ending | None]:
+    """All of it up to the moment from which the backup is the database, and the end of the journal that it came with."""
     await migrate(database, state_dir, now)  # a new, empty one where the old one was lost
     await note_ended(database, state_dir)
     with tempfile.TemporaryDirectory(dir=state_dir, prefix=".lachan-restore-") as place:
@@ -126,19 +152,18 @@ async def restore(database: Database, state_dir: Path, path: Path, now: datetime
             gone = await _compare(staged, database, head, now)
         finally:
             await staged.close()
-        kept = state_dir / f"lachan-before-restore-{now:%Y%m%dT%H%M%S}.db"
-        if not await database.copy_to(kept):
+        copy, kept = Path(place) / "before.db", state_dir / f"lachan-before-restore-{now:%Y%m%dT%H%M%S}.db"
+        if not await database.copy_to(copy):
             raise StartError("admin.database: PostgreSQL is restored by its own tools: pg_restore --clean --dbname=DATABASE lachan.dump")
-        await asyncio.to_thread(forget_histories, kept)
-        await database.take_over(fresh)
-        await database.scrub()
-    if head is not None:
-        note_restored(state_dir, head)
-    await keep_checkpoint(database, state_dir)
+        await asyncio.to_thread(forget_histories, copy)
+        copy.rename(kept)
+        try:
+            await database.take_over(fresh)
+        except _REFUSED:
+            kept.unlink()  # nothing was replaced
+            raise
     office = info.office if info.office and read_joined(state_dir) is None else ""
-    if office:
-        note_missing(state_dir, office)
-    return Restored(info, again, gone, office)
+    return Restored(info, again, gone, office), head
 
 
 async def _compare(staged: Database, database: Database, head: Ending | None, now: datetime) -> tuple[Gone, ...] | None:
@@ -190,6 +215,10 @@ def unpack(path: Path, fresh: Path) -> Backup:
     if left or _digest(fresh) != manifest.get("sha256"):
         raise StartError(f"{path} is damaged: its content is not what was written; take another copy of it")
     return info
+
+
+def _why(error: Exception) -> object:
+    return error.orig if isinstance(error, DBAPIError) else error.strerror if isinstance(error, OSError) else error
 
 
 def _digest(path: Path) -> str:

@@ -8,15 +8,17 @@ re-applies deletions).
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, record
+from admin.errors import NoRoom
 from admin.familytables import history_keys, history_rows, home_links, watches
 from admin.history import stop_history
 from admin.tables import (
@@ -35,6 +37,9 @@ from admin.tables import (
 from admin.tenants import mark_changed
 from admin.values import ProfileId
 from blocklists.tables import OrganisationId
+from gateway.errors import StartError
+
+log = logging.getLogger(__name__)
 
 ERASED = "erased.ids"
 
@@ -81,21 +86,47 @@ def note_erased(state_dir: Path, tenant: OrganisationId, profile: ProfileId) -> 
 
 
 def erase_in_copies(state_dir: Path, tenant: OrganisationId, profile: ProfileId) -> int:
-    """Erase in the copies of the database that an upgrade or a restore left beside it, whatever their schema; how many there were."""
-    copies = sorted(state_dir.glob("lachan-before-*.db"))
-    for path in copies:
-        erase_in_copy(path, tenant, profile)
-    return len(copies)
+    """Erase in the copies of the database that an upgrade or a restore left beside it, whatever their schema; as `erase_in_each`."""
+    return erase_in_each(state_dir.glob("lachan-before-*.db"), lambda path: erase_in_copy(path, tenant, profile))
+
+
+def erase_in_each(files: Iterable[Path], erase: Callable[[Path], None]) -> int:
+    """Erase in each of these files; how many there were. One that is broken (`erase` raises StartError) is taken away: nobody could put it
+    back. One that cannot be written now holds none of the others up: when all were tried, NoRoom is raised."""
+    paths, refused = sorted(files), None
+    for path in paths:
+        try:
+            erase(path)
+        except StartError as error:
+            path.unlink()
+            told = {"event": "copy.broken", "file": path.name, "reason": str(error)}
+            log.warning("a broken copy of the database was taken away", extra=told)
+        except (NoRoom, OSError, sqlite3.Error) as error:
+            refused = error
+    if refused is not None:
+        raise NoRoom from refused
+    return len(paths)
 
 
 def erase_in_copy(path: Path, tenant: OrganisationId, profile: ProfileId) -> None:
-    """Erase in one copy of the database, whatever its schema, and from its pages on the disk."""
+    """Erase in one copy of the database, whatever its schema, and from its pages on the disk. Raises StartError when it is broken."""
+    try:
+        _erase_rows(path, tenant, profile)
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise StartError(f"{path} is no whole database: {error}") from error
+        raise
+
+
+def _erase_rows(path: Path, tenant: OrganisationId, profile: ProfileId) -> None:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy:
         copy.execute("PRAGMA secure_delete=ON")
         columns = {
             name: {row[1] for row in copy.execute(f'PRAGMA table_info("{name}")')}
             for (name,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").fetchall()
         }
+        if "profiles" not in columns:
+            raise StartError(f"{path} is no whole database: nothing of ours is in it")
         own, theirs = (tenant, profile), "tenant_id = ? AND profile_id = ?"
         copy.execute("BEGIN IMMEDIATE")
         for parent, key in (("devices", "device_id"), ("overrides", "override_id")):

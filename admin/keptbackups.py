@@ -10,7 +10,6 @@ import contextlib
 import os
 import re
 import secrets
-import sqlite3
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from admin.backup import KeptElsewhere, NotNow, back_up, pack, read_info, unpack
-from admin.erasing import erase_in_copy
+from admin.erasing import erase_in_copy, erase_in_each
 from admin.errors import Conflict, NoRoom, NotFound
 from admin.values import ProfileId
 from blocklists.database import Database
@@ -88,23 +87,18 @@ def drop_backup(state_dir: Path, identity: str) -> None:
 
 
 def erase_in_kept(state_dir: Path, tenant: OrganisationId, profile: ProfileId) -> int:
-    """Erase in every one of them, writing it anew; how many there were. One that is broken is taken away: nobody could put it back. Raises
-    NoRoom where one cannot be written anew now: it stays as it was, and is erased when it is put back."""
-    paths = sorted((state_dir / FOLDER).glob("*.backup"))
-    for path in paths:
-        try:
-            _erase_in(state_dir, path, tenant, profile)
-        except (NotNow, OSError, sqlite3.OperationalError) as error:
-            raise NoRoom from error
-        except StartError:
-            path.unlink()
-    return len(paths)
+    """Erase in every one of them, writing it anew, as `erase_in_each`: what cannot be written anew now stays as it was, and is erased when
+    it is put back."""
+    return erase_in_each((state_dir / FOLDER).glob("*.backup"), lambda path: _erase_in(state_dir, path, tenant, profile))
 
 
 def _erase_in(state_dir: Path, path: Path, tenant: OrganisationId, profile: ProfileId) -> None:
     with tempfile.TemporaryDirectory(dir=state_dir, prefix=".lachan-erase-") as place:
         copy, fresh = Path(place) / "lachan.db", Path(place) / path.name
-        info = unpack(path, copy)
+        try:
+            info = unpack(path, copy)
+        except NotNow as error:
+            raise NoRoom from error
         erase_in_copy(copy, tenant, profile)
         pack(copy, fresh, info)
         os.replace(fresh, path)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -125,7 +126,11 @@ class SqliteDialect:
         await driver.rollback()
         # SQLite fills an empty file that is already there; so the copy is private before its first byte.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        await driver.execute("VACUUM INTO ?", (str(path),))
+        try:
+            await driver.execute("VACUUM INTO ?", (str(path),))
+        except sqlite3.Error:
+            os.unlink(path)  # half a copy is none
+            raise
         return True
 
     async def scrub(self, connection: AsyncConnection) -> bool:

@@ -98,6 +98,8 @@ _WORDS: Final = tuple(
         (r"run it with sudo, or as the user of the gateway", "chạy bằng sudo hoặc bằng người dùng của cổng lọc"),
         (r"choose a state_dir that can be written", "chọn state_dir ghi được"),
         (r"make room on the disk", "dọn chỗ trên đĩa"),
+        (r"cannot put (.+?) back \(.+?\); nothing was changed", r"không đặt lại được \1; chưa có gì thay đổi"),
+        (r"wait for the program that holds the database", "chờ chương trình đang giữ cơ sở dữ liệu"),
         # The database
         (r"written by a newer lachan \(schema (\d+), this program knows (\d+)\); .*",
          r"cơ sở dữ liệu do bản lachan mới hơn ghi (lược đồ \1, bản này biết tới \2); cài lại bản mới, "

@@ -127,7 +127,10 @@ FAULTS: Mapping[str, tuple[str, str]] = {
     "changed": (_("Somebody changed this meanwhile"), _("Load the page again to see what holds now.")),
     "too_large": (_("That was too large"), _("Nothing was saved. Please go back and choose a smaller file, or write less.")),
     "too_slow": (_("The connection was too slow"), _("Please try again.")),
-    "no_room": (_("The disk has no room"), _("A backup could not be written anew. Make room, and ask whoever looks after the machine.")),
+    "no_room": (
+        _("The disk has no room"),
+        _("A backup could not be written anew. Make room on the disk and load this page again, or ask whoever looks after the machine."),
+    ),
     "busy": (_("The machine is busy"), _("Nothing was changed. Please try again in a moment.")),
     "gateway_away": (_("The gateway does not answer now"), _("What is protected stays protected. Please try again in a moment.")),
     "too_many_tries": (_("Too many tries"), _("Please wait a little and try again.")),

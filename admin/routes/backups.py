@@ -58,6 +58,8 @@ async def put_back(visit: Annotated[Visit, Depends(need(Permission.SYSTEM_BACKUP
         done = await restore(visit.services.database, visit.services.settings.state_dir, path, visit.now)
     except StartError as error:
         return await _page(visit, str(error))
+    except OSError as error:  # the file that came finds no room
+        return await _page(visit, f"{error.strerror}: make room on the disk")
     finally:
         with contextlib.suppress(FileNotFoundError):
             path.unlink()

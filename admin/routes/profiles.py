@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ from admin.audit import Act
 from admin.catalogue import Shelf
 from admin.dates import with_dates
 from admin.dependencies import Services, Visit, need
-from admin.erasing import erase_in_copies, erase_profile, note_erased
+from admin.erasing import erase_in_copies, erase_profile, note_erased, read_erased
 from admin.errors import FieldMistake, InvalidInput, NotFound
 from admin.forms import Form, read_clock
 from admin.history import stop_history
@@ -231,27 +232,33 @@ async def retire(profile: str, visit: Writer) -> Response:
 @router.post("/profiles/{profile}/erase")
 async def erase(profile: str, visit: Annotated[Visit, Depends(need(Permission.PROFILE_ERASE))]) -> Response:
     """Erase everything that was written about a child or class, here and in backups that are put back later."""
-    async with visit.services.database.read() as connection:
-        found = await load_profile(connection, visit.tenant_id, profile)
-    if found.kind in (ProfileKind.GUEST, ProfileKind.ADULT):
-        raise NotFound
-    await erase_everywhere(visit.services, visit.act, found.id)
+    await erase_everywhere(visit.services, visit.act, profile)
     return visit.go("/")
 
 
-async def erase_everywhere(services: Services, act: Act, profile: ProfileId) -> None:
-    """In the database, in the copies and backups beside it, in what is in force. First the note, then the rows: a crash between the two
-    leaves too much erased in a later restore, never too little."""
-    state = services.settings.state_dir
-    note_erased(state, act.tenant, profile)
-    async with services.database.write() as connection:
-        await erase_profile(connection, act, profile)
+async def erase_everywhere(services: Services, act: Act, profile: str) -> None:
+    """In the database, in what is in force, in the copies and backups beside it. First the note, then the rows: a crash between the two
+    leaves too much erased in a later restore, never too little. Each of the other steps is done whatever became of those before it; asked
+    again after NoRoom, what was left is done. Raises NotFound, NoRoom."""
+    state, tenant = services.settings.state_dir, act.tenant
+    wanted = ProfileId(profile)
     try:
-        await asyncio.to_thread(erase_in_copies, state, act.tenant, profile)
-        await asyncio.to_thread(erase_in_kept, state, act.tenant, profile)
-    finally:
-        await services.applier.settle(act.tenant)
-        await services.applier.forget(act.tenant)
+        async with services.database.read() as connection:
+            found = await load_profile(connection, tenant, profile)
+    except NotFound:
+        if (tenant, wanted) not in await asyncio.to_thread(read_erased, state):
+            raise
+    else:
+        if found.kind in (ProfileKind.GUEST, ProfileKind.ADULT):
+            raise NotFound
+        note_erased(state, tenant, wanted)
+        async with services.database.write() as connection:
+            await erase_profile(connection, act, wanted)
+    async with contextlib.AsyncExitStack() as then:  # the last one first
+        then.push_async_callback(services.applier.forget, tenant)
+        then.push_async_callback(asyncio.to_thread, erase_in_kept, state, tenant, wanted)
+        then.push_async_callback(asyncio.to_thread, erase_in_copies, state, tenant, wanted)
+        await services.applier.settle(tenant)
 
 
 async def _start(visit: Visit, profile: str, kind: OverrideKind) -> Response:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from admin.ended import note_ended
@@ -115,3 +120,39 @@ def test_backup_after_the_database_was_lost(tmp_path: Path) -> None:
     done = RUNNER.invoke(app, ["restore", str(saved), "--yes", *arguments])
     assert done.exit_code == 0, done.output
     assert "lachan reset-password me" in done.output
+
+
+SMALL_DISK = """
+set -e
+mount -t tmpfs -o size=64m,mode=700 tmpfs "$1/var"
+cp "$1/lachan.db" "$1/var/lachan.db"
+free=$(($(stat -c %s "$1/var/lachan.db") * $2 / 102400))
+head -c $(($(df -k --output=avail "$1/var" | tail -1) - free))K /dev/zero > "$1/var/ballast"
+status=0; "$3" -m lachan restore --yes -c "$1/lachan.yaml" "$1/one.backup" || status=$?
+rm "$1/var/ballast"; ls -A "$1/var" > "$1/left"; cp "$1"/var/lachan.db* "$1"
+exit $status
+"""
+
+
+@pytest.mark.parametrize("percent", [40, 120, 150, 180, 220, 250])
+def test_restore_on_a_full_disk_is_one_sentence(tmp_path: Path, percent: int) -> None:
+    """On a disk with so much of the database's size free: what to do about it is said, what is there stays, and nothing is left behind, not
+    even half a copy, which an erasing would meet."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("needs root and unshare")
+    arguments, there = settings(tmp_path), tmp_path / "var/lachan.db"
+    make_database(tmp_path)
+    with contextlib.closing(sqlite3.connect(there)) as database, database:
+        database.execute("CREATE TABLE ballast AS SELECT zeroblob(3000000)")
+    assert RUNNER.invoke(app, ["backup", str(tmp_path / "one.backup"), *arguments]).exit_code == 0
+    with contextlib.closing(sqlite3.connect(there)) as database, database:
+        database.execute("CREATE TABLE since (a)")
+    shutil.move(there, tmp_path / "lachan.db")
+    words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", SMALL_DISK, "sh", str(tmp_path), str(percent), sys.executable]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert "dọn chỗ trên đĩa / make room on the disk" in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+    assert {name.partition("-")[0] for name in (tmp_path / "left").read_text().split()} <= {"lachan.db", "journal.head", "ended.ids"}
+    with contextlib.closing(sqlite3.connect(tmp_path / "lachan.db")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        database.execute("SELECT a FROM since")

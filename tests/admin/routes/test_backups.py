@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import errno
+import zipfile
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from starlette.types import ASGIApp
 
+from admin.apply import read_enforcement
+from admin.backup import Backup, pack
 from admin.dependencies import Services
+from admin.keptbackups import keep_backup, path_of
 from admin.profiles import list_profiles
 from tests.admin.conftest import Clock
 from tests.support.family import Family
@@ -92,3 +98,56 @@ async def test_child_is_erased_in_one_step(parent: Visitor, services: Services, 
     assert erased.read_text() == f"{family.tenant} {family.bi.id}\n" and erased.stat().st_mode & 0o777 == 0o600
     await parent.get("/journal")
     assert "Xóa hết mọi điều về một hồ sơ" in parent.text
+
+
+@pytest.mark.parametrize("half", [b"", b"half a copy" * 1000])
+async def test_half_a_copy_does_not_stop_the_erasing(
+    parent: Visitor, services: Services, family: Family, gateway: object, half: bytes
+) -> None:
+    """A full disk left it beside the database: it goes, and the child leaves the backup that is kept and the rules in force."""
+    state = services.settings.state_dir
+    kept = await keep_backup(services.database, state, services.now())
+    left = state / "lachan-before-restore-20261012T120000.db"
+    left.write_bytes(half)
+    path = f"/profiles/{family.bi.id}"
+    await parent.get(f"{path}/settings")
+    await parent.submit(f"{path}/erase")
+    assert parent.response.url.path == "/" and not left.exists()
+    assert erased_in(path_of(state, kept), family)
+    async with services.database.read() as connection:
+        assert not (await read_enforcement(connection, family.tenant)).is_pending
+
+
+async def test_erasing_on_a_full_disk_is_finished_by_asking_again(
+    parent: Visitor, services: Services, family: Family, gateway: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One backup found no room: the other is erased all the same, the page says so, and loading it again with room does the rest."""
+    state = services.settings.state_dir
+    kept = [path_of(state, await keep_backup(services.database, state, services.now() + timedelta(hours=hour))) for hour in range(2)]
+    path = f"/profiles/{family.bi.id}"
+    await parent.get(f"{path}/settings")
+    form = next(form for form in parent.forms if form.action == f"{path}/erase")
+
+    def full(copy: Path, fresh: Path, info: Backup) -> Backup:
+        if fresh.name == kept[0].name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return pack(copy, fresh, info)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("admin.keptbackups.pack", full)
+        response = await parent.post(f"{path}/erase", dict(form.fields))
+    assert response.status_code == 503 and "Đĩa đã hết chỗ" in response.text and "tải lại trang này" in response.text
+    assert [erased_in(one, family) for one in kept] == [False, True]
+    async with services.database.read() as connection:
+        assert not (await read_enforcement(connection, family.tenant)).is_pending
+    response = await parent.post(f"{path}/erase", dict(form.fields))
+    assert response.url.path == "/" and [erased_in(one, family) for one in kept] == [True, True]
+    assert (await parent.post("/profiles/nobody/erase", dict(form.fields))).status_code == 404
+
+
+def erased_in(path: Path, family: Family) -> bool:
+    """Whether nothing of Bi's is in a backup, and Na's address is."""
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read("lachan.db")
+    assert b"192.168.1.32" in content
+    return b"192.168.1.31" not in content
