@@ -261,6 +261,14 @@ def good_until(folder: Path) -> int:
     return int(min(ends).timestamp())
 
 
+def kept_list(folder: Path) -> Contents | None:
+    """The newest list that a follower's folder holds, whether or not it was put in force; None without one."""
+    try:
+        return _contents((folder / "targets" / TARGET).read_bytes())
+    except (FollowError, OSError):
+        return None
+
+
 def check_root(path: Path) -> None:
     """Whether a file is a root that signed itself. Raises SettingsError; its age is not judged, because a newer root may follow it."""
     try:

@@ -27,7 +27,8 @@ class FollowState:
     """The last round: the serial in force from the office, why it failed (`code`, empty when it did not), the sentence for people, and
     when (unix seconds): the round, the last one that went well, the first of the failures in a row (0 when there is none), and until
     when the office signed that what was found good then is the newest (0: not known). `waits_for`: the newest serial while it goes out in
-    stages and has not come to this gateway."""
+    stages and has not come to this gateway. `other`: the serial of the list of an office before this one, which stays in force until the
+    first list of this one is good; `serial` is 0 then."""
 
     serial: int = 0
     code: str = ""
@@ -37,18 +38,22 @@ class FollowState:
     failing_since: int = 0
     expires_at: int = 0
     waits_for: int = 0
+    other: int = 0
 
-    def after(self, serial: int, code: str, problem: str, now: float, expires_at: int = 0, waits_for: int = 0) -> FollowState:
+    def after(
+        self, serial: int, code: str, problem: str, now: float, expires_at: int = 0, waits_for: int = 0, other: int = 0
+    ) -> FollowState:
         """The state after one more round; `expires_at` and `waits_for` are those of a round that found a good release."""
         at = int(now)
         if code in ("", WORD):
             since = (self.failing_since or at) if code else 0
-            return FollowState(serial, code, problem[:500], at, at, since, expires_at, waits_for)
-        return FollowState(serial, code, problem[:500], at, self.good_at, self.failing_since or at, self.expires_at, self.waits_for)
+            return FollowState(serial, code, problem[:500], at, at, since, expires_at, waits_for, other)
+        since, waits_for = self.failing_since or at, 0 if other else self.waits_for
+        return FollowState(serial, code, problem[:500], at, self.good_at, since, self.expires_at, waits_for, other)
 
     def old_days(self, now: float) -> int:
         """For how many days nobody vouched for the release in force, once what the office signed has run out; 0 while it holds."""
-        if not self.serial or not self.good_at or now < (self.expires_at or self.good_at + LIFE_SECONDS):
+        if not (self.serial or self.other) or not self.good_at or now < (self.expires_at or self.good_at + LIFE_SECONDS):
             return 0
         return max(1, int(now - self.good_at) // 86_400)
 
@@ -57,7 +62,7 @@ def read_state(state_dir: Path) -> FollowState | None:
     """What the last round left; None when this gateway follows nobody, or nothing can be read."""
     try:
         document = json.loads((state_dir / FILE).read_bytes())
-        for name in ("expires_at", "waits_for"):
+        for name in ("expires_at", "waits_for", "other"):
             document.setdefault(name, 0)  # written by an older version
         state = FollowState(**{name: kind(document[name]) for name, kind in _KINDS.items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -83,7 +88,8 @@ def describe(state: FollowState, now: float) -> dict[str, Any]:  # Any: JSON val
     age = max(0, int(now) - state.good_at) if state.good_at else None
     said = {"serial": state.serial, "code": state.code or None, "problem": state.problem or None, "age": age}
     said["old_days"] = state.old_days(now) or None
-    return said | {name: getattr(state, name) or None for name in ("checked_at", "good_at", "failing_since", "expires_at", "waits_for")}
+    names = ("checked_at", "good_at", "failing_since", "expires_at", "waits_for", "other")
+    return said | {name: getattr(state, name) or None for name in names}
 
 
 _KINDS = {
@@ -95,4 +101,5 @@ _KINDS = {
     "failing_since": int,
     "expires_at": int,
     "waits_for": int,
+    "other": int,
 }

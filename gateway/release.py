@@ -51,20 +51,29 @@ class Changes(TypedDict):
 
 
 class OrdersChange(TypedDict):
-    """Orders in force: a serial that only grows, segment file names (later ones win), and where they come from."""
+    """Orders in force: a serial that only grows, segment file names (later ones win), where they come from, and the fingerprint of the
+    followed office's root."""
 
     serial: int
     segments: list[str]
     origin: str
+    root: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """The order segments of a generation; `origin` is `file` or `office`."""
+    """The order segments of a generation; `origin` is `file` or `office`, `root` the fingerprint of the root of the office that is
+    followed: serials of one root are compared with each other only. Empty: of this machine, or written by an older version."""
 
     serial: int
     segments: tuple[str, ...]
     origin: str
+    root: str = ""
+
+    def to_json(self) -> Json:
+        """As they stand in a manifest."""
+        document = {"serial": self.serial, "segments": [{"file": name} for name in self.segments], "origin": self.origin}
+        return document | ({"root": self.root} if self.root else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,6 @@ class Manifest:
 
     def to_json(self) -> Json:
         """The manifest as it stands on disk."""
-        orders = self.orders
         return {
             "format": FORMAT,
             "number": self.number,
@@ -95,9 +103,7 @@ class Manifest:
             "created_at": self.created_at,
             "index": {"dir": self.index_dir, "digest": self.index_digest},
             "catalogue": {"file": self.catalogue},
-            "orders": None
-            if orders is None
-            else {"serial": orders.serial, "segments": [{"file": name} for name in orders.segments], "origin": orders.origin},
+            "orders": self.orders.to_json() if self.orders else None,
             "policies": [{"tenant": tenant, "file": name} for tenant, name in self.policies],
         }
 
@@ -371,7 +377,8 @@ def _manifest_from(document: Json) -> Manifest:
     written = document["orders"]
     orders = None
     if written is not None:
-        orders = Orders(int(written["serial"]), tuple(str(row["file"]) for row in written["segments"]), str(written["origin"]))
+        segments = tuple(str(row["file"]) for row in written["segments"])
+        orders = Orders(int(written["serial"]), segments, str(written["origin"]), str(written.get("root", "")))
     parent = document["parent"]
     return Manifest(
         number=int(document["number"]),
@@ -388,13 +395,19 @@ def _manifest_from(document: Json) -> Manifest:
 def _changed_orders(base: Manifest | None, changes: Changes) -> Orders | None:
     if "orders" not in changes:
         return base.orders if base else None
-    wanted = changes["orders"]
+    change = changes["orders"]
     before = base.orders if base else None
-    if wanted is None:
+    if change is None:
         return None
-    if before is not None and before.origin == wanted["origin"] and wanted["serial"] < before.serial:
-        raise GenerationError("orders", f"serial {wanted['serial']} is older than {before.serial}, which is in force")
-    return Orders(wanted["serial"], tuple(wanted["segments"]), wanted["origin"])
+    wanted = orders_of(change)
+    if before is not None and (before.origin, before.root) == (wanted.origin, wanted.root) and wanted.serial < before.serial:
+        raise GenerationError("orders", f"serial {wanted.serial} is older than {before.serial}, which is in force")
+    return wanted
+
+
+def orders_of(change: OrdersChange) -> Orders:
+    """The orders that a change puts in force."""
+    return Orders(change["serial"], tuple(change["segments"]), change["origin"], change.get("root", ""))
 
 
 def _changed_policies(base: Manifest | None, changes: Changes) -> tuple[tuple[str, str], ...]:

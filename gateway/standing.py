@@ -57,6 +57,7 @@ NOT_WRITABLE = (
 )
 DOWN = "tiến trình {name} không chạy, đang được khởi động lại / process {name} is down and is started again and again"
 NO_LIST = "CHƯA CÓ danh sách nào của cơ quan / NO list of the office that is followed is in force"
+OTHER_LIST = "; giữ nguyên bản {serial} của cơ quan trước / list {serial} of the office before stays in force"
 
 
 @dataclass(slots=True)
@@ -142,7 +143,9 @@ class Standing:
             return []
         folder = target.settings.state_dir
         state = read_state(folder)
-        found = [NO_LIST] if state is not None and not state.serial else []
+        found = []
+        if state is not None and not state.serial:
+            found.append(NO_LIST + (OTHER_LIST.format(serial=state.other) if state.other else ""))
         if not is_writable(folder):
             found.append(NOT_WRITABLE.format(folder=folder))
         return found + [DOWN.format(name=each.process.name) for each in self.extras.extras if each.pid is None and each.restarts]

@@ -190,7 +190,7 @@ class Generations:
         wanted = changes["orders"]
         if wanted is None or orders is None:
             return wanted is None and orders is None
-        return (wanted["serial"], tuple(wanted["segments"]), wanted["origin"]) == (orders.serial, orders.segments, orders.origin)
+        return release.orders_of(wanted) == orders
 
     def _note(self, outcome: str) -> None:
         number = self.target.number if self.target is not None else 0
@@ -255,7 +255,8 @@ def _checked(changes: Mapping[str, Any]) -> release.Changes:
             checked["orders"] = None
             if orders is not None:
                 segments = [str(name) for name in orders["segments"]]
-                checked["orders"] = {"serial": int(orders["serial"]), "segments": segments, "origin": str(orders["origin"])}
+                serial, origin, root = int(orders["serial"]), str(orders["origin"]), str(orders.get("root", ""))
+                checked["orders"] = {"serial": serial, "segments": segments, "origin": origin, "root": root}
         if changes.get("policies") is not None:
             checked["policies"] = {str(tenant): None if name is None else str(name) for tenant, name in dict(changes["policies"]).items()}
     except (KeyError, TypeError, ValueError, AttributeError):

@@ -30,7 +30,7 @@ from gateway.control import ask_now
 from gateway.errors import ControlError, GenerationError, LachanError
 from gateway.following import WORD, FollowState, read_state, write_state
 from gateway.policy.segment import open_layer, write_mapped
-from gateway.standing import program_version
+from gateway.standing import OTHER_LIST, program_version
 from lachan.configuration import Configuration, find_file, load
 from lachan.healthcounts import count_health
 from lachan.looking import Looker
@@ -117,10 +117,14 @@ def import_release(config: Path | None, folder: Path) -> None:
 
 def _say(state: FollowState) -> None:
     """Tell a person how a round ended. Raises LachanError for one that took nothing."""
+    before = OTHER_LIST.format(serial=state.other)
     if state.code not in ("", WORD):
-        raise LachanError(f"{state.problem} ({state.code}); giữ nguyên bản {state.serial} / release {state.serial} stays in force")
+        stays = f"; giữ nguyên bản {state.serial} / release {state.serial} stays in force"
+        raise LachanError(f"{state.problem} ({state.code}){before if state.other else stays}")
     if not state.serial:
         typer.echo("Cơ quan chưa có bản nào cho cổng lọc này. / The office has no release for this gateway yet.")
+        if state.other:
+            typer.echo(before.removeprefix("; "))
     else:
         typer.echo(f"Bản {state.serial} của cơ quan đang có hiệu lực. / The office's release {state.serial} is in force.")
     if state.code:
@@ -134,6 +138,7 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
     from blocklists.follower import FolderFetcher, FollowError, follow, good_until
     from blocklists.joined import read_joined
     from blocklists.joining import Enforced, note_head
+    from blocklists.pairing import fingerprint_of
     from blocklists.sealing import SealError
 
     settings, state_dir = configuration.lists.follow, configuration.gateway.state_dir
@@ -142,13 +147,15 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
     url, fetcher = (settings.url, None) if stick is None else (FolderFetcher.BASE, FolderFetcher(stick))
     changes: Changes = {}
     code = problem = ""
-    expires_at = waits_for = kept = 0
+    expires_at = waits_for = kept = other = 0
     joined = read_joined(state_dir)
     with alone(state_dir, "follow", wait=True):
         enforced = serial_in_force(state_dir)
         try:
             root = settings.root.read_bytes()
-            folder = state_dir / "follow" / hashlib.sha256(root).hexdigest()[:16]
+            mark, folder = fingerprint_of(root), state_dir / "follow" / hashlib.sha256(root).hexdigest()[:16]
+            if not is_of(state_dir, mark, folder):
+                enforced, other = 0, enforced
             now = datetime.fromtimestamp(WallClock.from_environment(os.environ).now(), UTC)
             held, read, keys = holder(state_dir), reader(state_dir), key_source(state_dir, settings.keys)
             wanted = follow(
@@ -165,12 +172,13 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
                 for segment in wanted.fresh.values():
                     write_mapped(state_dir, release.write_file(state_dir, segment), segment)
                 segments, kept = without_withdrawn(state_dir, wanted.segments, wanted.withdrawn)
-                if (wanted.serial, segments) != (enforced, segments_in_force(state_dir)):
-                    changes = {"orders": {"serial": wanted.serial, "segments": list(segments), "origin": ORIGIN}}
+                orders = release.Orders(wanted.serial, segments, ORIGIN, mark)
+                if orders != orders_in_force(state_dir):
+                    changes = {"orders": {"serial": wanted.serial, "segments": list(segments), "origin": ORIGIN, "root": mark}}
                 if commit:
                     put_in_force(state_dir, changes)
                     changes = {}
-                enforced = wanted.serial
+                enforced, other = wanted.serial, 0
         except FollowError as error:
             code, problem = error.code, str(error)
         except SealError as error:
@@ -181,7 +189,7 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
             is_root = error.filename == str(settings.root)
             code, problem = "root" if is_root else "disk", f"{error.filename or state_dir}: {error.strerror}"
         at = WallClock.from_environment(os.environ).now()
-        state = (read_state(state_dir) or FollowState()).after(enforced, code, problem, at, expires_at, waits_for)
+        state = (read_state(state_dir) or FollowState()).after(enforced, code, problem, at, expires_at, waits_for, other)
         write_state(state_dir, state)
         if commit and code not in ("unreachable", "root") and stick is None and joined is not None:
             health = count_health(state_dir, enforced, at)
@@ -228,7 +236,8 @@ def asked_here(state_dir: Path) -> Callable[[list[str]], dict[str, int]]:
 
 def holder(state_dir: Path) -> Callable[[str], bool]:
     """Whether this gateway has a segment already: one that is in force, or a good file from a round before."""
-    in_force = frozenset(segments_in_force(state_dir))
+    orders = orders_in_force(state_dir)
+    in_force = frozenset(orders.segments if orders is not None else ())
 
     def held(name: str) -> bool:
         if name in in_force:
@@ -265,19 +274,31 @@ def reader(state_dir: Path) -> Callable[[str], dict[str, Any]]:
     return lambda name: release.read_file(state_dir, name)
 
 
-def segments_in_force(state_dir: Path) -> tuple[str, ...]:
-    """The segments of the orders in force."""
+def orders_in_force(state_dir: Path) -> release.Orders | None:
+    """The orders in force, wherever they come from."""
     try:
-        orders = release.read_manifest(state_dir).orders
+        return release.read_manifest(state_dir).orders
     except GenerationError:
-        return ()
-    return orders.segments if orders is not None else ()
+        return None
 
 
 def serial_in_force(state_dir: Path) -> int:
-    """The serial of the office's list in force; 0 when none is."""
-    try:
-        orders = release.read_manifest(state_dir).orders
-    except GenerationError:
-        return 0
+    """The serial of the list in force, of whichever office; 0 when none is."""
+    orders = orders_in_force(state_dir)
     return orders.serial if orders is not None and orders.origin == ORIGIN else 0
+
+
+def is_of(state_dir: Path, mark: str, folder: Path) -> bool:
+    """Whether the list in force is of the office whose root has the fingerprint `mark`, and whose releases are kept in `folder`. What an
+    older version put in force says of no office: it is of the one that is followed, where that has been heard before, unless another
+    folder holds it."""
+    from blocklists.follower import kept_list
+
+    orders = orders_in_force(state_dir)
+    if orders is None or orders.root:
+        return orders is None or orders.root == mark
+    kept = {each: kept_list(each) for each in folder.parent.iterdir() if each.is_dir()} if folder.is_dir() else {}
+    if kept.pop(folder, None) is None:
+        return False
+    lists = [one for newest in kept.values() if newest is not None for one in (newest, *newest.before)]
+    return not any(one.serial == orders.serial and orders.segments[: len(one.segments)] == one.segments for one in lists)

@@ -12,6 +12,7 @@ from blocklists.joining import join
 from blocklists.pairing import fingerprint_of, parse_code, words_of
 from gateway.errors import ControlError, LachanError
 from gateway.following import WORD
+from gateway.standing import OTHER_LIST
 from gateway.yamlfile import read
 from lachan.configuration import find_file, load
 from lachan.control import ask
@@ -32,7 +33,10 @@ def join_office(config: Path | None, code: str) -> None:
     if joined.public:
         typer.echo(f"Các từ của cổng lọc này / words of this gateway ({joined.label}):\n  {own_words(joined.public)}")
     state, _ = take_round(load(path, require_files=False), commit=True)
-    if state.code in ("", "apply", WORD):
+    if state.other:
+        stays = (f": {state.problem}" if state.problem else "") + OTHER_LIST.format(serial=state.other)
+        typer.echo(f"Đã kết nối; danh sách của đơn vị này chưa có / joined; the list of this office comes later{stays}")
+    elif state.code in ("", "apply", WORD):
         typer.echo(f"Đã kết nối; bản {state.serial} đang có hiệu lực. / Joined; release {state.serial} is in force.")
     else:
         typer.echo(f"Đã kết nối; chưa lấy được danh sách ({state.code}), sẽ tự thử lại. / Joined; the list comes later: {state.problem}")

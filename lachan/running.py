@@ -9,6 +9,7 @@ import typer
 
 from gateway.configuration import check_gateway
 from gateway.errors import ControlError, SettingsError
+from gateway.standing import OTHER_LIST
 from gateway.yamlfile import read
 from lachan.configuration import find_file
 from lachan.control import Reply, ask, wait_until_ready
@@ -106,6 +107,7 @@ def _describe_follow(follow: Reply) -> str:
     line = f"  danh sách của cơ quan / the office's list: {follow['serial']}"
     if not follow["serial"]:
         line = "  CHƯA CÓ danh sách nào của cơ quan / NONE of the office's lists is in force"
+        line += OTHER_LIST.format(serial=follow["other"]) if follow.get("other") else ""
     if not follow.get("code"):
         return line
     if follow["code"] == "word":

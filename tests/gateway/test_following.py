@@ -38,6 +38,7 @@ def test_age_counts_from_the_last_good_round() -> None:
         "expires_at": None,
         "old_days": None,
         "waits_for": None,
+        "other": None,
     }
     good = state.after(1, "", "", 90.0)
     assert (describe(good, 100.0)["age"], describe(good, 10.0)["age"]) == (10, 0)

@@ -65,6 +65,9 @@ async def test_old_list_of_the_office_is_told(visitor: Visitor, family: Family, 
     assert "Đơn vị lập danh sách chưa gửi gì mới đã 6 ngày. Bản tốt gần nhất vẫn có hiệu lực." in visitor.text
     await visitor.get("/list-office")
     assert "đã 6 ngày" in visitor.text
+    write_state(state_dir, FollowState(0, "unreachable", "nobody there", at, at - 6 * 86_400, at, at - 90_000, other=4))
+    await visitor.get("/")
+    assert "bản 4 của đơn vị trước vẫn có hiệu lực cho đến khi bản đầu tiên đến" in visitor.text
 
 
 async def test_strangers_are_led_to_the_door_and_back(visitor: Visitor, family: Family, gateway: ScriptedGateway) -> None:
