@@ -6,6 +6,7 @@ migrated) and makes everything the routes are given.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ from admin.factors import Factors, load_key
 from admin.foresight import Foresight
 from admin.helplines import load_helplines
 from admin.homes import Homes
+from admin.keptbackups import clear_leftovers
 from admin.link import GatewayLink
 from admin.migrate import migrate
 from admin.notices import Post
@@ -93,6 +95,7 @@ from blocklists.database import Database, open_database
 
 async def open_services(settings: AdminSettings, wall: Callable[[], float]) -> Services:
     """Open the database, bring it to the right schema, and make the services. Raises StartError with the remedy."""
+    await asyncio.to_thread(clear_leftovers, settings.state_dir)
     database = await open_database(settings.database)
     now = datetime.fromtimestamp(wall(), UTC)
     await migrate(database, settings.state_dir, now)

@@ -16,7 +16,6 @@ import json
 import logging
 import os
 import sqlite3
-import tempfile
 import zipfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from admin.audit import keep_checkpoint
 from admin.consents import forget_histories
 from admin.ended import EndedAgain, Ending, note_ended, note_restored, read_end, settle
 from admin.migrate import migrate, refuse_newer
+from admin.scratch import scratch
 from admin.stricter import Gone, find_gone
 from blocklists.database import Database, open_database
 from blocklists.joined import note_missing, read_joined
@@ -83,8 +83,8 @@ async def back_up(database: Database, state_dir: Path, path: Path, now: datetime
     if await asyncio.to_thread(path.exists):
         raise StartError(f"cannot write {path}: it is there already: choose another name")
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".lachan-backup-") as place:
-            copy = Path(place) / _DATA
+        with scratch(path.parent, "backup") as place:
+            copy = place / _DATA
             if not await database.copy_to(copy):
                 raise KeptElsewhere("admin.database: PostgreSQL keeps its own backups: pg_dump --format=custom --file=lachan.dump DATABASE")
             await asyncio.to_thread(forget_histories, copy)
@@ -140,19 +140,19 @@ async def _replace(database: Database, state_dir: Path, path: Path, now: datetim
     """All of it up to the moment from which the backup is the database, and the end of the journal that it came with."""
     await migrate(database, state_dir, now)  # a new, empty one where the old one was lost
     await note_ended(database, state_dir)
-    with tempfile.TemporaryDirectory(dir=state_dir, prefix=".lachan-restore-") as place:
-        fresh = Path(place) / _DATA
+    with scratch(state_dir, "restore") as place:
+        fresh = place / _DATA
         info = unpack(path, fresh)
         staged = await open_database(f"sqlite+aiosqlite:///{fresh}")
         try:
-            await migrate(staged, Path(place), now)
+            await migrate(staged, place, now)
             head = await read_end(staged)
             async with staged.write() as connection:
                 again = await settle(connection, state_dir, now, database)
             gone = await _compare(staged, database, head, now)
         finally:
             await staged.close()
-        copy, kept = Path(place) / "before.db", state_dir / f"lachan-before-restore-{now:%Y%m%dT%H%M%S}.db"
+        copy, kept = place / "before.db", state_dir / f"lachan-before-restore-{now:%Y%m%dT%H%M%S}.db"
         if not await database.copy_to(copy):
             raise StartError("admin.database: PostgreSQL is restored by its own tools: pg_restore --clean --dbname=DATABASE lachan.dump")
         await asyncio.to_thread(forget_histories, copy)

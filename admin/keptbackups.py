@@ -10,7 +10,6 @@ import contextlib
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from pathlib import Path
 from admin.backup import KeptElsewhere, NotNow, back_up, pack, read_info, unpack
 from admin.erasing import erase_in_copy, erase_in_each
 from admin.errors import Conflict, NoRoom, NotFound
+from admin.scratch import clear, scratch
 from admin.values import ProfileId
 from blocklists.database import Database
 from blocklists.tables import OrganisationId
@@ -50,10 +50,12 @@ async def keep_backup(database: Database, state_dir: Path, now: datetime) -> Kep
         raise Conflict("backups_full")
     identity = f"{now.astimezone(UTC):%Y%m%dt%H%M%S}x{secrets.token_hex(3)}"
     try:
-        await back_up(database, state_dir, folder / f"{identity}.backup", now)
+        with scratch(folder, "backup") as place:  # nothing half stands on the shelf, even where the program is killed
+            await back_up(database, state_dir, place / "whole", now)
+            (place / "whole").rename(folder / f"{identity}.backup")
     except KeptElsewhere:
         raise Conflict("backup_elsewhere") from None
-    except StartError as error:
+    except (StartError, OSError) as error:
         raise NoRoom from error
     return find_backup(state_dir, identity)
 
@@ -92,9 +94,17 @@ def erase_in_kept(state_dir: Path, tenant: OrganisationId, profile: ProfileId) -
     return erase_in_each((state_dir / FOLDER).glob("*.backup"), lambda path: _erase_in(state_dir, path, tenant, profile))
 
 
+def clear_leftovers(state_dir: Path) -> None:
+    """Take away what was left where the program was killed in the middle of a copy: at the start, and with each erasing."""
+    for folder in (state_dir, state_dir / FOLDER):
+        clear(folder)
+    for path in state_dir.glob(f".{'[0-9a-f]' * 16}.backup"):  # of the page of an earlier version
+        path.unlink(missing_ok=True)
+
+
 def _erase_in(state_dir: Path, path: Path, tenant: OrganisationId, profile: ProfileId) -> None:
-    with tempfile.TemporaryDirectory(dir=state_dir, prefix=".lachan-erase-") as place:
-        copy, fresh = Path(place) / "lachan.db", Path(place) / path.name
+    with scratch(state_dir, "erase") as place:
+        copy, fresh = place / "lachan.db", place / path.name
         try:
             info = unpack(path, copy)
         except NotNow as error:

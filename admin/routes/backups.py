@@ -3,14 +3,12 @@ operator may: a backup holds everybody's data."""
 
 from __future__ import annotations
 
-import contextlib
-import secrets
-from pathlib import Path
-from typing import Annotated
+import os
+from collections.abc import Iterator
+from typing import Annotated, BinaryIO
 
 from fastapi import APIRouter, Depends
-from starlette.background import BackgroundTask
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response, StreamingResponse
 
 from admin.backup import back_up, restore
 from admin.dependencies import Visit, need, open_page
@@ -20,9 +18,12 @@ from admin.following import keeps_machine
 from admin.forms import save_file
 from admin.permissions import Permission
 from admin.routes.home import waiting_of
+from admin.scratch import scratch
 from gateway.errors import StartError
 
 router = APIRouter()
+
+_PIECE = 256 * 1024
 
 Looker = Annotated[Visit, Depends(need(Permission.STATUS_READ))]
 
@@ -36,33 +37,32 @@ async def show(visit: Looker) -> Response:
 
 @router.post("/backup")
 async def take(visit: Annotated[Visit, Depends(need(Permission.SYSTEM_BACKUP))]) -> Response:
-    """Make a backup and give it to the browser; nothing stays here."""
+    """Make a backup and give it to the browser; nothing stays here: the file has no name any more when its first octet leaves."""
     await check_alone(visit)
-    path = _place(visit)
+    state = visit.services.settings.state_dir
     try:
-        await back_up(visit.services.database, visit.services.settings.state_dir, path, visit.now)
-    except StartError as error:
-        return await _page(visit, str(error))
-    name = f"lachan-{visit.now:%Y%m%dT%H%M}.backup"
-    return FileResponse(path, media_type="application/octet-stream", filename=name, background=BackgroundTask(path.unlink))
+        with scratch(state, "backup") as place:
+            await back_up(visit.services.database, state, place / "whole", visit.now)
+            file = (place / "whole").open("rb")
+    except (StartError, OSError) as error:
+        return await _page(visit, _fault(error))
+    name = f'attachment; filename="lachan-{visit.now:%Y%m%dT%H%M}.backup"'
+    headers = {"Content-Disposition": name, "Content-Length": str(os.fstat(file.fileno()).st_size)}
+    return StreamingResponse(_pieces(file), headers=headers, media_type="application/octet-stream")
 
 
 @router.post("/backup/restore")
 async def put_back(visit: Annotated[Visit, Depends(need(Permission.SYSTEM_BACKUP, files=1))]) -> Response:
     """Put a backup back; the page says what of it did not come back. Everybody signs in again."""
     await check_alone(visit)
-    path = _place(visit)
+    state = visit.services.settings.state_dir
     try:
-        if not await save_file(visit.request, "file", path):
-            return await _page(visit, mistakes=(FieldMistake("file", "required"),))
-        done = await restore(visit.services.database, visit.services.settings.state_dir, path, visit.now)
-    except StartError as error:
-        return await _page(visit, str(error))
-    except OSError as error:  # the file that came finds no room
-        return await _page(visit, f"{error.strerror}: make room on the disk")
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
+        with scratch(state, "restore") as place:
+            if not await save_file(visit.request, "file", place / "sent"):
+                return await _page(visit, mistakes=(FieldMistake("file", "required"),))
+            done = await restore(visit.services.database, state, place / "sent", visit.now)
+    except (StartError, OSError) as error:
+        return await _page(visit, _fault(error))
     visit.services.applier.hurry()
     drop_cookie(visit.request, SESSION)
     return open_page(visit.request, "more/restored.html", {"done": done})
@@ -75,8 +75,14 @@ async def check_alone(visit: Visit) -> None:
             raise NotFound
 
 
-def _place(visit: Visit) -> Path:
-    return visit.services.settings.state_dir / f".{secrets.token_hex(8)}.backup"
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(_PIECE):
+            yield piece
+
+
+def _fault(error: StartError | OSError) -> str:
+    return f"{error.strerror}: make room on the disk" if isinstance(error, OSError) else str(error)
 
 
 async def _page(visit: Visit, fault: str = "", mistakes: tuple[FieldMistake, ...] = ()) -> Response:

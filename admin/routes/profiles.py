@@ -23,7 +23,7 @@ from admin.forms import Form, read_clock
 from admin.history import stop_history
 from admin.home import make_card
 from admin.hours import paint_week
-from admin.keptbackups import erase_in_kept
+from admin.keptbackups import clear_leftovers, erase_in_kept
 from admin.officetighten import rules_for, with_rules
 from admin.overrides import end_override, list_overrides, load_override, read_end, shortens_off, start_override
 from admin.pages.weekgrid import draw_week, monday_of
@@ -258,6 +258,7 @@ async def erase_everywhere(services: Services, act: Act, profile: str) -> None:
         then.push_async_callback(services.applier.forget, tenant)
         then.push_async_callback(asyncio.to_thread, erase_in_kept, state, tenant, wanted)
         then.push_async_callback(asyncio.to_thread, erase_in_copies, state, tenant, wanted)
+        then.push_async_callback(asyncio.to_thread, clear_leftovers, state)
         await services.applier.settle(tenant)
 
 

@@ -51,7 +51,7 @@ async def test_full_disk_is_said_and_leaves_nothing_half(
 
 
 @pytest.mark.parametrize(
-    "part", ["admin.backup.os.fdopen", "admin.keptbackups.tempfile.TemporaryDirectory", "admin.keptbackups.erase_in_copy"]
+    "part", ["admin.backup.os.fdopen", "admin.scratch.tempfile.TemporaryDirectory", "admin.keptbackups.erase_in_copy"]
 )
 async def test_erasing_on_a_full_disk_throws_no_backup_away(
     services: Services, family: Family, act: Act, monkeypatch: pytest.MonkeyPatch, part: str

@@ -43,7 +43,7 @@ async def test_backup_goes_home_and_comes_back(parent: Visitor, services: Servic
     token = dict(parent.forms[0].fields)["_form"]
     got = await parent.post("/backup", {"_form": token})
     assert got.headers["content-disposition"].endswith('.backup"') and got.content[:2] == b"PK"
-    assert not list(services.settings.state_dir.glob(".*.backup")), "nothing stays behind"
+    assert not list(services.settings.state_dir.glob(".lachan-*")), "nothing stays behind"
     await parent.get("/tokens")
     (revoke,) = [form.action for form in parent.forms if form.action.endswith("/revoke")]
     await parent.submit(revoke)
