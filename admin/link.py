@@ -211,7 +211,7 @@ def may_be_several(here: Sequence[SeenDevice]) -> bool:
     with private names behind a public IPv4 address, which a provider may share between homes."""
     if not here:
         return False
-    is_public = ip_address(here[0].address).version == 4 and not _is_local(here[0].address)
+    is_public = ip_address(here[0].address).version == 4 and not is_local(here[0].address)
     return len(clients_of(here)) > 1 or (is_public and any(row.is_by_token for row in here))
 
 
@@ -219,12 +219,13 @@ def clients_of(here: Sequence[SeenDevice]) -> set[str | None]:
     """Who was seen at one address in its last ten minutes; None is a client that nobody named."""
     lately = max(row.last_seen for row in here) - SHARED_FOR
     clients = {row.client for row in here if row.last_seen >= lately}
-    if len(clients) > 1 and _is_local(here[0].address):
+    if len(clients) > 1 and is_local(here[0].address):
         clients.discard(None)  # one device of the local network, before or beside its private name
     return clients
 
 
-def _is_local(text: str) -> bool:
+def is_local(text: str) -> bool:
+    """Whether an address is of a local network, or this machine's own."""
     address = ip_address(text)
     return any(address in network for network in _LOCAL)
 

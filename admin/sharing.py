@@ -2,8 +2,10 @@
 
 A loan has an absolute end, at most an hour away; the gateway ends it by its own clock, also when this process is dead. The PIN opens only
 this and the answer to a request on the same screen. Guesses slow down the family's PIN itself, whichever device they come from, up to an
-hour for each and for a whole day: some forty in a day. From the fifth wrong one on the parents are told, who typed it or where is not.
-A parent still has their own phone, where looking and tightening ask for no PIN, and the password for the rest.
+hour for each and for a whole day: some forty in a day. Guesses from a public address that several may share, by a browser that showed no
+device, slow down each other only (some forty more): a stranger behind a provider's address makes nobody at home wait. From the fifth
+wrong one on the parents are told, who typed it or where is not. A parent still has their own phone, where looking and tightening ask
+for no PIN, and the password for the rest.
 """
 
 from __future__ import annotations
@@ -64,12 +66,13 @@ class PinDoor:
         self._passwords = passwords
         self._throttle = Throttle(LONGEST_WAIT, FORGET_AFTER)
 
-    async def check(self, tenant: OrganisationId, stored: str | None, pin: str, monotonic: float) -> None:
-        """Raises TooManyTries or WrongPin."""
-        self._throttle.enter(monotonic, "", "127.0.0.1", tenant)
+    async def check(self, tenant: OrganisationId, stored: str | None, pin: str, monotonic: float, *, is_apart: bool = False) -> None:
+        """`is_apart`: whoever types may be a stranger behind the same public address. Raises TooManyTries or WrongPin."""
+        whose = f"apart {tenant}" if is_apart else tenant
+        self._throttle.enter(monotonic, "", "127.0.0.1", whose)
         if not await self._passwords.verify(stored, pin[:LONGEST], known=True):
             raise WrongPin
-        self._throttle.succeeded("", "127.0.0.1", tenant)
+        self._throttle.succeeded("", "127.0.0.1", whose)
 
 
 def judge_pin(pin: str) -> list[FieldMistake]:

@@ -17,7 +17,7 @@ from admin.routes.child import arrive
 router = APIRouter()
 
 #: Where one goes on, once the phone is known.
-ONWARD = ("why", "history")
+ONWARD = ("why", "history", "adult")
 
 
 @router.get("/own")

@@ -19,6 +19,7 @@ from admin.devices import load_device
 from admin.edge.faults import wait_text
 from admin.errors import FieldMistake, NotFound, TooManyTries
 from admin.forms import read_form
+from admin.link import is_local
 from admin.notices import Message
 from admin.pages.words import mark as _
 from admin.permissions import Permission
@@ -158,8 +159,9 @@ async def _refuse_pin(here: Here, pin: str) -> tuple[FieldMistake, str, int] | N
     async with here.services.database.read() as connection:
         stored = await read_pin(connection, tenant)
     act = Act(tenant, AT_DEVICE, here.services.now())
+    is_apart = here.reader.is_shared and not is_local(here.reader.address)
     try:
-        await here.services.pins.check(tenant, stored, pin, time.monotonic())
+        await here.services.pins.check(tenant, stored, pin, time.monotonic(), is_apart=is_apart)
     except WrongPin as error:
         await _tell_wrong(here, act)
         return FieldMistake("pin", "wrong_pin"), "", error.status
@@ -178,9 +180,10 @@ async def _tell_wrong(here: Here, act: Act) -> None:
         choices = await read_choices(connection, act.tenant)
     if is_told:
         words = services.pages.words[next(iter(services.pages.words))]
-        sentence = _("Several wrong PINs were typed on a shared device; each makes the next one wait longer.")
+        sentence = words.gettext(_("Several wrong PINs were typed on a shared device; each makes the next one wait longer."))
+        whose = words.gettext(_("Who typed them is not known; away from home it may be a stranger on the same network."))
         remedy = words.gettext(_("Was it none of you? Then choose another PIN: {address}"))
-        text = f"{words.gettext(sentence)} {remedy.format(address=f'{public_url(services.settings)}/pin')}"
+        text = f"{sentence} {whose} {remedy.format(address=f'{public_url(services.settings)}/pin')}"
         message = Message(words.gettext(_("Lá Chắn: wrong PINs on a shared device")), text)
         services.post.announce(act.tenant, choices, message, act.now, is_urgent=True)
 

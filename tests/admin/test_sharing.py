@@ -55,6 +55,20 @@ async def test_each_family_slows_down_by_itself(services: Services, family: Fami
     await door.check(family.tenant, stored, "4071", 60.0)
 
 
+async def test_guesses_from_a_shared_address_make_nobody_at_home_wait(services: Services, family: Family) -> None:
+    """What somebody behind the same provider's address guesses slows down guesses of that kind alone, wherever the next ones come from."""
+    passwords = Passwords()
+    stored, door = await passwords.hash("4071"), PinDoor(passwords)
+    for moment in range(5):
+        with pytest.raises(WrongPin):
+            await door.check(family.tenant, stored, "1112", float(moment), is_apart=True)
+    with pytest.raises(TooManyTries):
+        await door.check(family.tenant, stored, "4071", 4.5, is_apart=True)
+    await door.check(family.tenant, stored, "4071", 4.5)
+    with pytest.raises(TooManyTries):
+        await door.check(family.tenant, stored, "4071", 4.6, is_apart=True)
+
+
 async def test_a_child_has_some_forty_guesses_a_day(services: Services, family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever tries as soon as it may, day and night: the waits grow to an hour and a pause wins nothing; a right PIN ends them."""
     passwords = Passwords()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 from starlette.types import ASGIApp
 
-from admin.app import create_page_app
+from admin.app import create_app, create_page_app
+from admin.audit import Act, By
 from admin.dependencies import Services
 from admin.names import list_names
 from admin.notices import Message
+from admin.onboarding import add_phone
 from admin.policyfile import cut, read_rows
+from gateway.settings import EncryptedSettings, Endpoint, TlsSettings
 from tests.admin.conftest import Clock
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.family import Family
@@ -127,6 +132,42 @@ async def test_one_phone_of_a_family_is_borrowed_away_from_home(
     await browser.get("/adult")
     assert not browser.has_form("/adult?lang=vi")
     await browser.close()
+
+
+async def test_strangers_guesses_keep_no_parent_out(
+    parent: Visitor, shared: Visitor, services: Services, family: Family, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """Somebody behind the address where Bi's phone was seen guesses PINs, and waits. The mother at home does not; nor does Bi's phone out
+    there, once it showed which phone it is. Whoever reads of the guesses reads that it may have been a stranger."""
+    tls, dot = TlsSettings(Path("c"), Path("k"), "dns.example.net"), EncryptedSettings((Endpoint("192.0.2.1", 853),))
+    reached = replace(services.settings.gateway, tls=tls, dot=dot)
+    app = create_app(replace(services, settings=replace(services.settings, gateway=reached)))
+    await set_pin(parent)
+    async with services.database.write() as connection:
+        act = Act(family.tenant, By(family.account, "guardian"), now)
+        phone = await add_phone(connection, act, family.na.id, "máy xanh")
+    await services.applier.settle(family.tenant)
+    gateway.see("203.0.113.7", now, client=phone, tenant=family.tenant, by_token=True)
+    stranger, own = Visitor(app, address="203.0.113.7"), Visitor(app, address="203.0.113.7")
+    await stranger.get("/adult")
+    for guess in ("1112", "1113", "1114", "1115", "1116", "1117"):
+        await stranger.submit("/adult?lang=vi", {"pin": guess}, ("span", "30m"))
+    assert stranger.response.status_code == 429 and "Cho biết đây là máy nào" in stranger.text
+    await shared.get("/adult")
+    await shared.submit("/adult?lang=vi", {"pin": PIN}, ("span", "30m"))
+    assert "Người lớn đang dùng máy này" in shared.text, shared.text
+    await own.get(next(link for link in stranger.links if link.startswith("/own")))
+    found = re.search(r"http://check-([0-9a-f]{24})\.lachan\.internal", own.response.text)
+    assert found
+    gateway.probes[found[1]] = {"client": phone, "address": "203.0.113.7", "transport": "dot", "profile": family.na.id}
+    await own.get("/own/look?to=adult&lang=vi&n=1")
+    assert own.response.url.path == "/adult"
+    await own.submit("/adult?lang=vi", {"pin": PIN}, ("span", "30m"))
+    assert "Người lớn đang dùng máy này" in own.text, own.text
+    await parent.get("/")
+    assert "có thể là người lạ" in parent.text
+    for one in (stranger, own):
+        await one.close()
 
 
 async def test_pin_opens_nothing_for_good(parent: Visitor, shared: Visitor, services: Services, family: Family) -> None:
