@@ -16,7 +16,7 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -26,11 +26,12 @@ from admin.errors import FieldMistake as Mistake
 from admin.errors import InvalidInput
 from blocklists.guard import Guard
 from blocklists.takedown.filereader import read_apart
+from blocklists.takedown.filetext import ENDLESS_WORD, FileText, Unread
 from blocklists.takedown.importer import Import, Row, judge_rows, known_endings
 from blocklists.takedown.letters import Letter, read_letter
 from blocklists.takedown.masking import hide, names_key
 from blocklists.takedown.model import MASKED, Enforceability, Match
-from blocklists.takedown.reading import Found, find_addresses, find_in_cells
+from blocklists.takedown.reading import Found, find_addresses, find_in_cells, has_endless_word
 from blocklists.takedown.store import NewItem, NewOrder, Office
 
 MOST_SEALED = 16 * 1024 * 1024
@@ -48,12 +49,13 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What one letter and its files gave."""
+    """What one letter and its files gave, and what of them was not read."""
 
     letter: Letter
     found: Import
     file_digest: str | None
     file_bytes: int | None
+    unread: tuple[Unread, ...] = ()
 
     @property
     def platforms(self) -> list[Row]:
@@ -85,15 +87,19 @@ def read_intake(
     found: list[Found] = list(find_addresses(text, endings))
     spoken = text
     digest = size = None
+    file = FileText()
     if upload is not None and upload.content:
-        cells = read_apart(upload.name, upload.content)
+        file = read_apart(upload.name, upload.content)
         digest, size = hashlib.sha256(upload.content).hexdigest(), len(upload.content)
         if not text.strip():
-            spoken = "\n".join(" ".join(row) for row in cells[:400])
+            spoken = "\n".join("   ".join(row) for row in file.rows[:400])  # so wide a gap divides the columns of a letterhead
         is_prose = upload.name.rpartition(".")[2].lower() not in ("csv", "xlsx", "xlsm")
-        lines = (" ".join(row) for row in cells)
-        found += find_addresses("\n".join(lines), endings) if is_prose else find_in_cells(cells, endings)
-    return Intake(read_letter(spoken), judge_rows(_counted(found, tell), guard, office.digest, known), digest, size)
+        lines = (" ".join(row) for row in file.rows)
+        found += find_addresses("\n".join(lines), endings) if is_prose else find_in_cells(file.rows, endings)
+    if has_endless_word(text) or any(has_endless_word(cell) for row in file.rows for cell in row):
+        file.miss(ENDLESS_WORD)
+    rows = judge_rows(_counted(found, tell), guard, office.digest, known)
+    return Intake(read_letter(spoken), rows, digest, size, tuple(file.unread))
 
 
 def _counted(found: list[Found], tell: Callable[[int, int], None] | None) -> Iterator[Found]:
@@ -110,6 +116,7 @@ def seal(office: Office, intake: Intake) -> str:
         "held": intake.found.held,
         "digest": intake.file_digest,
         "bytes": intake.file_bytes,
+        "unread": [astuple(part) for part in intake.unread],
     }
     packed = zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 6)
     nonce = os.urandom(_NONCE)
@@ -124,6 +131,7 @@ class Unsealed:
     held: bool
     file_digest: str | None
     file_bytes: int | None
+    unread: tuple[Unread, ...] = ()
 
 
 def unseal(office: Office, text: str) -> Unsealed:
@@ -135,7 +143,8 @@ def unseal(office: Office, text: str) -> Unsealed:
         raise InvalidInput(Mistake("text", "required")) from None
     content = json.loads(zlib.decompressobj().decompress(packed, MOST_SEALED))
     items = tuple(NewItem(**{**row, "match": Match(row["match"]), "verdict": Enforceability(row["verdict"])}) for row in content["items"])
-    return Unsealed(items, bool(content["held"]), content["digest"], content["bytes"])
+    unread = tuple(Unread(*part) for part in content["unread"])
+    return Unsealed(items, bool(content["held"]), content["digest"], content["bytes"], unread)
 
 
 def _box(office: Office) -> ChaCha20Poly1305:

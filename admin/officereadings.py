@@ -15,7 +15,7 @@ from typing import Final
 
 from admin.officeintake import Intake
 from blocklists.tables import new_id
-from blocklists.takedown.officefiles import UnreadableFile
+from blocklists.takedown.filetext import UnreadableFile
 
 LARGE: Final = 100_000
 """Octets from which on a letter or a file is read behind a page that shows how far it has come."""

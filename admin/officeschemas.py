@@ -113,6 +113,19 @@ class OrderOut(In):
     history: list[StepOut]
 
 
+class UnreadOut(In):
+    """A part of the letter that was not read: a stable code, and a sentence."""
+
+    code: str
+    words: str
+
+
+class RegisteredOut(OrderOut):
+    """A document as it was registered, and what of its letter was not read: `[]` when everything was."""
+
+    unread: list[UnreadOut]
+
+
 class OrderRow(In):
     """A document in a list."""
 

@@ -25,7 +25,7 @@ from blocklists.rejections import Reason
 ADMIN = Path(__file__).parent.parent
 #: Where the list office's rules speak in pairs, and the errors that carry a pair.
 _SPEAKING = ((ADMIN.parent / "blocklists" / "takedown", "*.py"), (ADMIN, "office*.py"))
-_SAYS = frozenset({"TransitionRefused", "UnreadableFile"})
+_SAYS = frozenset({"TransitionRefused", "UnreadableFile", "Unread"})
 _METHODS = [("static/**", "ignore"), ("**.py", "python"), ("templates/**.html", "jinja2")]
 _OPTIONS = {"templates/**.html": {"trimmed": "true", "silent": "false", "extensions": "jinja2.ext.i18n"}}
 _KEYWORDS = {

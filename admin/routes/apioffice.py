@@ -30,10 +30,12 @@ from admin.officeschemas import (
     OrderOut,
     OrderRow,
     OrderStepIn,
+    RegisteredOut,
     ReviewOut,
     ReviewStepIn,
     StandingOut,
     StepOut,
+    UnreadOut,
     VersionOut,
     VersionPage,
 )
@@ -73,8 +75,8 @@ class Refused(AdminError):
 
 
 @router.post("/orders", status_code=201)
-async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> OrderOut:
-    """Read a letter, judge its rows and register it. Nothing of an address but its host is kept."""
+async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> RegisteredOut:
+    """Read a letter, judge its rows and register it. Nothing of an address but its host is kept; what was not read is said."""
     if new.category not in CATEGORIES:
         raise InvalidInput(FieldMistake("category", "unknown"))
     async with who.services.database.read() as connection:
@@ -126,7 +128,8 @@ async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> 
         if made is None:
             made = await store.register(connection, office, order, actor_in(who), who.now)
             await note_made(connection, who, key, made, "takedown_order", new)
-    return await order_out(who, made)
+    unread = [UnreadOut(code=part.code, words=part.en) for part in intake.unread]
+    return RegisteredOut(**(await order_out(who, made)).model_dump(), unread=unread)
 
 
 @router.get("/orders")

@@ -29,10 +29,10 @@ from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, actors_of, sign, signing_of, unlock, words_of
 from blocklists.takedown import store
 from blocklists.takedown.agencies import find_named
+from blocklists.takedown.filetext import Unread, UnreadableFile
 from blocklists.takedown.importer import Row
 from blocklists.takedown.masking import names_key
 from blocklists.takedown.model import Enforceability
-from blocklists.takedown.officefiles import UnreadableFile
 from blocklists.takedown.workflow import TransitionRefused
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ async def read(visit: Annotated[Visit, Depends(need(Permission.ORDER_REGISTER, f
     except UnreadableFile as error:
         return _new(visit, text=text, category=category, fault=words_of(visit).said(error.vi, error.en), status=422)
     if not intake.found.rows:
-        return _new(visit, text=text, category=category, mistakes=(FieldMistake("text", "no_address"),), status=422)
+        return _new(visit, text=text, category=category, mistakes=(FieldMistake("text", "no_address"),), unread=intake.unread, status=422)
     values, source = await _filled(visit, office, intake)
     return _check(visit, values, category, seal(office, intake), intake=intake, there=there, source=source)
 
@@ -98,7 +98,8 @@ async def watch(visit: Register, reading_id: str) -> Response:
         return visit.page("office/reading.html", {"reading": reading})
     if not reading.intake.found.rows:
         readings.drop(reading.account, reading.id)
-        return _new(visit, category=reading.category, mistakes=(FieldMistake("text", "no_address"),), status=422)
+        mistakes, unread = (FieldMistake("text", "no_address"),), reading.intake.unread
+        return _new(visit, category=reading.category, mistakes=mistakes, unread=unread, status=422)
     async with visit.services.database.read() as connection:
         office = await open_office(connection, visit.tenant_id)
         there = await schools(connection)
@@ -120,7 +121,10 @@ async def register(visit: Register) -> Response:
     def again(mistakes: tuple[FieldMistake, ...] = (), fault: str = "") -> Response:
         values, category = values_of(visit.form), visit.form.raw("category")
         counts, reading = tally(sealed.items), visit.form.raw("reading")
-        return _check(visit, values, category, sealed_text, counts=counts, mistakes=mistakes, fault=fault, there=there, reading=reading)
+        return _check(
+            visit, values, category, sealed_text, counts=counts, mistakes=mistakes, fault=fault, there=there, reading=reading,
+            unread=sealed.unread,
+        )  # fmt: skip
 
     try:
         order = read_order_form(visit.form, sealed, visit.now, frozenset(school["id"] for school in there))
@@ -277,9 +281,13 @@ async def show_order(
 
 
 def _new(
-    visit: Visit, *, text: str = "", category: str = "order", mistakes: tuple[FieldMistake, ...] = (), fault: str = "", status: int = 200
-) -> Response:
-    context = {"text": text, "category": category, "categories": CATEGORIES, "say": words_of(visit), "mistakes": mistakes, "fault": fault}
+    visit: Visit, *, text: str = "", category: str = "order", mistakes: tuple[FieldMistake, ...] = (), fault: str = "",
+    unread: Sequence[Unread] = (), status: int = 200,
+) -> Response:  # fmt: skip
+    context = {
+        "text": text, "category": category, "categories": CATEGORIES, "say": words_of(visit), "mistakes": mistakes, "fault": fault,
+        "unread": unread, "masked": category == MASKED,
+    }  # fmt: skip
     return visit.page("office/new.html", context, status)
 
 
@@ -299,7 +307,7 @@ async def _filled(visit: Visit, office: store.Office, intake: Intake) -> tuple[d
 def _check(
     visit: Visit, values: dict[str, str], category: str, sealed: str, *, intake: Intake | None = None,
     counts: list[tuple[str, int]] | None = None, mistakes: tuple[FieldMistake, ...] = (), fault: str = "",
-    there: Sequence[RowMapping] = (), reading: str = "", source: str = "",
+    there: Sequence[RowMapping] = (), reading: str = "", source: str = "", unread: Sequence[Unread] = (),
 ) -> Response:  # fmt: skip
     rows = list(intake.found.rows) if intake else []
     shown = _first(rows)
@@ -307,7 +315,7 @@ def _check(
         "values": values, "category": category, "categories": CATEGORIES, "sealed": sealed, "say": words_of(visit), "mistakes": mistakes,
         "rows": shown, "more": len(rows) - len(shown), "counts": counts or tally(row.item for row in rows),
         "intake": intake, "masked": category == MASKED, "fault": fault, "schools": there, "bands": EVERYBODY,
-        "reading": reading, "source": source,
+        "reading": reading, "source": source, "unread": intake.unread if intake else unread,
     }  # fmt: skip
     return visit.page("office/check.html", context, 422 if mistakes or fault else 200)
 

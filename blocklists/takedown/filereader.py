@@ -2,8 +2,8 @@
 one process that can write nothing, and the office goes on.
 
 `read_apart` starts it and is what `admin` calls, off the event loop; `main` is the process (`python -m blocklists.takedown.filereader`):
-the file on its standard input, the rows as JSON on its standard output. Only plain text is read in place: the parsers of mail and tables
-take time out of all proportion for some small files.
+the file on its standard input, the rows and what was not read as JSON on its standard output. Only plain text is read in place: the
+parsers of mail and tables take time out of all proportion for some small files.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ import os
 import resource
 import subprocess
 import sys
+from dataclasses import astuple
 from typing import Final
 
-from blocklists.takedown.officefiles import MAX_BYTES, UnreadableFile, read_file
+from blocklists.takedown.filetext import FileText, Unread, UnreadableFile
+from blocklists.takedown.officefiles import MAX_BYTES, read_file
 
 PROCESSOR_SECONDS: Final = 60
 LONGEST_SECONDS: Final = 120.0
 MEMORY: Final = 1024 * 1024 * 1024
 MOST_OUTPUT: Final = 256 * 1024 * 1024
 _SIGNS: Final = (b"%PDF", b"PK\x03\x04")
-_PARSED: Final = ("csv", "eml")
+_PARSED: Final = ("csv", "eml", "htm", "html")
 
 
-def read_apart(name: str, content: bytes, *, seconds: float = LONGEST_SECONDS, memory: int = MEMORY) -> list[list[str]]:
-    """The rows of cells in a file. Raises UnreadableFile, also for one that takes too much memory or time."""
+def read_apart(name: str, content: bytes, *, seconds: float = LONGEST_SECONDS, memory: int = MEMORY) -> FileText:
+    """The rows of cells in a file, and what was not read of it. Raises UnreadableFile, also for one that takes too much memory or time."""
     ending = name.rpartition(".")[2].lower()[:8]
     if len(content) > MAX_BYTES or (content[:4] not in _SIGNS and ending not in _PARSED):
-        return list(read_file(name, content))
+        return read_file(name, content)
     command = [sys.executable, "-m", "blocklists.takedown.filereader", ending, str(memory)]
     modules = os.pathsep.join(part for part in sys.path if part)
     environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": modules, "LC_ALL": "C.UTF-8"}
@@ -42,7 +44,7 @@ def read_apart(name: str, content: bytes, *, seconds: float = LONGEST_SECONDS, m
         raise UnreadableFile(*answer["fault"])
     if "rows" not in answer:
         raise _too_heavy()
-    return [[str(cell) for cell in row] for row in answer["rows"]]
+    return FileText([[str(cell) for cell in row] for row in answer["rows"]], [Unread(*map(str, part)) for part in answer["unread"]])
 
 
 def main() -> int:
@@ -53,8 +55,8 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        rows = list(read_file(f"file.{ending}", sys.stdin.buffer.read(MAX_BYTES + 1)))
-        written = json.dumps({"rows": rows})
+        found = read_file(f"file.{ending}", sys.stdin.buffer.read(MAX_BYTES + 1))
+        written = json.dumps({"rows": found.rows, "unread": [astuple(part) for part in found.unread]})
     except UnreadableFile as error:
         written = json.dumps({"fault": [error.code, error.vi, error.en]})
     except MemoryError:

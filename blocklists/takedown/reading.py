@@ -12,9 +12,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-MAX_LINES = 200_000
 MAX_LINE = 4096
 
+_ENDLESS = re.compile(rf"(?<![^\s,;])[^\s,;]{{{MAX_LINE + 1}}}")
 _BRACKET_DOT = re.compile(r"\s*[\[({]\s*(?:\.|dot|chấm)\s*[\])}]\s*", re.IGNORECASE)
 _SPACED_NAME = re.compile(r"[\w-]+(?:\s*\.\s*[\w-]+)+\.?", re.UNICODE)
 _MARKER = re.compile(r"^\s*(?:\(?\d{1,6}[.)]|[-–—*•+])\s+")
@@ -36,7 +36,7 @@ class Found:
 
 def find_addresses(text: str, endings: frozenset[str]) -> Iterator[Found]:
     """The addresses of a text, line by line. `endings` are the top-level names that exist (A-labels and letters)."""
-    for number, line in enumerate(text.splitlines()[:MAX_LINES], 1):
+    for number, line in enumerate(text.splitlines(), 1):
         for piece in _pieces(line):
             yield from _of_line(number, piece, endings)
 
@@ -48,8 +48,13 @@ def find_in_cells(rows: Iterable[Iterable[object]], endings: frozenset[str]) -> 
             if isinstance(cell, str) and cell.strip():
                 for piece in _pieces(cell):
                     for found in _of_line(number, piece, endings):
-                        if not found.alone or _looks_like_address(found.text, endings):
+                        if not found.alone or _looks_like_address(found.text, endings) or _is_mistyped(found.text, endings):
                             yield found
+
+
+def has_endless_word(text: str) -> bool:
+    """Whether a word is so long that only its beginning was read, or nothing of it."""
+    return len(text) > MAX_LINE and _ENDLESS.search(text) is not None
 
 
 def _pieces(line: str) -> Iterator[str]:

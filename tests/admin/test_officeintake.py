@@ -9,6 +9,7 @@ import io
 import zlib
 from pathlib import Path
 
+import docx
 import openpyxl
 import pytest
 
@@ -17,9 +18,9 @@ from admin.office import keyed
 from admin.officeguard import GuardShelf
 from admin.officeintake import Intake, Upload, read_intake, seal, tally, unseal
 from blocklists.guard import Guard
+from blocklists.takedown.filetext import UnreadableFile
 from blocklists.takedown.importer import JUMP
 from blocklists.takedown.model import Enforceability
-from blocklists.takedown.officefiles import UnreadableFile
 from blocklists.takedown.store import Office
 
 OFFICE = Office("office", keyed(b"k" * 32))
@@ -56,6 +57,28 @@ def test_letter_and_annex_are_read_together(guard: Guard) -> None:
     assert [row.item.host for row in intake.found.rows] == ["nha-cai-mot.com", "nha-cai-hai.vn"]
     assert intake.file_bytes == len(content)
     assert intake.file_digest is not None
+
+
+def test_what_was_not_read_comes_along_and_back(guard: Guard) -> None:
+    """An endless word of a letter, a picture of a mail; through the seal, too. A letter that was read whole says nothing."""
+    mail = b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\nbad.example\n--x\nContent-Type: image/png; name=a.png\n\nabc\n--x--\n"
+    intake = read(guard, "x" * 5000, Upload("thu.eml", mail))
+    assert [one.code for one in intake.unread] == ["attachment", "long_word"]
+    assert unseal(OFFICE, seal(OFFICE, intake)).unread == intake.unread
+    assert read(guard, "bad.example\n").unread == ()
+
+
+def test_a_letterhead_in_two_columns_fills_the_form(guard: Guard) -> None:
+    """The head of a letter in Word is a table without lines: the number stands in its left cell."""
+    letter = docx.Document()
+    left, right = letter.add_table(1, 2).rows[0].cells
+    left.text, right.text = "UBND TỈNH LAI CHÂU\nSố: 5/QĐ-UBND", "CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM"
+    letter.add_paragraph("Đề nghị chặn bad.com")
+    content = io.BytesIO()
+    letter.save(content)
+    intake = read(guard, "", Upload("cv.docx", content.getvalue()))
+    assert intake.letter.symbol == "5/QĐ-UBND"
+    assert [row.item.host for row in intake.found.rows] == ["bad.com"]
 
 
 def test_a_broken_pdf_says_what_to_do(guard: Guard) -> None:

@@ -11,7 +11,7 @@ from admin.office import keyed
 from admin.officeguard import GuardShelf
 from admin.officeintake import Intake, read_intake
 from admin.officereadings import KEPT, MOST_OF_ONE, Progress, ReadingRoom
-from blocklists.takedown.officefiles import UnreadableFile
+from blocklists.takedown.filetext import UnreadableFile
 from blocklists.takedown.store import Office
 
 NOW = datetime(2026, 10, 12, 5, tzinfo=UTC)

@@ -88,6 +88,9 @@ class _Reader(HTMLParser):
             self.text.append(" ".join(data.split()))
 
 
+Files = Mapping[str, tuple[str, bytes]]
+
+
 class Visitor:
     """One browser."""
 
@@ -104,12 +107,19 @@ class Visitor:
         """Open an address and follow where it leads."""
         return await self._follow(await self.http.get(path, headers=headers))
 
-    async def post(self, path: str, fields: Mapping[str, str | list[str]], headers: Mapping[str, str] | None = None) -> httpx.Response:
-        """Send fields as a browser on our own page would."""
-        return await self._follow(await self.http.post(path, data=dict(fields), headers={"Origin": self.origin, **(headers or {})}))
+    async def post(
+        self, path: str, fields: Mapping[str, str | list[str]], headers: Mapping[str, str] | None = None, files: Files | None = None
+    ) -> httpx.Response:
+        """Send fields, and files by field, as a browser on our own page would."""
+        given = {"Origin": self.origin, **(headers or {})}
+        return await self._follow(await self.http.post(path, data=dict(fields), headers=given, files=files))
 
     async def submit(
-        self, action: str, fields: Mapping[str, str | list[str]] | None = None, button: tuple[str, str] | None = None
+        self,
+        action: str,
+        fields: Mapping[str, str | list[str]] | None = None,
+        button: tuple[str, str] | None = None,
+        files: Files | None = None,
     ) -> httpx.Response:
         """Fill in the form of this page that goes to `action`, and press its button."""
         wanted = fields or {}
@@ -126,7 +136,10 @@ class Visitor:
         sent.update(wanted)
         if button is not None:
             sent[button[0]] = button[1]
-        return await self.post(form.action, sent)
+        if files:
+            assert set(files) <= form.names
+            sent = {name: value for name, value in sent.items() if name not in files}
+        return await self.post(form.action, sent, files=files)
 
     async def sign_in(self, name: str, password: str, *, kept: bool = False) -> httpx.Response:
         """Through the front door."""

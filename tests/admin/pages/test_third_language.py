@@ -22,8 +22,9 @@ from admin.pages.render import Pages
 from admin.pages.words import LOCALES, load_words
 from blocklists.normalize import normalize_host
 from blocklists.rejections import Reason, Rejection
+from blocklists.takedown.filetext import UnreadableFile
 from blocklists.takedown.model import Actor, Capacity, Case, Kind, State, TransitionRefused
-from blocklists.takedown.officefiles import UnreadableFile, read_file
+from blocklists.takedown.officefiles import read_file
 from blocklists.takedown.workflow import dates_are_lawful, has_no_open_item
 from tests.admin.test_app import routes_of
 from tests.support.family import make_family

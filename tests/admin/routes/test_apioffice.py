@@ -62,6 +62,17 @@ async def test_programs_take_the_same_road(
         await client.aclose()
 
 
+async def test_a_program_is_told_what_was_not_read(app: ASGIApp, database: Database, officers: Officers, now: datetime) -> None:
+    """A string without end is not read, and the answer says so; a letter that was read whole has nothing to say."""
+    one = await program(app, database, officers.tenant, officers.verifier, now)
+    whole = await one.post("/orders", json={"text": LETTER})
+    assert (whole.status_code, whole.json()["unread"]) == (201, [])
+    cut = await one.post("/orders", json={"text": LETTER + "a.example|" * 500})
+    assert [part["code"] for part in cut.json()["unread"]] == ["long_word"]
+    assert "4,096" in cut.json()["unread"][0]["words"]
+    await one.aclose()
+
+
 async def test_masked_names_are_in_no_answer(app: ASGIApp, database: Database, officers: Officers, now: datetime) -> None:
     """A program sees an opaque id where a person would have to open the name."""
     one = await program(app, database, officers.tenant, officers.verifier, now)

@@ -402,6 +402,31 @@ async def test_a_large_letter_is_read_behind_a_page_and_held_for_a_person(
     assert f"{path}/verify" not in [form.action for form in one.forms], "an approver agrees to the many names first"
 
 
+MAIL = (
+    b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\n%s\n"
+    b"--x\nContent-Type: image/png; name=ten-trang.example.png\n\nabc\n--x--\n"
+)
+
+
+@pytest.mark.parametrize("category", ["order", "csam"])
+async def test_what_was_not_read_stands_on_the_page(one: Visitor, category: str) -> None:
+    """A file of a mail that was not read is named before anything is registered, also where a field was wrong or nothing was found; of
+    masked documents its name is not shown, which may be a site's."""
+    await one.get("/office/orders/new")
+    await one.submit("/office/orders/read", {"category": category}, files={"file": ("thu.eml", MAIL % b"bad.example")})
+    for _ in range(2):
+        assert "Chưa đọc hết tất cả" in one.text and "Tệp kèm theo thư không được đọc" in one.text
+        assert ("ten-trang.example.png" in one.text) is (category == "order")
+        await one.submit("/office/orders", {"symbol": "?"})
+    await one.get("/office/orders/new")
+    await one.submit("/office/orders/read", {"category": category}, files={"file": ("thu.eml", MAIL % b"khong co gi")})
+    assert one.response.status_code == 422
+    assert "Tệp kèm theo thư không được đọc" in one.text
+    await one.get("/office/orders/new")
+    await one.submit("/office/orders/read", {"text": "bad.example", "category": category})
+    assert "Chưa đọc hết" not in one.text
+
+
 async def test_the_basis_of_the_last_document_of_an_issuer_is_suggested(one: Visitor) -> None:
     """The chain was typed once: the page of the next letter holds it, and says from where."""
     head = "ỦY BAN NHÂN DÂN TỈNH LAI CHÂU\nSố: {n}/QĐ-UBND\n"

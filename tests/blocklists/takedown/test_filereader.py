@@ -11,7 +11,8 @@ import pytest
 from pypdf.generic import DecodedStreamObject, NameObject
 
 from blocklists.takedown.filereader import read_apart
-from blocklists.takedown.officefiles import UnreadableFile, read_file
+from blocklists.takedown.filetext import UnreadableFile
+from blocklists.takedown.officefiles import read_file
 
 
 def workbook(rows: int) -> bytes:
@@ -26,8 +27,16 @@ def workbook(rows: int) -> bytes:
 def test_a_file_gives_the_same_rows_as_read_at_home() -> None:
     """The process adds a wall and changes nothing."""
     content = workbook(500)
-    assert read_apart("ds.xlsx", content) == list(read_file("ds.xlsx", content))
-    assert read_apart("ds.csv", b"a.example;b\n") == [["a.example", "b"]]
+    assert read_apart("ds.xlsx", content).rows == read_file("ds.xlsx", content).rows
+    assert read_apart("ds.csv", b"a.example;b\n").rows == [["a.example", "b"]]
+
+
+def test_what_was_not_read_crosses_the_process() -> None:
+    """The picture that came with a mail is named on the other side."""
+    head = b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\nbad.example\n--x\nContent-Type: image/png; name=a.png\n\nabc\n--x--\n"
+    here, apart = read_file("thu.eml", head), read_apart("thu.eml", head)
+    assert apart.unread == here.unread
+    assert [(one.code, one.detail) for one in apart.unread] == [("attachment", "a.png")]
 
 
 @pytest.mark.parametrize(
@@ -74,4 +83,4 @@ def test_a_mail_whose_headers_never_end_is_given_up() -> None:
     with pytest.raises(UnreadableFile) as refused:
         read_apart("thu.eml", b"Content-Type: text/plain" + b"; a=b" * 60_000 + b"\n\nhi\n", seconds=3)
     assert refused.value.code == "too_heavy"
-    assert read_apart("thu.eml", b"Content-Type: text/plain; charset=utf-8\n\nbad.example\n") == [["bad.example"]]
+    assert read_apart("thu.eml", b"Content-Type: text/plain; charset=utf-8\n\nbad.example\n").rows == [["bad.example"]]

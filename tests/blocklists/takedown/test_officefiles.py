@@ -11,15 +11,18 @@ import openpyxl
 import pypdf
 import pytest
 from playwright.sync_api import sync_playwright
+from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
+from blocklists.takedown import officefiles
+from blocklists.takedown.filetext import UnreadableFile
 from blocklists.takedown.importer import known_endings
-from blocklists.takedown.officefiles import UnreadableFile, read_file
+from blocklists.takedown.officefiles import read_file
 from blocklists.takedown.reading import find_in_cells
 
 
 def hosts(name: str, content: bytes) -> list[str]:
     """The addresses found in a file."""
-    return [found.text for found in find_in_cells(read_file(name, content), known_endings())]
+    return [found.text for found in find_in_cells(read_file(name, content).rows, known_endings())]
 
 
 def test_workbook_gives_its_addresses() -> None:
@@ -94,6 +97,36 @@ def test_a_pdf_without_text_is_said_to_be_a_scan() -> None:
         hosts("quet.pdf", content.getvalue())
     assert "ảnh quét, chưa có chữ" in refusal.value.vi
     assert "gõ" in refusal.value.vi
+
+
+def test_pages_beyond_the_bound_and_pages_that_are_pictures_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a PDF has text, the pages without are named; a blank sheet is nothing that was lost."""
+    writer = pypdf.PdfWriter()
+    for kind in ("text", "picture", "blank", "text"):
+        page = writer.add_blank_page(200, 200)
+        stream = DecodedStreamObject()
+        stream.set_data(b"BT /F1 12 Tf 10 100 Td (bad-1.net) Tj ET" if kind == "text" else b"")
+        page[NameObject("/Contents")] = writer._add_object(stream)
+        font = {"/Type": "/Font", "/Subtype": "/Type1", "/BaseFont": "/Helvetica"}
+        fonts = DictionaryObject({NameObject("/F1"): DictionaryObject({NameObject(key): NameObject(value) for key, value in font.items()})})
+        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+        if kind == "picture":
+            picture = writer._add_object(DecodedStreamObject())
+            page["/Resources"][NameObject("/XObject")] = DictionaryObject({NameObject("/Im1"): picture})
+    content = io.BytesIO()
+    writer.write(content)
+    assert [(one.code, one.detail) for one in read_file("cv.pdf", content.getvalue()).unread] == [("picture_pages", "2")]
+    monkeypatch.setattr(officefiles, "MAX_PAGES", 1)
+    assert [one.code for one in read_file("cv.pdf", content.getvalue()).unread] == ["pages"]
+
+
+def test_a_page_of_html_and_a_misnamed_workbook_are_read() -> None:
+    """A saved page gives its words; a workbook is known by what is in it."""
+    assert hosts("ds.html", b"<ul><li>bad-1.net<li>bad-2.net</ul>") == ["bad-1.net", "bad-2.net"]
+    book, content = openpyxl.Workbook(), io.BytesIO()
+    book.active.append(["bad-1.net"])
+    book.save(content)
+    assert hosts("danh-sach", content.getvalue()) == ["bad-1.net"]
 
 
 @pytest.mark.full

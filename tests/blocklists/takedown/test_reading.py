@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocklists.takedown.reading import MAX_LINE, find_addresses, find_in_cells
+from blocklists.takedown.reading import MAX_LINE, find_addresses, find_in_cells, has_endless_word
 
 ENDINGS = frozenset({"com", "net", "vn", "xxx", "club"})
 
@@ -42,6 +42,24 @@ def test_cells_are_read_like_lines_but_numbers_are_not_rows() -> None:
     """In a table a cell counts only when it holds an address."""
     rows = [["STT", "Tên", "Ghi chú"], [1, "bad.net", "v1.2"], [None, "xem worse.net", "15.000"]]
     assert [(one.line, one.text) for one in find_in_cells(rows, ENDINGS)] == [(2, "bad.net"), (3, "worse.net")]
+
+
+def test_a_mistyped_name_in_a_cell_is_a_row() -> None:
+    """It is told as one that cannot be read, as in a letter."""
+    assert [one.text for one in find_in_cells([["1", "nha-cai,com"], ["1,5", "a, b"]], ENDINGS)] == ["nha-cai,com"]
+
+
+def test_a_word_without_end_is_known() -> None:
+    """One letter more than is read of it, at any place; long lines of words are none."""
+    word = "a" * MAX_LINE
+    assert not has_endless_word(f"{word} {word},{word}")
+    assert has_endless_word(f"x {word}b y")
+    assert not has_endless_word(f"{word} " * 2000)
+
+
+def test_many_lines_are_read_to_the_last() -> None:
+    """A list has no number of lines at which the rest falls away."""
+    assert sum(1 for _ in find_addresses("a.vn\n" * 200_050, ENDINGS)) == 200_050
 
 
 @given(st.text(max_size=400))
