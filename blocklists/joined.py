@@ -11,6 +11,7 @@ from gateway.release import replace_file
 
 OFFICE: Final = "follow/office.json"
 ROOT: Final = "follow/root.json"
+"""Where older versions kept the root of whichever office was joined."""
 MISSING: Final = "follow/missing.json"
 
 
@@ -32,6 +33,13 @@ def read_joined(state_dir: Path) -> Joined | None:
         return Joined(**{name: str(document[name]) for name in ("url", "fingerprint", "gateway", "label", "public")})
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def root_of(state_dir: Path, fingerprint: str) -> Path:
+    """Where the root with this fingerprint is kept: under its own name, so that `office.json` alone says which office is followed."""
+    path = state_dir / "follow" / f"root-{fingerprint}.json"
+    old = state_dir / ROOT
+    return old if not path.exists() and old.exists() else path
 
 
 def leave(state_dir: Path) -> None:

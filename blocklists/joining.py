@@ -1,9 +1,10 @@
 """A gateway joins an office by one code, and later tells it what it enforces. The gateway's side; runs in commands and job processes.
 
 `join` fetches the office's first root and believes it only when its fingerprint is the one in the code; with the code's ticket it leaves
-the office its own public key, and asks for the keys of sealed segments. What was joined stands in `state_dir/follow/`: `office.json`,
-`root.json`, `gateway.key`, `release.keys`. Every fault leaves what was in force. `report` sends a signed receipt after a change, and each
-hour that everything is as it was; the office may answer with names it asks about, and gets counts for those, never for others.
+the office its own public key, and asks for the keys of sealed segments. What was joined stands in `state_dir/follow/`: `office.json`, which
+is written last and names the root, `root-<fingerprint>.json`, `gateway.key`, `release.keys`. Every fault leaves what was in force.
+`report` sends a signed receipt after a change, and each hour that everything is as it was; the office may answer with names it asks about,
+and gets counts for those, never for others.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import urllib3
 from tuf.api.exceptions import DownloadError
 
 from blocklists.follower import AS_IT_IS, check_root, is_packed, pieces_of
-from blocklists.joined import OFFICE, ROOT, Joined, forget_missing, read_joined
+from blocklists.joined import OFFICE, Joined, forget_missing, read_joined
 from blocklists.pairing import JoinCode, fingerprint_of
 from blocklists.receipts import MOST_QUESTIONS, Counts, Receipt, join_bytes, load_key, public_of, seal
 from blocklists.sealing import HELD_FILE, SealError, ask, read_keys, unwrap, write_keys
@@ -49,37 +50,49 @@ class JoinError(LachanError):
 
 def join(state_dir: Path, code: JoinCode) -> Joined:
     """Join the office of a code. Raises JoinError; then nothing changed."""
-    root = _get(f"{code.url}/metadata/1.root.json")
-    if fingerprint_of(root) != code.fingerprint:
+    fetch_root(state_dir, code.url, code.fingerprint)
+    try:
+        joined = _introduce(state_dir, code) if code.ticket else Joined(code.url, code.fingerprint)
+        replace_file(state_dir / OFFICE, canonical_bytes({"format": 1} | asdict(joined)))
+        for name in (HEAD, SENT):
+            (state_dir / name).unlink(missing_ok=True)
+        forget_missing(state_dir)
+        with contextlib.suppress(JoinError, SealError):
+            fetch_keys(state_dir)  # asked for again when a release needs one
+    except (OSError, ValueError) as error:
+        raise _unwritten(state_dir, error) from None
+    return joined
+
+
+def fetch_root(state_dir: Path, url: str, fingerprint: str) -> Path:
+    """Fetch an office's first root, which must have this fingerprint, and keep it under that name; where it is. Raises JoinError."""
+    root = _get(f"{url}/metadata/1.root.json")
+    if fingerprint_of(root) != fingerprint:
         raise JoinError(
             "what this address offers does not fit the code: compare the code with the office's page, and who answers there",
             "nội dung ở địa chỉ này không khớp mã: so lại mã với trang của đơn vị, và xem ai đang trả lời ở đó",
         )
     try:
-        folder = state_dir / "follow"
-        folder.mkdir(parents=True, exist_ok=True)
-        trial = folder / "root.new.json"
-        replace_file(trial, root)
+        path = state_dir / "follow" / f"root-{fingerprint}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        trial = path.with_name("root.new.json")
         try:
+            replace_file(trial, root)
             check_root(trial)
-            joined = Joined(code.url, code.fingerprint)
-            if code.ticket:
-                joined = _introduce(state_dir, code)
-            trial.replace(state_dir / ROOT)
+            trial.replace(path)
         finally:
             trial.unlink(missing_ok=True)
-        for name in (HEAD, SENT):
-            (state_dir / name).unlink(missing_ok=True)
-        replace_file(state_dir / OFFICE, canonical_bytes({"format": 1} | asdict(joined)))
-        forget_missing(state_dir)
-        with contextlib.suppress(JoinError, SealError):
-            fetch_keys(state_dir)  # asked for again when a release needs one
     except SettingsError:
         raise JoinError("this address offers no root of a list office", "địa chỉ này không phải của một đơn vị lập danh sách") from None
-    except (OSError, ValueError) as error:
-        place = state_dir / "follow"
-        raise JoinError(f"{place}: cannot be written ({error})", f"{place}: không ghi được ({error})") from None
-    return joined
+    except OSError as error:
+        raise _unwritten(state_dir, error) from None
+    return path
+
+
+def _unwritten(state_dir: Path, error: Exception) -> JoinError:
+    """What is said when this machine cannot keep what it was given."""
+    place = state_dir / "follow"
+    return JoinError(f"{place}: cannot be written ({error})", f"{place}: không ghi được ({error})")
 
 
 def note_head(state_dir: Path, serial: int, journal: dict[str, Any] | None) -> None:

@@ -87,8 +87,8 @@ def load(path: Path, *, require_files: bool = True) -> Configuration:
 
 def _joined(state_dir: Path) -> FollowSettings | None:
     """The office that was joined by its code, where the file names no other source of orders."""
-    from blocklists.joined import ROOT, read_joined
+    from blocklists.joined import read_joined, root_of
     from blocklists.settings import FollowSettings
 
     joined = read_joined(state_dir)
-    return None if joined is None else FollowSettings(joined.url, state_dir / ROOT)
+    return None if joined is None else FollowSettings(joined.url, root_of(state_dir, joined.fingerprint))

@@ -8,6 +8,7 @@ supervisor waits for one round, ten seconds at most; then the last good release 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -37,7 +38,9 @@ from lachan.looking import Looker
 from lachan.preparation import Changes, put_in_force
 
 if TYPE_CHECKING:
+    from blocklists.joined import Joined
     from blocklists.joining import Enforced
+    from blocklists.settings import FollowSettings
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +140,7 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
     from blocklists.copies import alone
     from blocklists.follower import FolderFetcher, FollowError, follow, good_until
     from blocklists.joined import read_joined
-    from blocklists.joining import Enforced, note_head
+    from blocklists.joining import Enforced, JoinError, note_head
     from blocklists.pairing import fingerprint_of
     from blocklists.sealing import SealError
 
@@ -152,7 +155,7 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
     with alone(state_dir, "follow", wait=True):
         enforced = serial_in_force(state_dir)
         try:
-            root = settings.root.read_bytes()
+            root = _root_bytes(state_dir, settings, joined)
             mark, folder = fingerprint_of(root), state_dir / "follow" / hashlib.sha256(root).hexdigest()[:16]
             if not is_of(state_dir, mark, folder):
                 enforced, other = 0, enforced
@@ -183,6 +186,8 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
             code, problem = error.code, str(error)
         except SealError as error:
             code, problem = "key", str(error)
+        except JoinError as error:
+            code, problem = "root", str(error)
         except (ControlError, GenerationError) as error:
             code, problem = "apply", str(error)
         except OSError as error:
@@ -195,6 +200,22 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
             health = count_health(state_dir, enforced, at)
             tell(state_dir, Enforced(enforced, code, state.waits_for, kept, health), at)
     return state, changes
+
+
+def _root_bytes(state_dir: Path, settings: FollowSettings, joined: Joined | None) -> bytes:
+    """The root of the office that is followed. Where a code was used and something else stands on the disk, or nothing (an older version
+    kept the roots of all offices under one name), it is fetched again: the fingerprint says whether it is the one. Raises OSError, and
+    JoinError."""
+    from blocklists.joined import root_of
+    from blocklists.joining import fetch_root
+    from blocklists.pairing import fingerprint_of
+
+    if joined is None or settings.root != root_of(state_dir, joined.fingerprint):
+        return settings.root.read_bytes()
+    with contextlib.suppress(FileNotFoundError):
+        if fingerprint_of(root := settings.root.read_bytes()) == joined.fingerprint:
+            return root
+    return fetch_root(state_dir, joined.url, joined.fingerprint).read_bytes()
 
 
 def without_withdrawn(state_dir: Path, segments: tuple[str, ...], keys: tuple[str, ...]) -> tuple[tuple[str, ...], int]:

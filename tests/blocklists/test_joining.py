@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from blocklists import joining
-from blocklists.joined import ROOT, read_joined
+from blocklists.joined import read_joined
 from blocklists.joining import EVERY, Enforced, JoinError, fetch_keys, join, note_head, report
 from blocklists.pairing import JoinCode, fingerprint_of
 from blocklists.receipts import is_signed, join_bytes, read
@@ -172,7 +172,7 @@ def test_faults_change_nothing(office: Office, tmp_path: Path) -> None:
     root.write_bytes(b"{}")
     with pytest.raises(JoinError, match="no root"):
         join(tmp_path, JoinCode(office.url, fingerprint_of(b"{}")))
-    assert read_joined(tmp_path) is None and not (tmp_path / ROOT).exists()
+    assert read_joined(tmp_path) is None and [path.name for path in tmp_path.glob("follow/root*")] == [f"root-{code.fingerprint}.json"]
 
 
 def test_compressed_root_is_not_unpacked(tmp_path: Path) -> None:
