@@ -20,6 +20,34 @@ def test_batches_stay_until_they_are_stored() -> None:
     assert waiting.fetch(101) == []
 
 
+@pytest.mark.parametrize("first", [5_000, 9_998, 9_999, 10_000, 20_000])
+def test_a_start_with_a_clock_that_is_behind_loses_nothing(first: int) -> None:
+    """The control plane stored up to 10,000 in an earlier run; the clock stood anywhere when this one began. Every batch arrives once, in
+    order, also where the first reply is lost and it asks again."""
+    waiting, stored, got = Handover(first), 10_000, []
+    for minute in range(5):
+        waiting.take([[minute]], [], 0)
+        lost = waiting.fetch(stored)
+        batches = waiting.fetch(stored)
+        assert batches == lost and min(batch["serial"] for batch in batches) > stored
+        got += [batch["counts"][0][0] for batch in batches]
+        stored = batches[-1]["serial"]
+        assert waiting.fetch(stored) == []
+    assert got == [0, 1, 2, 3, 4]
+
+
+def test_a_control_plane_that_came_from_elsewhere_is_served() -> None:
+    """A backup was put back while the gateway ran on: its serial is older, or of another machine and newer. Nothing that waits is lost."""
+    waiting = Handover(100)
+    waiting.take([["a"]], [], 0)
+    assert waiting.fetch(waiting.fetch(0)[-1]["serial"]) == []
+    for number, stored in enumerate((3, 5_000, 70)):
+        waiting.take([[number]], [], 0)
+        (batch,) = waiting.fetch(stored)
+        assert batch["counts"] == [[number]] and batch["serial"] > stored
+        assert waiting.fetch(batch["serial"]) == []
+
+
 def test_empty_harvests_make_no_batch() -> None:
     """A quiet worker costs nothing."""
     waiting = Handover(1)
