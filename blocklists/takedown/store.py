@@ -282,17 +282,16 @@ async def _make_entries(connection: AsyncConnection, office: Office, order_id: s
 
 
 async def _confirm_entries(connection: AsyncConnection, office: Office, order: RowMapping, actor: Actor, now: datetime) -> None:
-    """Give the entries of an urgent order the dates of the order; they are published once more."""
+    """Give the entries of an urgent order the dates of the order; they are published once more. Those that a return took out have the
+    dates too, for when it is refused, and stay out."""
     table = tables.entries
     live = [State.PUBLISHING.value, State.PARTIAL.value, State.ACTIVE.value]
-    await connection.execute(
-        update(table)
-        .where(table.c.order_id == order["id"], table.c.tenant_id == office.tenant, table.c.state.in_(live))
-        .values(
-            valid_until=order["valid_until"], no_end=order["no_end"], second_by=actor.account,
-            state=State.PUBLISHING.value, serial_in=None, approved_at=now,
-        )
-    )  # fmt: skip
+    mine = (table.c.order_id == order["id"], table.c.tenant_id == office.tenant)
+    own = {"valid_until": order["valid_until"], "no_end": order["no_end"], "second_by": actor.account}
+    returned = (table.c.state == State.SUSPENDED.value, table.c.return_id.isnot(None))
+    await connection.execute(update(table).where(*mine, *returned).values(**own))
+    again = own | {"state": State.PUBLISHING.value, "serial_in": None, "approved_at": now}
+    await connection.execute(update(table).where(*mine, table.c.state.in_(live)).values(**again))
 
 
 async def entry_case(connection: AsyncConnection, office: Office, row: RowMapping, reason: str = "") -> Case:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from blocklists.database import Database
 from blocklists.tables import journal
 from blocklists.takedown import publishing, returns, store, tables
+from blocklists.takedown.documents import parse_symbol
 from blocklists.takedown.model import Enforceability, Match
 from blocklists.takedown.store import NewItem
 from blocklists.takedown.workflow import TransitionRefused
@@ -104,6 +105,37 @@ async def test_refused_it_puts_everything_back(database: Database, tmp_path: Pat
     assert await bound(database, tmp_path) == {"example.a.", "example.b."}
     async with database.read() as connection:
         assert await returns.dropped_by(connection, OFFICE, 2) == []
+
+
+@pytest.mark.parametrize("verb", ["refuse", "lapse"])
+async def test_order_that_was_confirmed_meanwhile_comes_back_with_its_own_dates(database: Database, tmp_path: Path, verb: str) -> None:
+    """An urgent order's entry is out when a second approver confirms the order; refused or lapsed, the return gives it back for as long as
+    the order says, not for the day of the urgent road; and whoever confirmed stands beside it. It is not back before."""
+    await versions(database, tmp_path, "a.example")
+    urgent = letter(NewItem("b.example", "b.example", Match.BOTH, Enforceability.YES), urgent=True, symbol=parse_symbol("99/QĐ-KHAN"))
+    async with database.write() as connection:
+        order = await store.register(connection, OFFICE, urgent, VERIFIER, NOW)
+        await store.move_order(connection, OFFICE, order, "approve_urgent", APPROVER, NOW)
+    await publish(database, tmp_path)
+    identity = await go_back(database, 1)
+    await publish(database, tmp_path)
+    async with database.write() as connection:
+        await store.move_order(connection, OFFICE, order, "confirm", THIRD, NOW + DAY / 12)
+    assert await entries(database) == [("a.example", "publishing"), ("b.example", "suspended")]
+    async with database.write() as connection:
+        if verb == "refuse":
+            await returns.decide_return(connection, OFFICE, identity, "refuse", THIRD, NOW + DAY / 8)
+        else:
+            assert await returns.lapse_returns(connection, OFFICE, NOW + DAY) == 1
+        due = await store.due_to_expire(connection, OFFICE, NOW + 2 * DAY)
+        columns = (tables.entries.c.valid_until, tables.entries.c.no_end, tables.entries.c.second_by)
+        row = (await connection.execute(select(*columns).where(tables.entries.c.host == "b.example"))).one()
+        own = select(tables.orders.c.valid_until, tables.orders.c.no_end).where(tables.orders.c.id == order)
+        wanted = (await connection.execute(own)).one()
+    assert due == [], "it opens by itself, though the order stands"
+    assert tuple(row) == (*wanted, THIRD.account)
+    await publish(database, tmp_path)
+    assert await bound(database, tmp_path) == {"example.a.", "example.b."}
 
 
 async def test_what_it_refuses(database: Database, tmp_path: Path) -> None:
