@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 
+from admin.errors import FieldMistake, InvalidInput
 from admin.office import open_office
 from admin.officeguard import GuardShelf
 from admin.officepreview import open_index
@@ -26,7 +27,7 @@ from blocklists.database import Database
 from blocklists.normalize import Host, normalize_host
 from blocklists.tables import OrganisationId, new_id
 from blocklists.takedown import candidates
-from blocklists.takedown.candidates import Found
+from blocklists.takedown.candidates import Added, Found
 from blocklists.takedown.candidatetables import Origin
 from blocklists.takedown.freetext import require_clean
 from blocklists.takedown.importer import known_endings
@@ -128,13 +129,15 @@ class Finder:
             del self._scans[identity]
         return [one for one in reversed(self._scans.values()) if one.tenant == tenant]
 
-    async def bring(self, tenant: OrganisationId, actor: Actor, source: str, category: str, text: str, now: datetime) -> tuple[int, int]:
-        """Read a list of somebody else's: how many names it has, and how many are new to the queue. Raises TransitionRefused for a source
-        that names a person."""
+    async def bring(self, tenant: OrganisationId, actor: Actor, source: str, category: str, text: str, now: datetime) -> tuple[int, Added]:
+        """Read a list of somebody else's: how many names it has, how many are new to the queue, and how many were left. Raises InvalidInput
+        for more than `MOST_TEXT` letters, TransitionRefused for a source that names a person."""
+        if len(text) > MOST_TEXT:
+            raise InvalidInput(FieldMistake("text", "list_long"))
         require_clean(source, "Nguồn", "Source")
         async with self._turn:
-            found = await asyncio.to_thread(read_names, text[:MOST_TEXT], source, category)
-        return len(found), await self._add(tenant, actor, found, now) if found else 0
+            found = await asyncio.to_thread(read_names, text, source, category)
+        return len(found), await self._add(tenant, actor, found, now) if found else Added(0, 0)
 
     async def _run(self, scan: Scan, actor: Actor, now: datetime) -> None:
         try:
@@ -147,14 +150,14 @@ class Finder:
                 if listed:
                     found += await asyncio.to_thread(lambda: candidates.relatives(listed, self._names(scan)))
                 scan.found = len(found)
-                scan.added = await self._add(scan.tenant, actor, found, now)
+                scan.added = (await self._add(scan.tenant, actor, found, now)).added
             scan.state = "done"
         except Exception:  # whoever asked must be told, whatever it was
             log.exception("search failed", extra={"event": "office.finding"})
             scan.state = "failed"
         await asyncio.to_thread(self._forget, scan.id)
 
-    async def _add(self, tenant: OrganisationId, actor: Actor, found: list[Found], now: datetime) -> int:
+    async def _add(self, tenant: OrganisationId, actor: Actor, found: list[Found], now: datetime) -> Added:
         guard = await asyncio.to_thread(self._guard.current)
         async with self._database.write() as connection:
             return await candidates.add_found(connection, await open_office(connection, tenant), found, guard, actor, now)

@@ -23,10 +23,12 @@ class ListIn(In):
 
 
 class ListTakenOut(In):
-    """How many names were read, and how many of them are new to the queue."""
+    """How many names were read, and how many of them are new to the queue. `left`: new ones that were too many at once; the same list,
+    sent again, brings them."""
 
     names: int
     added: int
+    left: int
 
 
 class ScanOut(In):

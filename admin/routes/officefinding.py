@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from admin.dependencies import Visit, need
-from admin.errors import Busy, FieldMistake, NotFound
+from admin.errors import Busy, FieldMistake, InvalidInput, NotFound
 from admin.office import open_office
 from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, words_of
@@ -23,9 +23,9 @@ Work = Annotated[Visit, Depends(need(Permission.REPORT_WORK))]
 
 
 @router.get("/office/finding")
-async def show(visit: Annotated[Visit, Depends(need(Permission.OFFICE_READ))], added: int | None = None) -> Response:
+async def show(visit: Annotated[Visit, Depends(need(Permission.OFFICE_READ))], added: int | None = None, left: int = 0) -> Response:
     """What waits, with the evidence and what became of its source's candidates before."""
-    return await _page(visit, added=added)
+    return await _page(visit, added=added, left=left)
 
 
 @router.post("/office/finding/list")
@@ -38,12 +38,15 @@ async def bring(visit: Work) -> Response:
     if form.mistakes:
         return await _page(visit, mistakes=tuple(form.mistakes), status=422)
     try:
-        names, added = await visit.services.office.finder.bring(visit.tenant_id, actor_for(visit), source, category, text, visit.now)
+        finder = visit.services.office.finder
+        names, (added, left) = await finder.bring(visit.tenant_id, actor_for(visit), source, category, text, visit.now)
+    except InvalidInput as error:
+        return await _page(visit, mistakes=error.mistakes, status=422)
     except TransitionRefused as refused:
         return await _page(visit, words_of(visit).refusal(refused), status=409)
     if not names:
         return await _page(visit, mistakes=(FieldMistake("text", "no_address"),), status=422)
-    return visit.go(f"/office/finding?added={added}")
+    return visit.go(f"/office/finding?added={added}" + (f"&left={left}" if left else ""))
 
 
 @router.post("/office/finding/scan")
@@ -73,7 +76,7 @@ async def decide(visit: Work, identity: str) -> Response:
 
 
 async def _page(
-    visit: Visit, fault: str = "", *, added: int | None = None, mistakes: tuple[FieldMistake, ...] = (), status: int = 200
+    visit: Visit, fault: str = "", *, added: int | None = None, left: int = 0, mistakes: tuple[FieldMistake, ...] = (), status: int = 200
 ) -> Response:
     async with visit.services.database.read() as connection:
         office = await open_office(connection, visit.tenant_id)
@@ -84,7 +87,8 @@ async def _page(
     running = next((one for one in visit.services.office.finder.of(visit.tenant_id, visit.now) if one.state == "running"), None)
     context = {
         "rows": rows, "count": count, "past_of": lambda row: before.get((row["origin"], row["source"]), candidates.History()),
-        "categories": CATEGORIES, "say": words_of(visit), "fault": fault, "added": added, "running": running, "mistakes": mistakes,
+        "categories": CATEGORIES, "say": words_of(visit), "fault": fault, "added": added, "left": left, "running": running,
+        "mistakes": mistakes,
         "typed": {name: form.raw(name) for name in ("source", "category", "text")},
     }  # fmt: skip
     return visit.page("office/finding.html", context, status)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import RowMapping
@@ -28,7 +28,7 @@ from blocklists.takedown.freetext import require_clean
 from blocklists.takedown.model import IN_FORCE, Actor, NotFound, Office, State, TransitionRefused
 
 MOST_AT_ONCE = 5000
-"""So many candidates may one list or one search add; the rest is counted."""
+"""So many candidates may one list or one search add; the rest is counted, and the same list brings it the next time."""
 LEAST_BRAND = 4
 CATEGORIES = ("gamb", "scam", "porn", "groom", "self", "drug", "gore", "malware")
 """What a candidate may be about: `order`, `dist` and `csam` are filled from numbered documents only."""
@@ -43,6 +43,13 @@ class Found:
     origin: Origin
     source: str
     evidence: str
+
+
+class Added(NamedTuple):
+    """How many names were put into the queue, and how many new ones were left because they were too many at once."""
+
+    added: int
+    left: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,7 @@ def relatives(listed: Mapping[str, str], others: Iterable[tuple[str, str]], orig
 
 async def add_found(
     connection: AsyncConnection, office: Office, found: Sequence[Found], guard: Guard, actor: Actor, now: datetime
-) -> int:
+) -> Added:
     """Put names into the queue; those that the guard protects, that are in force or are known from this source already are left out."""
     hosts = [one.host for one in found]
     known = await _known(connection, office, hosts)
@@ -121,11 +128,11 @@ async def add_found(
                 "source": one.source[:160], "evidence": one.evidence[:300], "found_at": now, "state": "waiting", "reason": "",
             }
         )  # fmt: skip
-    rows = rows[:MOST_AT_ONCE]
-    if rows:
-        await connection.execute(insert(candidates), rows)
-        await _record(connection, office, actor, "found", rows[0]["id"], now)
-    return len(rows)
+    taken = rows[:MOST_AT_ONCE]
+    if taken:
+        await connection.execute(insert(candidates), taken)
+        await _record(connection, office, actor, "found", taken[0]["id"], now)
+    return Added(len(taken), len(rows) - len(taken))
 
 
 async def _known(connection: AsyncConnection, office: Office, hosts: Sequence[str]) -> set[tuple[str, str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
+import pytest
 from starlette.types import ASGIApp
 
 from admin.audit import MACHINE, Act
@@ -12,6 +13,7 @@ from admin.dependencies import Services
 from admin.tenants import create_account, create_organisation, grant_role
 from blocklists.database import Database
 from blocklists.tables import OrganisationKind, Role
+from blocklists.takedown import candidates
 from tests.admin.routes.test_apioffice import gateway, program
 from tests.support.office import LETTER, OfficeGateway, Officers, stored_password
 
@@ -23,7 +25,7 @@ async def test_a_list_of_others_becomes_candidates(app: ASGIApp, database: Datab
     one = await program(app, database, officers.tenant, officers.verifier, now)
     wanted = {"source": "Danh sách A", "category": "gamb", "text": "ca-do-1.example\nhttps://ca-do-2.example/\nfacebook.com"}
     first, again = [await one.post("/lists", json=wanted) for _ in range(2)]
-    assert (first.json(), again.json()) == ({"names": 3, "added": 2}, {"names": 3, "added": 0})
+    assert (first.json(), again.json()) == ({"names": 3, "added": 2, "left": 0}, {"names": 3, "added": 0, "left": 0})
     waiting = (await one.get("/candidates")).json()["items"]
     assert [(row["name"], row["source"]) for row in waiting] == [("ca-do-1.example", "Danh sách A"), ("ca-do-2.example", "Danh sách A")]
     assert (await one.post("/lists", json={**wanted, "text": "không có gì"})).json()["error"]["fields"] == [
@@ -35,6 +37,18 @@ async def test_a_list_of_others_becomes_candidates(app: ASGIApp, database: Datab
     huge = json.dumps({**wanted, "text": "x" * 5_000_000})
     assert (await one.post("/lists", content=huge, headers={"Content-Type": "application/json"})).status_code == 413
     assert (await one.get("/entries")).json()["items"] == []
+    await one.aclose()
+
+
+async def test_what_did_not_fit_is_counted_and_taken_the_next_time(
+    app: ASGIApp, database: Database, officers: Officers, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More names than the queue takes at once: the answer says how many are left, and the same list brings them."""
+    monkeypatch.setattr(candidates, "MOST_AT_ONCE", 2)
+    one = await program(app, database, officers.tenant, officers.verifier, now)
+    wanted = {"source": "Danh sách A", "category": "gamb", "text": "\n".join(f"ca-do-{n}.example" for n in range(5))}
+    told = [(await one.post("/lists", json=wanted)).json() for _ in range(3)]
+    assert [(each["added"], each["left"]) for each in told] == [(2, 3), (2, 1), (1, 0)]
     await one.aclose()
 
 
