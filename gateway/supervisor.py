@@ -2,9 +2,9 @@
 
     run(settings, prepare, extra_processes=()) -> exit code
 
-* `prepare(occasion)` is a coroutine the composition gives. It is called once at the start (before any worker answers) and for every
-  reload (SIGHUP, `reload` on the control socket). It brings files in place and returns what to commit, or raises `SettingsError`
-  (or any `LachanError`): then the last good generation stays and the reason is reported.
+* `prepare(occasion)` is a coroutine the composition gives, called once at the start (before any worker answers), again when what it gave
+  was only good enough to begin with, and for every reload (SIGHUP, `reload` on the control socket). It brings files in place and returns
+  what to commit, or raises `SettingsError` (or any `LachanError`): then the last good generation stays and the reason is reported.
 * `extra_processes` are further children: started after the workers answer, watched, restarted with back-off; their death never
   touches DNS.
 
@@ -61,7 +61,7 @@ __all__ = ["ExtraProcess", "Occasion", "Prepare", "Prepared", "run"]
 
 log = logging.getLogger(__name__)
 
-Occasion = Literal["start", "reload"]
+Occasion = Literal["start", "again", "reload"]
 DRAIN_SECONDS = 5.0
 LEFTOVER_SECONDS = 10.0
 """How long a gateway that wanted another's place waits for ports that the other's processes hold after its sudden end."""
@@ -80,7 +80,7 @@ class Prepared:
     the generation in force is still right. `settings`: the settings as the file has them now, None when unchanged; what can change
     without a restart is put in force together with the generation. `notes`: sentences for the person who asked. `processes`: further
     children that a reload brought, without sockets of their own; those that run already stay as they are. `is_provisional`: good enough to
-    answer with at once, to be followed by a reload.
+    answer with at once, to be followed by a reload. `refused`: why the settings in force are not those written. `in_force` is called then.
     """
 
     changes: Mapping[str, Any] | None = None  # Any: the parts of a change, checked when it is committed
@@ -88,6 +88,8 @@ class Prepared:
     notes: tuple[str, ...] = ()
     processes: tuple[ExtraProcess, ...] = ()
     is_provisional: bool = False
+    refused: LachanError | None = None
+    in_force: Callable[[], None] = lambda: None
 
 
 Prepare = Callable[[Occasion], Awaitable[Prepared]]
@@ -256,13 +258,13 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         return 0
 
-    async def reload(self) -> Fields:
+    async def reload(self, occasion: Occasion = "reload") -> Fields:
         """Read everything again and put it in force; the old state stays when anything is wrong (raises the reason)."""
         async with self._reloading:
             self._notifier.reloading()
             try:
                 try:
-                    prepared = await self._prepare("reload")
+                    prepared = await self._prepare(occasion)
                 except Exception as error:
                     self._generations.refuse(error)
                     raise
@@ -272,6 +274,7 @@ class Supervisor:
                 self._standing.notes = (*prepared.notes, *late)
                 for process in prepared.processes:
                     self._extras.add(process)
+                prepared.in_force()
                 return {"generation": number, "notes": list(self._standing.notes)}
             finally:
                 self._notifier.ready(self._summary())
@@ -327,13 +330,15 @@ class Supervisor:
             except Exception:  # whatever an older program left that this one cannot use
                 if not prepared.is_provisional:
                     raise
-                prepared = await self._prepare("reload")
+                prepared = await self._prepare("again")
                 settings, late = merge_settings(self._settings, prepared.settings)
                 target = self._generations.load_first(prepared.changes, settings, is_tried_first=is_taking_over)
         except (GenerationError, OSError) as error:
             raise StartError(f"no usable generation in {settings.state_dir}: {error}: run `lachan lists compile` to build one") from None
         self._settings = settings
         self._standing.notes = (*prepared.notes, *late)
+        if prepared.refused is not None:
+            self._generations.refuse(prepared.refused)
         self._in_background(self._tick())
         await self._crew.start(target)
         if self._succession is not None:
@@ -341,11 +346,12 @@ class Supervisor:
         self._standing.phase = "running"
         self._extras.start()
         self._notifier.ready(self._summary())
+        prepared.in_force()
         log.info(
             "answering", extra={"event": "start.ready", "generation": target.number, "workers": len(self._crew.workers), "pid": os.getpid()}
         )
         if prepared.is_provisional:
-            self._in_background(self._reload_by_signal())
+            self._in_background(self._reload_by_signal("again"))
 
     async def _succeed(self, succession: Succession) -> None:
         """Our workers answer: from here on the place is ours, on disk and for whoever asks how we are."""
@@ -426,10 +432,10 @@ class Supervisor:
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._in_background(self._reload_by_signal()))
 
-    async def _reload_by_signal(self) -> None:
+    async def _reload_by_signal(self, occasion: Occasion = "reload") -> None:
         if self._standing.phase == "running":
             try:
-                await self.reload()
+                await self.reload(occasion)
             except (LachanError, OSError):
                 return  # noted and logged where it happened
             except Exception:

@@ -75,6 +75,11 @@ def text_of_scalar(value: object) -> object:
 
 def read(path: Path) -> Document:
     """Read and parse a file. Raises SettingsError with every mistake found, each with its line."""
+    return parse(read_text(path), path)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file. Raises SettingsError when there is none, or it is no text."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -85,11 +90,10 @@ def read(path: Path) -> Document:
     if len(data) > MAX_BYTES:
         raise SettingsError([Mistake(str(path), f"this file is larger than {MAX_BYTES // 1024 // 1024} MiB")])
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise SettingsError([Mistake(f"{path.name}:{line}", "this line is not UTF-8", "save the file as UTF-8")]) from error
-    return parse(text, path)
 
 
 def parse(text: str, path: Path | None = None) -> Document:

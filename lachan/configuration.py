@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.errors import Mistake, SettingsError
 from gateway.pauses import collection_put_off
 from gateway.settings import GatewaySettings
+from gateway.yamlfile import parse, read_text
 
 if TYPE_CHECKING:
     from admin.settings import AdminSettings
@@ -28,6 +29,8 @@ class Configuration:
     gateway: GatewaySettings
     lists: BlocklistSettings
     admin: AdminSettings | None
+    text: str = field(default="", repr=False, compare=False)
+    """The file as it was read; it may hold secrets."""
 
 
 def find_file(named: Path | None) -> Path:
@@ -52,19 +55,23 @@ def _is_there(place: Path) -> bool:
         return True
 
 
-@collection_put_off()
 def load(path: Path, *, require_files: bool = True) -> Configuration:
     """Read and check the whole file. Raises SettingsError with every mistake of every section.
 
     Without `require_files` the files of lists may be missing: a start goes on with their last good copies.
     """
+    return load_text(read_text(path), path, require_files=require_files)
+
+
+@collection_put_off()
+def load_text(text: str, path: Path, *, require_files: bool = True) -> Configuration:
+    """Check the text of the file at `path`, as `load` does."""
     from admin.settings import check_admin
     from blocklists.settings import check_lists
     from gateway.configuration import check_gateway
-    from gateway.yamlfile import read
     from lachan.catalogue import shipped_words
 
-    document = read(path)
+    document = parse(text, path)
     words = shipped_words()
     gateway, mistakes = check_gateway(document, words)
     state_dir = gateway.state_dir if gateway else path.parent
@@ -82,7 +89,7 @@ def load(path: Path, *, require_files: bool = True) -> Configuration:
         raise SettingsError(mistakes)
     if admin is not None and lists.follow is not None:
         admin = replace(admin, orders_from="follow")
-    return Configuration(path.resolve(), gateway, lists, admin)
+    return Configuration(path.resolve(), gateway, lists, admin, text)
 
 
 def _joined(state_dir: Path) -> FollowSettings | None:

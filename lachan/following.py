@@ -34,6 +34,7 @@ from gateway.policy.segment import open_layer, write_mapped
 from gateway.standing import OTHER_LIST, program_version
 from lachan.configuration import Configuration, find_file, load
 from lachan.healthcounts import count_health
+from lachan.lastgood import load_or_last_good
 from lachan.looking import Looker
 from lachan.preparation import Changes, put_in_force
 
@@ -57,7 +58,7 @@ def follow_for_ever(path: Path) -> int:
     """Round after round, five minutes apart, sooner where the office's server lets us look and has news; never many gateways at the same
     moment. Ends only by a signal, and a round with it."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # subprocess.run kills its child then
-    follow = load(path, require_files=False).lists.follow
+    follow = load_or_last_good(path)[0].lists.follow
     looker = Looker(follow.url if follow is not None else "")
     code = ""
     time.sleep(FIRST * random.uniform(1 - JITTER, 1 + JITTER))
@@ -97,7 +98,7 @@ def follow_once(path: Path, before: str) -> str:
 
 def command(config: Path | None, *, commit: bool, report: bool) -> int:
     """`lachan follow`: one round. With `report` the outcome is one line of JSON; the changes are in it unless they were put in force."""
-    configuration = load(find_file(config), require_files=False)
+    configuration, _ = load_or_last_good(find_file(config))
     state, changes = take_round(configuration, commit=commit)
     if report:
         sys.stdout.write(json.dumps({"code": state.code, "problem": state.problem, "changes": changes}) + "\n")

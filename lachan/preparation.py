@@ -19,8 +19,9 @@ from gateway.clock import WallClock
 from gateway.errors import ControlError, GenerationError, LachanError, MistakesError, StartError
 from gateway.settings import GatewaySettings
 from lachan import fingerprint
-from lachan.configuration import Configuration, find_file, load
+from lachan.configuration import Configuration, find_file
 from lachan.control import ask
+from lachan.lastgood import load_or_last_good
 
 if TYPE_CHECKING:
     from blocklists.progress import Listener
@@ -105,7 +106,7 @@ def put_in_force(state_dir: Path, changes: Changes) -> int:
 def command(config: Path | None, *, commit: bool, fetch: bool, report: bool) -> int:
     """`lachan prepare`: with `report`, the outcome is one line of JSON on standard output, also when it failed."""
     try:
-        configuration = load(find_file(config))
+        configuration, _ = load_or_last_good(find_file(config), require_files=True)
         outcome = prepare(configuration, "due" if fetch else "none", _listener())
         if commit:
             put_in_force(configuration.gateway.state_dir, outcome.changes)

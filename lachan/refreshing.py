@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gateway.clock import WallClock
 from gateway.errors import LachanError
-from lachan.configuration import load
+from lachan.lastgood import load_or_last_good
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def wait_after(went_well: bool, path: Path) -> float:
         return AFTER_FAILURE
     try:
         now = WallClock.from_environment(os.environ).now()
-        due = next_due(load(path, require_files=False).lists, now)
+        due = next_due(load_or_last_good(path)[0].lists, now)
     except LachanError:
         return AFTER_FAILURE
     return min(max(due - now, SHORTEST), LONGEST)

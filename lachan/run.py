@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.errors import LachanError, Mistake, SettingsError, StartError
 from gateway.settings import Endpoint, GatewaySettings
 from lachan.configuration import PLACES, Configuration, find_file, load
+from lachan.lastgood import describe, keep, load_or_last_good
 
 if TYPE_CHECKING:
     from gateway.supervisor import ExtraProcess, Occasion, Prepared
@@ -59,7 +60,7 @@ def run_all(config: Path | None, *, first: bool, lan: bool, takes_over: bool = F
     if lan:
         overrides = Overrides(Endpoint(require_lan(sudo_command()), PORT), drop_to())
     path = _first_file(config) if first or lan else find_file(config)
-    written = load(path, require_files=False)
+    written, refused = load_or_last_good(path)
     configuration = dataclasses.replace(written, gateway=overrides.apply(written.gateway))
     if overrides.listen is not None and configuration.admin is not None:
         from lachan.lanpages import open_pages
@@ -69,12 +70,13 @@ def run_all(config: Path | None, *, first: bool, lan: bool, takes_over: bool = F
         from lachan.greeting import greet_when_ready
 
         greet_when_ready(configuration, overrides.listen)
-    return _supervise(configuration, overrides, with_admin=True, takes_over=takes_over, written=written)
+    return _supervise(configuration, overrides, refused, with_admin=True, takes_over=takes_over, written=written)
 
 
 def run_gateway(config: Path | None, *, takes_over: bool = False) -> int:
     """Run the data plane alone; the exit status."""
-    return _supervise(load(find_file(config), require_files=False), Overrides(), with_admin=False, takes_over=takes_over)
+    configuration, refused = load_or_last_good(find_file(config))
+    return _supervise(configuration, Overrides(), refused, with_admin=False, takes_over=takes_over)
 
 
 def run_admin(config: Path | None) -> int:
@@ -107,14 +109,20 @@ def _first_file(config: Path | None) -> Path:
 
 
 def _supervise(
-    configuration: Configuration, overrides: Overrides, *, with_admin: bool, takes_over: bool, written: Configuration | None = None
+    configuration: Configuration,
+    overrides: Overrides,
+    refused: SettingsError | None,
+    *,
+    with_admin: bool,
+    takes_over: bool,
+    written: Configuration | None = None,
 ) -> int:
     from gateway import supervisor
 
     set_up_logs()
     give_state_dir(configuration.gateway)
     extra = [*_listening_to_others(configuration), *(_admin_process(configuration) if with_admin else [])]
-    return supervisor.run(configuration.gateway, Preparer(configuration, overrides, written), extra, takes_over=takes_over)
+    return supervisor.run(configuration.gateway, Preparer(configuration, overrides, written, refused), extra, takes_over=takes_over)
 
 
 def _listening_to_others(configuration: Configuration) -> list[ExtraProcess]:
@@ -218,8 +226,16 @@ class Preparer:
     program the lists that the one before prepared answer until they are prepared anew.
     """
 
-    def __init__(self, configuration: Configuration, overrides: Overrides, written: Configuration | None = None) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        overrides: Overrides,
+        written: Configuration | None = None,
+        refused: SettingsError | None = None,
+    ) -> None:
         self._configuration = configuration
+        self._refused = refused
+        """The mistakes of the file, where the last good settings stand in for it."""
         self._written = written or configuration
         """As the file has it, without what the command line adds: what later readings are compared with."""
         self._path = configuration.path
@@ -227,31 +243,56 @@ class Preparer:
 
     async def __call__(self, occasion: Occasion) -> Prepared:
         """Prepare. Raises SettingsError or StartError; then nothing changes."""
+        return await self._reload() if occasion == "reload" else await self._start(occasion)
+
+    async def _start(self, occasion: Occasion) -> Prepared:
         from gateway.supervisor import Prepared
         from lachan.preparation import prepare_provisionally, prepare_quickly
 
         orders: Mapping[str, Any] = {}
+        found, is_quick = None, False
         if occasion == "start":
-            quick = prepare_quickly(self._configuration)
+            found = prepare_quickly(self._configuration)
+            is_quick = found is not None
             if self._configuration.lists.follow is not None:
                 orders = await self._catch_up()
-            found = quick or prepare_provisionally(self._configuration)
-            if found is not None:
-                return Prepared({**found.changes, **orders} or None, None, found.notes, is_provisional=quick is None)
-        elif (quick := prepare_quickly(now := load(self._path))) is not None:
-            notes = (*quick.notes, *late_changes(self._written, now))
-            return Prepared(quick.changes or None, self._overrides.apply(now.gateway), notes, tuple(_listening_to_others(now)))
-        report = await self._run_child()
-        if not report.get("ok"):
-            raise _error_of(report)
-        settings, notes = None, tuple(report.get("notes", ()))
-        if occasion == "reload":
+            found = found or prepare_provisionally(self._configuration)
+        if found is not None:
+            changes, notes = {**found.changes, **orders}, found.notes
+        else:
+            report = await self._run_child()
+            if not report.get("ok"):
+                raise _error_of(report)
+            changes, notes = {**(report.get("changes") or {}), **orders}, tuple(report.get("notes", ()))
+        if self._refused is not None:
+            notes = (describe(self._refused), *notes)
+        return Prepared(
+            changes or None,
+            None,
+            notes,
+            is_provisional=found is not None and not is_quick,
+            refused=self._refused,
+            in_force=lambda: keep(self._configuration),
+        )
+
+    async def _reload(self) -> Prepared:
+        from gateway.supervisor import Prepared
+        from lachan.preparation import prepare_quickly
+
+        now = load(self._path)
+        if (quick := prepare_quickly(now)) is not None:
+            changes, notes = dict(quick.changes), quick.notes
+        else:
+            report = await self._run_child()
+            if not report.get("ok"):
+                raise _error_of(report)
             now = load(self._path)
-            settings, notes = self._overrides.apply(now.gateway), (*notes, *late_changes(self._written, now))
-        changes = {**(report.get("changes") or {}), **orders} or None
-        if occasion == "start":
-            return Prepared(changes, settings, notes)
-        return Prepared(changes, settings, notes, tuple(_listening_to_others(now)))
+            changes, notes = dict(report.get("changes") or {}), tuple(report.get("notes", ()))
+        self._refused = None
+        notes = (*notes, *late_changes(self._written, now))
+        return Prepared(
+            changes or None, self._overrides.apply(now.gateway), notes, tuple(_listening_to_others(now)), in_force=lambda: keep(now)
+        )
 
     async def _catch_up(self) -> Mapping[str, Any]:  # Any: JSON written by our own child
         """The office's newest release, if it can be had soon; else the last good one answers, and the job goes on trying."""

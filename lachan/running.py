@@ -10,7 +10,7 @@ import typer
 from gateway.configuration import check_gateway
 from gateway.errors import ControlError, SettingsError
 from gateway.standing import OTHER_LIST
-from gateway.yamlfile import read
+from gateway.yamlfile import Document, parse, read_text
 from lachan.configuration import find_file
 from lachan.control import Reply, ask, wait_until_ready
 
@@ -18,7 +18,11 @@ from lachan.control import Reply, ask, wait_until_ready
 def state_dir_of(config: Path | None) -> Path:
     """The state directory the file names, even when the file has mistakes elsewhere. Raises SettingsError."""
     path = find_file(config)
-    document = read(path)
+    text = read_text(path)
+    try:
+        document = parse(text, path)
+    except SettingsError:
+        document = _line_of("state_dir", text, path)
     settings, mistakes = check_gateway(document)
     if settings is not None:
         return settings.state_dir
@@ -26,6 +30,13 @@ def state_dir_of(config: Path | None) -> Path:
     if not isinstance(written, str):
         raise SettingsError(mistakes)
     return path.resolve().parent / written
+
+
+def _line_of(key: str, text: str, path: Path) -> Document:
+    """A file that is no YAML, as far as one line of it is: enough to ask the gateway that still runs with what it read before. Raises
+    SettingsError when that line is wrong, too."""
+    line = next((line for line in text.splitlines() if line.startswith(f"{key}:")), "")
+    return parse(line or "{}", path)
 
 
 def flush(config: Path | None, name: str | None) -> None:

@@ -23,7 +23,8 @@ from blocklists.zonesettings import RpzSettings
 from gateway.clock import WallClock
 from gateway.errors import LachanError
 from gateway.zones import FIRST_RETRY, ZoneState, forget_others, read_zone, write_zone
-from lachan.configuration import Configuration, find_file, load
+from lachan.configuration import Configuration, find_file
+from lachan.lastgood import load_or_last_good
 from lachan.notices import Notices, NoticeServer, key_of
 from lachan.preparation import prepare, prepare_quickly, put_in_force
 from lachan.refreshing import LOOK, version_of
@@ -50,7 +51,7 @@ def taken(configuration: Configuration) -> tuple[RpzSettings, ...]:
 
 def refresh(config: Path | None, names: Sequence[str], *, quiet: bool) -> None:
     """`lachan zone refresh`: take these zones (none named: all) now and put them in force. Raises ZoneError when one was not taken."""
-    configuration = load(find_file(config), require_files=False)
+    configuration, _ = load_or_last_good(find_file(config))
     zones = taken(configuration)
     unknown = sorted(set(names) - {zone.name for zone in zones})
     if unknown or not zones:
@@ -159,7 +160,7 @@ class ZoneFollower:
     def _load(self) -> Configuration | None:
         """What the file says now; None while it has a mistake: what was known before stays, as in the running gateway."""
         try:
-            configuration = load(self.path, require_files=False)
+            configuration, _ = load_or_last_good(self.path)
         except LachanError:
             return None
         self.notices.know(taken(configuration))

@@ -1,0 +1,86 @@
+"""The settings that were in force last, kept for a start that meets a file with mistakes: names keep resolving, and it is said. Only
+`lachan` imports this module.
+
+A service manager starts the program again after a power failure, an upgrade, a crash, when nobody is there to read one clear sentence.
+So the service names a file in `LACHAN_LAST_GOOD` (`deploy/systemd`, `deploy/container`): what is in force is kept there, and used while
+the file of the person cannot be. Without that variable, as by hand, a file with mistakes is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gateway.errors import Mistake, SettingsError
+from gateway.release import replace_file
+from gateway.yamlfile import read_text
+from lachan.configuration import Configuration, load, load_text
+
+VARIABLE = "LACHAN_LAST_GOOD"
+_MARK = "# lachan: last good settings of "
+log = logging.getLogger(__name__)
+
+
+def load_or_last_good(path: Path, *, require_files: bool = False) -> tuple[Configuration, SettingsError | None]:
+    """What the file says; while it has mistakes and the last good settings are kept, those, and the mistakes. Raises SettingsError when
+    the file has mistakes and nothing that can be used is kept, and with `require_files` when only files of lists are missing."""
+    written, refused = None, None
+    try:
+        written = load(path, require_files=False)
+        if not written.text.strip():  # as an editor leaves it on a full disk; by itself it would mean: the defaults
+            refused = SettingsError([Mistake(path.name, "this file is empty", "write it again")])
+    except SettingsError as error:
+        refused = error
+    kept = _kept(path, require_files) if refused is not None else None
+    if kept is not None and (written is None or kept.text.strip()):
+        return kept, refused
+    if written is None:
+        assert refused is not None
+        raise refused
+    return load(path) if require_files else written, None
+
+
+def keep(configuration: Configuration) -> None:
+    """Keep the settings that are now in force, where the service manager wants that; a disk that takes nothing is logged."""
+    file = _file()
+    if file is None:
+        return
+    data = f"{_MARK}{configuration.path}\n{configuration.text}".encode()
+    try:
+        if not file.is_file() or file.read_bytes() != data:
+            replace_file(file, data)
+    except OSError as error:
+        log.warning("the settings in force cannot be kept", extra={"event": "settings.unkept", "reason": str(error)})
+
+
+def describe(refused: SettingsError) -> str:
+    """The sentence for whoever asks how the gateway is: that older settings are in force, since when, and the first mistake."""
+    file = _file()
+    since = "?"
+    if file is not None and file.is_file():
+        since = datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
+    first, more = refused.mistakes[0], len(refused.mistakes) - 1
+    rest = f" (+{more})" if more else ""
+    return (
+        f"TỆP CẤU HÌNH CÓ LỖI, đang dùng cấu hình tốt gần nhất ({since}): sửa tệp, rồi lachan reload"
+        f" / the settings file has mistakes, the last good settings are used: mend the file, then lachan reload: {first}{rest}"
+    )
+
+
+def _file() -> Path | None:
+    named = os.environ.get(VARIABLE)
+    return Path(named) if named else None
+
+
+def _kept(path: Path, require_files: bool) -> Configuration | None:
+    """The kept settings, if they are of this file and can still be used: its relative paths begin where the file stands."""
+    file = _file()
+    if file is None:
+        return None
+    try:
+        head, _, text = read_text(file).partition("\n")
+        return load_text(text, path, require_files=require_files) if head == f"{_MARK}{path.resolve()}" else None
+    except SettingsError:
+        return None

@@ -1,0 +1,91 @@
+"""A settings file with mistakes at a start that nobody watches: the real program, a real file, real questions."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.gateway import Gateway, RunningUpstream
+from tests.support.nineandadult import ADULT, CHILD, RECORDS, SETTINGS, prepare
+
+OPEN, BLOCKED = ["192.0.2.20"], ["0.0.0.0"]
+BROKEN = (
+    ("a slip of the pen", SETTINGS.replace("band: TH", "band: XX"), "profiles[0].band"),
+    ("not YAML", SETTINGS + "dns: [", "not YAML"),
+    ("cut off in the middle", SETTINGS[: SETTINGS.index("NL}")], "not YAML"),
+    ("empty", "\n", "this file is empty"),
+)
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[RunningUpstream]:
+    """The resolver that is asked in turn."""
+    with RunningUpstream(RECORDS) as running:
+        yield running
+
+
+def service(folder: Path, text: str, upstream: RunningUpstream) -> Gateway:
+    """The program as a service manager starts it."""
+    kept = {"LACHAN_LAST_GOOD": str(folder / "var" / "settings.last-good")}
+    return Gateway(folder, text, upstream=upstream.port, environment=kept)
+
+
+@pytest.mark.parametrize(("what", "text", "told"), BROKEN, ids=[row[0] for row in BROKEN])
+def test_service_starts_with_the_last_good_settings_and_says_so(
+    what: str, text: str, told: str, upstream: RunningUpstream, tmp_path: Path
+) -> None:
+    """Somebody wrote nonsense into the file and went home; at night the power fails."""
+    prepare(tmp_path)
+    with service(tmp_path, SETTINGS, upstream) as running:
+        assert running.status()["last_change"]["outcome"] != "refused"
+        kept = tmp_path / "var" / "settings.last-good"
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600  # settings may hold keys
+    with service(tmp_path, text, upstream) as again:
+        again.metrics = running.metrics  # as in the settings that were in force
+        assert again.addresses("open.example", source=ADULT) == OPEN
+        assert again.addresses("bet.example", source=CHILD) == BLOCKED and again.addresses("bet.example", source=ADULT) == ["192.0.2.90"]
+        said = again.command("status").stdout
+        assert "TỆP CẤU HÌNH CÓ LỖI" in said and "the last good settings are used" in said and told in said
+        assert again.status()["last_change"]["outcome"] == "refused"
+        assert again.metric("lachan_last_reload_successful") == 0  # the alert of deploy/prometheus
+        assert again.http("/readyz")[0] == 200  # names resolve: its clients stay
+        if what != "empty":  # whoever asks for an empty file gets the defaults
+            refused = again.command("reload")
+            assert refused.returncode == 1 and told in refused.stderr
+            assert again.addresses("bet.example", source=CHILD) == BLOCKED
+        again.write(SETTINGS.replace("  - {id: bets, category: gamb, path: bets.hosts.txt}\n", ""))
+        assert again.command("reload").returncode == 0
+        assert again.addresses("bet.example", source=CHILD) == ["192.0.2.90"]
+        assert "TỆP CẤU HÌNH" not in again.command("status").stdout and again.metric("lachan_last_reload_successful") == 1
+    with service(tmp_path, text, upstream) as third:  # what was reloaded is what is kept
+        assert third.addresses("bet.example", source=CHILD) == ["192.0.2.90"]
+
+
+def test_lists_are_prepared_anew_from_the_last_good_settings(upstream: RunningUpstream, tmp_path: Path) -> None:
+    """An upgrade that knows a list better compiles again, also while the file has a mistake."""
+    prepare(tmp_path)
+    with service(tmp_path, SETTINGS, upstream):
+        pass
+    (tmp_path / "games.txt").write_text("game.example\nlesson.example\n")
+    with service(tmp_path, SETTINGS + "nonsense: 1\n", upstream) as again:
+        assert again.addresses("lesson.example", source=CHILD) == BLOCKED
+        assert again.addresses("game.example", source=CHILD) == BLOCKED
+
+
+def test_a_person_at_the_terminal_reads_the_mistake_instead(upstream: RunningUpstream, tmp_path: Path) -> None:
+    """Without a service's word, before the first good start, and for somebody else's file: one sentence, exit status 1."""
+    prepare(tmp_path)
+    nonsense = SETTINGS + "nonsense: 1\n"
+    first = service(tmp_path, nonsense, upstream).command("run")
+    assert first.returncode == 1 and "nonsense" in first.stderr and "Traceback" not in first.stderr
+    with service(tmp_path, SETTINGS, upstream):
+        pass
+    by_hand = Gateway(tmp_path, nonsense, upstream=upstream.port).command("run")
+    assert by_hand.returncode == 1 and "nonsense" in by_hand.stderr
+    kept = tmp_path / "var" / "settings.last-good"
+    kept.write_text(kept.read_text().replace(str(tmp_path), "/elsewhere"))
+    other = service(tmp_path, nonsense, upstream).command("run")
+    assert other.returncode == 1 and "nonsense" in other.stderr
