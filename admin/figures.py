@@ -1,6 +1,6 @@
 """What a school sees of blocks: counts by category for the whole school, never by class, device or pupil; small numbers are not shown.
 
-A cell under five is shown as "<5". Where one hidden cell could be worked out from the sum, the next smallest is hidden with it. The
+A cell under five says just that. Where one hidden cell could be worked out from the sum, the next smallest is hidden with it. The
 categories `self`, `csam` and `groom` never reach this module: the gateway counts them for nobody.
 """
 

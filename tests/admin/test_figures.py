@@ -50,7 +50,7 @@ def test_small_numbers_and_their_complements_are_hidden(counts: dict[str, int], 
 
 
 async def test_figures_of_a_school_come_from_its_queries(live: Services, gateway_running: Gateway) -> None:
-    """Pupils ask for a social network, a game and three times for TikTok: the whole school's page has the largest count, "<5" for the
+    """Pupils ask for a social network, a game and three times for TikTok: the whole school's page has the largest count, "under 5" for the
     small one, and no number for the one it could be worked out from; nobody's class, device or name."""
     plan = Plan(
         kind=OrganisationKind.SCHOOL,
@@ -83,4 +83,4 @@ async def test_figures_of_a_school_come_from_its_queries(live: Services, gateway
     browser = Visitor(create_app(live))
     await browser.sign_in("truong", PASSWORD)
     await browser.close()
-    assert "Mạng xã hội 12 Trò chơi trực tuyến không nêu Phát trực tiếp <5 Tổng: 22" in browser.text
+    assert "Mạng xã hội 12 Trò chơi trực tuyến không nêu Phát trực tiếp dưới 5 Tổng: 22" in browser.text

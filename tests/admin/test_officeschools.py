@@ -44,7 +44,7 @@ async def body(database: Database, officers: Officers, now: datetime, place: str
 
 async def test_counts_of_schools_come_from_queries(live: Services, gateway_running: Gateway, officers: Officers) -> None:
     """Pupils ask, and only schools of the province count, one of a commune in it too: neither another province, nor a school without a
-    place, nor a family. Two blocks are "<5", the one next to them is not told either; nothing asked is nothing; who is in force is told."""
+    place, nor a family. Two blocks are "under 5", the next smallest is not told; nothing asked is nothing; who is in force is told."""
     asked = {
         "3": ("Trường A", "12", 9),
         "4": ("Trường B", "12.03412", 6),

@@ -41,6 +41,8 @@ async def test_the_education_department_sees_counts_and_nothing_else(app: ASGIAp
     """Its first page are the schools of its province; no case, no inbox, no school's pages; an officer has no such page."""
     officers = await make_officers(services.database, now)
     await make_school(services.database, now, "Tiểu học Kim Đồng", "12", game=40, gamb=7)
+    await make_school(services.database, now, "Tiểu học Lê Lợi", "12", game=20)
+    await make_school(services.database, now, "Mầm non Hoa Mai", "12", live=3)
     await make_school(services.database, now, "Tiểu học nơi khác", "11", game=500)
     hashed = await stored_password()
     async with services.database.write() as connection:
@@ -52,6 +54,7 @@ async def test_the_education_department_sees_counts_and_nothing_else(app: ASGIAp
     await browser.sign_in("so-gd", PASSWORD)
     assert browser.response.url.path == "/office/schools"
     assert "Sở Giáo dục và Đào tạo" in browser.text and "Lai Châu" in browser.text and "47 lần chặn" in browser.text
+    assert "Mầm non Hoa Mai" in browser.text and browser.text.count("dưới 5") == 2 and "<5" not in browser.text
     assert "nơi khác" not in browser.text and "500" not in browser.text
     assert (await browser.get("/office/figures")).status_code == 200
     for path in ("/office", "/office/cases", "/office/entries", "/journal", "/devices", "/requests", "/emergency", "/people"):
