@@ -2,8 +2,8 @@
 
 A change raises the tenant's revision in its own transaction (`admin.tenants.mark_changed`). The applier cuts the file, lets the
 gateway's own parser judge it, writes it content addressed, and asks the gateway to switch; `policies.applied_revision` then says what
-is in force. While the gateway is away the change stays stored and is applied when it comes back; pages say so. A file that the
-gateway refuses leaves the last good policy in force, and the reason stands in `policies.error` for the page.
+is in force. While the gateway is away or the disk is full the change stays stored and is applied when that is over; pages say so. A file
+that the gateway refuses leaves the last good policy in force, and the reason stands in `policies.error` for the page.
 
 The loop also compares what is in force with what should be: after a restart, a restored backup, or a state directory that was replaced.
 What a file is made of besides the tenant's own rows is the catalogue (its days off, the groups that rest closes), the address of the
@@ -17,14 +17,14 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import NoResultFound
+from sqlalchemy.exc import DBAPIError, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import MACHINE, Act, Action, keep_checkpoint, record
@@ -48,6 +48,8 @@ RETRY_SECONDS = 2.0
 BATCH = 200
 #: What the files were cut with, besides the tenants' rows; below the state directory.
 CUT_WITH = "policies.cut"
+#: What a disk says that has no room, or refuses otherwise.
+UNWRITTEN = (OSError, DBAPIError)
 #: Counted up when `policyfile.cut` writes something else from the same rows.
 CUT_FORM = 1
 
@@ -99,12 +101,11 @@ class Applier:
         self._forgetting: set[OrganisationId] = {tenant for tenant, _ in read_erased(state_dir)}
 
     async def settle(self, tenant: OrganisationId) -> Enforcement:
-        """Try to put a tenant's change in force at once; what came of it. Never raises for a gateway that is away."""
-        try:
+        """Try to put a tenant's change in force at once; what came of it. Never raises for a gateway that is away, nor for a full disk: the
+        change is stored, and the loop goes on trying."""
+        with self._else_later():
             async with self._turn:
                 await self._apply([tenant])
-        except GatewayAway:
-            self._wake.set()
         return await self.enforcement(tenant)
 
     def hurry(self) -> None:
@@ -114,9 +115,17 @@ class Applier:
     async def forget(self, tenant: OrganisationId) -> None:
         """After an erasure: what the write-ahead log and older generations still say of the tenant leaves the disk, now or by the loop."""
         self._forgetting.add(tenant)
-        try:
+        with self._else_later():
             await self._forget()
+
+    @contextlib.contextmanager
+    def _else_later(self) -> Iterator[None]:
+        try:
+            yield
         except GatewayAway:
+            self._wake.set()
+        except UNWRITTEN as error:
+            log.error("a stored change waits: it cannot be written", extra={"event": "apply.unwritten", "reason": _why(error)})
             self._wake.set()
 
     async def _forget(self) -> None:
@@ -149,6 +158,10 @@ class Applier:
             except GatewayAway:
                 if not away:
                     log.warning("gateway does not answer; changes wait", extra={"event": "apply.away"})
+                away = True
+            except UNWRITTEN as error:
+                if not away:
+                    log.error("changes wait: they cannot be written", extra={"event": "apply.unwritten", "reason": _why(error)})
                 away = True
             except Exception:
                 # The loop is the only thing that heals a gap later: whatever happened, it must come round again.
@@ -223,6 +236,8 @@ class Applier:
         except GatewayAway:
             raise
         except ControlError as error:
+            if error.code == "disk":  # nobody's file is at fault
+                raise OSError(str(error)) from error
             if len(ready) > 1:  # one refused file must not hold back the others
                 return sum([await self._apply([one.tenant], settled) for one in ready])
             await self._note_refusal(ready[0].tenant, f"{error.where}: {error}" if error.where else str(error))
@@ -260,6 +275,11 @@ class Applier:
     async def _note_refusal(self, tenant: OrganisationId, reason: str) -> None:
         async with self.database.write() as connection:
             await connection.execute(update(policies).where(policies.c.tenant_id == tenant).values(error=reason[:500]))
+
+
+def _why(error: Exception) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return f"{type(cause).__name__}: {cause}"
 
 
 async def read_enforcement(connection: AsyncConnection, tenant: OrganisationId) -> Enforcement:

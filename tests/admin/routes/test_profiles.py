@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
 import re
+import sqlite3
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from starlette.types import ASGIApp
 
 from admin.audit import Act, by_account
@@ -19,6 +23,7 @@ from admin.setup import NewChild, Owner, Plan, make_tenant
 from admin.tenants import create_account, grant_role
 from admin.values import TargetKind
 from blocklists.tables import OrganisationKind, Role
+from gateway.errors import ControlError
 from gateway.policy.model import Band
 from tests.admin.conftest import Clock
 from tests.support.controlsocket import ScriptedGateway
@@ -51,6 +56,43 @@ async def test_internet_off_until_with_countdown(parent: Visitor, services: Serv
     assert "Đã có hiệu lực trên cổng lọc" in parent.text
     (act,) = in_force(services, gateway, family, family.bi.id)["overrides"]
     assert (act["kind"], act["until"]) == ("off", "2026-10-12T13:30:00Z")
+
+
+@pytest.mark.parametrize("whose", ["file", "database", "gateway"])
+async def test_full_disk_is_said_as_stored_and_waiting(
+    parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    """The change is stored but cannot be put in force: the page says just that, also on the next look; with room it happens by itself."""
+
+    def full(*_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def full_database(*_: object) -> None:
+        raise OperationalError("UPDATE", {}, sqlite3.OperationalError("database or disk is full"))
+
+    await parent.get(f"/profiles/{family.bi.id}")
+    with monkeypatch.context() as patched:
+        if whose == "file":
+            patched.setattr("admin.apply.write_file", full)
+        elif whose == "database":
+            patched.setattr(services.applier, "_note_applied", full_database)
+        else:
+            patched.setattr(gateway, "refuse", ControlError("disk", "[Errno 28] No space left on device"))
+        response = await parent.submit(f"/profiles/{family.bi.id}/off", button=("until", "1h"))
+        assert response.status_code == 200 and "Đã lưu nhưng chưa có hiệu lực" in parent.text and "đĩa đã đầy" in parent.text
+        assert "Có trục trặc" not in parent.text and "không nhận thay đổi" not in parent.text
+        await parent.get("/")
+        assert "Đã lưu nhưng chưa có hiệu lực" in parent.text
+        loop = asyncio.create_task(services.applier.run())
+        await asyncio.sleep(0.1)
+        assert not loop.done()
+    services.applier.hurry()
+    await asyncio.sleep(0.3)
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+    assert not (await services.applier.enforcement(family.tenant)).is_pending
+    (act,) = in_force(services, gateway, family, family.bi.id)["overrides"]
+    assert act["kind"] == "off"
 
 
 async def test_internet_off_until_a_time_of_day(parent: Visitor, family: Family) -> None:
