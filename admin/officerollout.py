@@ -169,7 +169,7 @@ async def hold(connection: AsyncConnection, act: Act, serial: int, cause: Cause)
 
 async def go_on(connection: AsyncConnection, act: Act, serial: int, reason: str) -> None:
     """Let a release go on from where it was held, and those that were held with it. Raises NotFound, TransitionRefused."""
-    found = [one for one in await read_rollouts(connection, act.tenant, ("held",)) if one.serial >= serial]
+    found = await read_rollouts(connection, act.tenant, ("held",))
     held = next((one for one in found if one.serial == serial), None)
     if held is None or held.cause == "before":
         raise NotFound
@@ -178,15 +178,29 @@ async def go_on(connection: AsyncConnection, act: Act, serial: int, reason: str)
         raise TransitionRefused("reason_missing", "Hãy ghi lý do.", "Give a reason.")
     if held.held_by is not None and held.held_by == act.by.account_id:
         raise TransitionRefused("same_person", "Cần một người thứ hai cho đi tiếp.", "A second person must let it go on.")
-    for one in found:
-        if one is held or one.cause == "before":
-            values = {
-                "state": "going", "cause": "", "held_at": None, "steps": json.dumps(_shifted(one, act.now)), "reason": clean,
-                "decided_by": act.by.account_id, "decided_at": act.now,
-            }  # fmt: skip  # whoever held it stays in the row: the database refuses the same person twice
-            mine = (rollouts.c.tenant_id == act.tenant, rollouts.c.serial == one.serial)
-            await connection.execute(update(rollouts).where(*mine).values(**values))
+    for one in (held, *_freed([one for one in found if one is not held])):
+        # Whoever held it stays in the row: the database refuses the same person twice.
+        await _set_going(connection, act, one, reason=clean, decided_by=act.by.account_id, decided_at=act.now)
     await record(connection, act, Action.ROLLOUT_WENT_ON, str(serial))
+
+
+async def free(connection: AsyncConnection, act: Act) -> None:
+    """Let go on, each in its own stages, what waited behind a held release that is held no more: it has gone on by time."""
+    for one in _freed(await read_rollouts(connection, act.tenant, ("held",))):
+        await _set_going(connection, act, one)
+        await record(connection, act, Action.ROLLOUT_WENT_ON, str(one.serial), after={"cause": one.cause})
+
+
+def _freed(held: Sequence[Rollout]) -> list[Rollout]:
+    """Of releases that are held, those that wait for one before them, none of which is held."""
+    first = min((one.serial for one in held if one.cause != "before"), default=None)
+    return [one for one in held if one.cause == "before" and (first is None or one.serial < first)]
+
+
+async def _set_going(connection: AsyncConnection, act: Act, one: Rollout, **decided: object) -> None:
+    values = {"state": "going", "cause": "", "held_at": None, "steps": json.dumps(_shifted(one, act.now))} | decided
+    mine = (rollouts.c.tenant_id == act.tenant, rollouts.c.serial == one.serial)
+    await connection.execute(update(rollouts).where(*mine).values(**values))
 
 
 async def read_statement(connection: AsyncConnection, tenant: OrganisationId, published: int) -> Statement:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import MACHINE, Act, Action, record
 from admin.officegateways import is_doubted
-from admin.officerollout import Rollout, hold, read_rollouts
+from admin.officerollout import Rollout, free, hold, read_rollouts
 from admin.officetables import gateways, rollouts
 from blocklists.online import WHOLE, place_of
 from blocklists.rolloutguard import Tally, Word, count, jumped
@@ -36,8 +36,8 @@ class Stage:
 
 
 async def judge(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> list[int]:
-    """Hold back what gateways speak against, and note what has come to everybody, also what was held for as long as gateways wait; the
-    serials that are held now."""
+    """Hold back what gateways speak against, and note what has come to everybody, also what was held for as long as gateways wait, so that
+    what waited behind it goes on; the serials that are held now."""
     held = []
     rows = None
     for one in reversed(await read_rollouts(connection, tenant)):
@@ -56,6 +56,7 @@ async def judge(connection: AsyncConnection, tenant: OrganisationId, now: dateti
             await hold(connection, Act(tenant, MACHINE, now), one.serial, cause)
             held.append(one.serial)
             break  # those after it are held with it
+    await free(connection, Act(tenant, MACHINE, now))
     return held
 
 

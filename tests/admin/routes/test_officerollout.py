@@ -316,6 +316,60 @@ async def test_what_is_held_goes_on_after_fourteen_days(fleet: Fleet, one: Visit
     assert any(row.action == Action.ROLLOUT_WENT_ON and row.actor_id is None for row in rows), rows
 
 
+async def test_what_waited_behind_a_held_version_goes_on_when_that_one_has(
+    fleet: Fleet, one: Visitor, two: Visitor, services: Services
+) -> None:
+    """Held on the first day, another behind it on the tenth: when the first has gone on by time the other begins its own stages, without
+    anybody, and the page said so; gateways take it, what is signed next waits for nothing, and it can be held by itself."""
+    await fleet.settle()
+    await one.get("/office/rollout")
+    await one.submit("/office/rollout/2/hold")
+    fleet.clock.forward(days=10)
+    one, two = await fleet.people()
+    await approve(one, two, PASSPHRASE, "ba.example")
+    assert [(row.serial, row.cause) for row in await fleet.settle()] == [(3, "before"), (2, "person")]
+    await two.get("/office/rollout")
+    assert "bản này đi tiếp khi bản đó đi tiếp" in two.text and two.text.count("quyết định trước lúc đó") == 1
+    await fleet.settle(days=4)
+    await fleet.round()
+    assert set(fleet.serials.values()) >= {2}
+    (next_one,) = await fleet.settle(minutes=1)
+    assert (next_one.serial, next_one.state, next_one.cause) == (3, "going", "")
+    early = fleet.first(3, next_one.share(fleet.clock.at))
+    assert 3 <= len(early) < 10, "in stages, as it was signed"
+    await fleet.round()
+    assert {name for name, serial in fleet.serials.items() if serial == 3} == set(early)
+    async with services.database.read() as connection:
+        rows = await read_rows(connection, fleet.tenant, 4)
+    assert [row.object_id for row in rows if row.action == Action.ROLLOUT_WENT_ON and row.actor_id is None] == ["3", "2"]
+    one, two = await fleet.people()
+    await approve(one, two, PASSPHRASE, "bon.example")
+    assert [(row.serial, row.state) for row in await fleet.settle()] == [(4, "going"), (3, "going")]
+    await one.get("/office/rollout")
+    await one.submit("/office/rollout/4/hold")
+    assert [(row.serial, row.state, row.cause) for row in await fleet.settle()] == [(4, "held", "person"), (3, "going", "")]
+    await fleet.settle(hours=1)
+    await fleet.round()
+    assert set(fleet.serials.values()) == {3, 4}, "4 came to its first gateways before it was held"
+
+
+async def test_what_waits_behind_two_held_versions_waits_for_both(fleet: Fleet, one: Visitor, two: Visitor) -> None:
+    """The first is let go, and the second is then held by itself: the third brings that one along and waits on when the first is held and
+    let go once more."""
+    await approve(one, two, PASSPHRASE, "ba.example")
+    await one.get("/office/rollout")
+    await one.submit("/office/rollout/3/hold")
+    await approve(one, two, PASSPHRASE, "bon.example")
+    assert [(row.serial, row.cause) for row in await fleet.settle()] == [(4, "before"), (3, "person"), (2, "")]
+    await one.get("/office/rollout")
+    await one.submit("/office/rollout/2/hold")
+    await two.get("/office/rollout")
+    await two.submit("/office/rollout/2/on", {"reason": "đã xem lại"})
+    assert [(row.serial, row.state, row.cause) for row in await fleet.settle()] == [
+        (4, "held", "before"), (3, "held", "person"), (2, "going", ""),
+    ]  # fmt: skip
+
+
 async def test_urgent_and_masked_and_return_skip_the_stages(fleet: Fleet, one: Visitor, two: Visitor, services: Services) -> None:
     """While a version is held: an ordinary one waits behind it; a return to the version before goes to everybody at once."""
     await fleet.settle()
