@@ -17,6 +17,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, astuple, dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -26,7 +27,7 @@ from admin.errors import FieldMistake as Mistake
 from admin.errors import InvalidInput
 from blocklists.guard import Guard
 from blocklists.takedown.filereader import read_apart
-from blocklists.takedown.filetext import ENDLESS_WORD, FileText, Unread
+from blocklists.takedown.filetext import ENDLESS_WORD, FileText, Unread, UnreadableFile
 from blocklists.takedown.importer import Import, Row, judge_rows, known_endings
 from blocklists.takedown.letters import Letter, read_letter
 from blocklists.takedown.masking import hide, names_key
@@ -34,7 +35,11 @@ from blocklists.takedown.model import MASKED, Enforceability, Match
 from blocklists.takedown.reading import Found, find_addresses, find_in_cells, has_endless_word
 from blocklists.takedown.store import NewItem, NewOrder, Office
 
-MOST_SEALED = 16 * 1024 * 1024
+MOST_ROWS = 100_000
+"""So many different addresses may one document have; in all, with those that come again, four times as many."""
+MOST_SEALED = 8 * 1024 * 1024
+"""Letters of what the page carries to the next request, and below it octets when it is unpacked."""
+MOST_UNSEALED = 128 * 1024 * 1024
 _NONCE = 12
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -84,7 +89,7 @@ def read_intake(
     `tell` is called now and then with how many of how many addresses are judged. Raises UnreadableFile.
     """
     endings = known_endings()
-    found: list[Found] = list(find_addresses(text, endings))
+    found = _collected(find_addresses(text, endings))
     spoken = text
     digest = size = None
     file = FileText()
@@ -95,11 +100,28 @@ def read_intake(
             spoken = "\n".join("   ".join(row) for row in file.rows[:400])  # so wide a gap divides the columns of a letterhead
         is_prose = upload.name.rpartition(".")[2].lower() not in ("csv", "xlsx", "xlsm")
         lines = (" ".join(row) for row in file.rows)
-        found += find_addresses("\n".join(lines), endings) if is_prose else find_in_cells(file.rows, endings)
+        found += _collected(find_addresses("\n".join(lines), endings) if is_prose else find_in_cells(file.rows, endings))
     if has_endless_word(text) or any(has_endless_word(cell) for row in file.rows for cell in row):
         file.miss(ENDLESS_WORD)
+    if len({one.text for one in found}) > MOST_ROWS:
+        raise _too_many()
     rows = judge_rows(_counted(found, tell), guard, office.digest, known)
     return Intake(read_letter(spoken), rows, digest, size, tuple(file.unread))
+
+
+def _collected(found: Iterator[Found]) -> list[Found]:
+    kept = list(islice(found, 4 * MOST_ROWS + 1))
+    if len(kept) > 4 * MOST_ROWS:
+        raise _too_many()
+    return kept
+
+
+def _too_many() -> UnreadableFile:
+    return UnreadableFile(
+        "too_many_rows",
+        "Văn bản này có hơn 100.000 địa chỉ, nhiều hơn một lần tiếp nhận được: hãy tách thành nhiều phần và tiếp nhận từng phần.",
+        "This document has more than 100,000 addresses, which is more than can be registered at once: split it and register each part.",
+    )
 
 
 def _counted(found: list[Found], tell: Callable[[int, int], None] | None) -> Iterator[Found]:
@@ -110,7 +132,8 @@ def _counted(found: list[Found], tell: Callable[[int, int], None] | None) -> Ite
 
 
 def seal(office: Office, intake: Intake) -> str:
-    """What the page carries to the next request: the judged rows and the file's digest, compressed, encrypted and sealed."""
+    """What the page carries to the next request: the judged rows, what was not read and the file's digest, compressed, encrypted and
+    sealed. Raises UnreadableFile for more than a form can carry."""
     content = {
         "items": [asdict(row.item) for row in intake.found.rows],
         "held": intake.found.held,
@@ -118,9 +141,12 @@ def seal(office: Office, intake: Intake) -> str:
         "bytes": intake.file_bytes,
         "unread": [astuple(part) for part in intake.unread],
     }
-    packed = zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 6)
+    plain = json.dumps(content, separators=(",", ":")).encode()
     nonce = os.urandom(_NONCE)
-    return base64.urlsafe_b64encode(nonce + _box(office).encrypt(nonce, packed, None)).decode()
+    sealed = base64.urlsafe_b64encode(nonce + _box(office).encrypt(nonce, zlib.compress(plain, 6), None)).decode()
+    if len(plain) > MOST_UNSEALED or len(sealed) > MOST_SEALED:
+        raise _too_many()
+    return sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +167,11 @@ def unseal(office: Office, text: str) -> Unsealed:
         packed = _box(office).decrypt(data[:_NONCE], data[_NONCE:], None)
     except (InvalidTag, ValueError):
         raise InvalidInput(Mistake("text", "required")) from None
-    content = json.loads(zlib.decompressobj().decompress(packed, MOST_SEALED))
+    unpacking = zlib.decompressobj()
+    plain = unpacking.decompress(packed, MOST_UNSEALED)
+    if unpacking.unconsumed_tail:
+        raise InvalidInput(Mistake("text", "required"))
+    content = json.loads(plain)
     items = tuple(NewItem(**{**row, "match": Match(row["match"]), "verdict": Enforceability(row["verdict"])}) for row in content["items"])
     unread = tuple(Unread(*part) for part in content["unread"])
     return Unsealed(items, bool(content["held"]), content["digest"], content["bytes"], unread)

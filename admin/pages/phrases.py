@@ -107,6 +107,7 @@ MISTAKES: Mapping[str, str] = {
     "place_unknown": _("Please write provinces by name or code, or communes as 12.03385, with commas between."),
     "no_end_number": _("Only a document with a number may have no end."),
     "no_address": _("No address of a site was found in it."),
+    "too_many_addresses": _("More than 100,000 addresses in one document: split it and register each part."),
     "list_long": _("This list has more than a million letters: nothing of it was taken. Bring it in parts."),
     "too_many_readings": _("Other large files are still being read: finish those first."),
     "file_unreadable": _("This file cannot be read."),

@@ -48,6 +48,7 @@ from blocklists.takedown import cases, store
 from blocklists.takedown.clocks import Levels, read_levels
 from blocklists.takedown.deadlines import VIET_NAM
 from blocklists.takedown.documents import SymbolError, parse_symbol
+from blocklists.takedown.filetext import UnreadableFile
 from blocklists.takedown.model import Actor, Capacity
 from blocklists.takedown.store import NewOrder, Office
 from blocklists.takedown.workflow import TransitionRefused
@@ -84,7 +85,10 @@ async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> 
         known = await known_keys(connection, office)
         there = frozenset(school["id"] for school in await schools(connection))
     guard = await asyncio.to_thread(who.services.office.guard.current)
-    intake = await asyncio.to_thread(read_intake, new.text, None, guard, office, known)
+    try:
+        intake = await asyncio.to_thread(read_intake, new.text, None, guard, office, known)
+    except UnreadableFile as error:
+        raise InvalidInput(FieldMistake("text", "too_many_addresses")) from error
     try:
         symbol = parse_symbol(new.symbol or intake.letter.symbol)
     except SymbolError as error:

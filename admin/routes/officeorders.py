@@ -76,12 +76,13 @@ async def read(visit: Annotated[Visit, Depends(need(Permission.ORDER_REGISTER, f
         return visit.go(f"/office/orders/readings/{reading.id}")
     try:
         intake = await asyncio.to_thread(read_intake, text, upload, guard, office, known)
+        sealed = await asyncio.to_thread(seal, office, intake)
     except UnreadableFile as error:
         return _new(visit, text=text, category=category, fault=words_of(visit).said(error.vi, error.en), status=422)
     if not intake.found.rows:
         return _new(visit, text=text, category=category, mistakes=(FieldMistake("text", "no_address"),), unread=intake.unread, status=422)
     values, source = await _filled(visit, office, intake)
-    return _check(visit, values, category, seal(office, intake), intake=intake, there=there, source=source)
+    return _check(visit, values, category, sealed, intake=intake, there=there, source=source)
 
 
 @router.get("/office/orders/readings/{reading_id}")
@@ -103,8 +104,12 @@ async def watch(visit: Register, reading_id: str) -> Response:
     async with visit.services.database.read() as connection:
         office = await open_office(connection, visit.tenant_id)
         there = await schools(connection)
+    try:
+        sealed = await asyncio.to_thread(seal, office, reading.intake)
+    except UnreadableFile as error:
+        readings.drop(reading.account, reading.id)
+        return _new(visit, category=reading.category, fault=words_of(visit).said(error.vi, error.en), status=422)
     intake = readings.show(reading)
-    sealed = await asyncio.to_thread(seal, office, intake)
     values, source = await _filled(visit, office, intake)
     return _check(visit, values, reading.category, sealed, intake=intake, there=there, reading=reading.id, source=source)
 
@@ -116,7 +121,7 @@ async def register(visit: Register) -> Response:
         office = await open_office(connection, visit.tenant_id)
         there = await schools(connection)
     sealed_text = visit.form.raw("sealed")
-    sealed = unseal(office, sealed_text)
+    sealed = await asyncio.to_thread(unseal, office, sealed_text)
 
     def again(mistakes: tuple[FieldMistake, ...] = (), fault: str = "") -> Response:
         values, category = values_of(visit.form), visit.form.raw("category")

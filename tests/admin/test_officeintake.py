@@ -13,6 +13,7 @@ import docx
 import openpyxl
 import pytest
 
+from admin import officeintake
 from admin.errors import InvalidInput
 from admin.office import keyed
 from admin.officeguard import GuardShelf
@@ -57,6 +58,35 @@ def test_letter_and_annex_are_read_together(guard: Guard) -> None:
     assert [row.item.host for row in intake.found.rows] == ["nha-cai-mot.com", "nha-cai-hai.vn"]
     assert intake.file_bytes == len(content)
     assert intake.file_digest is not None
+
+
+@pytest.mark.slow
+def test_what_can_be_read_can_be_registered(guard: Guard) -> None:
+    """Tens of thousands of rows come back from the seal as they were."""
+    intake = read(guard, "\n".join(f"trang-lua-dao-so-{number}.example" for number in range(90_000)))
+    assert len(unseal(OFFICE, seal(OFFICE, intake)).items) == 90_000
+
+
+def test_more_addresses_than_a_document_takes_are_refused_at_reading(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the number and what to do; the same address again and again is one, to a bound; neither does a seal grow without end."""
+    monkeypatch.setattr(officeintake, "MOST_ROWS", 10)
+    letter = "\n".join(f"n{number}.example" for number in range(10))
+    intake = read(guard, f"{letter}\n{letter}\n")
+    assert len(intake.found.rows) == 10
+    for text in (letter + "\nn10.example", "n1.example\n" * 41):
+        with pytest.raises(UnreadableFile) as refused:
+            read(guard, text)
+        assert refused.value.code == "too_many_rows"
+        assert "100.000" in refused.value.vi and "100,000" in refused.value.en
+    for bound in ("MOST_SEALED", "MOST_UNSEALED"):
+        sealed = seal(OFFICE, intake)
+        with monkeypatch.context() as small:
+            small.setattr(officeintake, bound, 100)
+            with pytest.raises(UnreadableFile):
+                seal(OFFICE, intake)
+            if bound == "MOST_UNSEALED":
+                with pytest.raises(InvalidInput):
+                    unseal(OFFICE, sealed)
 
 
 def test_what_was_not_read_comes_along_and_back(guard: Guard) -> None:

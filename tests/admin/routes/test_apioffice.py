@@ -8,6 +8,7 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
+from admin import officeintake
 from admin.permissions import Scope
 from admin.sessions import create_token
 from blocklists.database import Database
@@ -60,6 +61,18 @@ async def test_programs_take_the_same_road(
     assert versions["gateway"] == {"serial": 2, "in_force": 2, "problem": ""}
     for client in (one, two):
         await client.aclose()
+
+
+async def test_a_program_is_refused_too_many_rows(
+    app: ASGIApp, database: Database, officers: Officers, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same bound as at the page."""
+    monkeypatch.setattr(officeintake, "MOST_ROWS", 3)
+    one = await program(app, database, officers.tenant, officers.verifier, now)
+    refused = await one.post("/orders", json={"text": LETTER})
+    assert refused.status_code == 422
+    assert refused.json()["error"]["fields"] == [{"field": "text", "code": "too_many_addresses"}]
+    await one.aclose()
 
 
 async def test_a_program_is_told_what_was_not_read(app: ASGIApp, database: Database, officers: Officers, now: datetime) -> None:

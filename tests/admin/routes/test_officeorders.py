@@ -10,6 +10,7 @@ import pyotp
 import pytest
 from starlette.types import ASGIApp
 
+from admin import officeintake
 from admin.dependencies import Services
 from blocklists.database import Database
 from blocklists.takedown import importer
@@ -400,6 +401,27 @@ async def test_a_large_letter_is_read_behind_a_page_and_held_for_a_person(
     assert page not in one.links
     await one.get(path)
     assert f"{path}/verify" not in [form.action for form in one.forms], "an approver agrees to the many names first"
+
+
+async def test_a_document_of_too_many_rows_is_refused_and_not_lost_later(one: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At reading, at once or behind the page of a large letter, with what to do; never when the officer registers."""
+    monkeypatch.setattr(officeintake, "MOST_ROWS", 10)
+    for times in (11, 6000):
+        await one.get("/office/orders/new")
+        text = "\n".join(f"{n}. nha-cai-{n}.example" for n in range(times))
+        await one.submit("/office/orders/read", {"text": text, "category": "gamb"})
+        for _ in range(100):
+            if "/readings/" not in one.response.url.path or 'http-equiv="refresh"' not in one.response.text:
+                break
+            await asyncio.sleep(0.1)
+            await one.get(one.response.url.path)
+        assert one.response.status_code == 422
+        assert "hơn 100.000 địa chỉ" in one.text and "tách" in one.text
+    monkeypatch.undo()
+    monkeypatch.setattr(officeintake, "MOST_SEALED", 100)
+    await one.get("/office/orders/new")
+    await one.submit("/office/orders/read", {"text": "bad.example", "category": "gamb"})
+    assert one.response.status_code == 422 and "tách" in one.text
 
 
 MAIL = (
