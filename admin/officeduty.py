@@ -56,13 +56,14 @@ _ELSEWHERE = {"file": FOLLOWS_FILE, "follow": FOLLOWS_OFFICE}
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How the gateway stands to the newest version. `problem` is empty, `away`, `follows_file`, `follows_office`, `stopped`
-    (`broken` says by which assertions), `clock` (what is due is held), or the gateway's own sentence."""
+    (`broken` says by which assertions), `clock` (what is due is held), or the gateway's own sentence, with its `code`."""
 
     serial: int = 0
     in_force: int = 0
     problem: str = ""
     since: datetime | None = None
     broken: tuple[Broken, ...] = ()
+    code: str = ""
 
     @property
     def is_settled(self) -> bool:
@@ -207,7 +208,7 @@ class OfficeDuty:
             except GatewayAway:
                 return Standing(serial, _serial_of(in_force), "away")
             except ControlError as error:
-                return Standing(serial, _serial_of(in_force), str(error))
+                return Standing(serial, _serial_of(in_force), str(error), code=error.code)
             waiting = True
         if waiting:
             now = self.now()

@@ -11,6 +11,7 @@ from admin.dependencies import Services
 from admin.office import open_office
 from admin.officereads import find_entries
 from blocklists.takedown import cases
+from gateway.errors import ControlError
 from tests.admin.test_officeduty import approve
 from tests.support.office import OfficeGateway, make_officers, officer
 
@@ -67,6 +68,29 @@ async def test_pages_say_when_the_gateway_is_away(app: ASGIApp, services: Servic
     assert "Cổng lọc chưa trả lời" in one.text
     await one.get("/office/entries")
     assert "đang phát hành" in one.text
+    await one.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("disk", "Đĩa ở đó đầy hoặc không ghi được."),
+        ("gone", "Một phần của cổng lọc vừa dừng và đang tự chạy lại."),
+        ("refused", "Cổng lọc không đọc được phiên bản này, hoặc đã có phiên bản mới hơn."),
+    ],
+)
+async def test_a_refusal_is_told_in_the_readers_language(
+    app: ASGIApp, services: Services, gateway: OfficeGateway, now: datetime, code: str, sentence: str
+) -> None:
+    """What it means stands there in Vietnamese; the gateway's own English line stands apart, marked as such, for who looks after it."""
+    people = await make_officers(services.database, now)
+    gateway.refuse = ControlError(code, "files/ab12: No space left on device")
+    await approve(services, people, "bad.example")
+    await services.office.duty.settle()
+    one = await officer(app, "verifier")
+    await one.get("/office")
+    assert sentence in one.text and "máy sẽ tự thử lại" in one.text
+    assert '<span class="mono" lang="en">files/ab12: No space left on device</span>' in one.response.text
     await one.close()
 
 
