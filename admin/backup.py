@@ -118,14 +118,12 @@ async def restore(database: Database, state_dir: Path, path: Path, now: datetime
     has no room for it and for the copy of what was there."""
     read_info(path)
     try:
-        done, head = await _replace(database, state_dir, path, now)
+        done = await _replace(database, state_dir, path, now)
     except _REFUSED as error:
         why = str(_why(error))
         remedy = "wait for the program that holds the database" if "locked" in why else "make room on the disk"
         raise NotNow(f"cannot put {path} back ({why}); nothing was changed: {remedy}, then try again") from None
     try:
-        if head is not None:
-            note_restored(state_dir, head)
         await keep_checkpoint(database, state_dir)
         if done.office:
             note_missing(state_dir, done.office)
@@ -136,8 +134,9 @@ async def restore(database: Database, state_dir: Path, path: Path, now: datetime
     return done
 
 
-async def _replace(database: Database, state_dir: Path, path: Path, now: datetime) -> tuple[Restored, Ending | None]:
-    """All of it up to the moment from which the backup is the database, and the end of the journal that it came with."""
+async def _replace(database: Database, state_dir: Path, path: Path, now: datetime) -> Restored:
+    """All of it up to the moment from which the backup is the database. The note about it comes just before: where nothing is replaced
+    after all, the present database is not older than what the note says."""
     await migrate(database, state_dir, now)  # a new, empty one where the old one was lost
     await note_ended(database, state_dir)
     with scratch(state_dir, "restore") as place:
@@ -158,12 +157,14 @@ async def _replace(database: Database, state_dir: Path, path: Path, now: datetim
         await asyncio.to_thread(forget_histories, copy)
         copy.rename(kept)
         try:
+            if head is not None:
+                note_restored(state_dir, head)
             await database.take_over(fresh)
         except _REFUSED:
             kept.unlink()  # nothing was replaced
             raise
     office = info.office if info.office and read_joined(state_dir) is None else ""
-    return Restored(info, again, gone, office), head
+    return Restored(info, again, gone, office)
 
 
 async def _compare(staged: Database, database: Database, head: Ending | None, now: datetime) -> tuple[Gone, ...] | None:

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from admin.audit import CHECKPOINT, ENDED, ENDINGS, MACHINE, SECRETS, Act, Action, keep_checkpoint, record
+from admin.audit import CHECKPOINT, ENDED, ENDINGS, MACHINE, SECRETS, Act, Action, keep_checkpoint, keyed_digest, record
 from admin.consents import end_histories, forget_beside
 from admin.erasing import read_erased, wipe
 from admin.familytables import home_links, join_codes, pin_accounts, pin_renewals, recovery_sheets, staff_invitations
@@ -39,11 +39,12 @@ from admin.tables import (
     recovery_codes,
     second_factors,
     sessions,
+    tenant_keys,
 )
 from admin.tenants import mark_changed
 from admin.values import DeviceMatch
 from blocklists.database import Database
-from blocklists.journal import read_checkpoint
+from blocklists.journal import Head, read_checkpoint
 from blocklists.tables import EVERY_TENANT, OrganisationId, Role, accounts, journal, role_assignments
 from blocklists.takedown.masking import mask_older
 
@@ -144,12 +145,27 @@ def read_lines(state_dir: Path) -> list[Ending]:
 
 
 async def is_older(database: Database, state_dir: Path) -> bool:
-    """Whether the database is an older state than what is known outside it."""
+    """Whether the database is an older state than what is known outside it, and was not settled as one."""
     kept = read_checkpoint(state_dir / CHECKPOINT)
-    known = max(_last_seq(state_dir), kept.seq if kept is not None else 0)
     async with database.read() as connection:
         head = await _head(connection)
-    return head is not None and head.seq < known
+        if head is None:
+            return False
+        return head.seq < _last_seq(state_dir) or (kept is not None and head.seq < kept.seq and not await _replaced(connection, kept))
+
+
+async def _replaced(connection: AsyncConnection, lost: Head) -> bool:
+    """Whether the journal says that this state took the place of the one that ended with `lost` (`settle`): the program was killed before
+    the new end was kept outside."""
+    said = select(journal.c.after_digest, tenant_keys.c.digest_key).join(tenant_keys, tenant_keys.c.tenant_id == journal.c.tenant_id)
+    newest = said.where(journal.c.action == Action.DATABASE_RESTORED.value).order_by(journal.c.seq.desc()).limit(1)
+    row = (await connection.execute(newest.execution_options(**EVERY_TENANT))).first()
+    return row is not None and row.after_digest == keyed_digest(row.digest_key, _replacing(lost))
+
+
+def _replacing(lost: Head | None) -> dict[str, str]:
+    """What the journal says of a restore: the end of the chain that it replaces, so that the gap can be told from tampering."""
+    return {"replaces": f"{lost.seq} {lost.digest.hex()}" if lost is not None else ""}
 
 
 async def check_age(database: Database, state_dir: Path, now: datetime) -> EndedAgain | None:
@@ -164,6 +180,8 @@ async def check_age(database: Database, state_dir: Path, now: datetime) -> Ended
         return None
     if not await is_older(database, state_dir):
         await note_ended(database, state_dir)
+        if (kept := read_checkpoint(state_dir / CHECKPOINT)) is not None and head.seq < kept.seq:
+            await keep_checkpoint(database, state_dir)  # what a restore that was killed had left to do
         return None
     async with database.write() as connection:
         again = await settle(connection, state_dir, now)
@@ -171,8 +189,8 @@ async def check_age(database: Database, state_dir: Path, now: datetime) -> Ended
     await keep_checkpoint(database, state_dir)
     log.warning(
         "the database is older than what is known of it: what was erased and ended since was erased and ended again; "
-        "accounts whose password changed since need `lachan reset-password`",
-        extra={"event": "database.older", "locked": len(again.locked)},
+        "accounts whose password changed since need `lachan reset-password`, recovery codes on paper have to be printed anew",
+        extra={"event": "database.older", **asdict(again), "locked": len(again.locked)},
     )
     return again
 
@@ -198,9 +216,7 @@ async def settle(connection: AsyncConnection, state_dir: Path, now: datetime, pr
     listed = select(policies.c.tenant_id).execution_options(**EVERY_TENANT)
     for row in (await connection.execute(listed)).all():
         act = Act(OrganisationId(row.tenant_id), MACHINE, now)
-        # The end of the chain that this replaces stands in the journal, so that the gap can be told from tampering.
-        after = {"replaces": f"{lost.seq} {lost.digest.hex()}" if lost is not None else ""}
-        await record(connection, act, Action.DATABASE_RESTORED, act.tenant, after=after)
+        await record(connection, act, Action.DATABASE_RESTORED, act.tenant, after=_replacing(lost))
         await mark_changed(connection, act)
     return replace(again, erased=len(erased), histories=histories, closures=closures)
 

@@ -13,12 +13,12 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.agreeing import decline_history, find_proposal, propose_history
-from admin.audit import Act, Action, record, verify_database
+from admin.audit import Act, Action, keep_checkpoint, record, verify_database
 from admin.backup import back_up, read_info, restore
 from admin.consents import forget_histories
 from admin.dependencies import Services
 from admin.devices import load_device, retire_device
-from admin.ended import check_age, is_older, note_ended, read_lines
+from admin.ended import FILE, check_age, is_older, note_ended, read_lines
 from admin.erasing import erase_profile, note_erased
 from admin.errors import NotFound
 from admin.familytables import history_consents, history_rows
@@ -214,6 +214,73 @@ async def test_a_backup_of_forty_thousand_accounts_comes_back(services: Services
         used = select(recovery_codes.c.account_id).where(recovery_codes.c.used_at.isnot(None))
         assert (await connection.execute(used)).scalars().all() == [names[7]]
     assert (done.again.papers, done.again.locked) == (0, ())
+
+
+@pytest.mark.parametrize("where", ["note_restored", "keep_checkpoint"])
+async def test_a_restore_that_is_killed_at_its_end_costs_nobody_the_codes_on_paper(
+    services: Services,
+    family: Family,
+    act: Act,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    where: str,
+) -> None:
+    """The backup is the database already, or is not yet; the next start knows which and ends nothing twice. A state that is really older
+    is still told apart afterwards, and by what the log says somebody can act."""
+    state, database = services.settings.state_dir, services.database
+    paper = {"account_id": family.account, "code_hash": b"x" * 32, "created_at": act.now}
+    path = tmp_path / "before.backup"
+    await back_up(database, state, path, act.now)
+    async with database.write() as connection:
+        await connection.execute(insert(recovery_codes), [paper])
+        for _ in range(40):
+            await record(connection, act, Action.DEVICE_RETURNED, family.bi.id)
+    await keep_checkpoint(database, state)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"admin.backup.{where}", killed)
+        with pytest.raises(KeyboardInterrupt):
+            await restore(database, state, path, act.now + timedelta(minutes=1))
+    later = act.now + timedelta(minutes=2)
+    for _ in range(2):
+        assert await check_age(database, state, later) is None
+    assert await count_codes(services) == 1
+    assert (await verify_database(database, state)).first_bad is None
+
+    async with database.write() as connection:
+        await record(connection, act, Action.TOKEN_REVOKED, "k" * 24)
+    with (state / FILE).open("a") as file:
+        file.write(f"{read_lines(state)[-1].seq + 9} {later.isoformat()} seen -\n")
+    again = await check_age(database, state, later)
+    assert again is not None and again.papers == 1 and await count_codes(services) == 0
+    assert [getattr(line, "papers", None) for line in caplog.records if "older" in line.getMessage()] == [1]
+
+
+async def test_the_end_of_the_journal_tells_an_older_state_by_itself(
+    services: Services, family: Family, act: Act, tmp_path: Path
+) -> None:
+    """After a restore came to its end, the file of that moment is copied back later: nothing that it says of itself makes it the newest."""
+    state, database = services.settings.state_dir, services.database
+    path, copy = tmp_path / "before.backup", tmp_path / "copy.db"
+    await back_up(database, state, path, act.now)
+    await restore(database, state, path, act.now)
+    await database.copy_to(copy)
+    async with database.write() as connection:
+        for _ in range(3):
+            await record(connection, act, Action.DEVICE_RETURNED, family.bi.id)
+    await keep_checkpoint(database, state)
+    older = await open_database(f"sqlite+aiosqlite:///{copy}")
+    assert await is_older(older, state) and not await is_older(database, state)
+    await older.close()
+
+
+async def count_codes(services: Services) -> int:
+    async with services.database.read() as connection:
+        return int((await connection.execute(select(func.count()).select_from(recovery_codes))).scalar_one())
 
 
 def read_all(folder: Path) -> dict[str, bytes]:
