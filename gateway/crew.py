@@ -22,6 +22,7 @@ from gateway.children import Child, ForkingLoop, describe_exit
 from gateway.clock import WallClock
 from gateway.errors import ControlError, GenerationError, LachanError, StartError
 from gateway.metrics import WORKER_RESTARTS
+from gateway.release import Manifest
 from gateway.settings import GatewaySettings
 from gateway.sharedword import SharedWord
 from gateway.sockets import Listening, ListeningSockets
@@ -46,6 +47,8 @@ class Loaded(Protocol):
 
     @property
     def number(self) -> int: ...
+    @property
+    def manifest(self) -> Manifest | None: ...
     @property
     def order_serial(self) -> int: ...
     @property

@@ -258,7 +258,7 @@ def write_generation(state_dir: Path, changes: Changes, now: float) -> int:
     if base is None or index != base.index_dir:
         verify_index(state_dir, index)  # the one in force was verified when it came, and is mapped
     index_digest = hashlib.sha256(_read(state_dir / "index" / index / INDEX_HEADER, index)).hexdigest()
-    number = max([current or 0, *_numbers(state_dir)]) + 1
+    number = max([current or 0, *numbers(state_dir)]) + 1
     manifest = Manifest(
         number=number,
         parent=current,
@@ -273,10 +273,15 @@ def write_generation(state_dir: Path, changes: Changes, now: float) -> int:
     for name in manifest.files():
         if name not in known:
             read_verified(state_dir, name)
+    write_manifest(state_dir, manifest)
+    return number
+
+
+def write_manifest(state_dir: Path, manifest: Manifest) -> None:
+    """Put a manifest under the name of its number."""
     folder = state_dir / "generations"
     folder.mkdir(parents=True, exist_ok=True)
-    replace_file(folder / f"{number}.json", canonical_bytes(manifest.to_json()))
-    return number
+    replace_file(folder / f"{manifest.number}.json", canonical_bytes(manifest.to_json()))
 
 
 def put_in_force(state_dir: Path, number: int) -> None:
@@ -290,9 +295,9 @@ def prune(state_dir: Path, now: float, keep: int = KEEP, grace: float = GRACE) -
     The generation in force stays whatever its number. Files and indexes nobody refers to stay for `grace` seconds after they were written.
     """
     current = current_number(state_dir)
-    numbers = sorted(_numbers(state_dir))
-    kept = {*numbers[-keep:], *({current} if current else ())}
-    gone = [number for number in numbers if number not in kept]
+    known = sorted(numbers(state_dir))
+    kept = {*known[-keep:], *({current} if current else ())}
+    gone = [number for number in known if number not in kept]
     for number in gone:
         (state_dir / "generations" / f"{number}.json").unlink(missing_ok=True)
     files: set[str] = set()
@@ -321,7 +326,7 @@ def forget_tenant(state_dir: Path, tenant: str) -> int:
     return how many files went. For a tenant whose people erased something: nothing of it may come back by an older generation."""
     current = read_manifest(state_dir)
     kept = dict(current.policies).get(tenant)
-    for number in _numbers(state_dir):
+    for number in numbers(state_dir):
         if number == current.number:
             continue
         try:
@@ -420,7 +425,8 @@ def _changed_policies(base: Manifest | None, changes: Changes) -> tuple[tuple[st
     return tuple(sorted(policies.items()))
 
 
-def _numbers(state_dir: Path) -> list[int]:
+def numbers(state_dir: Path) -> list[int]:
+    """The number of every manifest there is, damaged ones too."""
     folder = state_dir / "generations"
     if not folder.is_dir():
         return []

@@ -143,7 +143,7 @@ class Standing:
             return []
         folder = target.settings.state_dir
         state = read_state(folder)
-        found = []
+        found = [str(self.generations.stood_in)] if self.generations.stood_in is not None else []
         if state is not None and not state.serial:
             found.append(NO_LIST + (OTHER_LIST.format(serial=state.other) if state.other else ""))
         if not is_writable(folder):

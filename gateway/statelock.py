@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import sys
 from pathlib import Path
 from types import TracebackType
 
 from gateway.errors import StartError
+from gateway.settings import GatewaySettings
 
 LOCK_NAME = "supervisor.lock"
 
@@ -57,3 +59,20 @@ class StateLock:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def make_state_dir(settings: GatewaySettings) -> None:
+    """Make the state directory, owned by the gateway's user, while we still may. Raises StartError."""
+    folder: Path = settings.state_dir
+    if folder.is_dir():
+        return
+    try:
+        folder.mkdir(parents=True, mode=0o700)
+        if settings.dns.user is not None and os.geteuid() == 0 and sys.platform == "linux":
+            import pwd
+
+            with contextlib.suppress(KeyError):
+                entry = pwd.getpwnam(settings.dns.user)
+                os.chown(folder, entry.pw_uid, entry.pw_gid)
+    except OSError as error:
+        raise StartError(f"state_dir: cannot make {folder}: {error.strerror}: make it, or choose another") from None

@@ -24,11 +24,9 @@ import os
 import secrets
 import signal
 import socket
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from gateway.channel import Fields
@@ -50,7 +48,7 @@ from gateway.settings import Endpoint, GatewaySettings
 from gateway.sharedword import SharedWord
 from gateway.sockets import RELAY_NAME, ListeningSockets, bind, open_sockets, take
 from gateway.standing import Standing, program_version
-from gateway.statelock import StateLock
+from gateway.statelock import StateLock, make_state_dir
 from gateway.statuspage import Page, StatusServer, json_page, text_page
 from gateway.succession import Succession, meet, take_over
 from gateway.switch import Generations, Load
@@ -61,7 +59,7 @@ __all__ = ["ExtraProcess", "Occasion", "Prepare", "Prepared", "run"]
 
 log = logging.getLogger(__name__)
 
-Occasion = Literal["start", "again", "reload"]
+Occasion = Literal["start", "stand-in", "again", "reload"]
 DRAIN_SECONDS = 5.0
 LEFTOVER_SECONDS = 10.0
 """How long a gateway that wanted another's place waits for ports that the other's processes hold after its sudden end."""
@@ -114,7 +112,7 @@ def run(
         body, load = body or run_worker, load or load_snapshot
     notifier = ServiceNotifier(os.environ)
     passed: list[socket.socket] = passed_sockets(os.environ, os.getpid())
-    _make_state_dir(settings)
+    make_state_dir(settings)
     switch_user(settings.dns.user)
     succession = take_over(settings.state_dir) if takes_over else None
     if succession is not None:
@@ -264,11 +262,14 @@ class Supervisor:
             self._notifier.reloading()
             try:
                 try:
+                    self._generations.mend_disk()
                     prepared = await self._prepare(occasion)
                 except Exception as error:
                     self._generations.refuse(error)
                     raise
                 settings, late = merge_settings(self._settings, prepared.settings)
+                if occasion == "reload":
+                    self._generations.stood_in = None
                 number = await self._generations.apply(self._crew, prepared.changes, settings)
                 self._settings = settings
                 self._standing.notes = (*prepared.notes, *late)
@@ -365,9 +366,13 @@ class Supervisor:
 
     async def _prepare_start(self) -> Prepared:
         """What the composition prepared; when that fails and an older generation is there, that one (last good)."""
+        try:
+            other = self._generations.look_at_disk()
+        except OSError as error:
+            raise StartError(f"state_dir: cannot write to {self._settings.state_dir}: {error.strerror}") from None
         is_first = not (self._settings.state_dir / "current").exists()
         try:
-            return await self._prepare("start")
+            return await self._prepare("stand-in" if other is not None and other.number is not None else "start")
         except (LachanError, OSError) as error:
             if is_first:
                 raise StartError(str(error)) from None
@@ -400,6 +405,7 @@ class Supervisor:
                 try:
                     self._totals.take_marks({}, now)
                     take_pulse(self._totals, self._settings.state_dir, jumps, drops)
+                    self._generations.mend_disk()
                 except Exception:  # numbers are never worth the watchdog
                     log.exception("pulse failed", extra={"event": "pulse.failed"})
             await asyncio.sleep(POLL_SECONDS if self._clock.is_test else 0.5)
@@ -481,20 +487,3 @@ def merge_settings(old: GatewaySettings, new: GatewaySettings | None) -> tuple[G
     return merged, tuple(
         f"{name} đã thay đổi: có hiệu lực sau khi khởi động lại / {name} has changed: it takes effect after a restart" for name in late
     )
-
-
-def _make_state_dir(settings: GatewaySettings) -> None:
-    """Make the state directory, owned by the gateway's user, while we still may."""
-    folder: Path = settings.state_dir
-    if folder.is_dir():
-        return
-    try:
-        folder.mkdir(parents=True, mode=0o700)
-        if settings.dns.user is not None and os.geteuid() == 0 and sys.platform == "linux":
-            import pwd
-
-            with contextlib.suppress(KeyError):
-                entry = pwd.getpwnam(settings.dns.user)
-                os.chown(folder, entry.pw_uid, entry.pw_gid)
-    except OSError as error:
-        raise StartError(f"state_dir: cannot make {folder}: {error.strerror}: make it, or choose another") from None

@@ -27,6 +27,7 @@ from gateway.errors import GenerationError, LachanError
 from gateway.metrics import RELOAD_OK, RELOADS
 from gateway.settings import GatewaySettings
 from gateway.sharedword import SharedWord
+from gateway.standin import StandIn, stand_in, write_again
 from gateway.totals import Totals
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,8 @@ class Generations:
         self.target: Target | None = None
         self.last: Attempt | None = None
         self.switched_at = 0.0
+        self.stood_in: StandIn | None = None
+        """What was damaged at the start; forgotten when a person asks for a reload that goes well."""
         self.on_switch: list[Callable[[Target], None]] = []
         self._state_dir = state_dir
         self._load = load
@@ -61,6 +64,25 @@ class Generations:
         self._clock = clock
         self._totals = totals
         self._one_at_a_time = asyncio.Lock()
+
+    def look_at_disk(self) -> StandIn | None:
+        """Before the first generation is loaded: let the newest whole one stand in for a damaged one, and note that. Raises OSError."""
+        self.stood_in = stand_in(self._state_dir)
+        if self.stood_in is not None:
+            self.refuse(self.stood_in.error)
+            log.error(
+                "the generation in force is damaged, another one stands in",
+                extra={"event": "generation.stands_in", "generation": self.stood_in.number, "reason": str(self.stood_in.error)},
+            )
+        return self.stood_in
+
+    def mend_disk(self) -> None:
+        """Write again what the disk lost of the generation in force, so that the next start finds it. Raises OSError."""
+        manifest = self.target.snapshot.manifest if self.target is not None else None
+        if manifest is not None and (error := write_again(self._state_dir, manifest)) is not None:
+            log.error(
+                "damaged files written again", extra={"event": "generation.mended", "generation": manifest.number, "reason": str(error)}
+            )
 
     def load_first(self, changes: Mapping[str, Any] | None, settings: GatewaySettings, *, is_tried_first: bool = False) -> Target:
         """Commit what was prepared (if anything), load what is in force, before any worker runs. Raises GenerationError.
@@ -109,6 +131,7 @@ class Generations:
         """
         async with self._one_at_a_time:
             try:
+                self.mend_disk()
                 return await self._apply(crew, changes, settings)
             except (LachanError, OSError) as error:
                 self.refuse(error)
@@ -196,7 +219,7 @@ class Generations:
         number = self.target.number if self.target is not None else 0
         self.last = Attempt(self._clock.now(), outcome, number)
         self._totals.add(RELOADS, (outcome,))
-        self._totals.set(RELOAD_OK, (), 1)
+        self._totals.set(RELOAD_OK, (), int(self.stood_in is None))
 
     def _announce(self) -> None:
         assert self.target is not None

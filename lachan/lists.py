@@ -18,7 +18,7 @@ from gateway import release
 from gateway.errors import LachanError
 from gateway.policy.catalogue import read_catalogue
 from lachan.configuration import Configuration, find_file, load
-from lachan.preparation import Outcome, prepare, put_in_force
+from lachan.preparation import Outcome, look_at_disk, prepare, put_in_force
 from lachan.progress import Bars
 from lachan.running import state_dir_of
 
@@ -97,6 +97,7 @@ def _tell_left_behind(sources: list[SourceReport]) -> None:
 
 def _prepare(configuration: Configuration, fetch: Literal["none", "all"]) -> list[SourceReport]:
     """Prepare, put in force, tell; the configured lists as they came out."""
+    look_at_disk(configuration.gateway.state_dir)
     with Bars() as bars:
         outcome = prepare(configuration, fetch, bars)
     number = put_in_force(configuration.gateway.state_dir, outcome.changes)

@@ -71,6 +71,11 @@ def prepare_provisionally(configuration: Configuration) -> Outcome | None:
     return Outcome(_only_new(configuration.gateway.state_dir, {"policies": _policies(configuration)}))
 
 
+def prepare_policy(configuration: Configuration) -> Outcome:
+    """What a start may answer with where an older generation stands in for a damaged one, until everything is prepared anew."""
+    return Outcome(_only_new(configuration.gateway.state_dir, {"policies": _policies(configuration)}))
+
+
 def prepare(configuration: Configuration, fetch: Literal["none", "due", "all"], progress: Listener | None = None) -> Outcome:
     """Prepare everything. Raises LachanError or OSError; then nothing of it is in force."""
     from blocklists.jobs import Inputs
@@ -86,6 +91,23 @@ def prepare(configuration: Configuration, fetch: Literal["none", "due", "all"], 
     if not prepared.report.orders_problem:
         fingerprint.note(configuration.lists, names, str(changes["index"]), str(changes["catalogue"]), outcome.notes)
     return outcome
+
+
+def look_at_disk(state_dir: Path) -> None:
+    """Let the newest whole generation stand in for a damaged one, and say so; a gateway that runs does that itself. Raises OSError."""
+    from gateway.standin import fault, stand_in
+    from gateway.statelock import StateLock
+
+    if fault(state_dir) is None:
+        return
+    try:
+        lock = StateLock(state_dir)
+    except StartError:  # it runs
+        return
+    with lock:
+        found = stand_in(state_dir)
+    if found is not None:
+        sys.stderr.write(f"! {found}\n")
 
 
 def put_in_force(state_dir: Path, changes: Changes) -> int:
@@ -107,6 +129,8 @@ def command(config: Path | None, *, commit: bool, fetch: bool, report: bool) -> 
     """`lachan prepare`: with `report`, the outcome is one line of JSON on standard output, also when it failed."""
     try:
         configuration, _ = load_or_last_good(find_file(config), require_files=True)
+        if commit:
+            look_at_disk(configuration.gateway.state_dir)
         outcome = prepare(configuration, "due" if fetch else "none", _listener())
         if commit:
             put_in_force(configuration.gateway.state_dir, outcome.changes)

@@ -247,7 +247,7 @@ class Preparer:
 
     async def _start(self, occasion: Occasion) -> Prepared:
         from gateway.supervisor import Prepared
-        from lachan.preparation import prepare_provisionally, prepare_quickly
+        from lachan.preparation import prepare_policy, prepare_provisionally, prepare_quickly
 
         orders: Mapping[str, Any] = {}
         found, is_quick = None, False
@@ -257,6 +257,8 @@ class Preparer:
             if self._configuration.lists.follow is not None:
                 orders = await self._catch_up()
             found = found or prepare_provisionally(self._configuration)
+        elif occasion == "stand-in":
+            found = prepare_policy(self._configuration)
         if found is not None:
             changes, notes = {**found.changes, **orders}, found.notes
         else:
