@@ -360,16 +360,6 @@ async def read_versions(connection: AsyncConnection, office: Office, limit: int 
     return await _all(connection, select(table).where(table.c.tenant_id == office.tenant).order_by(table.c.serial.desc()).limit(limit))
 
 
-async def read_difference(connection: AsyncConnection, office: Office, serial: int) -> tuple[list[RowMapping], list[RowMapping]]:
-    """What a version brought and what left with it."""
-    table = tables.entries
-    statement = select(table).where(table.c.tenant_id == office.tenant).order_by(table.c.host).limit(1000)
-    return (
-        await _all(connection, statement.where(table.c.serial_in == serial)),
-        await _all(connection, statement.where(table.c.serial_out == serial)),
-    )
-
-
 async def read_receipts(connection: AsyncConnection) -> list[RowMapping]:
     """The newest receipt of each gateway."""
     table = tables.receipts

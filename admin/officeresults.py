@@ -59,13 +59,16 @@ class EntryDetailOut(In):
 
 
 class DifferenceOut(In):
-    """What a version brought and what left with it."""
+    """What a version brought and what left with it: how many entries, and the first 1,000 of each by name."""
 
     serial: int
     came: list[EntryOut]
     left: list[EntryOut]
     #: What a return to this version would take out; empty for the newest.
     return_drops: list[EntryOut]
+    came_count: int
+    left_count: int
+    return_drops_count: int
 
 
 class ReportOut(In):

@@ -19,7 +19,7 @@ from admin.officecases import ReportPage, read_report
 from admin.officedirectives import officers
 from admin.officeendings import read_asked
 from admin.officepreview import Touched, asked_for, broken_by, preview
-from admin.officereads import read_difference, read_entry, read_versions, taken_hosts
+from admin.officereads import read_entry, taken_hosts
 from admin.officeresults import (
     AskedOut,
     BulletinIn,
@@ -45,6 +45,7 @@ from admin.officeresults import (
 from admin.officeschemas import EntryOut, LiftIn, StepOut
 from admin.officeschools import read_schools
 from admin.officeshared import SharedCase, read_cases, voice_of
+from admin.officeversions import read_version
 from admin.permissions import Permission
 from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller, cut_page, made_before, note_made, page_of
 from admin.routes.apioffice import Reader, Releases, actor_in, actor_with, actors_in, changing, entry_out, reading
@@ -120,15 +121,16 @@ async def renew(who: Approver, entry_id: str, wanted: RenewIn) -> EntryOut:
 
 @router.get("/versions/{serial}")
 async def show_version(who: Releases, serial: int) -> DifferenceOut:
-    """What a version brought and took away."""
+    """What a version brought and took away: counts, and the first 1,000 entries of each by name."""
     async with reading(who) as (connection, office):
-        versions = await read_versions(connection, office, 10_000)
-        if all(row["serial"] != serial for row in versions):
-            raise NotFound
-        came, left = await read_difference(connection, office, serial)
-        drops = await returns.dropped_by(connection, office, serial) if serial < versions[0]["serial"] else []
-    said = [[entry_out(row) for row in rows] for rows in (came, left, drops)]
-    return DifferenceOut(serial=serial, came=said[0], left=said[1], return_drops=said[2])
+        found = await read_version(connection, office, serial)
+    if found is None:
+        raise NotFound
+    came, left, drops = ([entry_out(row) for row in part.rows] for part in (found.came, found.left, found.drops))
+    return DifferenceOut(
+        serial=serial, came=came, left=left, return_drops=drops,
+        came_count=found.came.count, left_count=found.left.count, return_drops_count=found.drops.count,
+    )  # fmt: skip
 
 
 @router.post("/versions/{serial}/return", status_code=201)

@@ -22,12 +22,12 @@ from admin.officedirectives import add_directive, directives_in_force, end_direc
 from admin.officeendings import end_officer, read_asked
 from admin.officereads import (
     find_entries,
-    read_difference,
     read_entry,
     read_inbox,
     read_receipts,
     read_versions,
 )
+from admin.officeversions import read_version
 from admin.owncertificate import warning_ahead
 from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, actors_of, sign, signing_of, unlock, words_of
@@ -183,17 +183,10 @@ async def decide_return(visit: Lift, identity: str) -> Response:
 
 async def _release(visit: Visit, serial: int, fault: str = "", status: int = 200) -> Response:
     async with visit.services.database.read() as connection:
-        office = await open_office(connection, visit.tenant_id)
-        versions = await read_versions(connection, office, 10_000)
-        version = next((row for row in versions if row["serial"] == serial), None)
-        if version is None:
-            raise NotFound
-        came, left = await read_difference(connection, office, serial)
-        drops = await returns.dropped_by(connection, office, serial) if serial < versions[0]["serial"] else []
-    context = {
-        "version": version, "came": came, "left": left, "drops": drops, "say": words_of(visit), "masked": masked, "fault": fault,
-        **await signing_of(visit),
-    }  # fmt: skip
+        shown = await read_version(connection, await open_office(connection, visit.tenant_id), serial)
+    if shown is None:
+        raise NotFound
+    context = {"version": shown.row, "shown": shown, "say": words_of(visit), "masked": masked, "fault": fault, **await signing_of(visit)}
     return visit.page("office/release.html", context, status)
 
 

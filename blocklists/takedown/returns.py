@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import ColumnElement, insert, or_, select, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,15 +23,21 @@ from blocklists.takedown.store import NotFound, Office, move_entry, record
 from blocklists.takedown.workflow import TransitionRefused
 
 
-async def dropped_by(connection: AsyncConnection, office: Office, serial: int) -> list[RowMapping]:
-    """The entries in force that a return to this version would take out."""
+def dropping(office: Office, serial: int) -> tuple[ColumnElement[bool], ...]:
+    """Which entries in force a return to this version would take out, as conditions of a query."""
     table = tables.entries
-    statement = select(table).where(
+    return (
         table.c.tenant_id == office.tenant,
         table.c.state.in_([state.value for state in IN_FORCE]),
         or_(table.c.first_serial.is_(None), table.c.first_serial > serial),
     )
-    return list((await connection.execute(statement.order_by(table.c.host, table.c.id))).mappings())
+
+
+async def dropped_by(connection: AsyncConnection, office: Office, serial: int) -> list[RowMapping]:
+    """All of them, however many there are: for the return itself."""
+    table = tables.entries
+    statement = select(table).where(*dropping(office, serial)).order_by(table.c.host, table.c.id)
+    return list((await connection.execute(statement)).mappings())
 
 
 async def go_back(connection: AsyncConnection, office: Office, serial: int, reason: str, actor: Actor, now: datetime) -> str:

@@ -59,6 +59,8 @@ async def test_reach_history_difference_renewal_and_return(
     assert "lift" in detail["steps"]
     assert {row["name"] for row in (await two.get("/versions/1")).json()["came"]} == {"qua-tang-hoc-sinh.example", "game-doi-the.example"}
     assert (await two.get("/versions/9")).status_code == 404
+    first = (await two.get("/versions/1")).json()
+    assert (first["came_count"], first["left_count"], first["return_drops_count"], first["return_drops"]) == (2, 0, 0, [])
     last = (now + timedelta(days=200)).date().isoformat()
     renewed = await two.post(f"/entries/{entry['id']}/renew", json={"last_day": last, "reason": "500/QĐ-SVHTTDL"})
     assert renewed.json()["serial_in"] == 2
