@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.officetables import gateways
 from admin.tables import tenant_keys
 from blocklists.database import Database, call_after
-from blocklists.journal import Entry, Finding, Head, append, read_checkpoint, read_head, verify, write_checkpoint
+from blocklists.journal import ENDED, Entry, Finding, Head, append, read_checkpoint, read_head, verify, write_checkpoint
 from blocklists.tables import EVERY_TENANT, AccountId, OrganisationId, Role, journal
 
 CHECKPOINT = "journal.head"
@@ -138,8 +138,6 @@ ENDINGS = SECRETS | {
     Action.JOIN_CODE_WITHDRAWN, Action.STAFF_INVITATION_WITHDRAWN, Action.SHEET_MADE, Action.PIN_SET, Action.PIN_REMOVED,
     Action.GATEWAY_RETIRED,
 }  # fmt: skip
-#: The name by which a transaction asks that its endings are kept outside the database (`blocklists.database.call_after`).
-ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)

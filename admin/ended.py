@@ -22,10 +22,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from admin.audit import CHECKPOINT, ENDED, ENDINGS, MACHINE, SECRETS, Act, Action, keep_checkpoint, keyed_digest, record
+from admin.audit import CHECKPOINT, ENDINGS, MACHINE, SECRETS, Act, Action, keep_checkpoint, keyed_digest, record
 from admin.consents import end_histories, forget_beside
 from admin.erasing import read_erased, wipe
 from admin.familytables import home_links, join_codes, pin_accounts, pin_renewals, recovery_sheets, staff_invitations
+from admin.lifted import ACTIONS, last_steps, lift_again
 from admin.officetables import gateways, invitations
 from admin.stricter import keep_closures
 from admin.tables import (
@@ -44,7 +45,7 @@ from admin.tables import (
 from admin.tenants import mark_changed
 from admin.values import DeviceMatch
 from blocklists.database import Database
-from blocklists.journal import Head, read_checkpoint
+from blocklists.journal import ENDED, Head, read_checkpoint
 from blocklists.tables import EVERY_TENANT, OrganisationId, Role, accounts, journal, role_assignments
 from blocklists.takedown.masking import mask_older
 
@@ -54,6 +55,8 @@ FILE = "ended.ids"
 #: Lines that end nothing: how far the journal was read, and that an older state was put in place.
 _SEEN, _RESTORED = "seen", "restored"
 _SEEN_STEP = 5000
+#: What is copied out of the journal.
+_KEPT = (*(action.value for action in ENDINGS), *ACTIONS)
 #: Values in one statement: SQLite takes 32,766, PostgreSQL 32,767.
 _AT_ONCE = 5000
 #: Octets at the end of the file that hold its last lines (a line has about a hundred), and how many of them are surely whole.
@@ -76,7 +79,9 @@ class Ending:
 class EndedAgain:
     """What an older state would have brought back, and did not. `histories`: children whose history, or question about one, ended with it;
     `papers`: accounts whose recovery codes are worth nothing any more; `closures`: what a department closed in its schools since, and
-    that holds on; `locked`: sign-in names that need a new password by command."""
+    that holds on; `lifted`: entries of an office's list that were lifted since, and are so again; `returned`: those that are in force
+    again, because the return that had taken them out was confirmed by nobody; `locked`: sign-in names that need a new password by
+    command."""
 
     roles: int = 0
     keys: int = 0
@@ -86,6 +91,8 @@ class EndedAgain:
     histories: int = 0
     papers: int = 0
     closures: int = 0
+    lifted: int = 0
+    returned: int = 0
     locked: tuple[str, ...] = field(default=())
 
 
@@ -94,7 +101,7 @@ async def note_ended(database: Database, state_dir: Path) -> int:
     once a minute for what failed then, at the stop, before a restore."""
     last = _last_seq(state_dir)
     found = select(journal.c.seq, journal.c.at, journal.c.action, journal.c.object_id).where(
-        journal.c.seq > last, journal.c.action.in_([action.value for action in ENDINGS])
+        journal.c.seq > last, journal.c.action.in_(_KEPT)
     )
     async with database.read() as connection:
         rows = (await connection.execute(found.order_by(journal.c.seq))).all()
@@ -277,7 +284,9 @@ async def end_again(
     await end(update(recovery_sheets).values(secret_hash=None), recovery_sheets.c.account_id, sheets - own)
     changed = set().union(*(later.get(action, set()) for action in SECRETS)) - own
     locked = await _lock(connection, changed)
-    return EndedAgain(roles, keys, gone, phones, papers=await _end_papers(connection, own), locked=locked)
+    lifted, returned = await lift_again(connection, last_steps((one.action, one.object_id) for one in endings), now)
+    papers = await _end_papers(connection, own)
+    return EndedAgain(roles, keys, gone, phones, papers=papers, lifted=lifted, returned=returned, locked=locked)
 
 
 async def _for_each(connection: AsyncConnection, make: Callable[[Sequence[str]], Any], ids: Collection[str]) -> int:

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import insert, select
 from sqlalchemy.engine import RowMapping
@@ -25,6 +26,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from blocklists.tables import journal
 
 GENESIS = bytes(32)
+ENDED: Final = "ended"
+"""The name by which a transaction asks that what it ended is kept outside the database, too (`blocklists.database.call_after`)."""
 
 
 @dataclass(frozen=True, slots=True)

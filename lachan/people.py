@@ -102,6 +102,11 @@ def restore(config: Path | None, path: Path, yes: bool) -> None:
         typer.echo(f"  {again.histories} lịch sử của trẻ: kết thúc, muốn giữ thì đồng ý lại / histories of children: ended, agree anew")
     if again.closures:
         typer.echo(f"  {again.closures} nhóm sở giáo dục đã đóng: vẫn đóng / groups the education department closed: still closed")
+    if again.lifted:
+        typer.echo(f"  {again.lifted} mục của danh sách đã gỡ: vẫn gỡ / entries of the office's list that were lifted: still lifted")
+    if again.returned:
+        typer.echo(f"! {again.returned} mục lại có hiệu lực: lần quay lại bản trước chưa ai xác nhận đã mất; vẫn cần thì quay lại lần nữa.")
+        typer.echo(f"! {again.returned} entries are in force again: the return that took them out was confirmed by nobody, and is lost.")
     for line in weaker(done.gone):
         typer.echo(line)
     if done.office:

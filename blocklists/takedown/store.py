@@ -17,6 +17,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from blocklists import journal
+from blocklists.database import call_after
 from blocklists.tables import new_id
 from blocklists.takedown import tables
 from blocklists.takedown.agencies import require_there
@@ -29,6 +30,8 @@ from blocklists.takedown.model import NotFound as NotFound
 from blocklists.takedown.model import Office as Office
 from blocklists.takedown.workflow import PROVISIONAL_DEFAULT, URGENT_LIFE, TransitionRefused, decide
 
+OPENING = frozenset({"lift", "suspend", "withdraw", "reinstate"})
+"""Steps of an entry that open its site, or close it again before its end."""
 OF_AN_OFFICE = frozenset({Mark.PHONE, Mark.MAIL, Mark.PATH})
 """What a text about an office may hold: its telephone, its mail, its page."""
 
@@ -368,11 +371,19 @@ async def due_to_expire(connection: AsyncConnection, office: Office, now: dateti
     return list((await connection.execute(statement)).scalars())
 
 
+def action_of(kind: Kind, verb: str) -> str:
+    """A step as the journal has it."""
+    return f"takedown.{kind.value}.{verb}"
+
+
 async def record(
     connection: AsyncConnection, office: Office, actor: Actor, verb: str, kind: Kind, object_id: str, now: datetime,
     *, before: str = "", after: str = "", basis: str | None = None,
 ) -> None:  # fmt: skip
-    """One journal row: random ids and keyed digests, never a host or a note."""
+    """One journal row: random ids and keyed digests, never a host or a note. What opens a site, or closes it again, is kept outside the
+    database, too."""
+    if kind is Kind.ENTRY and verb in OPENING:
+        call_after(connection, journal.ENDED)
     await journal.append(
         connection,
         journal.Entry(
@@ -380,7 +391,7 @@ async def record(
             tenant_id=office.tenant,
             actor_id=None if actor.account == "system" else actor.account,
             actor_role=actor.capacity.value,
-            action=f"takedown.{kind.value}.{verb}",
+            action=action_of(kind, verb),
             object_kind=f"takedown_{kind.value}",
             object_id=object_id,
             before_digest=office.digest(json.dumps([object_id, before])) if before else None,
