@@ -28,6 +28,8 @@ UPSTREAM_BLOCK: Final = ((Ede.BLOCKED, "blocked by the upstream resolver"),)
 REBINDING: Final = ((Ede.BLOCKED, ""),)
 """The same for an answer that led from a public name to a private address."""
 REBINDING_TTL: Final = 60
+REFUSED_TTL: Final = 10
+"""Of a block that is concluded from refusals of an upstream, which may have had another reason."""
 _REBINDING_RULE: Final = Rule(RuleOrigin.SYSTEM, Reason.REBINDING, "private address under a public name", source="rebinding")
 _FORGED: Final = ((Ede.FORGED_ANSWER, ""),)
 _ADDRESS_WIDTH: Final = {Qtype.A: 4, Qtype.AAAA: 16}

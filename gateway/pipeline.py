@@ -44,7 +44,7 @@ from gateway.listeners import PENDING, Pending
 from gateway.localnames import OWN_TTL, LocalNames
 from gateway.metrics import MALFORMED, TABLE_BYTES, UNANSWERED
 from gateway.notebook import Notebook, note_passage
-from gateway.outcomes import REBINDING, REBINDING_TTL, UPSTREAM_BLOCK, Outcome, Outcomes
+from gateway.outcomes import REBINDING, REBINDING_TTL, REFUSED_TTL, UPSTREAM_BLOCK, Outcome, Outcomes
 from gateway.ownname import OwnAnswers
 from gateway.plain import RECENT_SECONDS, PlainPath
 from gateway.policy.model import Block, Drop, Local, Pass, Rewrite, TcpOnly, Verdict
@@ -460,7 +460,7 @@ class Pipeline:
             return None
         if inspect_failure(failure) is not None and ask.target is None:
             ask.is_plain = False
-            return self._reply(ask, self._outcomes.upstream_block(query, transport, OWN_TTL, failure.errors or UPSTREAM_BLOCK))
+            return self._reply(ask, self._outcomes.upstream_block(query, transport, REFUSED_TTL, failure.errors or UPSTREAM_BLOCK))
         stale = self._resolution.stale(ask.cache_key, self.now)
         if stale is not None:
             self._exhausted_stale.n += 1

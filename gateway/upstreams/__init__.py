@@ -135,6 +135,15 @@ DOWN_AFTER: Final = 2
 PROBE_EVERY: Final = 1.0
 WORKING_MEMORY: Final = 300.0
 MAX_REFUSED_IN_ROW: Final = 20
+MAX_REFUSED_SHARE: Final = 0.25
+"""Of the last `REFUSED_WEIGHT` or so answers; a server that refuses more limits how often it is asked, or knows nobody here."""
+REFUSED_WEIGHT: Final = 16
+TOLERATED_SHARE: Final = 0.1
+"""A server that fails more than this share of what others can answer is asked later: names that are broken by themselves stay below it."""
+PENALTY: Final = 2.0
+"""Seconds that a server which answers nothing loses against the others."""
+BETTERED_WEIGHT: Final = 32
+PARDON_WEIGHT: Final = 8
 
 
 class Health:
@@ -146,8 +155,8 @@ class Health:
     comes.
     """
 
-    __slots__ = ("_backed_off_at", "fault", "is_down", "last_good", "last_reply", "penalty", "probed_at", "refused", "rto", "rto_max",
-                 "rto_min", "rttvar", "srtt", "strikes")  # fmt: skip
+    __slots__ = ("_backed_off_at", "bettered_share", "fault", "is_down", "last_good", "last_reply", "probed_at", "probes", "refused",
+                 "refused_share", "rto", "rto_max", "rto_min", "rttvar", "srtt", "strikes")  # fmt: skip
 
     def __init__(self, rto_min: float = RTO_MIN, rto_max: float = RTO_MAX) -> None:
         self.srtt = 0.0
@@ -155,20 +164,22 @@ class Health:
         self.rto_min = rto_min
         self.rto_max = rto_max
         self.rto = min(max(RTO_FIRST, rto_min), rto_max)
-        self.penalty = 0.0
+        self.bettered_share = 0.0
         self.strikes = 0
         self.is_down = False
         self.fault = Fault.TIMEOUT
         self.last_reply = float("-inf")
         self.last_good = float("-inf")
         self.probed_at = float("-inf")
+        self.probes = 0
         self.refused = 0
+        self.refused_share = 0.0
         self._backed_off_at = float("-inf")
 
     @property
     def rank(self) -> float:
         """Expected cost of asking, in seconds; 0 before the first answer, so that a new upstream is tried."""
-        return self.srtt + self.penalty
+        return self.srtt + max(0.0, self.bettered_share - TOLERATED_SHARE) * PENALTY
 
     def replied(self, rtt: float, now: float) -> None:
         """A well-formed answer came, `rtt` seconds after it was asked for (RFC 6298 §2)."""
@@ -192,11 +203,17 @@ class Health:
         """The answer settled the question."""
         self.last_good = now
         self.refused = 0
-        self.penalty *= 0.9
+        self.refused_share -= self.refused_share / REFUSED_WEIGHT
+        self.bettered_share -= self.bettered_share / PARDON_WEIGHT
+
+    def declined(self) -> None:
+        """It said REFUSED."""
+        self.refused += 1
+        self.refused_share += (1 - self.refused_share) / REFUSED_WEIGHT
 
     def was_bettered(self) -> None:
         """Another upstream answered what this one could not."""
-        self.penalty = min(2.0, self.penalty + 0.1)
+        self.bettered_share += (1 - self.bettered_share) / BETTERED_WEIGHT
 
     def missed(self, sent_at: float, now: float, fault: Fault) -> bool:
         """An attempt sent at `sent_at` ended without an answer; True when the upstream goes down with it."""
@@ -213,8 +230,9 @@ class Health:
         return True
 
     def is_working(self, now: float) -> bool:
-        """Whether it answered other names lately and does not just refuse everything."""
-        return now - self.last_good < WORKING_MEMORY and self.refused <= MAX_REFUSED_IN_ROW
+        """Whether it answered other names lately, and refuses few."""
+        is_refusing = self.refused > MAX_REFUSED_IN_ROW or self.refused_share > MAX_REFUSED_SHARE
+        return now - self.last_good < WORKING_MEMORY and not is_refusing
 
     def is_probe_due(self, now: float) -> bool:
         """Whether a down upstream may be asked again."""
@@ -242,6 +260,16 @@ class Tally:
         self.answers += count
         self.seconds += rtt * count
         self.latency[bisect_left(BUCKETS, rtt)] += count
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamStatus:
+    """One upstream for status pages and metrics. `latency` is the smoothed round trip time in seconds, 0 before the first answer."""
+
+    label: str
+    is_up: bool
+    latency: float
+    tally: Tally
 
 
 # The seam -----------------------------------------------------------------------------------------------------------------------

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Final
 
+from gateway.query import Key
 from gateway.upstreams import Evidence, Fault, Invalid, NetworkError, Refused, ServerFailure, Timeout, Upstream, UpstreamFailure
 from gateway.upstreams.exchange import Exchange
 
+Since = Callable[[Key, float], float | None]
 
-def conclude(exchange: Exchange, upstreams: Iterable[Upstream], now: float) -> UpstreamFailure:
-    """The failure of an exchange; `upstreams` is its group, whose state tells why a question was never sent.
+AGAIN: Final = 1.0
+"""Seconds between two refusals that make a block."""
+
+
+def conclude(exchange: Exchange, upstreams: Iterable[Upstream], now: float, refused_since: Since | None = None) -> UpstreamFailure:
+    """The failure of an exchange; `upstreams` is its group, whose state tells why a question was never sent. `refused_since(key, now)`
+    tells when everybody refused this name first: refused once more, by servers that answered others between, it is a block of theirs.
 
     What a server said outranks what a message looked like, and that outranks the network: a refusal by one and silence of another is a
     failure of the servers, not of the network.
@@ -19,9 +27,16 @@ def conclude(exchange: Exchange, upstreams: Iterable[Upstream], now: float) -> U
         evidence = tuple(Evidence(upstream.label, upstream.health.fault, "down") for upstream in upstreams if upstream.health.is_down)
     faults = {item.fault for item in evidence}
     if faults == {Fault.REFUSED}:
-        return Refused(evidence, exchange.errors, all(upstream.health.is_working(now) for upstream in exchange.decliners))
+        first = refused_since(exchange.key, now) if refused_since is not None else None
+        is_block = first is not None and now - first >= AGAIN and all(_means_it(each, first, now) for each in exchange.decliners)
+        return Refused(evidence, exchange.errors, is_block)
     if Fault.SERVFAIL in faults or Fault.REFUSED in faults:
         return ServerFailure(evidence, exchange.errors)
     if Fault.MALFORMED in faults:
         return Invalid(evidence)
     return Timeout(evidence) if Fault.TIMEOUT in faults else NetworkError(evidence)
+
+
+def _means_it(upstream: Upstream, first: float, now: float) -> bool:
+    """Whether a server that refuses a name for the second time answered others between, and refuses few of them."""
+    return upstream.health.last_good > first and upstream.health.is_working(now)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from gateway.query import Answer, Key, Query, name_in
-from gateway.wire.constants import UDP_SIZE
+from gateway.wire.constants import UDP_SIZE, Rcode
 
 if TYPE_CHECKING:
     from gateway.upstreams import Evidence, Upstream, UpstreamFailure
@@ -24,6 +24,16 @@ OPTS: Final = tuple(b"\0\0\x29" + UDP_SIZE.to_bytes(2, "big") + b"\0\0" + flags 
 _PADDED_OPTS: Final = tuple(opt[:-2] for opt in OPTS)
 _PADDING_BLOCK: Final = 128
 """RFC 8467 §4.1: block length of padded queries."""
+
+
+NO_EDNS: Final = Answer(Rcode.FORMERR, False, b"", 0, 0, (), (), ())
+"""What a server of before EDNS means by a header alone."""
+
+
+def is_plain_decline(data: bytes) -> bool:
+    """Whether a message is a response of twelve octets, without the question, that says FORMERR or NOTIMP: how servers of RFC 1035 take an
+    OPT record (RFC 6891 §7)."""
+    return len(data) == 12 and data[2] & 0xF8 == 0x80 and data[3] & 0x0F in (Rcode.FORMERR, Rcode.NOTIMP) and not any(data[4:])
 
 
 class Taker(Protocol):

@@ -17,7 +17,7 @@ from typing import Final
 from gateway.errors import UpstreamError
 from gateway.settings import UpstreamAddress
 from gateway.upstreams import Fault, Health, Observer, Tally
-from gateway.upstreams.exchange import Exchange, Plain
+from gateway.upstreams.exchange import NO_EDNS, Exchange, Plain, is_plain_decline
 from gateway.wire.message import parse_answer
 
 CONNECTIONS: Final = 4
@@ -242,6 +242,10 @@ class PooledUpstream(ABC):
         """Match a message to the question behind `key`, as strictly as over UDP."""
         connection.heard = connection.used = now
         entry = connection.pending.get(key) or connection.overdue.get(key)
+        if entry is not None and is_plain_decline(data) and not entry[1].is_bare and connection.pending.get(key) is entry:
+            self._forget(connection, key)
+            self._observer.answered(entry[1], self, NO_EDNS, now)
+            return
         if entry is None or data[4:6] != b"\0\1" or data[2] & 0xF8 != 0x80 or not data.startswith(entry[2], 12):
             self.tally.failures[Fault.MISMATCH] += 1
             connection.strangers += 1

@@ -19,17 +19,17 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
 from gateway.query import Answer, Key, Query, question_key
 from gateway.settings import UpstreamAddress, UpstreamSettings
-from gateway.upstreams import Evidence, Fault, Overload, Tally, Upstream, UpstreamFailure
+from gateway.upstreams import Evidence, Fault, Overload, Upstream, UpstreamFailure, UpstreamStatus
 from gateway.upstreams.conclusion import conclude
 from gateway.upstreams.datagrams import make_ring
 from gateway.upstreams.exchange import Exchange, OnDone, OnSlow, Plain
 from gateway.upstreams.groups import Group, Routes
+from gateway.upstreams.memory import Refusals, Troubles
 from gateway.upstreams.opening import open_upstream
 from gateway.upstreams.stream import StreamUpstream
 from gateway.wire.constants import Qtype, Rcode
@@ -49,16 +49,8 @@ DEMAND: Final = 30.0
 _PROBE: Final = Query(0, 0x0100, b"\0", "", Qtype.NS, b"\0\0\x02\0\x01", None)
 _PROBE_GROUP: Final = -1
 _FALLS_BACK: Final = frozenset({Rcode.FORMERR, Rcode.NOTIMP})
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamStatus:
-    """One upstream for status pages and metrics. `latency` is the smoothed round trip time in seconds, 0 before the first answer."""
-
-    label: str
-    is_up: bool
-    latency: float
-    tally: Tally
+_BOGUS: Final = frozenset({6, 7, 8})
+"""Extended errors (RFC 8914 §4.7 to 4.9) of a name whose signatures are wrong: bogus, expired, not yet valid."""
 
 
 class Resolver:
@@ -102,6 +94,8 @@ class Resolver:
         self._groups.append(Group(plain, "ordered"))
         self.flying: dict[Key, Exchange | Plain] = {}
         """Questions under way. A plain one that has its answer is taken out by whoever answers it."""
+        self._refusals = Refusals()
+        self._troubles = Troubles()
         self._parked: list[Exchange] = []
         self._lingering: list[Exchange] = []
         self._again: deque[tuple[float, Exchange, Upstream]] = deque()
@@ -177,7 +171,7 @@ class Resolver:
         return len(self.flying)
 
     def status(self) -> list[UpstreamStatus]:
-        """Every upstream, in the order of the settings; TCP used after truncation counts for the UDP upstream's line of its own."""
+        """Every upstream, in the order of the settings; TCP used after truncation has a line of its own."""
         every: Iterable[Upstream] = (*self._upstreams.values(), *self._streams.values())
         return [UpstreamStatus(upstream.label, not upstream.health.is_down, upstream.health.srtt, upstream.tally) for upstream in every]
 
@@ -265,10 +259,9 @@ class Resolver:
                 return
         if exchange.open <= 0:
             # Everyone who was asked has answered, and nobody knows.
-            self._finish(exchange, conclude(exchange, self._groups[exchange.group].upstreams, now))
-        elif not exchange.is_lingering:
-            exchange.is_lingering = True
-            self._lingering.append(exchange)
+            self._fail(exchange, now)
+        else:
+            self._linger(exchange)
 
     def _repeat(self, exchange: Exchange, upstream: Upstream, now: float) -> None:
         group = self._groups[exchange.group]
@@ -285,9 +278,20 @@ class Resolver:
 
     def _probe(self, upstreams: Iterable[Upstream], now: float) -> None:
         for upstream in upstreams:
-            if upstream.health.is_probe_due(now):
-                upstream.health.probed_at = now
-                upstream.send(Exchange(b"", _PROBE, _PROBE_GROUP, now, None))
+            health = upstream.health
+            if health.is_probe_due(now):
+                health.probed_at = now
+                health.probes += 1
+                # Firewalls swallow ". NS", a favourite of amplification: every second probe is a question that somebody waits for.
+                waiting = None if health.probes % 2 else self._first_waiting(upstream)
+                if waiting is None:
+                    upstream.send(Exchange(b"", _PROBE, _PROBE_GROUP, now, None))
+                else:
+                    self._send(waiting, upstream, now)
+
+    def _first_waiting(self, upstream: Upstream) -> Exchange | None:
+        could = (each for each in self._parked if not each.is_finished and each.sends < MAX_SENDS)
+        return next((each for each in could if upstream in self._groups[each.group].upstreams), None)
 
     # What upstreams report
 
@@ -295,7 +299,7 @@ class Resolver:
         """A well-formed answer to the exchange's own question came, whatever its rcode."""
         health = upstream.health
         if health.is_down:
-            self._recover(upstream, now)
+            self._recover(upstream, exchange, now)
         if exchange.group < 0:
             return
         rcode = answer.rcode
@@ -312,8 +316,9 @@ class Resolver:
                 exchange.is_wanted = False
                 self._on_late(exchange.key, answer)
             return
-        for other in exchange.decliners:
-            other.health.was_bettered()
+        if exchange.decliners and self._troubles.is_news(exchange.key, now):
+            for other in exchange.decliners:
+                other.health.was_bettered()
         self._finish(exchange, answer)
 
     def _declined(self, exchange: Exchange, upstream: Upstream, answer: Answer, now: float) -> None:
@@ -326,17 +331,21 @@ class Resolver:
         fault = Fault.REFUSED if rcode == Rcode.REFUSED else Fault.SERVFAIL
         upstream.tally.failures[fault] += 1
         if fault is Fault.REFUSED:
-            upstream.health.refused += 1
+            upstream.health.declined()
         if answer.ede and not exchange.errors:
             exchange.errors = answer.ede
         exchange.evidence += (Evidence(upstream.label, fault, f"rcode {rcode}"),)
+        if not exchange.cd and any(code in _BOGUS for code, _ in answer.ede):
+            exchange.errors = answer.ede  # forged or signed wrongly: a server that does not look would pass the forgery on
+            self._fail(exchange, now)
+            return
         exchange.decliners += (upstream,)
         self._advance(exchange, upstream, fault, now, False)
 
     def was_truncated(self, exchange: Exchange, upstream: Upstream, now: float) -> None:
         """The answer did not fit into a datagram: the same upstream is asked over TCP."""
         if upstream.health.is_down:
-            self._recover(upstream, now)
+            self._recover(upstream, exchange, now)
         if exchange.group < 0 or exchange.is_finished:
             return
         exchange.open -= 1
@@ -364,7 +373,7 @@ class Resolver:
         self._rank()
         self._probe((upstream,), now)
 
-    def _recover(self, upstream: Upstream, now: float) -> None:
+    def _recover(self, upstream: Upstream, answered: Exchange, now: float) -> None:
         upstream.health.revive(now)
         self._rank()
         parked, self._parked = self._parked, []
@@ -372,11 +381,11 @@ class Resolver:
             if exchange.is_finished:
                 continue
             best = self._groups[exchange.group].best
-            if best is None:
+            exchange.is_parked = best is None and exchange is not answered
+            if exchange.is_parked:
                 self._parked.append(exchange)
-            else:
-                exchange.is_parked = False
-                self._send(exchange, best, now)
+            elif best is not None and exchange is not answered:
+                self._send(exchange, best, now) if exchange.sends < MAX_SENDS else self._linger(exchange)
         if self._on_recovered is not None:
             self._on_recovered()
 
@@ -385,6 +394,14 @@ class Resolver:
             group.rank()
 
     # Ending
+
+    def _linger(self, exchange: Exchange) -> None:
+        if not exchange.is_lingering:
+            exchange.is_lingering = True
+            self._lingering.append(exchange)
+
+    def _fail(self, exchange: Exchange, now: float) -> None:
+        self._finish(exchange, conclude(exchange, self._groups[exchange.group].upstreams, now, self._refusals.since))
 
     def _finish(self, exchange: Exchange, outcome: Answer | UpstreamFailure) -> None:
         del self.flying[exchange.key]
@@ -455,8 +472,7 @@ class Resolver:
             exchange = flying[next(iter(flying))]
             if now < exchange.started + self._patience + SLOW:
                 return
-            whole = exchange.whole()
-            self._finish(whole, conclude(whole, self._groups[whole.group].upstreams, now))
+            self._fail(exchange.whole(), now)
 
     def _say_slow(self, exchange: Exchange) -> None:
         watchers = exchange.slow
@@ -476,10 +492,9 @@ class Resolver:
             return False
         is_alive = any(upstream.health.last_reply >= exchange.started for upstream in exchange.tried)
         if is_alive and now < exchange.started + self._patience:
-            # Slow rather than dead.
-            return False
+            return False  # slow rather than dead
         for upstream in exchange.tried:
             if upstream.health.missed(exchange.started, now, Fault.TIMEOUT):
                 self.went_down(upstream, now)
-        self._finish(exchange, conclude(exchange, self._groups[exchange.group].upstreams, now))
+        self._fail(exchange, now)
         return True

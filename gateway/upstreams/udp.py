@@ -19,7 +19,7 @@ from gateway.errors import UpstreamError
 from gateway.settings import UpstreamAddress
 from gateway.upstreams import Fault, Health, Observer, Tally
 from gateway.upstreams.datagrams import SLOTS, Ring
-from gateway.upstreams.exchange import Exchange, Plain
+from gateway.upstreams.exchange import NO_EDNS, Exchange, Plain, is_plain_decline
 from gateway.wire.message import parse_answer
 
 LANES: Final = 64
@@ -199,6 +199,13 @@ class UdpUpstream:
                 plain += 1
                 continue
             if data[4:6] != b"\0\1" or data[2] & 0xF8 != 0x80 or not data.startswith(question, 12):
+                if not is_overdue and is_plain_decline(data) and not asked.whole().is_bare:
+                    # From a server of before EDNS, or forged: the place stays open for the good answer.
+                    del pending[number]
+                    lane.overdue[number] = entry
+                    if not asked.whole().is_finished:
+                        observer.answered(asked.whole(), self, NO_EDNS, now)
+                    continue
                 failures[Fault.MISMATCH] += 1
                 continue
             exchange = asked.whole()

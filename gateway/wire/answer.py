@@ -159,6 +159,9 @@ def parse_answer(data: bytes, question: bytes, do: bool = False) -> Answer:
     kept, targets, last, found = _follow(reader, answers, qname, qtype, do)
     negative = not found or rcode != Rcode.NOERROR
     if authority:
+        types = {record.rtype for record in authority}
+        if not answers and rcode == Rcode.NOERROR and Qtype.NS in types and Qtype.SOA not in types:
+            return Answer(Rcode.SERVFAIL, False, b"", 0, 0, (), (), (), ede=edes)  # a referral: this server asks nobody (RFC 1034 §4.3.1)
         kept += _pick_authority(authority, last, negative, do)
     addresses, hinted = _read_facts(data, kept)
     chain = tuple([key_of(target) for target in targets] + hinted) if targets or hinted else ()
