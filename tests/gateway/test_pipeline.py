@@ -16,6 +16,7 @@ import pytest
 
 from gateway.pipeline import Pipeline
 from gateway.settings import LocalRecord, ProxyProtocolSettings
+from gateway.upstreams.conclusion import AGAIN
 from tests.support.catalogue import make_catalogue
 from tests.support.client import answers, errors, exchange, is_silent
 from tests.support.generation import START, amend, category, order, policy, profile, segment, zone
@@ -127,17 +128,24 @@ async def test_upstreams_own_block_is_told_apart(tmp_path: Path) -> None:
         assert "lachan_blocked" not in counted
 
 
-async def test_name_every_upstream_refuses_is_the_upstreams_block(tmp_path: Path) -> None:
-    """REFUSED for one name while others are answered is a block of the upstream."""
+async def test_name_that_every_upstream_goes_on_refusing_is_the_upstreams_block(tmp_path: Path) -> None:
+    """REFUSED for one name, again while others are answered, is a block of the upstream; the first time it may be anything, and whoever
+    asks is told that nobody answered, so that he asks again."""
 
     def script(asked: Asked) -> bytes:
         return failure(asked, "REFUSED") if asked.qname == "bad.example.com" else addresses(asked, "198.51.100.1")
 
     async with Script(script) as upstream, OneWorker(tmp_path, upstream) as worker:
         await worker.ask("good.example.com")
+        reply = await worker.ask("bad.example.com", use_edns=0)
+        assert (reply.rcode(), errors(reply)) == (dns.rcode.SERVFAIL, [22])
+        await asyncio.sleep(AGAIN + 0.1)
+        for number in range(4):
+            await worker.ask(f"good{number}.example.com")
         for _ in range(2):
             reply = await worker.ask("bad.example.com", use_edns=0)
             assert (answers(reply), errors(reply)) == (["0.0.0.0"], [15])
+            assert reply.answer[0].ttl <= 10
 
 
 async def test_safe_search_leads_to_the_safe_mode(tmp_path: Path) -> None:
