@@ -111,6 +111,7 @@ UPSTREAM_FAILURES = Metric(
     (_UPSTREAM, _closed("reason", "timeout", "refused", "servfail", "network", "mismatch", "malformed", "tls")),
 )
 UPSTREAM_UP = Metric("lachan_upstream_up_workers", "gauge", "Workers that hold this upstream for healthy.", (_UPSTREAM,))
+DEFAULT_UP = Metric("lachan_default_upstreams_up_workers", "gauge", "Workers that hold an upstream of names without a route for healthy.")
 UNANSWERED = Metric(
     "lachan_upstream_exhausted", "counter", "Questions for which every upstream failed.", (_closed("answer", "stale", "servfail"),)
 )

@@ -29,7 +29,7 @@ from gateway.listeners.proxied import ProxiedBatchListener, ProxiedDatagramListe
 from gateway.listeners.relayed import RelayListener
 from gateway.listeners.stream import StreamListener
 from gateway.listeners.udp import DatagramListener
-from gateway.metrics import UPSTREAM_BLOCKS, UPSTREAM_FAILURES, UPSTREAM_SECONDS, UPSTREAM_UP, Counters
+from gateway.metrics import DEFAULT_UP, UPSTREAM_BLOCKS, UPSTREAM_FAILURES, UPSTREAM_SECONDS, UPSTREAM_UP, Counters
 from gateway.neighbours import NeighbourTable
 from gateway.notices import NoticeLine
 from gateway.pauses import collection_put_off
@@ -174,6 +174,7 @@ class Gateway:
         self._pipeline.count()
         self._demand.count(self._clock.now())
         self._counters.forget(UPSTREAM_UP)
+        self._counters.set(DEFAULT_UP, (), int(self._resolver.is_reachable(0)))
         for upstream in self._resolver.status():
             before = self._told.get(upstream.label)
             tally = upstream.tally

@@ -15,6 +15,7 @@ import dns.query
 import pytest
 
 from gateway.control import ask_now
+from tests.support.echogateway import free_port
 from tests.support.gateway import Gateway, RunningUpstream
 from tests.support.scripts import Asked, Say, Script
 from tests.support.upstream import ScriptedUpstream
@@ -98,6 +99,17 @@ def test_counts_follow_what_was_asked(gateway: Gateway) -> None:
     assert 1 <= asked <= 4  # at most one question for each worker, and a probe
     assert gateway.metric("lachan_upstream_up_workers", upstream=upstream) == 2
     assert gateway.metric("lachan_cache_lookups_total", outcome="miss") <= 2
+
+
+def test_dead_upstreams_are_told_apart_from_those_of_a_route(upstream: RunningUpstream, tmp_path: Path) -> None:
+    """A province with one internal route is paged when all its Internet resolvers are gone, although nobody asks the route."""
+    (tmp_path / "games.txt").write_text("game.example\n")
+    routed = f'servers: ["tcp://127.0.0.1:{free_port()}"], routes: {{tinh.example: ["udp://127.0.0.1:{{upstream}}"]}}'
+    text = SETTINGS.replace('servers: ["udp://127.0.0.1:{upstream}"]', routed).replace("workers: 2", "workers: 1")
+    with Gateway(tmp_path, text, upstream=upstream.port) as running:
+        until(lambda: running.metric("lachan_default_upstreams_up_workers") == 1)
+        until(lambda: running.ask("open.example") and running.metric("lachan_default_upstreams_up_workers") == 0, 20)
+        assert running.metric("lachan_upstream_up_workers") == 1  # the one of the route
 
 
 def test_memory_of_workers_is_told_on_request(shared: Gateway) -> None:
