@@ -123,7 +123,7 @@ FAULTS: Mapping[str, tuple[str, str]] = {
     "factor_needed": (_("This needs a second step at sign-in"), _("Set it up under More › My account, then come back.")),
     "wrong_passkey": (_("This passkey was not taken"), _("Please try once more, or use your password.")),
     "foreign_request": (_("This did not come from our own page"), _("Please go back, load the page again and repeat what you did.")),
-    "cooling_off": (_("Your family waits before it opens something"), _("Begin the wait under More › Our choices; closing never waits.")),
+    "cooling_off": (_("Here opening waits a while"), _("Begin the wait under More › Our choices; closing never waits.")),
     "sheet_full": (_("This sheet is full"), _("Please ask the place that gave it to you for a new one.")),
     "conflict": (_("Somebody changed this meanwhile"), _("Load the page again to see what holds now.")),
     "changed": (_("Somebody changed this meanwhile"), _("Load the page again to see what holds now.")),
@@ -213,7 +213,7 @@ ACTS: Mapping[str, str] = {
     "history.viewed": _("History looked at"),
     "watch.started": _("Watching first, for a day"),
     "watch.ended": _("Watching ended, full protection"),
-    "choices.changed": _("Choices of the family changed"),
+    "choices.changed": _("Common choices changed"),
     "place.set": _("Place said"),
     "place.left": _("What was closed where the school was before has ended"),
     "dates.changed": _("Own dates changed"),
@@ -239,7 +239,7 @@ ACTS: Mapping[str, str] = {
 
 #: What the file of a family or school changes, by part and what happens to it.
 CHANGES: Mapping[tuple[str, str], str] = {
-    ("choices", "changed"): _("The choices of the family change."),
+    ("choices", "changed"): _("The common choices change."),
     ("dates", "added"): _("Dates are added: {label}"),
     ("dates", "removed"): _("Dates go: {label}"),
     ("site", "added"): _("A place is added: {label}"),

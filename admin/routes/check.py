@@ -30,6 +30,7 @@ from admin.recovery import sheet_made_at
 from admin.routes.onboarding import TRANSPORTS
 from admin.routes.setup import gateway_addresses
 from admin.values import ProfileId
+from blocklists.tables import OrganisationKind
 
 router = APIRouter()
 
@@ -86,6 +87,7 @@ async def look(request: Request, nonce: str, visit: Annotated[Visit, Depends(nee
         "by_another": probe.seen and by_another,
         "gateway_addresses": gateway_addresses(visit.services, request),
         "here": address_of(request),
+        "is_school": visit.tenant.kind is OrganisationKind.SCHOOL,
         "offers_sheet": made_at is None and visit.may(Permission.SHEET_MAKE),
     }
     page = visit.page("setup/check.html", context)
