@@ -1,14 +1,19 @@
-"""What root wrote into the state directory belongs to the gateway's user again when a command ends. Only `lachan.__main__` imports it.
+"""What root wrote into the state directory belongs to the gateway's user again when a command ends, or at the start. Imported by
+`lachan.__main__` and `lachan.run`.
 
 The state directory of a service is its user's alone, so an operator runs `restore`, `reset-password`, `join` and the like with sudo. A file
-that root left there could not be read by the service any more: its pages would not start.
+that root left there could not be read by the service any more: its pages would not start. That user may put links in the place of folders
+and files there at any moment, so nothing is changed by its path: each folder is walked and each file changed as what was opened and looked
+at.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -44,16 +49,43 @@ def hand_back(config: Path | None) -> None:
         return
     from lachan.running import state_dir_of
 
-    with contextlib.suppress(LachanError, OSError):
-        folder = state_dir_of(config)
-        owner = folder.stat()
-        if owner.st_uid == 0:
-            return
-        for place, folders, files in os.walk(folder):
-            for name in (*folders, *files):
-                path = os.path.join(place, name)
-                with contextlib.suppress(FileNotFoundError):
-                    found = os.lstat(path)
-                    is_own = stat.S_ISDIR(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1)
-                    if found.st_uid == 0 and is_own:
-                        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    with contextlib.suppress(LachanError, OSError), opened(state_dir_of(config)) as folder:
+        owner = os.fstat(folder)
+        if owner.st_uid != 0:
+            give(folder, owner.st_uid, owner.st_gid)
+
+
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[int]:
+    """A folder, by its descriptor. Raises OSError."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield number
+    finally:
+        os.close(number)
+
+
+def give(folder: int, user: int, group: int) -> None:
+    """Give root's folders and files below an open folder to a user; files with several names are left. Raises OSError."""
+    for _, folders, files, place in os.fwalk(".", dir_fd=folder):
+        for name in (*folders, *files):
+            try:
+                _give_one(name, place, user, group)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ELOOP):  # gone meanwhile, or a link now
+                    raise
+
+
+def _give_one(name: str, place: int, user: int, group: int) -> None:
+    if not _is_roots(os.stat(name, dir_fd=place, follow_symlinks=False)):
+        return
+    number = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place)
+    try:
+        if _is_roots(os.fstat(number)):
+            os.fchown(number, user, group)
+    finally:
+        os.close(number)
+
+
+def _is_roots(found: os.stat_result) -> bool:
+    return found.st_uid == 0 and (stat.S_ISDIR(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1))

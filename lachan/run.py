@@ -30,6 +30,7 @@ from gateway.errors import LachanError, Mistake, SettingsError, StartError
 from gateway.settings import Endpoint, GatewaySettings
 from lachan.configuration import PLACES, Configuration, find_file, load
 from lachan.lastgood import describe, keep, load_or_last_good
+from lachan.ownership import give, opened
 
 if TYPE_CHECKING:
     from gateway.supervisor import ExtraProcess, Occasion, Prepared
@@ -208,11 +209,13 @@ def give_state_dir(settings: GatewaySettings) -> None:
     folder, user = settings.state_dir, settings.dns.user
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        if user is None or os.geteuid() != 0 or folder.stat().st_uid != 0:
+        if user is None or os.geteuid() != 0:
             return
-        entry = pwd.getpwnam(user)
-        for path in [*folder.rglob("*"), folder]:
-            os.chown(path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
+        with opened(folder) as number:
+            if os.fstat(number).st_uid == 0:
+                entry = pwd.getpwnam(user)
+                give(number, entry.pw_uid, entry.pw_gid)
+                os.fchown(number, entry.pw_uid, entry.pw_gid)
     except KeyError:
         raise StartError(f"dns.user: there is no user '{user}' on this machine: create it, or remove the setting") from None
     except OSError as error:
