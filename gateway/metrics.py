@@ -200,6 +200,12 @@ RELEASE_FAILURE = Metric(
 RELEASE_IN_FORCE = Metric(
     "lachan_release_in_force", "gauge", "1 when a list of the office that is followed is in force, 0 while there is none."
 )
+CERTIFICATE_END = Metric(
+    "lachan_certificate_not_after_timestamp_seconds", "gauge", "When the certificate that the encrypted listeners serve ends."
+)
+CERTIFICATE_REFUSED = Metric(
+    "lachan_certificate_refused", "gauge", "1 while the certificate files on the disk cannot be taken over; the one before is served."
+)
 OFFICE_GATEWAYS = Metric(
     "lachan_office_gateways",
     "gauge",

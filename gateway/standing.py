@@ -8,17 +8,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from gateway.certificatewatch import CertificateState, CertificateWatch
 from gateway.clock import WallClock
-from gateway.crew import Crew
+from gateway.crew import Crew, Target
 from gateway.extras import Extras
 from gateway.following import CODES, describe, read_state
 from gateway.metrics import (
+    CERTIFICATE_END,
+    CERTIFICATE_REFUSED,
     GENERATION,
     LIST_ENTRIES,
     LIST_UPDATED,
@@ -76,6 +79,10 @@ class Standing:
     notes: tuple[str, ...] = ()
     trouble: str = ""
     """Why we are not done with leaving."""
+    watch: CertificateWatch = field(default_factory=CertificateWatch)
+
+    def __post_init__(self) -> None:
+        self.generations.on_switch.append(self._look_at_files)
 
     def state(self) -> State:
         """`ready` when every worker serves the generation in force."""
@@ -108,6 +115,7 @@ class Standing:
             "order_serial": target.snapshot.order_serial if target else None,
             "follow": self.follow(),
             "zones": self.zones(),
+            "certificate": state.describe(time.time()) if (state := self.certificate()) is not None else None,
             "pid": self.supervisor_pid,
             "uptime": round(time.monotonic() - self.started, 1),
             "clock": {"now": _iso(self.clock.now()), "test": self.clock.is_test},
@@ -148,7 +156,18 @@ class Standing:
             found.append(NO_LIST + (OTHER_LIST.format(serial=state.other) if state.other else ""))
         if not is_writable(folder):
             found.append(NOT_WRITABLE.format(folder=folder))
+        if (certificate := self.certificate()) is not None:
+            found += certificate.sentences(time.time())
         return found + [DOWN.format(name=each.process.name) for each in self.extras.extras if each.pid is None and each.restarts]
+
+    def certificate(self) -> CertificateState | None:
+        """How the certificate of the encrypted listeners stands; None when there is none."""
+        target = self.generations.target
+        return self.watch.look(target.settings.tls) if target is not None else None
+
+    def _look_at_files(self, target: Target) -> None:
+        """Know the certificate from the first moment on, so that its end is known when its files break later."""
+        self.watch.look(target.settings.tls)
 
     def follow(self) -> Document | None:
         """How the list office is followed; None when none is."""
@@ -194,6 +213,10 @@ class Standing:
             state = read_state(target.settings.state_dir)
             self.totals.replace(RELEASE_CHECKED, {(): float(state.good_at)} if state is not None else {})
             self.totals.replace(RELEASE_IN_FORCE, {(): float(state.serial > 0)} if state is not None else {})
+            certificate = self.certificate()
+            ends = certificate.ends_at if certificate is not None else 0.0
+            self.totals.replace(CERTIFICATE_END, {(): ends} if ends else {})
+            self.totals.replace(CERTIFICATE_REFUSED, {(): float(bool(certificate.refused))} if certificate is not None else {})
             self._refresh_office(target.settings.state_dir)
             self._refresh_zones(target.settings.state_dir)
             self.totals.replace(RELEASE_FAILURE, {(code,): float(code == state.code) for code in CODES} if state is not None else {})

@@ -28,11 +28,11 @@ _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 @dataclass(frozen=True, slots=True)
-class _Marks:
-    """What tells one version of a file from the next."""
+class Marks:
+    """What tells one version of a file from the next; a right to read it that was given or taken counts, too."""
 
-    certificate: tuple[int, int]
-    key: tuple[int, int]
+    certificate: tuple[int, int, int]
+    key: tuple[int, int, int]
 
 
 class FreshCertificate:
@@ -41,11 +41,11 @@ class FreshCertificate:
     def __init__(self, settings: TlsSettings, context: ssl.SSLContext) -> None:
         self._settings = settings
         self._context = context
-        self._marks = _marks(settings)
+        self._marks = marks_of(settings)
 
     def reload_if_changed(self) -> bool:
         """Take over new files for new handshakes; whether there were any. Raises StartError and keeps the old ones if they are broken."""
-        marks = _marks(self._settings)
+        marks = marks_of(self._settings)
         if marks == self._marks:
             return False
         self._marks = marks
@@ -151,13 +151,14 @@ def try_files(settings: TlsSettings) -> None:
         raise StartError(f"tls: {settings.certificate} and {settings.key} cannot be used together: {reason}") from None
 
 
-def _marks(settings: TlsSettings) -> _Marks:
-    return _Marks(_mark(settings.certificate), _mark(settings.key))
+def marks_of(settings: TlsSettings) -> Marks:
+    """The marks of both files as they are now."""
+    return Marks(_mark(settings.certificate), _mark(settings.key))
 
 
-def _mark(path: Path) -> tuple[int, int]:
+def _mark(path: Path) -> tuple[int, int, int]:
     try:
         found = os.stat(path)
     except OSError:
-        return (0, 0)
-    return (found.st_mtime_ns, found.st_ino)
+        return (0, 0, 0)
+    return (found.st_mtime_ns, found.st_ino, found.st_ctime_ns)

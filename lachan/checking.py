@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import typer
 
+from gateway.certificatewatch import CertificateState, end_of
 from gateway.errors import Mistake, SettingsError
 from gateway.policy.model import Band
 from lachan.configuration import Configuration, find_file, load
@@ -18,7 +20,7 @@ def check(config: Path | None) -> None:
     configuration = load(path)
     check_orders(configuration)
     check_zones(configuration)
-    for note in [*unused_groups(configuration), *open_default(configuration)]:
+    for note in [*unused_groups(configuration), *open_default(configuration), *ending_certificate(configuration, time.time())]:
         typer.echo(f"! {note}")
     lists, profiles = len(configuration.lists.lists), len(configuration.gateway.policy["profiles"])
     typer.echo(f"{path}: hợp lệ, {profiles} hồ sơ, {lists} danh sách thêm. / valid, {profiles} profiles, {lists} lists of your own.")
@@ -73,6 +75,12 @@ def unused_groups(configuration: Configuration) -> list[str]:
         for group in zone.groups
         if group not in known
     ]
+
+
+def ending_certificate(configuration: Configuration, now: float) -> list[str]:
+    """A sentence while the certificate of the encrypted listeners has ended, or ends within a fortnight of `now` (unix seconds)."""
+    tls = configuration.gateway.tls
+    return [f"tls.certificate: {words}" for words in CertificateState(end_of(tls.certificate)).sentences(now)] if tls is not None else []
 
 
 def open_default(configuration: Configuration) -> list[str]:

@@ -27,6 +27,7 @@ EDGES = {
     "admin/commands.py": "a command that a person gives now",
     "lachan/people.py": "when a backup is made, and what a restored one is judged by",
     "lachan/run.py": "the life of a certificate, which the test clock never moves",
+    "lachan/checking.py": "the life of a certificate, which the test clock never moves",
     "lachan/certificate.py": "the life of a certificate, which the test clock never moves",
     "gateway/supervisor.py": "the start time of the process, serials that only grow",
     "gateway/vitals.py": "compares the wall clock with the monotonic one",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -68,6 +68,7 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
         guesses = await find_guesses(connection, visit.tenant_id, visit.now)
         renewal = await find_renewal(connection, visit.tenant_id, visit.now)
         alone = await is_alone(connection)
+        keeps = await keeps_machine(connection, visit.signed_in.actor, visit.tenant_id)
         sheets = await find_uses(connection, visit.tenant_id, visit.now)
     context: dict[str, object] = {
         "figures": figures,
@@ -81,6 +82,7 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
         "sheets": sheets,
     }
     context["follow"] = await read_following(visit)
+    context["certificate"] = await look_at_certificate(visit) if keeps else None
     context["missing"] = await asyncio.to_thread(read_missing, visit.services.settings.state_dir)
     context |= _held(visit, cards) | {"glasses": [one for one in glasses if visit.now - one.until < TOLD]}
     context |= {"cards": cards, "waiting": waiting, "away": away, "enforcement": enforcement, "shelf": visit.services.shelves.current()}
@@ -105,7 +107,9 @@ async def show_more(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
     async with visit.services.database.read() as connection:
         keeps = await keeps_machine(connection, visit.signed_in.actor, visit.tenant_id)
         has_pin = await uses_pin(connection, visit.signed_in.actor.account_id)
-    return visit.page("more/more.html", {"waiting": await waiting_of(visit), "keeps": keeps, "has_pin": has_pin})
+    certificate = await look_at_certificate(visit) if keeps else None
+    context = {"waiting": await waiting_of(visit), "keeps": keeps, "has_pin": has_pin, "certificate": certificate}
+    return visit.page("more/more.html", context)
 
 
 @router.get("/journal")
@@ -130,6 +134,19 @@ async def read_following(visit: Visit) -> dict[str, Any] | None:  # Any: JSON va
     """How the list office is followed; None where none is."""
     state = await asyncio.to_thread(read_state, visit.services.settings.state_dir)
     return describe(state, visit.now.timestamp()) if state is not None else None
+
+
+async def look_at_certificate(visit: Visit) -> dict[str, Any] | None:  # Any: JSON values
+    """How the certificate of the encrypted listeners stands, for whoever looks after the machine; None while all is well or nothing is
+    known."""
+    try:
+        told = (await visit.services.link.status()).get("certificate")
+    except GatewayAway:
+        return None
+    if not told or told["standing"] == "good":
+        return None
+    ends_at = datetime.fromtimestamp(told["ends_at"], UTC) if told["ends_at"] else None
+    return {"standing": told["standing"], "ends_at": ends_at, "refused": told["refused"]}
 
 
 async def waiting_of(visit: Visit) -> int:

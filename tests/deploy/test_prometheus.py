@@ -26,6 +26,8 @@ WANTED = {  # what an operator must hear of, and the alert that says it
     "upstreams down": "LachanUpstreamsDown",
     "worker restarts": "LachanWorkerRestarts",
     "disk": "LachanDiskFull",
+    "a certificate that ends": "LachanCertificateEnds",
+    "a renewed certificate that is not taken": "LachanCertificateRefused",
     "clock": "LachanClock",
     "a test clock in earnest": "LachanTestClock",
 }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,3 +168,38 @@ async def test_old_versions_are_refused(server: tuple[ServerContext, int, list[s
     """TLS 1.1 and older get no handshake."""
     tls, _, _, _ = server
     assert tls.context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+def test_right_to_read_that_comes_later_is_noticed(tmp_path: Path) -> None:
+    """A renewal that the gateway's account may not read is taken over once somebody gives it the right; no octet of the files changes."""
+    files = make(tmp_path, "dns.example")
+    for path in (tmp_path, files.certificate, files.key):
+        path.chmod(0o755)
+    for above in tmp_path.parents:
+        if above.stat().st_uid == os.geteuid() and not above.stat().st_mode & 1:
+            above.chmod(above.stat().st_mode | 0o111)
+    other = make(tmp_path / "new", "dns.example")
+    tls = ServerContext(TlsSettings(files.certificate, files.key), DOT_PROTOCOLS)
+    for path, source in ((files.certificate, other.certificate), (files.key, other.key)):
+        path.write_bytes(source.read_bytes())
+    files.key.chmod(0o000)
+    with someone_else():
+        with pytest.raises(StartError, match="may not be read"):
+            tls.reload_if_changed()
+        assert not tls.reload_if_changed()
+    files.key.chmod(0o644)
+    with someone_else():
+        assert tls.reload_if_changed()
+
+
+@contextlib.contextmanager
+def someone_else() -> Iterator[None]:
+    """Not root for a while: root reads everything."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

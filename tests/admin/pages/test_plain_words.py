@@ -41,6 +41,12 @@ ALLOWED = {
     "In that warning open the certificate and compare its SHA-256 fingerprint. The same as here: go on. Another: close the page and ask.",
     "When the certificate has been renewed, the new fingerprint is read at the machine.",
     "With a name and a certificate of a public authority nobody sees this warning:",
+    # for whoever looks after the machine alone, by the name that the remedy has
+    "The certificate of this gateway ended: {time}.",
+    "The certificate of this gateway ends soon: {time}.",
+    "Renew the certificate and put both files in place. Nothing needs a restart.",
+    "The certificate files on the machine cannot be used: they do not fit together, or the gateway may not read them. The one before is "
+    "still served.",
 }
 
 

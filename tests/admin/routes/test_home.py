@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+import pytest
 from sqlalchemy import select
 from starlette.types import ASGIApp
 
@@ -68,6 +69,29 @@ async def test_old_list_of_the_office_is_told(visitor: Visitor, family: Family, 
     write_state(state_dir, FollowState(0, "unreachable", "nobody there", at, at - 6 * 86_400, at, at - 90_000, other=4))
     await visitor.get("/")
     assert "bản 4 của đơn vị trước vẫn có hiệu lực cho đến khi bản đầu tiên đến" in visitor.text
+
+
+@pytest.mark.parametrize("path", ["/", "/more"])
+async def test_certificate_that_ends_is_told_to_whoever_keeps_the_machine(
+    visitor: Visitor, services: Services, family: Family, gateway: ScriptedGateway, now: datetime, path: str
+) -> None:
+    """What phones lose, when, and the remedy; files that cannot be used, with the reason. Nothing while all is well, nothing to families
+    on a machine that somebody else runs."""
+    ends_at = int(now.timestamp()) + 5 * 86_400
+    gateway.status = {"certificate": {"ends_at": ends_at, "standing": "good", "refused": None}}
+    await visitor.sign_in("me", PASSWORD)
+    await visitor.get(path)
+    assert "Chứng chỉ" not in visitor.text
+    gateway.status = {"certificate": {"ends_at": ends_at, "standing": "soon", "refused": "tls: cert.pem may not be read"}}
+    await visitor.get(path)
+    for words in ("sắp hết hạn", "điện thoại có tên riêng", "Hãy gia hạn", "Chứng chỉ cũ vẫn đang dùng", "cert.pem may not be read"):
+        assert words in visitor.text
+    gateway.status = {"certificate": {"ends_at": ends_at - 6 * 86_400, "standing": "ended", "refused": None}}
+    await visitor.get(path)
+    assert "Chứng chỉ của cổng lọc đã hết hạn" in visitor.text and "không mở được trang nào" in visitor.text
+    await make_person(services.database, now, "khac")  # a second family: the machine is looked after by an operator
+    await visitor.get(path)
+    assert "Chứng chỉ" not in visitor.text
 
 
 async def test_strangers_are_led_to_the_door_and_back(visitor: Visitor, family: Family, gateway: ScriptedGateway) -> None:
