@@ -111,7 +111,7 @@ async def services_running(services: Services, clock: WallClock) -> AsyncIterato
     """The loops beside the pages; when they end, the journal's end is kept and the database is closed."""
     loops = []
     if services.settings.rpz_out is not None:
-        feed = services.office.duty.feed = await open_feed(services.settings.rpz_out)
+        feed = services.office.duty.feed = await open_feed(services.settings.rpz_out, services.settings.state_dir)
         categories = CategoryFeed(feed.server, services.settings.rpz_out.offers, services.settings.state_dir, services.now)
         loops.append(asyncio.create_task(categories.run(), name="category zones"))
     loops += [

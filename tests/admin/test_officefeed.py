@@ -16,13 +16,15 @@ import dns.asyncquery
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rrset
 import dns.zone
 import pytest
 from sqlalchemy import text, update
 
+from admin.backup import back_up, restore
 from admin.dependencies import Services
 from admin.office import open_office
-from admin.officefeed import ListFeed, Outlet, open_feed
+from admin.officefeed import FILE, ListFeed, Outlet, open_feed
 from admin.officereads import find_entries
 from admin.rpzsettings import Audience, Follower, RpzOutSettings, TransferKey
 from blocklists.policyzone import PolicyZone
@@ -156,6 +158,101 @@ async def test_an_order_of_a_later_day_waits_for_it(
         office = await open_office(connection, officers.tenant)
     await again.follow(services.database, office, clock.at)
     assert again.outlets[0].zone.serial == feed.outlets[0].zone.serial
+
+
+def host_names(rules: set[str]) -> set[str]:
+    """Without the rules for what is below."""
+    return {name for name in rules if not name.startswith("*.")}
+
+
+async def differs_from(port: int, serial: int) -> set[str]:
+    """A secondary that has the zone at a serial asks for what changed: the names it is told of (nothing where it is up to date)."""
+    query = dns.message.make_query(ZONE, "IXFR")
+    query.authority.append(dns.rrset.from_text(f"{ZONE}.", 60, "IN", "SOA", f". . {serial} 60 60 60 60"))
+    answer = await dns.asyncquery.tcp(query, "127.0.0.1", port=port)
+    return host_names({str(each.name.relativize(dns.name.from_text(ZONE))) for each in answer.answer} - {"@"})
+
+
+async def test_a_backup_put_back_gives_the_zone_a_serial_of_its_own(
+    services: Services, officers: Officers, gateway: OfficeGateway, tmp_path: Path
+) -> None:
+    """What the backup does not know leaves the zone while the program runs, by a difference that secondaries take; a program that starts
+    later says the same under the same serial."""
+    open_to, zones = (ip_network("127.0.0.0/8"),), ((ZONE, Audience()),)
+    settings = RpzOutSettings(Endpoint("127.0.0.1", free_port()), zones, (), open_to)
+    state_dir, port = services.settings.state_dir, settings.listen.port
+    feed = services.office.duty.feed = await open_feed(settings, state_dir)
+    await approve(services, officers, "one.example")
+    await services.office.duty.settle()
+    backup = tmp_path / "before.backup"
+    await back_up(services.database, state_dir, backup, services.now())
+    for host in ("two.example", "three.example"):
+        await approve(services, officers, host)
+        await services.office.duty.settle()
+    before = feed.outlets[0].zone.serial
+    assert host_names(await transfer(port)) == {"one.example", "two.example", "three.example"}
+    await restore(services.database, state_dir, backup, services.now())
+    for _ in range(3):
+        await services.office.duty.settle()
+    assert gateway.enforced() == {"example.one."}
+    assert host_names(await transfer(port)) == {"one.example"}
+    after = feed.outlets[0].zone.serial
+    assert after > before
+    assert await differs_from(port, before) == {"two.example", "three.example"} and await differs_from(port, after) == set()
+    await feed.stop()
+    again = services.office.duty.feed = await open_feed(settings, state_dir)
+    await services.office.duty.settle()
+    assert again.outlets[0].zone.serial == after and host_names(await transfer(port)) == {"one.example"}
+    await again.stop()
+
+
+async def test_what_a_restart_makes_of_a_zone_is_never_under_an_old_serial(
+    services: Services, officers: Officers, gateway: OfficeGateway
+) -> None:
+    """Another audience, and a backup put back by another way while the program did not run: another content, so another serial; the same
+    content again keeps the serial that it has. The next version goes on from there."""
+    open_to, port, state_dir = (ip_network("127.0.0.0/8"),), free_port(), services.settings.state_dir
+
+    async def said(audience: Audience) -> tuple[int, set[str]]:
+        """What a program that starts with this audience serves."""
+        settings = RpzOutSettings(Endpoint("127.0.0.1", port), ((ZONE, audience),), (), open_to)
+        feed = services.office.duty.feed = await open_feed(settings, state_dir)
+        await services.office.duty.settle()
+        found = feed.outlets[0].zone.serial, host_names(await transfer(port))
+        await feed.stop()
+        return found
+
+    children, everybody = Audience(), Audience(frozenset(Band))
+    order = await approve(services, officers, "kids.example")
+    async with services.database.write() as connection:
+        mine = (tables.orders.c.id == order, tables.orders.c.tenant_id == officers.tenant)
+        await connection.execute(update(tables.orders).where(*mine).values(bands="MN,TH,CS,PT"))
+    assert await said(children) == (1000, {"kids.example"})
+    assert await said(children) == (1000, {"kids.example"})
+    assert await said(everybody) == (1001, set())
+    assert await said(everybody) == (1001, set())
+    assert await said(children) == (1002, {"kids.example"})
+    await approve(services, officers, "two.example")
+    assert await said(children) == (2000, {"kids.example", "two.example"})
+    async with services.database.write() as connection:
+        mine = (tables.entries.c.host == "two.example", tables.entries.c.tenant_id == officers.tenant)
+        await connection.execute(update(tables.entries).where(*mine).values(state="expired", serial_out=2, ended_at=services.now()))
+    assert await said(children) == (2001, {"kids.example"})
+    (state_dir / FILE).write_text("{")
+    assert await said(children) == (2000, {"kids.example"}), "what cannot be read says nothing"
+
+
+async def test_a_disk_without_room_holds_no_zone_up(
+    services: Services, officers: Officers, gateway: OfficeGateway, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A lift goes out although its serial cannot be written down, and that is told."""
+    settings = RpzOutSettings(Endpoint("127.0.0.1", free_port()), ((ZONE, Audience()),), (), (ip_network("127.0.0.0/8"),))
+    feed = services.office.duty.feed = await open_feed(settings, tmp_path / "gone")
+    await approve(services, officers, "one.example")
+    await services.office.duty.settle()
+    assert host_names(await transfer(settings.listen.port)) == {"one.example"}
+    assert "serials of policy zones not kept" in caplog.text
+    await feed.stop()
 
 
 SCOPES = {
