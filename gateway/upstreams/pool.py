@@ -296,6 +296,8 @@ class PooledUpstream(ABC):
 
     def _miss(self, exchange: Exchange, sent_at: float, now: float, fault: Fault, detail: str, may_repeat: bool) -> None:
         if self.health.missed(sent_at, now, fault):
+            for connection in self._connections:  # this machine's address may have changed under them
+                connection.is_retired = True
             self._observer.went_down(self, now)
         if not exchange.is_finished:
             self.tally.failures[fault] += 1

@@ -297,10 +297,16 @@ class UdpUpstream:
     def _miss(self, asked: Exchange | Plain, sent_at: float, now: float, fault: Fault, detail: str) -> None:
         exchange = asked.whole()
         if self.health.missed(sent_at, now, fault):
+            self._renew()
             self._observer.went_down(self, now)
         if not exchange.is_finished:
             self.tally.failures[fault] += 1
             self._observer.missed(exchange, self, fault, detail, now)
+
+    def _renew(self) -> None:
+        """Go on with fresh sockets: connected ones keep the address that this machine had when they were made."""
+        self._spent += [lane for lane in self._lanes if lane is not None]
+        self._lanes[:] = [None] * LANES
 
     @property
     def is_idle(self) -> bool:

@@ -491,6 +491,28 @@ async def test_upstream_that_swallows_our_probe_is_used_again(count: int, open_r
         await each.stop()
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_changed_address_of_ours_costs_seconds(transport: str, open_resolver: OpenResolver) -> None:
+    """After a new lease nothing comes back to sockets of before: once the server seems down, only fresh ones are used."""
+
+    class Elsewhere(Giver):
+        before: frozenset[object] = frozenset()
+
+        def handle(self, asked: Asked) -> Script:
+            return None if asked.peer in self.before else super().handle(asked)
+
+    async with Elsewhere() as upstream:
+        asker = open_resolver(UpstreamAddress(transport, "127.0.0.1", upstream.port, "", "127.0.0.1"))
+        for number in range(300):
+            await asker.ask(f"w{number}.example")
+        upstream.before = frozenset(asked.peer for asked in upstream.asked)
+        moved = time.monotonic()
+        while given(await asker.ask(f"v{time.monotonic_ns()}.example")) != "192.0.2.1":
+            assert time.monotonic() - moved < 5
+        for number in range(100):
+            assert given(await asker.ask(f"u{number}.example")) == "192.0.2.1"
+
+
 async def test_restarted_upstream_is_used_again(open_resolver: OpenResolver) -> None:
     """A server process that was stopped (the kernel refuses) and started again answers within a second."""
     async with Giver() as upstream:
