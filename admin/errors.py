@@ -82,13 +82,14 @@ class Forbidden(AdminError):
 
 
 class PersonNeeded(AdminError):
-    """Only a person at a page decides this, whatever the key may; `page` is its address."""
+    """Only a person at a page decides this, whatever the key may; `page` is its address, `message` says more where there is more to say."""
 
     status = 403
     code = "person_needed"
 
-    def __init__(self, page: str) -> None:
+    def __init__(self, page: str, message: str = "") -> None:
         self.page = page
+        self.message = message
         super().__init__()
 
 

@@ -37,7 +37,8 @@ class PersonOut(BaseModel):
 
 
 class InvitationIn(In):
-    """A place to offer. Nobody is invited by a program who could do more than it: whoever runs the place is invited by a person."""
+    """A place to offer. Nobody is invited by a program who could do more than it: a parent or teacher by a key that may look and change as
+    well, whoever runs the place by a person."""
 
     role: Literal["parent", "teacher"]
     last: Day | None = Field(default=None, description="The last day of the role; null: until somebody ends it.", examples=["2027-05-31"])

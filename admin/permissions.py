@@ -285,6 +285,16 @@ SCOPES: Mapping[Scope, frozenset[Permission]] = {
     Scope.MACHINES: frozenset({Permission.GATEWAY_JOIN, Permission.LIST_FOLLOW}),
 }
 
+#: Rights that no key has, being a person's at the page, and the right of a key that reaches as far: opening for a class, printing a sheet.
+_REACH = {Permission.CLASS_OPEN: Permission.PROFILE_LOOSEN, Permission.SHEET_MAKE: Permission.PROFILE_LOOSEN}
+
+
+def reaches(scopes: Iterable[Scope], role: Role) -> bool:
+    """Whether a key of these scopes may do what somebody in a role could: only then may it make somebody of that role, for it sees the link
+    that does, and could use it itself. What everybody may do with their own account is nothing it would gain."""
+    given = frozenset(permission for scope in scopes for permission in SCOPES[scope])
+    return all(_REACH.get(permission, permission) in given for permission in ROLES[role] - _OWN)
+
 
 @dataclass(frozen=True, slots=True)
 class Assignment:

@@ -45,6 +45,8 @@ class Fault(BaseModel):
     fields: list[dict[str, str]] | None = None
     #: Where a person decides what no program may (`person_needed`).
     page: str | None = None
+    #: What to do, where the code alone cannot say it.
+    message: str | None = None
 
 
 class FaultReply(BaseModel):

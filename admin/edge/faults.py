@@ -181,6 +181,7 @@ def _as_json(error: AdminError) -> Response:
         content["fields"] = [_field(mistake) for mistake in error.mistakes]
     if isinstance(error, PersonNeeded):
         content["page"] = error.page
+        content |= {"message": error.message} if error.message else {}
     response = JSONResponse({"error": content}, error.status)
     _add_retry(response, error)
     if error.status == 401:

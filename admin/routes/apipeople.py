@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends
 
-from admin.errors import FieldMistake, Forbidden, InvalidInput, NotFound
+from admin.errors import FieldMistake, Forbidden, InvalidInput, NotFound, PersonNeeded
 from admin.hosting import JoinCode, count_families, list_join_codes, load_join_code, make_join_code, withdraw_join_code
 from admin.invitations import invite
 from admin.people import (
@@ -27,7 +27,7 @@ from admin.people import (
     withdraw_invitation,
 )
 from admin.peopleschemas import HostOut, InvitationIn, InvitationOut, PersonOut, SheetIn, SheetOut, StaffIn, StaffOut, StaffState
-from admin.permissions import Permission
+from admin.permissions import Permission, reaches
 from admin.profiles import list_profiles
 from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller, made_before, note_made, page_of
 from admin.schemas import PageOf
@@ -37,6 +37,11 @@ from admin.staff import LONGEST, StaffInvitation, count_enrolled, current_invita
 from blocklists.tables import OrganisationKind, Role
 
 router = APIRouter()
+
+_BEYOND = (
+    "Whoever has the link takes the place, and could then do more than this key. Invite at the page, or make a key that may look and change"
+    " as well as invite."
+)
 
 Manager = Annotated[Caller, Depends(caller(Permission.PEOPLE_MANAGE))]
 Host = Annotated[Caller, Depends(caller(Permission.FAMILY_HOST))]
@@ -73,12 +78,15 @@ async def list_invitations(who: Manager, limit: Limit = PAGE, after: After = Non
 
 @router.post("/invitations", status_code=201, tags=["people"])
 async def invite_person(who: Manager, new: InvitationIn, key: IdempotencyKey = None) -> InvitationOut:
-    """Offer a place. The link is in this answer and nowhere else: repeated with its key, the same place is given without it."""
+    """Offer a place. The link is in this answer and nowhere else: repeated with its key, the same place is given without it. Who takes the
+    place may do no more than the key: for a parent or teacher it must look and change, too (403 `person_needed`)."""
     role, zone = Role(new.role), ZoneInfo(who.tenant.time_zone)
     if role not in GIVEN.get(who.tenant.kind, ()):
         raise InvalidInput(FieldMistake("role", "unknown"))
     if new.last is not None and new.last < who.now.astimezone(zone).date():
         raise InvalidInput(FieldMistake("last", "end_passed"))
+    if not reaches(who.signed_in.actor.scopes or (), role):
+        raise PersonNeeded("/people", _BEYOND)
     until = datetime.combine(new.last, time(23, 59, 59), zone) if new.last is not None else None
     async with who.services.database.write() as connection:
         made, link = await made_before(connection, who, key, "invitation", new), None

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from admin.errors import ConfirmationNeeded, FactorNeeded, Forbidden, NotFound, NotSignedIn
-from admin.permissions import CONFIRMED, ROLES, SCOPES, SECONDED, Actor, Assignment, Permission, Scope, authorise
+from admin.permissions import CONFIRMED, ROLES, SCOPES, SECONDED, Actor, Assignment, Permission, Scope, authorise, reaches
 from blocklists.tables import AccountId, OrganisationId, Role
 
 HOME, OTHER = OrganisationId("home"), OrganisationId("other")
@@ -50,6 +50,14 @@ def test_authorise_to_loosen_needs_a_fresh_password(permission: Permission, age:
     role = next(role for role, allowed in ROLES.items() if permission in allowed)
     with pytest.raises(ConfirmationNeeded):
         authorise(actor(role, confirmed_at), permission, HOME, now)
+
+
+def test_a_key_reaches_a_role_only_where_it_may_do_as_much() -> None:
+    """Inviting alone makes neither parent nor teacher, looking and changing does; no key reaches whoever runs a place or an officer."""
+    look, change, people = Scope.READ, Scope.POLICY, Scope.PEOPLE
+    for scopes, reached in (({look, people}, False), ({change, people}, False), ({look, change, people}, True)):
+        assert [reaches(scopes, role) for role in (Role.PARENT, Role.TEACHER)] == [reached, reached]
+    assert not {Role.FIRST_PARENT, Role.SCHOOL_ADMIN, Role.VERIFIER, Role.APPROVER} & {role for role in Role if reaches(set(Scope), role)}
 
 
 @pytest.mark.parametrize("permission", sorted(SECONDED))

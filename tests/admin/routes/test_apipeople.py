@@ -29,8 +29,8 @@ from tests.support.visitor import ORIGIN, Visitor
 
 @pytest.fixture
 async def mother(app: ASGIApp, services: Services, family: Family, gateway: ScriptedGateway) -> AsyncIterator[httpx.AsyncClient]:
-    """A program of a family that may invite and end people."""
-    async with await client_for(app, services, family, Scope.READ, Scope.PEOPLE) as client:
+    """A program of a family that may change, and invite and end people."""
+    async with await client_for(app, services, family, Scope.READ, Scope.POLICY, Scope.PEOPLE) as client:
         yield client
 
 
@@ -97,6 +97,25 @@ async def test_scopes_are_asked_for_one_by_one(app: ASGIApp, services: Services,
             assert (await client.request(method, path, json=body)).status_code == 403, path
 
 
+async def test_no_key_makes_somebody_who_may_more_than_it(
+    app: ASGIApp, services: Services, family: Family, school: Person, gateway: ScriptedGateway
+) -> None:
+    """A key that may invite and not change would make itself a parent or teacher, and open what it may not: a person invites at the page,
+    and a sentence says so. It still sees and ends people."""
+    async with await client_for(app, services, family, Scope.READ, Scope.PEOPLE) as client:
+        refused = await client.post("/invitations", json={"role": "parent"})
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"], error["page"]) == (403, "person_needed", "/people")
+        assert "look and change" in error["message"] and "at the page" in error["message"]
+        assert (await client.get("/invitations")).json()["items"] == []
+        assert (await client.get("/people")).status_code == 200
+    async with await client_of(app, services, school, Scope.READ, Scope.PEOPLE) as client:
+        assert (await client.post("/invitations", json={"role": "teacher"})).json()["error"]["code"] == "person_needed"
+    async with await client_of(app, services, school, Scope.READ, Scope.POLICY, Scope.PEOPLE) as client:
+        assert (await client.post("/invitations", json={"role": "teacher"})).status_code == 201
+        assert (await client.post("/invitations", json={"role": "parent"})).json()["error"]["code"] == "invalid_input"
+
+
 async def test_staff_and_families_of_a_school(app: ASGIApp, services: Services, school: Person) -> None:
     """The picture frees devices, so its link is for keys that may loosen; a sheet is made, read and withdrawn; families are a number."""
     async with await client_of(app, services, school, Scope.READ, Scope.POLICY, Scope.PEOPLE) as client:
@@ -124,7 +143,7 @@ async def test_tenants_stay_apart(
     async with services.database.write() as connection:
         teacher = await create_account(connection, "co", "Cô", "x", "vi", now)
         await grant_role(connection, Act(school.tenant, MACHINE, now), teacher, Role.TEACHER)
-    async with await client_of(app, services, school, Scope.READ, Scope.PEOPLE) as other:
+    async with await client_of(app, services, school, Scope.READ, Scope.POLICY, Scope.PEOPLE) as other:
         theirs = [one["id"] for one in (await other.get("/people")).json()["items"] if one["role"] == "teacher"]
         place = (await other.post("/invitations", json={"role": "teacher"})).json()["id"]
         sheet = (await other.post("/families/sheets", json={"label": "x"})).json()["id"]
