@@ -30,7 +30,7 @@ from gateway.following import read_state
 from gateway.policy.masked import mask
 from gateway.release import canonical_bytes
 from lachan.configuration import load
-from lachan.following import segments_in_force, serial_in_force, take_round
+from lachan.following import orders_in_force, serial_in_force, take_round
 from tests.blocklists.test_follower import CONTENTS, GOOD_SEGMENT, KINDS, ORDER, damage, edit, list_file, newest, segment_file
 from tests.support.generation import make_generation
 from tests.support.publisher import Publisher, now, serve, serve_bomb, serve_by
@@ -455,7 +455,8 @@ def test_release_is_refused_and_what_is_in_force_stays(begun: World, tmp_path: P
     assert state.problem and words in state.problem, state.problem
     assert state.failing_since and state.checked_at >= state.failing_since
     assert world.in_force() == before and len(before) > 5
-    assert serial_in_force(folder / "var") == 5 and len(segments_in_force(folder / "var")) == 1
+    orders = orders_in_force(folder / "var")
+    assert orders is not None and (orders.serial, len(orders.segments)) == (5, 1)
 
 
 def test_next_good_release_is_taken_after_any_of_them(begun: World, tmp_path: Path) -> None:
