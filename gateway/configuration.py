@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from gateway.errors import Mistake, PolicyFileError, SettingsError, StartError
+from gateway.policy.claims import contradictions
 from gateway.policy.ruleset import Vocabulary
 from gateway.policy.tenant import parse_policy_file
 from gateway.sections import check, key_names, nearest
@@ -233,11 +234,10 @@ class _Resolver:
     def _policy(self) -> dict[str, Any]:
         policy = policy_of(self.written)
         try:
-            parse_policy_file(policy, self.words)
+            found = contradictions(parse_policy_file(policy, self.words))
         except PolicyFileError as error:
-            self.mistakes += [
-                Mistake(self.document.place(_keys(mistake.path)), mistake.message, mistake.remedy) for mistake in error.mistakes
-            ]
+            found = list(error.mistakes)
+        self.mistakes += [Mistake(self.document.place(_keys(mistake.path)), mistake.message, mistake.remedy) for mistake in found]
         return policy
 
     def _mistake(self, keys: Keys, message: str, remedy: str = "") -> None:

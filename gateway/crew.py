@@ -53,6 +53,8 @@ class Loaded(Protocol):
     def order_serial(self) -> int: ...
     @property
     def sources(self) -> Any: ...  # Any: rows of metadata, read by `standing` only
+    @property
+    def disputes(self) -> Any: ...  # Any: claims that cannot hold, read by `standing` only
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,6 +152,9 @@ LOOP_DELAY_SECONDS = Metric("lachan_loop_delay_seconds", "histogram", "How late 
 # known to the supervisor
 GENERATION = Metric("lachan_generation", "gauge", "Number of the generation in force on a worker.", (_WORKER,))
 GENERATION_CREATED = Metric("lachan_generation_created_timestamp_seconds", "gauge", "When the generation in force was made.")
+DISPUTED = Metric(
+    "lachan_disputed_claims", "gauge", "Networks and devices that two claim, or that lie outside their own site; the strictest band holds."
+)
 WORKER_UP = Metric("lachan_worker_up", "gauge", "1 when the worker answers.", (_WORKER,))
 WORKER_RESTARTS = Metric(
     "lachan_worker_restarts", "counter", "Workers that ended without being asked to, and were started again.", (_WORKER,)

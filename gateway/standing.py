@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +22,7 @@ from gateway.following import CODES, describe, read_state
 from gateway.metrics import (
     CERTIFICATE_END,
     CERTIFICATE_REFUSED,
+    DISPUTED,
     GENERATION,
     LIST_ENTRIES,
     LIST_UPDATED,
@@ -59,6 +60,15 @@ NOT_WRITABLE = (
     " is kept, what is in force stays"
 )
 DOWN = "tiến trình {name} không chạy, đang được khởi động lại / process {name} is down and is started again and again"
+DISPUTE = (
+    "{what} ghi ở hai nơi ({owners}): máy ở đó theo quy tắc chặt nhất, cho tới khi mỗi mạng chỉ ghi ở một nơi / {what} is claimed twice"
+    " ({owners}): devices there have the strictest rules until each network is written once"
+)
+OUTSIDE = (
+    "{what} của {owners} nằm ngoài mạng của nơi ấy: máy ở đó theo quy tắc chặt nhất, cho tới khi sửa / {what} of {owners} lies outside its"
+    " own site: devices there have the strictest rules until it is mended"
+)
+MOST_DISPUTES = 5
 NO_LIST = "CHƯA CÓ danh sách nào của cơ quan / NO list of the office that is followed is in force"
 OTHER_LIST = "; giữ nguyên bản {serial} của cơ quan trước / list {serial} of the office before stays in force"
 
@@ -158,6 +168,7 @@ class Standing:
             found.append(NOT_WRITABLE.format(folder=folder))
         if (certificate := self.certificate()) is not None:
             found += certificate.sentences(time.time())
+        found += describe_disputes(target.snapshot.disputes)
         return found + [DOWN.format(name=each.process.name) for each in self.extras.extras if each.pid is None and each.restarts]
 
     def certificate(self) -> CertificateState | None:
@@ -209,6 +220,7 @@ class Standing:
             self.totals.replace(LIST_ENTRIES, entries)
             updated: dict[tuple[str, ...], float] = {(row["id"], row["category"] or ""): row["updated"] for row in rows if row["updated"]}
             self.totals.replace(LIST_UPDATED, updated)
+            self.totals.set(DISPUTED, (), len(target.snapshot.disputes))
             self.totals.set(ORDER_SERIAL, (), target.snapshot.order_serial)
             state = read_state(target.settings.state_dir)
             self.totals.replace(RELEASE_CHECKED, {(): float(state.good_at)} if state is not None else {})
@@ -260,6 +272,16 @@ def list_row(source: Any, state: Document, now: float) -> Document:  # Any: a me
         "updated": updated or None,
         "age": max(0, round(now - updated)) if updated else None,
     }
+
+
+def describe_disputes(disputes: Sequence[Any]) -> list[str]:  # Any: disputes of the snapshot
+    """Claims on addresses that cannot hold, a sentence each; the rest is counted."""
+    found = []
+    for one in disputes[:MOST_DISPUTES]:
+        words = OUTSIDE if one.is_outside else DISPUTE
+        found.append(words.format(what=one.what or "một máy (a device)", owners=", ".join(one.owners)))
+    more = len(disputes) - len(found)
+    return [*found, *([f"và {more} chỗ như vậy nữa / and {more} more like these"] if more else [])]
 
 
 def list_states(state_dir: Path) -> dict[str, Document]:

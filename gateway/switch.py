@@ -64,6 +64,7 @@ class Generations:
         self._clock = clock
         self._totals = totals
         self._one_at_a_time = asyncio.Lock()
+        self._disputes: tuple[Any, ...] = ()  # Any: disputes of the snapshot
 
     def look_at_disk(self) -> StandIn | None:
         """Before the first generation is loaded: let the newest whole one stand in for a damaged one, and note that. Raises OSError."""
@@ -223,6 +224,11 @@ class Generations:
 
     def _announce(self) -> None:
         assert self.target is not None
+        disputes = tuple(self.target.snapshot.disputes)
+        if disputes and disputes != self._disputes:
+            extra = {"event": "claims.disputed", "claims": len(disputes), "first": ", ".join(disputes[0].owners)}
+            log.warning("networks or devices are claimed twice, or outside their site: the strictest band holds there", extra=extra)
+        self._disputes = disputes
         for listener in self.on_switch:
             listener(self.target)
 

@@ -182,6 +182,9 @@ def describe(
     who = f"{device} → {owner}" if match.client_id else owner or "khách / guest"
     if not match.known and match.profile:
         who += " · máy chưa có tên / a device without a name"
+    if match.by == "disputed":
+        who += " · nhiều nơi cùng nhận địa chỉ này, hoặc nó nằm ngoài nơi của mình: xem lachan check"
+        who += " / several claim this address, or it is outside its own site: see lachan check"
     local = datetime.fromtimestamp(moment, UTC).astimezone(ZoneInfo("Asia/Ho_Chi_Minh"))
     yield f"  cho / for: {who} ({policy.band}), lúc / at {local:%Y-%m-%dT%H:%M}"
     rule = decision.verdict.rule

@@ -259,7 +259,7 @@ class Match:
 
     `lent` says that somebody else uses the device for a while. `by` says what identified it; `zones` are the client-IP triggers of RPZ
     zones that its address meets (source and action numbers of the index), `lists` the sources with a condition on clients that it meets;
-    `is_home`: whoever presents its token says where this home is.
+    `is_home`: whoever presents its token says where this home is. `strictest` is the band a client has that several claim (`disputed`).
     """
 
     client_id: str | None
@@ -269,11 +269,12 @@ class Match:
     known: bool
     site_tenant: str | None = None
     group: str | None = None
-    by: Literal["token", "mac", "address", "network", "linked", "site", "default"] = "default"
+    by: Literal["token", "mac", "address", "network", "linked", "site", "default", "disputed"] = "default"
     zones: tuple[tuple[int, int], ...] = ()
     lent: Lent | None = None
     lists: frozenset[int] = frozenset()
     is_home: bool = False
+    strictest: Band | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

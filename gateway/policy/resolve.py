@@ -112,7 +112,7 @@ class Resolver:
         group = match.group if self._has_groups else None
         lent = match.lent if match.lent is not None and now < match.lent.until else None
         profile = lent.profile if lent is not None else match.profile
-        whose = (match.tenant, profile, match.site_tenant, match.site, group, match.zones, match.lists, lent)
+        whose = (match.tenant, profile, match.site_tenant, match.site, group, match.zones, match.lists, lent, match.strictest)
         found = self._resolved.get(whose)
         if found is not None and found[0] <= now < found[1].valid_until:
             return found[1]
@@ -201,7 +201,7 @@ class Resolver:
         scopes: frozenset[Scope],
     ) -> PolicyBase:
         catalogue = self._catalogue
-        strictest = _strictest(profile.band, site)
+        strictest = _strictest(profile.band, site, match.strictest)
         defaults = catalogue.defaults[profile.band]
         if strictest is not None:
             defaults = defaults.stricter(catalogue.defaults[strictest])
@@ -283,11 +283,12 @@ def _scopes(orders: OrderView, site: Site | None, *tenants: Tenant | None) -> fr
     return found
 
 
-def _strictest(band: Band, site: Site | None) -> Band | None:
-    """The strictest band that a guest's site serves; None for anyone else and where the site names none."""
-    if band is not Band.KH or site is None:
+def _strictest(band: Band, site: Site | None, claimed: Band | None) -> Band | None:
+    """The strictest band that a guest's site serves, or that those who claim it have; None for anyone else and where there is none."""
+    if band is not Band.KH:
         return None
-    return next((band for band in STRICTNESS if band in site.bands), None)
+    bands = {claimed} if site is None else {claimed, *site.bands}
+    return next((band for band in STRICTNESS if band in bands), None)
 
 
 def _settings(profile: Profile, defaults: BandDefaults) -> BandDefaults:

@@ -13,7 +13,7 @@ from pathlib import Path
 from gateway.errors import GenerationError, PolicyFileError
 from gateway.policy.catalogue import Catalogue, read_catalogue
 from gateway.policy.engine import Engine
-from gateway.policy.identify import Directory, unmapped
+from gateway.policy.identify import Directory, Dispute, unmapped
 from gateway.policy.index import ListIndex, Source
 from gateway.policy.model import AnswerFacts, Decision, EffectivePolicy, Match, Rule, Verdict
 from gateway.policy.overlay import Overlay
@@ -72,6 +72,11 @@ class Snapshot:
     def tenants(self) -> Mapping[str, TenantPolicy]:
         """The policy of every tenant, by its id."""
         return {name: tenant.policy for name, tenant in self._tenants.items()}
+
+    @property
+    def disputes(self) -> tuple[Dispute, ...]:
+        """Claims on addresses that cannot hold; who is met by them has the strictest band."""
+        return self._directory.disputes
 
     @property
     def has_address_triggers(self) -> bool:

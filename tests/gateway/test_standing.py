@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.standing import list_row, list_states, merge_upstreams
+from gateway.policy.identify import Dispute
+from gateway.standing import describe_disputes, list_row, list_states, merge_upstreams
 from tests.support.echogateway import EchoGateway, free_port
 
 
@@ -46,6 +47,15 @@ def test_states_of_lists_that_cannot_be_read_are_unknown(tmp_path: Path) -> None
         assert list_states(tmp_path) == {}
 
 
+def test_claims_that_cannot_hold_are_told_by_a_sentence_each() -> None:
+    """Which network, who says so, what holds meanwhile; an address of one client is not named, and many are counted."""
+    told = describe_disputes([Dispute("10.1.0.0/16", ("local a", "local b"), False), Dispute("", ("local x",), True)])
+    assert "10.1.0.0/16 ghi ở hai nơi (local a, local b)" in told[0] and "strictest rules" in told[0]
+    assert "một máy (a device) của local x nằm ngoài" in told[1]
+    assert describe_disputes([]) == []
+    assert describe_disputes([Dispute("10.1.0.0/16", ("a", "b"), False)] * 9)[-1].endswith("and 4 more like these")
+
+
 def test_upstreams_of_all_workers_become_one_row() -> None:
     """Healthy when one worker holds it for healthy; times are the mean."""
     one = {"upstream": "udp://192.0.2.1:53", "up": True, "rtt": 10.0, "asked": 3, "answered": 3}
@@ -68,6 +78,7 @@ def test_document_and_gauges_of_a_running_gateway(tmp_path: Path) -> None:
         json.dumps(document)
         text = gateway.page("/metrics")[1]
     for line in (
+        r"lachan_disputed_claims 0.0",
         r'lachan_generation{worker="0"} 1.0',
         r'lachan_worker_up{worker="1"} 1.0',
         r'lachan_list_entries{category="gamb",source="gambling-vn"} 3.0',

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.errors import SettingsError
 from lachan.checking import check
+from lachan.errortext import explain_error
 
 
 def test_sound_file_is_praised_in_both_languages(prepared_once: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,6 +22,38 @@ def test_mistake_in_the_takedown_file_is_found(prepared: Path) -> None:
     (prepared / "orders.yaml").write_text("- {number: 1, isuer: x}\n")
     with pytest.raises(SettingsError, match=r"orders\.yaml"):
         check(prepared / "lachan.yaml")
+
+
+TWO_SCHOOLS = """\
+profiles: [{{id: th, band: TH}}, {{id: cs, band: CS}}, {{id: can-bo, band: NL}}]
+default_profile: can-bo
+sites:
+  - {{id: truong-a, class: school, bands: [TH], networks: [10.1.0.0/16]}}
+  - {{id: truong-b, class: school, bands: [CS], networks: [{network}]}}
+clients:
+  - {{id: hs-a, profile: th, site: truong-a, match: [10.1.0.0/16]}}
+  - {{id: hs-b, profile: cs, site: truong-b, match: [{match}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("network", "match", "lines"),
+    [("10.1.0.0/16", "10.1.0.0/16", {4, 5, 7, 8}), ("10.22.0.0/16", "10.2.0.0/16", {5, 8}), ("10.2.0.0/16", "10.2.0.0/16", set())],
+)
+def test_network_written_for_two_schools_or_outside_its_own_is_a_mistake(
+    network: str, match: str, lines: set[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One slip took a school's rules away while the file was praised: both places are named, with what to do."""
+    path = tmp_path / "lachan.yaml"
+    path.write_text(TWO_SCHOOLS.format(network=network, match=match), encoding="utf-8")
+    if not lines:
+        return check(path)
+    with pytest.raises(SettingsError) as refused:
+        check(path)
+    assert {int(mistake.path.split(":")[1].split(" ")[0]) for mistake in refused.value.mistakes} == lines
+    assert all(mistake.remedy for mistake in refused.value.mistakes)
+    told = explain_error(refused.value)
+    assert "có hiệu lực" in told and "hoặc " in told
 
 
 ZONE = "$TTL 60\n@ SOA . . 1 1 1 1 1\nbad.example CNAME .\n"

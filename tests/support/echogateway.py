@@ -56,6 +56,7 @@ class EchoSnapshot:
     manifest: release.Manifest | None = None
     order_serial: int = 7
     sources: tuple[Source, ...] = (Source(),)
+    disputes: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)

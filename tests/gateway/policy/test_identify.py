@@ -9,7 +9,7 @@ import pytest
 
 from gateway.policy.identify import Directory, unmapped
 from gateway.policy.index import AddressTriggers
-from gateway.policy.model import Match
+from gateway.policy.model import Band, Match
 from gateway.policy.tenant import TenantPolicy, parse_policy_file
 from tests.support.generation import policy, profile
 
@@ -117,11 +117,56 @@ def test_equally_good_claims_of_two_tenants_name_nobody() -> None:
         tenant(name, "family", clients=[client("child", "192.168.1.10", "token:same", "mac:02:00:00:00:00:01")]) for name in ("a", "b")
     ]
     directory = Directory(families)
-    assert ask(directory, "192.168.1.10") == (None, None, None, "default")
+    assert ask(directory, "192.168.1.10") == (None, None, None, "disputed")
+    assert match(directory, "192.168.1.10").strictest is Band.TH
+    assert {(one.what, one.owners, one.is_outside) for one in directory.disputes} == {("", ("a child", "b child"), False)}
+    assert not directory.replaced([families[0]], []).disputes
     assert ask(directory, "198.51.100.1", token="same")[0] is None
     assert ask(directory, "192.168.1.10", mac="02:00:00:00:00:01")[0] is None
     operator = tenant("local", "operator", clients=[client("host", "192.168.1.10")])
     assert ask(Directory([*families, operator]), "192.168.1.10")[:2] == ("host", "local")
+
+
+def two_schools(first: str, second: str, **members: Any) -> TenantPolicy:
+    """Schools `a` (of small children) and `b` in one file whose strangers are adults; `second` is the network of the site of b."""
+    return parse_policy_file(
+        policy(
+            "local",
+            "operator",
+            default_profile="staff",
+            profiles=[profile("TH", "th", "school"), profile("CS", "cs", "school"), profile("NL", "staff", "school")],
+            sites=[
+                {"id": "a", "class": "school", "bands": ["TH"], "networks": [first]},
+                {"id": "b", "class": "school", "bands": ["CS"], "networks": [second]},
+            ],
+            clients=[
+                {"id": "ca", "profile": "th", "site": "a", "match": ["10.1.0.0/16"]},
+                {"id": "cb", "profile": "cs", "site": "b", "match": [members.get("match", "10.2.0.0/16")]},
+            ],
+        )
+    )
+
+
+def test_two_claims_that_cancel_each_other_give_the_strictest_band_of_both() -> None:
+    """A network copied into another school's lines makes no pupil an adult: the strictest of the bands, at the strictest place."""
+    directory = Directory([two_schools("10.1.0.0/16", "10.1.0.0/16", match="10.1.0.0/16")])
+    found = match(directory, "10.1.0.5")
+    assert (found.client_id, found.profile, found.known, found.by) == (None, None, False, "disputed")
+    assert (found.site, found.strictest) == ("a", Band.TH)
+    assert [(one.what, one.owners, one.is_outside) for one in directory.disputes] == [("10.1.0.0/16", ("local a", "local b"), False)]
+    assert match(directory, "192.0.2.1").profile == "staff", "a stranger is what the file says"
+
+
+def test_client_outside_its_own_site_has_its_strictest_band_not_the_default() -> None:
+    """The network of the site is mistyped: its pupils are not strangers with an adult's rules, though a wider network is somebody's."""
+    directory = Directory([two_schools("10.1.0.0/16", "10.22.0.0/16")])
+    found = match(directory, "10.2.0.5")
+    assert (found.client_id, found.profile, found.site, found.strictest, found.by) == (None, None, "b", Band.CS, "disputed")
+    assert [(one.what, one.owners, one.is_outside) for one in directory.disputes] == [("10.2.0.0/16", ("local cb",), True)]
+    assert match(directory, "10.1.0.5").client_id == "ca"
+    wide = tenant("wide", "operator", clients=[client("staff", "10.0.0.0/8")])
+    assert match(Directory([two_schools("10.1.0.0/16", "10.22.0.0/16"), wide]), "10.2.0.5").by == "disputed"
+    assert not Directory([two_schools("10.1.0.0/16", "10.2.0.0/16")]).disputes
 
 
 def test_family_cannot_claim_a_device_at_a_school() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gateway.policy.model import NEVER, BlockSettings, EffectivePolicy
+from gateway.policy.model import NEVER, Band, BlockSettings, EffectivePolicy
 from gateway.policy.snapshot import Snapshot
 from gateway.wire.name import key_from_text
 from tests.support.generation import amend, category, make_generation, order, policy, profile, segment, zone
@@ -246,3 +246,17 @@ def test_order_of_another_province_leaves_a_site_alone(tmp_path: Path) -> None:
     key = key_from_text("x.a.example")
     reasons = [snapshot.judge(key, 1, effective(snapshot, number)).reason.value for number in (1, 2, 3)]
     assert [reason == "order" for reason in reasons] == [True, False, True]
+
+
+def test_address_that_two_schools_claim_is_judged_by_the_strictest_of_their_bands(tmp_path: Path) -> None:
+    """A generation from before `lachan check` named the slip: no pupil gets an adult's default profile; who is nobody does."""
+    pair = [{"id": name, "class": "school", "bands": [name], "networks": ["10.1.0.0/16"]} for name in ("TH", "CS")]
+    rows = [profile("TH", "th", "school"), profile("CS", "cs", "school"), profile("NL", "staff", "school")]
+    clients = [{"id": name, "profile": name.lower(), "site": name, "match": ["10.1.0.0/16"]} for name in ("TH", "CS")]
+    make_generation(tmp_path, policy=policy(profiles=rows, clients=clients, sites=pair, default_profile="staff"))
+    snapshot = Snapshot.load(tmp_path, 1)
+    adult = snapshot.effective(snapshot.identify(bytes((192, 0, 2, 1))), NOON)
+    pupil = snapshot.effective(snapshot.identify(bytes((10, 1, 0, 5))), NOON)
+    assert (adult.band, pupil.band, pupil.site_class, len(snapshot.disputes)) == (Band.NL, Band.KH, "school", 1)
+    closed = {code for code in snapshot.catalogue.categories if pupil.tables.base.cells[code].blocked}  # type: ignore[attr-defined]
+    assert closed >= {code for code in snapshot.catalogue.categories if snapshot.catalogue.cell(code, Band.TH).blocked}
