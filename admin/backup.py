@@ -118,12 +118,14 @@ async def restore(database: Database, state_dir: Path, path: Path, now: datetime
     has no room for it and for the copy of what was there."""
     read_info(path)
     try:
-        done = await _replace(database, state_dir, path, now)
+        done, head = await _replace(database, state_dir, path, now)
     except _REFUSED as error:
         why = str(_why(error))
         remedy = "wait for the program that holds the database" if "locked" in why else "make room on the disk"
         raise NotNow(f"cannot put {path} back ({why}); nothing was changed: {remedy}, then try again") from None
     try:
+        if head is not None:
+            note_restored(state_dir, head)  # after whatever a running program noted of the old one meanwhile
         await keep_checkpoint(database, state_dir)
         if done.office:
             note_missing(state_dir, done.office)
@@ -134,9 +136,9 @@ async def restore(database: Database, state_dir: Path, path: Path, now: datetime
     return done
 
 
-async def _replace(database: Database, state_dir: Path, path: Path, now: datetime) -> Restored:
-    """All of it up to the moment from which the backup is the database. The note about it comes just before: where nothing is replaced
-    after all, the present database is not older than what the note says."""
+async def _replace(database: Database, state_dir: Path, path: Path, now: datetime) -> tuple[Restored, Ending | None]:
+    """All of it up to the moment from which the backup is the database, and the end of the journal that it came with. The note about it
+    comes just before: where nothing is replaced after all, the present database is not older than what the note says."""
     await migrate(database, state_dir, now)  # a new, empty one where the old one was lost
     await note_ended(database, state_dir)
     with scratch(state_dir, "restore") as place:
@@ -151,6 +153,7 @@ async def _replace(database: Database, state_dir: Path, path: Path, now: datetim
             gone = await _compare(staged, database, head, now)
         finally:
             await staged.close()
+        office = info.office if info.office and read_joined(state_dir) is None else ""
         copy, kept = place / "before.db", state_dir / f"lachan-before-restore-{now:%Y%m%dT%H%M%S}.db"
         if not await database.copy_to(copy):
             raise StartError("admin.database: PostgreSQL is restored by its own tools: pg_restore --clean --dbname=DATABASE lachan.dump")
@@ -163,8 +166,7 @@ async def _replace(database: Database, state_dir: Path, path: Path, now: datetim
         except _REFUSED:
             kept.unlink()  # nothing was replaced
             raise
-    office = info.office if info.office and read_joined(state_dir) is None else ""
-    return Restored(info, again, gone, office)
+    return Restored(info, again, gone, office), head
 
 
 async def _compare(staged: Database, database: Database, head: Ending | None, now: datetime) -> tuple[Gone, ...] | None:

@@ -113,7 +113,7 @@ def erase_in_copy(path: Path, tenant: OrganisationId, profile: ProfileId) -> Non
     try:
         _erase_rows(path, tenant, profile)
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise StartError(f"{path} is no whole database: {error}") from error
         raise
 
@@ -125,8 +125,8 @@ def _erase_rows(path: Path, tenant: OrganisationId, profile: ProfileId) -> None:
             name: {row[1] for row in copy.execute(f'PRAGMA table_info("{name}")')}
             for (name,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").fetchall()
         }
-        if "profiles" not in columns:
-            raise StartError(f"{path} is no whole database: nothing of ours is in it")
+        if not columns:
+            raise StartError(f"{path} is no whole database: nothing is in it")
         own, theirs = (tenant, profile), "tenant_id = ? AND profile_id = ?"
         copy.execute("BEGIN IMMEDIATE")
         for parent, key in (("devices", "device_id"), ("overrides", "override_id")):
@@ -135,7 +135,8 @@ def _erase_rows(path: Path, tenant: OrganisationId, profile: ProfileId) -> None:
                 copy.execute(f'DELETE FROM "{name}" WHERE tenant_id = ? AND {key} IN ({of_profile})', (tenant, *own))
         for name in (name for name, found in columns.items() if {"tenant_id", "profile_id"} <= found and name != "history_consents"):
             copy.execute(f'DELETE FROM "{name}" WHERE {theirs}', own)
-        copy.execute("UPDATE profiles SET label = '', retired_at = created_at WHERE tenant_id = ? AND id = ?", own)
+        if "profiles" in columns:
+            copy.execute("UPDATE profiles SET label = '', retired_at = created_at WHERE tenant_id = ? AND id = ?", own)
         copy.execute("COMMIT")
         copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

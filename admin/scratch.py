@@ -1,7 +1,8 @@
 """Folders in which copies of the database are made: private, for a moment, and gone afterwards even where the program was killed meanwhile.
 
 Such a copy holds every child of the machine, and no erasing would meet it. Whoever makes one holds a lock on its folder, which ends with
-the process, however that ends; `clear` takes away what nobody holds. Used by `admin.backup`, `admin.keptbackups` and the page of backups.
+the process, however that ends; `clear` takes away what nobody holds. Root's commands make theirs in the service's directory, which is who
+has to clear it: such a folder is its owner's. Used by `admin.backup`, `admin.keptbackups` and the page of backups.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ def scratch(folder: Path, kind: str) -> Iterator[Path]:
     clear(folder)
     with contextlib.ExitStack() as held:
         while True:
-            place = Path(held.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=f".lachan-{kind}-")))
+            made = tempfile.TemporaryDirectory(dir=folder, prefix=f".lachan-{kind}-", ignore_cleanup_errors=True)
+            place = Path(held.enter_context(made))
             with contextlib.suppress(FileNotFoundError):
-                held.callback(os.close, lock := os.open(place, os.O_RDONLY | os.O_DIRECTORY))
+                held.callback(os.close, lock := os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW))
                 fcntl.flock(lock, fcntl.LOCK_EX)
+                if os.geteuid() == 0:
+                    os.fchown(lock, (owner := folder.stat()).st_uid, owner.st_gid)
             if place.exists():  # else somebody cleared between the two lines
                 break
         yield place

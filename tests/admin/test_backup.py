@@ -260,6 +260,27 @@ async def test_a_restore_that_is_killed_at_its_end_costs_nobody_the_codes_on_pap
     assert [getattr(line, "papers", None) for line in caplog.records if "older" in line.getMessage()] == [1]
 
 
+async def test_what_a_running_program_notes_during_a_restore_makes_nothing_older(
+    services: Services, family: Family, act: Act, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`lachan restore` beside it: in the same moment something of the old database is noted, with a higher number than the backup has."""
+    state, database = services.settings.state_dir, services.database
+    path, take_over = tmp_path / "before.backup", database.take_over
+    await back_up(database, state, path, act.now)
+    async with database.write() as connection:
+        for _ in range(9):
+            await record(connection, act, Action.DEVICE_RETURNED, family.bi.id)
+        await record(connection, act, Action.TOKEN_REVOKED, "k" * 24)
+
+    async def meanwhile(fresh: Path) -> None:
+        assert await note_ended(database, state) == 1
+        await take_over(fresh)
+
+    monkeypatch.setattr(database, "take_over", meanwhile)
+    await restore(database, state, path, act.now)
+    assert not await is_older(database, state)
+
+
 async def test_the_end_of_the_journal_tells_an_older_state_by_itself(
     services: Services, family: Family, act: Act, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import sqlite3
 import zipfile
@@ -13,6 +14,7 @@ import pytest
 from admin.audit import Act
 from admin.backup import restore
 from admin.dependencies import Services
+from admin.erasing import erase_in_copies
 from admin.errors import Conflict, NoRoom, NotFound
 from admin.keptbackups import FOLDER, MOST, drop_backup, erase_in_kept, find_backup, keep_backup, list_backups, path_of
 from tests.support.family import Family
@@ -88,3 +90,18 @@ async def test_what_is_erased_is_erased_in_them(services: Services, family: Fami
     assert copy.execute("SELECT label FROM profiles WHERE id = ?", (family.bi.id,)).fetchall() == [("",)]
     copy.close()
     await restore(services.database, state, path_of(state, kept), act.now)
+
+
+async def test_a_copy_of_another_shape_is_left_and_erased_in(services: Services, family: Family, act: Act) -> None:
+    """A file with such a name and a schema that knows no profiles keeps what is not the child's; an empty one goes."""
+    state = services.settings.state_dir
+    other, empty = state / "lachan-before-one.db", state / "lachan-before-two.db"
+    with contextlib.closing(sqlite3.connect(other)) as copy, copy:
+        copy.execute("CREATE TABLE notes (tenant_id, profile_id, words)")
+        rows = [(family.tenant, family.bi.id, "of Bi"), (family.tenant, family.na.id, "of Na")]
+        copy.executemany("INSERT INTO notes VALUES (?, ?, ?)", rows)
+    empty.touch()
+    assert erase_in_copies(state, family.tenant, family.bi.id) == 2
+    with contextlib.closing(sqlite3.connect(other)) as copy:
+        assert copy.execute("SELECT words FROM notes").fetchall() == [("of Na",)]
+    assert not empty.exists()

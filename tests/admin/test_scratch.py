@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import signal
 import subprocess
 import sys
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 
@@ -116,3 +120,25 @@ async def test_files_of_the_page_of_an_earlier_version_go(services: Services, cl
     again = await open_services(services.settings, lambda: clock() + timedelta(hours=1).total_seconds())
     await again.database.close()
     assert not left.exists()
+
+
+def test_what_a_killed_command_of_root_left_the_service_can_take_away() -> None:
+    """`sudo lachan restore` was killed: the folder is in the service's directory, and so is its owner."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    nobody = pwd.getpwnam("nobody")
+    with tempfile.TemporaryDirectory(dir="/tmp") as state:
+        os.chown(state, nobody.pw_uid, nobody.pw_gid)
+        if (root := os.fork()) == 0:
+            with scratch(Path(state), "restore") as place:
+                (place / "lachan.db").touch(0o600)
+                os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(root, 0)
+        (left,) = Path(state).iterdir()
+        if (service := os.fork()) == 0:
+            os.setgid(nobody.pw_gid)
+            os.setuid(nobody.pw_uid)
+            clear(Path(state))
+            os._exit(0)
+        os.waitpid(service, 0)
+        assert not left.exists()
