@@ -16,10 +16,9 @@ from collections import deque
 from struct import Struct
 from typing import Final
 
-from gateway.query import Answer, Key, absence_key, is_absence, name_in
+from gateway.query import Answer, AnswerFacts, Key, absence_key, is_absence, name_in
 from gateway.settings import CacheSettings
 from gateway.upstreams import Overload, UpstreamFailure
-from gateway.wire.answer import address_answer
 from gateway.wire.constants import Rcode
 from gateway.wire.name import is_subdomain, wire_of
 
@@ -352,3 +351,13 @@ class AnswerCache:
 
 def _size(key: Key, entry: Entry | bytes) -> int:
     return ADDRESS_OVERHEAD + len(key) + len(entry) - 8 if isinstance(entry, bytes) else entry.size
+
+
+def address_answer(body: bytes, ttl: int) -> Answer:
+    """The answer whose body holds nothing but addresses of the name asked for, all with this TTL."""
+    size = 12 + (body[10] << 8 | body[11])
+    length = len(body)
+    addresses = tuple([body[at + 12 : at + size] for at in range(0, length, size)])
+    count = len(addresses)
+    offsets = tuple(range(6, length, size))
+    return Answer(0, False, body, count, 0, offsets, (ttl,) * count, ((length, count, 0),), AnswerFacts((), addresses), (), ttl)

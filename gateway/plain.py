@@ -378,8 +378,6 @@ class PlainPath:
             return False
         if several.ttl > ttl_max:
             reply = _lower(reply, 12 + len(question), len(body), shape.size, ttl_max)
-        if body[6:10] != (least := _LONG.pack(several.ttl)):
-            body = body[:6] + least + body[10:]
         self._finish(ask, reply, body, several.ttl, now)
         return True
 

@@ -6,6 +6,7 @@ RFC 1035 §4, 2181 §5.2, 2308, 3597 §4, 4035 §3.1, 6672, 8767 §4, 8914, 9267
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from struct import Struct
 from typing import Final, NamedTuple
@@ -193,33 +194,25 @@ def parse_addresses(data: bytes, question: bytes) -> Answer | None:
     ad = flags & _AD != 0
     if count == 1:
         head, ttl, length, address = layout.unpack_from(data, start)
-        if head != kind or length != width:
+        if head != kind or length != width or ttl > MAX_TTL:
             return None
-        if ttl > MAX_TTL:
-            ttl = MAX_TTL
         return Answer(0, ad, data[start:end], 1, 0, one[0], (ttl,), one[1], AnswerFacts((), (address,)), (), ttl)
-    least = MAX_TTL
+    least, most = MAX_TTL + 1, 0
     addresses = []
     for at in range(start, end, size):
         head, ttl, length, address = layout.unpack_from(data, at)
         if head != kind or length != width:
             return None
-        least = min(least, ttl)
+        least, most = min(least, ttl), max(most, ttl)
         addresses.append(address)
+    if most > MAX_TTL:
+        return None
     body = data[start:end]
     facts = AnswerFacts((), tuple(addresses))
     offsets = tuple(range(6, len(body), size))
+    if least != most:  # RFC 2181 §5.2
+        body = _write_ttls(body, offsets, (least,) * count)
     return Answer(0, ad, body, count, 0, offsets, (least,) * count, ((len(body), count, 0),), facts, (), least)
-
-
-def address_answer(body: bytes, ttl: int) -> Answer:
-    """The answer whose body holds nothing but addresses of the name asked for, all with this TTL."""
-    size = 12 + (body[10] << 8 | body[11])
-    length = len(body)
-    addresses = tuple([body[at + 12 : at + size] for at in range(0, length, size)])
-    count = len(addresses)
-    offsets = tuple(range(6, length, size))
-    return Answer(0, False, body, count, 0, offsets, (ttl,) * count, ((length, count, 0),), AnswerFacts((), addresses), (), ttl)
 
 
 @lru_cache(maxsize=256)
@@ -231,8 +224,7 @@ def is_plain_opt(record: bytes) -> bool:
 def _follow(reader: _Reader, records: list[_Record], qname: bytes, qtype: int, do: bool) -> tuple[list[_Record], list[bytes], bytes, bool]:
     """The records that belong to the question: (kept, alias targets in order, last name of the chain, whether it ends in what was asked
     for)."""
-    name = qname
-    chain = {qname}
+    name, chain = qname, {qname}
     targets: list[bytes] = []
     kept: list[_Record] = []
     found = False
@@ -377,8 +369,7 @@ def _build(
     if not kept:
         return Answer(rcode, ad, b"", 0, 0, (), (), (), facts, edes, 0, negative)
     data = reader.data
-    whole = True
-    pos = start
+    whole, pos = True, start
     for record in kept:
         if record.start != pos:
             whole = False
@@ -393,9 +384,7 @@ def _build(
         body, offsets, ends = _rewrite(reader, kept)
     ttls = [record.ttl for record in kept]
     rrset_ends: list[tuple[int, int, int]] = []
-    an = 0
-    for record in kept:
-        an += record.in_answer
+    an = sum([record.in_answer for record in kept])
     if len(kept) == 1:
         rrset_ends.append((ends[0], an, 1 - an))
     else:
@@ -403,7 +392,17 @@ def _build(
     lifetime = min(ttls[:an], default=MAX_TTL)
     if negative:
         lifetime = min(lifetime, _negative_ttl(data, kept, ttls))
+    if ttls != [record.ttl for record in kept] or MAX_TTL in ttls:
+        body = _write_ttls(body, offsets, ttls)
     return Answer(rcode, ad, body, an, len(kept) - an, tuple(offsets), tuple(ttls), tuple(rrset_ends), facts, edes, lifetime, negative)
+
+
+def _write_ttls(body: bytes, offsets: Sequence[int], ttls: Sequence[int]) -> bytes:
+    """The body with these TTLs: what clients are told is never longer than what is kept."""
+    written = bytearray(body)
+    for offset, ttl in zip(offsets, ttls, strict=True):
+        _LONG.pack_into(written, offset, ttl)
+    return bytes(written)
 
 
 def _group(data: bytes, kept: list[_Record], ends: list[int], ttls: list[int], rrset_ends: list[tuple[int, int, int]]) -> None:

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway import cache as cache_module
-from gateway.cache import AnswerCache
+from gateway.cache import AnswerCache, address_answer
 from gateway.query import Answer, Edns, Key, Query, absence_key, name_in, question_key
 from gateway.settings import CacheSettings
 from gateway.upstreams import NetworkError, Overload, ServerFailure, Timeout
-from gateway.wire.answer import address_answer
 from gateway.wire.name import key_from_text, wire_from_text
 
 

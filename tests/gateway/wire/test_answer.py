@@ -25,6 +25,11 @@ SIGNATURE = "www.example. 60 IN RRSIG A 8 2 60 20300101000000 20200101000000 1 e
 SOA = "example. 900 IN SOA ns.example. admin.example. 1 2 3 4 300"
 
 
+def written_ttls(answer: Answer) -> tuple[int, ...]:
+    """The TTLs as they stand in the body that clients are sent."""
+    return tuple(struct.unpack_from(">I", answer.body, offset)[0] for offset in answer.ttl_offsets)
+
+
 def ask(qname: str = "www.example.com", qtype: str = "A", do: bool = False) -> tuple[dns.message.Message, Query]:
     """A query in both readings."""
     message = dns.message.make_query(qname, qtype, use_edns=0, want_dnssec=do)
@@ -101,7 +106,7 @@ def test_negative_answer_keeps_the_soa_only(rcode: int, qname: str) -> None:
     message, query = ask(qname)
     answer = parse_answer(respond(message, [], ["example. 900 IN NS ns.example.", SOA], rcode=rcode), query.question)
     assert (answer.rcode, answer.an, answer.ns, answer.ttl, answer.negative) == (rcode, 0, 1, 300, True)
-    assert rows(query, answer)[1] == ["example. 900 in soa ns.example. admin.example. 1 2 3 4 300"]
+    assert rows(query, answer)[1] == ["example. 300 in soa ns.example. admin.example. 1 2 3 4 300"]
     assert answer.ttls == (300,)
 
 
@@ -189,7 +194,7 @@ def test_rrsets_get_one_ttl_and_cuts_between_them() -> None:
     second = wire.rindex(struct.pack(">I", 60))
     wire[second : second + 4] = struct.pack(">I", 5)
     answer = parse_answer(bytes(wire), query.question)
-    assert answer.ttls == (77, 5, 5)
+    assert answer.ttls == written_ttls(answer) == (77, 5, 5)
     assert [(an, ns) for _, an, ns in answer.rrset_ends] == [(1, 0), (3, 0)]
     assert answer.rrset_ends[-1][0] == len(answer.body)
 
@@ -198,7 +203,21 @@ def test_ttl_is_capped() -> None:
     """A TTL above seven days, top bit included, counts as seven days (RFC 8767 §4)."""
     message, query = ask()
     wire = respond(message, ["www.example.com. 60 IN A 192.0.2.1"]).replace(struct.pack(">I", 60), b"\xff\xff\xff\xff")
-    assert parse_answer(wire, query.question).ttls == (604800,)
+    answer = parse_answer(wire, query.question)
+    assert answer.ttls == written_ttls(answer) == (604800,)
+
+
+@pytest.mark.parametrize("do", [False, True])
+def test_what_clients_are_told_is_what_is_kept(do: bool) -> None:
+    """Addresses with a short and an endless TTL, an address whose signature ends sooner, a negative answer with a short minimum: the TTLs
+    in the message are those by which it is aged and capped, so that no client keeps one longer than it may."""
+    message, query = ask("www.example", "A", do)
+    uneven = respond(message, [FIRST, "www.example. 60 IN A 192.0.2.2"]).replace(struct.pack(">I", 60), b"\x00\x09\x3a\x80", 1)
+    signed = respond(message, [FIRST.replace("60", "2147483647"), SIGNATURE.replace(" 60 IN", " 30 IN")])
+    empty = respond(message, [], [SOA])
+    for wire, ttl in ((uneven, 60), (signed, 30 if do else 604800), (empty, 300)):
+        answer = parse_answer(wire, query.question, do)
+        assert set(written_ttls(answer)) == set(answer.ttls) == {ttl}
 
 
 def test_names_in_record_data_survive_dropped_neighbours() -> None:
@@ -327,8 +346,10 @@ def test_short_way_for_addresses_reads_what_the_long_way_reads(monkeypatch: pyte
         texts = [
             f"198.51.100.{rng.randint(1, 250)}" if qtype == "A" else f"2001:db8::{rng.randint(1, 9999):x}" for _ in range(rng.randint(1, 5))
         ]
-        ttl = rng.choice((0, 1, 300, 604800, 2**31 - 1))
-        data = bytearray(respond(message, [f"www.example. {ttl} IN {qtype} {text}" for text in texts]))
+        ttls = rng.choice((0, 1, 300, 604800, 2**31 - 1)), rng.choice((5, 300))
+        data = bytearray(respond(message, [f"www.example. {ttls[0]} IN {qtype} {text}" for text in texts]))
+        if rng.random() < 0.3:  # dnspython writes one TTL for an RRset
+            data = data.replace(struct.pack(">I", ttls[0]), struct.pack(">I", ttls[1]), 1)
         for _ in range(rng.randint(0, 2)):
             data[rng.randrange(2, len(data))] = rng.choice((0, 1, 0xC0, 0x0C, 0xFF, rng.randrange(256)))
         del data[len(data) - rng.choice((0, 0, 0, 1, 11)) :]
