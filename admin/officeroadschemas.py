@@ -38,7 +38,8 @@ class OwnerOut(In):
 
 class InboxOut(In):
     """What waits: how many of each kind, how many are overdue, and what has no list of its own. `unsigned`: the newest version waits for a
-    signature; `looked_in_by`: documents by which an operator looked into a place in the last days, for those who read that."""
+    signature; `looked_in_by`: documents by which an operator looked into a place in the last days, for those who read that (no
+    key has a scope for it: `[]`)."""
 
     overdue: int
     orders: int

@@ -29,7 +29,7 @@ from admin.choices import NOTHING_CHOSEN, Choices, hold, read_choices
 from admin.dependencies import Services, services_of
 from admin.edge.conditions import Conditions, describe, hold_to
 from admin.edge.faults import answer
-from admin.errors import AdminError, Conflict, FieldMistake, InvalidInput, NotFound, NotSignedIn
+from admin.errors import AdminError, Conflict, FieldMistake, Forbidden, InvalidInput, NotFound, NotSignedIn
 from admin.link import GatewayAway
 from admin.permissions import Permission, authorise
 from admin.profiles import Profile, load_profile
@@ -70,6 +70,14 @@ class Caller:
         """Ask for one more permission."""
         hold(permission, self.choices, self.now)
         authorise(self.signed_in.actor, permission, self.tenant.id, self.now)
+
+    def may(self, permission: Permission) -> bool:
+        """Whether this key may do something more: its person's role says so, and its scopes."""
+        try:
+            authorise(self.signed_in.actor, permission, self.tenant.id, self.now)
+        except Forbidden:
+            return False
+        return True
 
 
 def caller(permission: Permission) -> Callable[..., Awaitable[Caller]]:

@@ -81,8 +81,7 @@ async def show_inbox(who: Reader) -> InboxOut:
     async with reading(who) as (connection, office):
         inbox = await read_inbox(connection, office, who.now)
         back = await returns.waiting_returns(connection, office)
-        may_see = who.signed_in.actor.role_on(who.tenant_id, Permission.GLASS_READ) is not None
-        looked = await list_glasses(connection, who.now) if may_see else ()
+        looked = await list_glasses(connection, who.now) if who.may(Permission.GLASS_READ) else ()
     return InboxOut(
         overdue=inbox.overdue, orders=len(inbox.orders), reviews=len(inbox.reviews), reports=len(inbox.reports), returns=len(back),
         expiring=[entry_out(row) for row in inbox.expiring], endless=[entry_out(row) for row in inbox.endless],

@@ -11,19 +11,22 @@ import pytest
 from sqlalchemy import insert, select
 from starlette.types import ASGIApp
 
-from admin.audit import Act, by_account
+from admin.audit import MACHINE, Act, by_account
 from admin.dependencies import Services
+from admin.emergency import break_glass
 from admin.office import open_office
 from admin.officepublic import ask_again
 from admin.officetables import rollouts
 from admin.permissions import Scope
 from admin.sessions import create_token
+from admin.tenants import create_account, grant_role
 from blocklists.database import Database
 from blocklists.pairing import parse_code
-from blocklists.tables import Role, journal
+from blocklists.tables import OrganisationKind, Role, journal
 from tests.admin.routes.test_apioffice import gateway, program
 from tests.admin.routes.test_officegateways import Far
 from tests.support.office import LETTER, OfficeGateway, Officers
+from tests.support.people import make_person
 from tests.support.visitor import Visitor
 
 __all__ = ["gateway"]
@@ -150,6 +153,20 @@ async def test_what_waits_is_read(
     assert (await one.get("/proposals")).json()["items"] == []
     for client in (one, two, third):
         await client.aclose()
+
+
+async def test_no_key_reads_who_looked_into_a_place(app: ASGIApp, database: Database, officers: Officers, now: datetime) -> None:
+    """An auditor reads at the page by which document an operator looked into a family; a key of the auditor's has no scope for it."""
+    host = await make_person(database, now, "vanhanh", OrganisationKind.OPERATOR, Role.OPERATOR)
+    await make_person(database, now, "nha", OrganisationKind.FAMILY, Role.FIRST_PARENT)
+    async with database.write() as connection:
+        auditor = await create_account(connection, "kiemtoan", "Kiểm toán", "x", "vi", now)
+        await grant_role(connection, Act(officers.tenant, MACHINE, now), auditor, Role.AUDITOR, basis="1/QĐ")
+        await break_glass(connection, Act(host.tenant, by_account(host.account, Role.OPERATOR), now), "nha", "77/QĐ-UBND", 4)
+    key = await program(app, database, officers.tenant, auditor, now)
+    inbox = await key.get("/inbox")
+    assert (inbox.status_code, inbox.json()["looked_in_by"]) == (200, [])
+    await key.aclose()
 
 
 async def test_what_the_public_reads_is_read_with_a_key(
