@@ -8,6 +8,7 @@ that finds out later that a change loosens calls `visit.require(Permission.PROFI
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -70,6 +71,8 @@ class Services:
     post: Post
     pins: PinDoor
     homes: Homes
+    #: One backup at a time: what was asked for twice at once is looked up, made and noted by one after the other.
+    backing_up: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def now(self) -> datetime:
         """The moment, by the product's clock."""

@@ -202,12 +202,13 @@ async def make_backup(who: Keeper, key: IdempotencyKey = None) -> BackupOut:
     """Make one and keep it on the machine. Where there are five already, 409 `backups_full`: nothing is thrown away to make room. A full
     disk is 503 `no_room`."""
     await _check_alone(who)
-    async with who.services.database.read() as connection:
-        made = await made_before(connection, who, key, "backup")
-    if made is None:
-        made = (await keep_backup(who.services.database, who.services.settings.state_dir, who.now)).id
-        async with who.services.database.write() as connection:
-            await note_made(connection, who, key, made, "backup")
+    async with who.services.backing_up:
+        async with who.services.database.read() as connection:
+            made = await made_before(connection, who, key, "backup")
+        if made is None:
+            made = (await keep_backup(who.services.database, who.services.settings.state_dir, who.now)).id
+            async with who.services.database.write() as connection:
+                await note_made(connection, who, key, made, "backup")
     return _backup_out(find_backup(who.services.settings.state_dir, made))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import zipfile
 from collections.abc import AsyncIterator
@@ -153,6 +154,16 @@ async def test_the_home_is_only_where_the_program_asks_from(
         assert (await outside.get("/home")).json()["addresses"] == []
         assert (await outside.delete("/home")).status_code == 204
         assert (await outside.get("/home")).status_code == 404
+
+
+async def test_the_same_backup_asked_for_at_once_is_one(api: httpx.AsyncClient, services: Services) -> None:
+    """Three requests with one key make one backup; and of many at once no more are kept than there are places."""
+    told = await asyncio.gather(*(api.post("/backups", headers={"Idempotency-Key": "n"}) for _ in range(3)))
+    assert [one.status_code for one in told] == [201, 201, 201]
+    assert len({one.json()["id"] for one in told}) == len(list_backups(services.settings.state_dir)) == 1
+    many = await asyncio.gather(*(api.post("/backups") for _ in range(7)))
+    assert sorted(one.status_code for one in many) == [201] * 4 + [409] * 3
+    assert len(list_backups(services.settings.state_dir)) == 5
 
 
 async def test_backups_are_made_kept_and_taken_by_rights_of_their_own(
