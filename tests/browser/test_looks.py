@@ -13,6 +13,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
+from admin.audit import Act, by_account
+from admin.requests import Asked, ask
+from admin.sharing import set_pin
+from admin.values import RequestReason
 from blocklists.tables import OrganisationKind, Role
 from tests.browser.conftest import DESK, PHONE, Place, sign_in
 from tests.browser.looks import faint_edges, odd_sizes, small_targets
@@ -118,3 +122,24 @@ def printed(sheet: Page, address: str) -> int:
     pages = len(re.findall(rb"/Type\s*/Page\b", sheet.pdf(format="A4")))
     sheet.emulate_media(media="screen", color_scheme="light")
     return pages
+
+
+def test_the_field_of_the_pin_is_for_fingers(place: Place, family: Family, chromium: Browser) -> None:
+    """Where an adult borrows the child's phone, and where one answers on the same screen."""
+
+    async def fill() -> str:
+        services, now = place.services, place.now
+        act = Act(family.tenant, by_account(family.account, Role.PARENT), now)
+        async with services.database.write() as connection:
+            await set_pin(connection, act, "no form of a password")
+            wish = Asked(family.bi.id, "scratch.mit.edu", RequestReason.LESSON, "", family.bi.band)
+            return (await ask(connection, family.tenant, wish, now)).code
+
+    code = place.run(fill)
+    context = chromium.new_context(viewport=PHONE, locale="vi-VN")  # type: ignore[arg-type]
+    page = context.new_page()
+    for path in ("/adult", f"/answer/{code}/here"):
+        page.goto(f"{place.address}{path}")
+        assert page.locator("#pin").count() == 1, path
+        assert (small_targets(page), faint_edges(page)) == ([], []), path
+    context.close()
