@@ -128,7 +128,8 @@ class _Reader:
             value, keys = value["orders"], ("orders",)
         elif isinstance(value, dict):
             return [((), value)]
-        if value is None:
+        if value is None:  # as an editor leaves it on a full disk: not the same as the word that there are none
+            self._fault(keys, "there is nothing here", "write [] where there are no orders")
             return []
         if not isinstance(value, list):
             self._fault(keys, "must be a list of orders")

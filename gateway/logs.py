@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import IO
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_OWN_PACKAGES = ("gateway", "blocklists", "admin", "lachan")
 _MOST_TEXT = 2000
 _ABOUT_A_CLIENT = frozenset({"socket.send() raised exception.", "SSL connection is closed"})
 
@@ -58,7 +59,8 @@ def set_up(stream: IO[str] | None = None, *, form: str | None = None, level: str
     """Send every log record of the program to `stream` (standard error).
 
     `form`: `json`, `text`, or None for `LACHAN_LOG_FORMAT` and else text on a terminal, JSON anywhere else. `level`: None for
-    `LACHAN_LOG_LEVEL` and else `info`.
+    `LACHAN_LOG_LEVEL` and else `info`; it is for our own packages. Libraries speak from `warning` on: at `debug` a database's driver would
+    write down each value that is stored.
     """
     stream = stream or sys.stderr
     form = form or os.environ.get("LACHAN_LOG_FORMAT") or ("text" if stream.isatty() else "json")
@@ -69,10 +71,11 @@ def set_up(stream: IO[str] | None = None, *, form: str | None = None, level: str
     for old in root.handlers[:]:
         root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(getattr(logging, level.upper(), logging.INFO))
-    library = logging.getLogger("asyncio")
-    library.setLevel(logging.WARNING)
-    library.addFilter(_is_worth_a_line)
+    number = getattr(logging, level.upper(), logging.INFO)
+    root.setLevel(max(number, logging.WARNING))
+    for name in _OWN_PACKAGES:
+        logging.getLogger(name).setLevel(number)
+    logging.getLogger("asyncio").addFilter(_is_worth_a_line)
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:

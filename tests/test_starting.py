@@ -33,6 +33,22 @@ def test_missing_list_at_a_start_means_the_last_good_generation(upstream: Runnin
         assert "bets.hosts.txt" in again.command("status").stdout
 
 
+def test_orders_file_that_became_empty_opens_no_site(upstream: RunningUpstream, tmp_path: Path) -> None:
+    """What an editor leaves on a full disk keeps the orders, and is told; the word that there are none lifts them."""
+    prepare(tmp_path)
+    with Gateway(tmp_path, SETTINGS, upstream=upstream.port) as running:
+        assert running.addresses("ordered.example", source=ADULT) == ["0.0.0.0"]
+        (tmp_path / "orders.yaml").write_text("")
+        assert "write []" in running.command("reload").stdout
+        assert running.addresses("ordered.example", source=ADULT) == ["0.0.0.0"]
+    with Gateway(tmp_path, SETTINGS, upstream=upstream.port) as again:
+        assert again.addresses("ordered.example", source=ADULT) == ["0.0.0.0"]
+        assert "write []" in again.command("status").stdout and again.command("check").returncode == 1
+        (tmp_path / "orders.yaml").write_text("[]\n")
+        assert again.command("reload").returncode == 0
+        assert again.addresses("ordered.example", source=ADULT) == ["192.0.2.60"]
+
+
 def test_first_start_with_a_missing_list_is_refused(upstream: RunningUpstream, tmp_path: Path) -> None:
     """Without anything to fall back to, the gateway says what is missing instead of filtering less than asked."""
     prepare(tmp_path)

@@ -99,8 +99,15 @@ def test_orders_may_stand_alone_or_under_a_key(wrap: str) -> None:
     assert _read(alone)[0] == _read(ORDER)[0]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "orders: []", "# nothing yet\n"])
-def test_empty_file_has_no_orders(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "\n", "# nothing yet\n", "orders:\n"])
+def test_file_that_says_nothing_is_a_mistake(text: str) -> None:
+    """An editor on a full disk, a script with `>`: that is not the word that there are no orders, which would open every site."""
+    with pytest.raises(SettingsError, match=r"there is nothing here \(write \[\] where there are no orders\)"):
+        _read(text)
+
+
+@pytest.mark.parametrize("text", ["[]", "orders: []"])
+def test_word_that_there_are_no_orders_lifts_all(text: str) -> None:
     """A file without orders lifts everything it held before."""
     assert _read(text) == ({"format": 1, "orders": [], "entries": [], "lifted": []}, OrdersReport())
 

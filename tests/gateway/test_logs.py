@@ -18,9 +18,13 @@ from gateway import logs
 def keep_root() -> Iterator[None]:
     """The root logger as it was."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers = root.handlers[:]
+    loggers = [root, *map(logging.getLogger, ("gateway", "blocklists", "admin", "lachan", "asyncio"))]
+    levels = [each.level for each in loggers]
     yield
-    root.handlers[:], root.level = handlers, level
+    root.handlers[:] = handlers
+    for each, level in zip(loggers, levels, strict=True):
+        each.setLevel(level)
 
 
 def written(form: str, *arguments: object, **extra: object) -> str:
@@ -88,3 +92,18 @@ def test_level_and_form_come_from_the_environment(monkeypatch: pytest.MonkeyPatc
     logging.getLogger("x").warning("quiet")
     logging.getLogger("x").error("loud")
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["loud"]
+
+
+@pytest.mark.parametrize(("level", "own", "library"), [("debug", True, False), ("info", False, False), ("error", False, False)])
+def test_level_is_for_our_own_packages(level: str, own: bool, library: bool) -> None:
+    """At debug a database's driver would write down names of children, hashes and keys: libraries speak from warning on."""
+    stream = io.StringIO()
+    logs.set_up(stream, form="json", level=level)
+    for name in ("gateway.part", "admin.part", "blocklists.part", "lachan.part"):
+        logging.getLogger(name).debug("ours")
+    for name in ("aiosqlite", "sqlalchemy.engine", "asyncpg", "hpack", "httpx", "asyncio", "alembic.runtime"):
+        logging.getLogger(name).debug("theirs")
+        logging.getLogger(name).info("theirs")
+    assert ("ours" in stream.getvalue(), "theirs" in stream.getvalue()) == (own, library)
+    logging.getLogger("aiosqlite").warning("theirs")
+    assert ("theirs" in stream.getvalue()) == (level != "error")
