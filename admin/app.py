@@ -39,6 +39,7 @@ from admin.officedesk import make_desk
 from admin.pages.assets import Assets
 from admin.pages.render import Pages
 from admin.passwords import Passwords
+from admin.policyfile import Around
 from admin.requests import Quota
 from admin.routes import (
     account,
@@ -113,7 +114,7 @@ def make_services(settings: AdminSettings, database: Database, wall: Callable[[]
         return datetime.fromtimestamp(wall(), UTC)
 
     note_at_once(database, settings.state_dir)
-    applier = Applier(database, link, shelves, settings.state_dir, page_addresses(settings), now)
+    applier = Applier(database, link, shelves, settings.state_dir, page_addresses(settings), now, around(settings))
 
     return Services(
         settings=settings,
@@ -192,6 +193,14 @@ def page_addresses(settings: AdminSettings) -> tuple[str, ...]:
     if page is None or page.port != 80 or ip_address(page.host).is_unspecified:
         return ()
     return (page.host,)
+
+
+def around(settings: AdminSettings) -> Around:
+    """What the settings file says of networks: who may ask, and which places it names itself."""
+    gateway = settings.gateway
+    places = [site for site in gateway.policy.get("sites") or () if not site.get("listen")]
+    taken = tuple(str(network) for site in places for network in site.get("networks") or ())
+    return Around(tuple(map(str, gateway.dns.allow_from)), taken)
 
 
 def own_hosts(settings: AdminSettings) -> frozenset[str]:

@@ -18,7 +18,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,11 +31,12 @@ from admin.audit import MACHINE, Act, Action, keep_checkpoint, record
 from admin.catalogue import Shelves
 from admin.erasing import read_erased
 from admin.link import GatewayAway, GatewayLink
-from admin.policyfile import cut, has_policy, read_rows
+from admin.policyfile import NOTHING_AROUND, Around, cut, has_policy, read_rows
 from admin.tables import policies
 from blocklists.database import Database
 from blocklists.tables import EVERY_TENANT, OrganisationId, OrganisationKind, organisations
 from gateway.errors import ControlError, GenerationError, PolicyFileError
+from gateway.policy.claims import refuse_contradictions
 from gateway.policy.tenant import parse_policy_file
 from gateway.release import read_manifest, replace_file, write_file
 
@@ -51,7 +52,7 @@ CUT_WITH = "policies.cut"
 #: What a disk says that has no room, or refuses otherwise.
 UNWRITTEN = (OSError, DBAPIError)
 #: Counted up when `policyfile.cut` writes something else from the same rows.
-CUT_FORM = 1
+CUT_FORM = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Applier:
         state_dir: Path,
         page_address: Sequence[str],
         now: Callable[[], datetime],
+        around: Around = NOTHING_AROUND,
     ) -> None:
         self.database = database
         self.link = link
@@ -96,6 +98,7 @@ class Applier:
         self.state_dir = state_dir
         self.page_address = tuple(page_address)
         self.now = now
+        self.around = around
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
         self._forgetting: set[OrganisationId] = {tenant for tenant, _ in read_erased(state_dir)}
@@ -175,6 +178,7 @@ class Applier:
     async def reconcile(self) -> int:
         """Put everything in force that is not; returns how many tenants changed. Raises GatewayAway."""
         applied = 0
+        await self._look_around()
         cut_with = self._cut_with()
         is_anew = await asyncio.to_thread(self._read_cut_with) != cut_with
         waiting, settled = await self._find_waiting()
@@ -189,8 +193,16 @@ class Applier:
             await keep_checkpoint(self.database, self.state_dir)
         return applied
 
+    async def _look_around(self) -> None:
+        """Who may ask today: the gateway's settings may have changed since this process began."""
+        with contextlib.suppress(ControlError, GatewayAway):
+            served = (await self.link.status()).get("allow_from")
+            if served:
+                self.around = replace(self.around, served=tuple(map(str, served)))
+
     def _cut_with(self) -> str:
         made_of = [CUT_FORM, version("lachan"), self.shelves.current().catalogue.version, sorted(self.page_address)]
+        made_of += [sorted(self.around.served), sorted(self.around.taken)]
         return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 
     def _read_cut_with(self) -> str:
@@ -251,10 +263,10 @@ class Applier:
         shelf = self.shelves.current()
         async with self.database.read() as connection:
             revision = (await read_enforcement(connection, tenant)).revision
-            rows = await read_rows(connection, tenant, self.now())
+            rows = replace(await read_rows(connection, tenant, self.now()), around=self.around)
         document = cut(rows, shelf, self.page_address)
         try:
-            parse_policy_file(document, shelf.catalogue)
+            refuse_contradictions(parse_policy_file(document, shelf.catalogue))
         except PolicyFileError as error:
             log.error("a policy file has mistakes", extra={"event": "apply.mistakes", "tenant": tenant, "mistakes": len(error.mistakes)})
             await self._note_refusal(tenant, str(error.mistakes[0]))

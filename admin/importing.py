@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, by_account, record
@@ -27,10 +27,10 @@ from admin.hours import set_hours
 from admin.names import add_name, remove_name
 from admin.onboarding import is_token, new_token, token_of
 from admin.policyfile import TenantRows, cut, read_rows
-from admin.profiles import NewProfile, Profile, Site, change_profile, create_profile, create_site, retire_profile
+from admin.profiles import NewProfile, Profile, change_profile, change_site, create_profile, create_site, retire_profile
 from admin.setup import Made, Owner
 from admin.switches import set_switch
-from admin.tables import device_matches, site_networks, sites
+from admin.tables import device_matches
 from admin.tenantfile import NEW_TOKEN, write_tenant
 from admin.tenantreading import Wanted, WantedDevice, WantedProfile, WantedSite
 from admin.tenants import create_account, create_organisation, grant_role, is_hosted, mark_changed
@@ -38,6 +38,7 @@ from admin.values import DeviceMatch, ProfileId, ProfileKind, SiteId, SwitchKind
 from blocklists.database import Database
 from blocklists.tables import OrganisationKind, Role
 from gateway.errors import Mistake, PolicyFileError, SettingsError
+from gateway.policy.claims import refuse_contradictions
 from gateway.policy.tenant import parse_policy_file
 
 #: In the words of a file.
@@ -126,7 +127,7 @@ async def bring_in(connection: AsyncConnection, act: Act, wanted: Wanted, shelf:
         await mark_changed(connection, act)
     after = await read_rows(connection, act.tenant, act.now)
     try:
-        parse_policy_file(cut(after, shelf, ()), shelf.catalogue)
+        refuse_contradictions(parse_policy_file(cut(after, shelf, ()), shelf.catalogue))
     except PolicyFileError as error:
         raise SettingsError(list(error.mistakes)) from error
     return work.changes
@@ -186,20 +187,9 @@ class _Import:
             self.note(What.ADDED, Part.SITE, want.name)
             return await create_site(self.connection, self.act, want.name, site_class, want.networks)
         if (found.name, set(found.networks)) != (want.name, set(want.networks)):
-            await self._change_site(found, want)
+            await change_site(self.connection, self.act, found, want.name, want.networks)
             self.note(What.CHANGED, Part.SITE, want.name)
         return found.id
-
-    async def _change_site(self, found: Site, want: WantedSite) -> None:
-        own = (sites.c.tenant_id == self.act.tenant, sites.c.id == found.id)
-        await self.connection.execute(update(sites).where(*own).values(name=want.name))
-        listed = (site_networks.c.tenant_id == self.act.tenant, site_networks.c.site_id == found.id)
-        await self.connection.execute(delete(site_networks).where(*listed))
-        if want.networks:
-            values = [{"tenant_id": self.act.tenant, "site_id": found.id, "network": one} for one in dict.fromkeys(want.networks)]
-            await self.connection.execute(insert(site_networks), values)
-        contents = [{"name": name, "networks": list(nets)} for name, nets in ((found.name, found.networks), (want.name, want.networks))]
-        await record(self.connection, self.act, Action.SITE_CHANGED, found.id, before=contents[0], after=contents[1])
 
     def pair(self, wanted: Sequence[WantedProfile]) -> list[tuple[WantedProfile, Profile | None]]:
         """Each profile of the file with the one that it means here."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Any
 
 from sqlalchemy import select
@@ -24,13 +25,25 @@ from admin.hours import Hours, Written, write_hours
 from admin.names import NameRule
 from admin.officetighten import FOR, SchoolRule, rules_in
 from admin.overrides import Override, list_overrides
-from admin.profiles import Profile, Site, list_profiles, list_sites, strictest_band
+from admin.profiles import Profile, Site, list_other_networks, list_profiles, list_sites, strictest_band
 from admin.sharing import Loan, list_loans
 from admin.staff import list_ends
 from admin.switches import Switches, is_open
 from admin.tables import hours, name_rules, switches
 from admin.unnamed import rests_of
-from admin.values import Days, HoursEffect, NameEffect, OverrideKind, ProfileId, ProfileKind, SiteId, SwitchKind, SwitchState, TargetKind
+from admin.values import (
+    Days,
+    DeviceMatch,
+    HoursEffect,
+    NameEffect,
+    OverrideKind,
+    ProfileId,
+    ProfileKind,
+    SiteId,
+    SwitchKind,
+    SwitchState,
+    TargetKind,
+)
 from admin.watching import list_watches
 from blocklists.tables import OrganisationId, OrganisationKind, organisations
 from gateway.notebook import WATCH
@@ -38,6 +51,17 @@ from gateway.notebook import WATCH
 Json = dict[str, Any]  # Any: JSON of the policy file format
 _KINDS = {OrganisationKind.FAMILY: "family", OrganisationKind.SCHOOL: "school"}
 _OWNERS = {OrganisationKind.FAMILY: "parent", OrganisationKind.SCHOOL: "school"}
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the settings file says of networks: `served` may ask (`dns.allow_from`), `taken` are those of its own places."""
+
+    served: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()
+
+
+NOTHING_AROUND = Around()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +92,9 @@ class TenantRows:
     home: Home | None = None
     #: What the education department closed in the schools of this place.
     above: Sequence[SchoolRule] = ()
+    #: The networks of every other tenant's places on this gateway.
+    others: Sequence[str] = ()
+    around: Around = NOTHING_AROUND
 
 
 async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> TenantRows:
@@ -96,6 +123,7 @@ async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: da
         place=row.place_code or "",
         above=await rules_in(connection, tenant, row.place_code or "") if row.kind == OrganisationKind.SCHOOL.value else (),
         home=await load_home(connection, tenant),
+        others=await list_other_networks(connection, tenant, now),
         kept={profile: keeping.days for profile, keeping in (await list_keepings(connection, tenant)).items()},
     )
 
@@ -119,7 +147,7 @@ def cut(rows: TenantRows, shelf: Shelf, page_address: Sequence[str]) -> Json:
         "kind": _KINDS[rows.kind],
         "site_class": "school" if rows.kind is OrganisationKind.SCHOOL else "home",
         "rules": None,
-        "sites": [_site(site, bands) for site in sorted(rows.sites, key=lambda site: site.id)],
+        "sites": [_site(site, networks_of(site, rows), bands) for site in sorted(rows.sites, key=lambda site: site.id)],
         "default_profile": guest,
         "profiles": [_profile(profile, rows, shelf) for profile in sorted(rows.profiles, key=lambda profile: profile.id)],
         "clients": [
@@ -170,14 +198,33 @@ def _home(device: Device, home: Home | None) -> Json:
     return {"linked": [{"address": one.network, "until": _iso(one.until)} for one in home.addresses]}
 
 
-def _site(site: Site, bands: Sequence[str]) -> Json:
+def networks_of(site: Site, rows: TenantRows) -> tuple[str, ...]:
+    """The networks of a place as they are enforced: those stored, those of its own classes and devices, and, where nobody else has a place
+    on this gateway, whatever `dns.allow_from` serves today. Nothing is taken from another place; one without networks stays so."""
+    if not site.networks:
+        return ()
+    elsewhere = [ip_network(one) for other in rows.sites if other.id != site.id for one in other.networks]
+    elsewhere += map(ip_network, rows.others)
+    found = [ip_network(one) for one in (*site.networks, *(rows.around.served if not elsewhere else ()))]
+    elsewhere += map(ip_network, rows.around.taken)
+    here = {profile.id for profile in rows.profiles if profile.site_id == site.id}
+    for device in rows.devices:
+        if device.profile_id in here:
+            own = (ip_network(match.value) for match in device.matches if match.kind in (DeviceMatch.NETWORK, DeviceMatch.ADDRESS))
+            found += [one for one in own if not any(one.version == other.version and one.overlaps(other) for other in elsewhere)]
+    four = collapse_addresses([one for one in found if isinstance(one, IPv4Network)])
+    six = collapse_addresses([one for one in found if isinstance(one, IPv6Network)])
+    return tuple(map(str, (*four, *six)))
+
+
+def _site(site: Site, networks: Sequence[str], bands: Sequence[str]) -> Json:
     return {
         "id": site.id,
         "class": site.site_class,
         "bands": list(bands),
         "time_zone": site.time_zone,
         "listen": [],
-        "networks": sorted(site.networks),
+        "networks": sorted(networks),
         "rules": None,
     }
 

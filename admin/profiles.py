@@ -7,10 +7,12 @@ connection and the tenant first; writers raise the tenant's policy revision and 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, record
@@ -20,7 +22,7 @@ from admin.pages.sorting import Key, vietnamese_order
 from admin.tables import device_matches, devices, hours, profiles, site_networks, sites
 from admin.tenants import mark_changed
 from admin.values import BANDS_BY_STRICTNESS, Days, HoursEffect, ProfileId, ProfileKind, SiteId
-from blocklists.tables import OrganisationId, new_id
+from blocklists.tables import EVERY_TENANT, OrganisationId, new_id, organisations
 from gateway.policy.model import Band
 
 LABEL_LENGTH = 40
@@ -105,6 +107,35 @@ async def list_sites(connection: AsyncConnection, tenant: OrganisationId) -> lis
     for row in await connection.execute(listed.order_by(site_networks.c.network)):
         networks.setdefault(row.site_id, []).append(row.network)
     return [Site(SiteId(row.id), row.name, row.site_class, row.time_zone, tuple(networks.get(row.id, ()))) for row in found]
+
+
+async def list_other_networks(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> list[str]:
+    """The networks of every place on this gateway that another live tenant has."""
+    statement = (
+        select(site_networks.c.network)
+        .join(sites, (sites.c.tenant_id == site_networks.c.tenant_id) & (sites.c.id == site_networks.c.site_id))
+        .join(organisations, organisations.c.id == site_networks.c.tenant_id)
+        .where(
+            site_networks.c.tenant_id != tenant,
+            sites.c.retired_at.is_(None),
+            organisations.c.valid_until.is_(None) | (organisations.c.valid_until > now),
+        )
+        .order_by(site_networks.c.network)
+        .execution_options(**EVERY_TENANT)
+    )
+    return [str(row.network) for row in await connection.execute(statement)]
+
+
+async def change_site(connection: AsyncConnection, act: Act, site: Site, name: str, networks: Sequence[str]) -> None:
+    """Another name, other networks."""
+    await connection.execute(update(sites).where(sites.c.tenant_id == act.tenant, sites.c.id == site.id).values(name=name))
+    listed = (site_networks.c.tenant_id == act.tenant, site_networks.c.site_id == site.id)
+    await connection.execute(delete(site_networks).where(*listed))
+    if networks:
+        values = [{"tenant_id": act.tenant, "site_id": site.id, "network": one} for one in dict.fromkeys(networks)]
+        await connection.execute(insert(site_networks), values)
+    contents = [{"name": one, "networks": list(nets)} for one, nets in ((site.name, site.networks), (name, networks))]
+    await record(connection, act, Action.SITE_CHANGED, site.id, before=contents[0], after=contents[1])
 
 
 async def create_site(connection: AsyncConnection, act: Act, name: str, site_class: str, networks: tuple[str, ...]) -> SiteId:

@@ -42,6 +42,10 @@ class DnsSettings:
     user: str | None
     name: str
 
+    def line_with(self, *networks: str) -> str:
+        """The line of the section `dns` that lets these networks ask, too."""
+        return f"allow_from: [{', '.join(dict.fromkeys([*map(str, self.allow_from), *networks]))}]"
+
     def serves(self, address: str) -> bool:
         """Whether `allow_from` lets this address ask."""
         found = ip_address(address)

@@ -45,6 +45,9 @@ from gateway.metrics import (
     ZONE_SERIAL,
 )
 from gateway.officestatus import STATES, read_office
+from gateway.policy.claims import find_unserved, text_of
+from gateway.policy.tenant import Network, TenantPolicy
+from gateway.settings import DnsSettings
 from gateway.sockets import ListeningSockets
 from gateway.switch import Generations
 from gateway.totals import Totals
@@ -69,6 +72,11 @@ OUTSIDE = (
     " own site: devices there have the strictest rules until it is mended"
 )
 MOST_DISPUTES = 5
+UNSERVED = (
+    "{what} của {owner} nằm ngoài dns.allow_from: máy ở đó KHÔNG được trả lời; người coi tệp cấu hình ghi vào mục dns, rồi lachan reload"
+    " / is outside dns.allow_from: devices there get NO answer; whoever keeps the settings file writes into its section dns, then lachan"
+    " reload: {line}"
+)
 NO_LIST = "CHƯA CÓ danh sách nào của cơ quan / NO list of the office that is followed is in force"
 OTHER_LIST = "; giữ nguyên bản {serial} của cơ quan trước / list {serial} of the office before stays in force"
 
@@ -90,6 +98,8 @@ class Standing:
     trouble: str = ""
     """Why we are not done with leaving."""
     watch: CertificateWatch = field(default_factory=CertificateWatch)
+
+    _told: tuple[Target, tuple[str, ...]] | None = None
 
     def __post_init__(self) -> None:
         self.generations.on_switch.append(self._look_at_files)
@@ -150,6 +160,7 @@ class Standing:
             "last_change": None
             if last is None
             else {"at": _iso(last.at), "outcome": last.outcome, "generation": last.generation, "error": last.error, "where": last.where},
+            "allow_from": [str(one) for one in target.settings.dns.allow_from] if target else [],
             "notes": [*self.notes, *self.lacks()],
             "config": str(target.settings.source) if target and target.settings.source else None,
         }
@@ -169,7 +180,15 @@ class Standing:
         if (certificate := self.certificate()) is not None:
             found += certificate.sentences(time.time())
         found += describe_disputes(target.snapshot.disputes)
+        found += self._unserved(target)
         return found + [DOWN.format(name=each.process.name) for each in self.extras.extras if each.pid is None and each.restarts]
+
+    def _unserved(self, target: Target) -> tuple[str, ...]:
+        """Networks that somebody wrote and that may not ask; worked out once for a generation under its settings."""
+        if self._told is None or self._told[0] is not target:
+            policies = getattr(target.snapshot, "tenants", {}).values()
+            self._told = (target, tuple(describe_unserved(policies, target.settings.dns)))
+        return self._told[1]
 
     def certificate(self) -> CertificateState | None:
         """How the certificate of the encrypted listeners stands; None when there is none."""
@@ -282,6 +301,20 @@ def describe_disputes(disputes: Sequence[Any]) -> list[str]:  # Any: disputes of
         found.append(words.format(what=one.what or "một máy (a device)", owners=", ".join(one.owners)))
     more = len(disputes) - len(found)
     return [*found, *([f"và {more} chỗ như vậy nữa / and {more} more like these"] if more else [])]
+
+
+def describe_unserved(policies: Iterable[TenantPolicy], dns: DnsSettings) -> list[str]:
+    """Networks of policies that `dns.allow_from` refuses, a sentence each with the line that mends it; an address of one client is not
+    named, and the rest is counted."""
+    allowed = [Network(one.network_address.packed, one.prefixlen) for one in dns.allow_from]
+    found = [(network, f"{policy.tenant} {owner}") for policy in policies for network, owner in find_unserved(policy, allowed)]
+    told = []
+    for network, owner in found[:MOST_DISPUTES]:
+        what = text_of(network) if network.length < len(network.address) * 8 else ""
+        line = dns.line_with(what) if what else "allow_from: […]"
+        told.append(UNSERVED.format(what=what or "một máy (a device)", owner=owner, line=line))
+    more = len(found) - len(told)
+    return [*told, *([f"và {more} chỗ như vậy nữa / and {more} more like these"] if more else [])]
 
 
 def list_states(state_dir: Path) -> dict[str, Document]:

@@ -10,6 +10,8 @@ import typer
 from gateway.certificatewatch import CertificateState, end_of
 from gateway.errors import Mistake, SettingsError
 from gateway.policy.model import Band
+from gateway.policy.tenant import parse_policy_file
+from gateway.standing import describe_unserved
 from lachan.configuration import Configuration, find_file, load
 from lachan.preparation import own_names
 
@@ -20,7 +22,8 @@ def check(config: Path | None) -> None:
     configuration = load(path)
     check_orders(configuration)
     check_zones(configuration)
-    for note in [*unused_groups(configuration), *open_default(configuration), *ending_certificate(configuration, time.time())]:
+    notes = [*unused_groups(configuration), *open_default(configuration), *unserved(configuration)]
+    for note in [*notes, *ending_certificate(configuration, time.time())]:
         typer.echo(f"! {note}")
     lists, profiles = len(configuration.lists.lists), len(configuration.gateway.policy["profiles"])
     typer.echo(f"{path}: hợp lệ, {profiles} hồ sơ, {lists} danh sách thêm. / valid, {profiles} profiles, {lists} lists of your own.")
@@ -94,3 +97,8 @@ def open_default(configuration: Configuration) -> list[str]:
         f"default_profile: thiết bị chưa đặt tên được luật của người lớn ('{default}'), kể cả điện thoại mới của một em / a device that"
         f" nobody named gets an adult's rules ('{default}'), a child's new phone, too; leave default_profile out for the strictest"
     ]
+
+
+def unserved(configuration: Configuration) -> list[str]:
+    """A sentence for each network of the file that `dns.allow_from` refuses: devices there get no answer at all."""
+    return describe_unserved([parse_policy_file(configuration.gateway.policy)], configuration.gateway.dns)

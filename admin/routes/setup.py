@@ -268,7 +268,7 @@ async def _finish(request: Request, answers: Answers, form: Form) -> Response:
         owner=Owner(sign_in, await services.door.passwords.hash(password), language),
         children=children,
         devices=answers.devices(len(children)),
-        networks=tuple(str(network) for network in services.settings.gateway.dns.allow_from),
+        networks=services.applier.around.served,
         messenger=bool(answers.messenger),
         words=words_for_labels(services.pages.words[language], is_school=answers.is_school),
     )

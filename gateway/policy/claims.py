@@ -6,10 +6,10 @@ gives such an address the strictest band of those concerned. Pure. Any package m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 
-from gateway.errors import Mistake
+from gateway.errors import Mistake, PolicyFileError
 from gateway.policy.tenant import Client, Network, Site, TenantPolicy
 
 _ONE_EACH = "give each network to one of them, or each site an address of its own to ask (listen)"
@@ -20,6 +20,12 @@ def contradictions(policy: TenantPolicy) -> list[Mistake]:
     return [*_of_sites(policy), *_of_listeners(policy), *_outside(policy), *_of_clients(policy)]
 
 
+def refuse_contradictions(policy: TenantPolicy) -> None:
+    """Raises PolicyFileError with every contradiction."""
+    if found := contradictions(policy):
+        raise PolicyFileError(found)
+
+
 def is_outside(network: Network, site: Site | None) -> bool:
     """Whether no address of a client's network can be at its site."""
     return site is not None and bool(site.networks) and not any(do_overlap(network, own) for own in site.networks)
@@ -28,6 +34,22 @@ def is_outside(network: Network, site: Site | None) -> bool:
 def is_anywhere(site: Site | None) -> bool:
     """Whether a client of this site is met wherever it asks."""
     return site is None or not (site.networks or site.listen)
+
+
+def find_unserved(policy: TenantPolicy, allowed: Sequence[Network]) -> list[tuple[Network, str]]:
+    """The networks of clients, and those of an operator's own sites, that `dns.allow_from` (`allowed`) refuses, with whose they are: a
+    client's counts as soon as a part of it is refused, a site's only as a whole, for it may be a wide one."""
+    found = []
+    for client in policy.clients:
+        found += [(one, client.id) for one in client.networks if not is_served(one, allowed)]
+    for site in policy.sites.values() if policy.kind == "operator" else ():
+        found += [(one, site.id) for one in site.networks if not any(do_overlap(one, other) for other in allowed)]
+    return found
+
+
+def is_served(network: Network, allowed: Sequence[Network]) -> bool:
+    """Whether all of a network is in one of those allowed."""
+    return any(do_overlap(network, other) and network.length >= other.length for other in allowed)
 
 
 def do_overlap(one: Network, other: Network) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,17 +11,23 @@ import pytest
 from admin.audit import Act
 from admin.catalogue import read_shipped
 from admin.dependencies import Services
+from admin.devices import Match, assign_device
 from admin.errors import NotFound
 from admin.hours import Hours, set_hours
 from admin.names import add_name
 from admin.overrides import start_override
-from admin.policyfile import cut, has_policy, read_rows
+from admin.policyfile import Around, cut, has_policy, read_rows
+from admin.profiles import create_site
 from admin.switches import set_switch
-from admin.values import Days, HoursEffect, NameEffect, OverrideKind, SwitchKind, SwitchState, TargetKind
+from admin.values import Days, DeviceMatch, HoursEffect, NameEffect, OverrideKind, SwitchKind, SwitchState, TargetKind
 from blocklists.tables import OrganisationId, OrganisationKind
+from gateway.policy.claims import contradictions
+from gateway.policy.identify import Directory
+from gateway.policy.index import AddressTriggers
 from gateway.policy.tenant import parse_policy_file
 from gateway.release import canonical_bytes
 from tests.support.family import Family
+from tests.support.people import make_school
 
 SHELF = read_shipped()
 
@@ -96,3 +103,36 @@ async def test_read_rows_of_nobody_is_not_found(services: Services, family: Fami
 def test_has_policy_only_for_families_and_schools() -> None:
     """An office or an area protects nobody by itself."""
     assert [kind for kind in OrganisationKind if has_policy(kind)] == [OrganisationKind.FAMILY, OrganisationKind.SCHOOL]
+
+
+async def test_places_networks_follow_the_classes_and_who_may_ask_today(
+    services: Services, family: Family, act: Act, now: datetime
+) -> None:
+    """A network that was outside `dns.allow_from` at the set-up is enforced as its owner's, and whoever may ask today is at the place."""
+    async with services.database.write() as connection:
+        await assign_device(connection, act, family.bi.id, "Phòng học", [Match(DeviceMatch.NETWORK, "113.160.10.0/24")])
+    async with services.database.read() as connection:
+        rows = await read_rows(connection, family.tenant, now)
+    (site,) = cut(replace(rows, around=Around(served=("10.0.0.0/8",))), SHELF, ())["sites"]
+    assert site["networks"] == ["10.0.0.0/8", "113.160.10.0/24", "192.168.0.0/16"]
+    document = cut(rows, SHELF, ())
+    directory = Directory([parse_policy_file(document, SHELF.catalogue)])
+    assert directory.identify(bytes((113, 160, 10, 9)), None, None, None, AddressTriggers([])).profile == family.bi.id
+    assert not directory.disputes
+    (site,) = cut(replace(rows, around=Around(taken=("113.160.0.0/16",))), SHELF, ())["sites"]
+    assert site["networks"] == ["192.168.0.0/16"], "no network is taken from a place of the settings file"
+
+
+async def test_networks_of_another_tenant_are_never_taken(services: Services, family: Family, act: Act, now: datetime) -> None:
+    """Beside another place on this gateway nobody has what is served to all; a class inside the other's network is a mistake, told."""
+    other = await make_school(services.database, now, "Trường B", None)
+    async with services.database.write() as connection:
+        theirs = Act(other.tenant, act.by, now)
+        await create_site(connection, theirs, "Trường", "school", ("10.2.0.0/16",))
+        await assign_device(connection, act, family.bi.id, "Phòng học", [Match(DeviceMatch.NETWORK, "10.2.3.0/24")])
+    async with services.database.read() as connection:
+        rows = replace(await read_rows(connection, family.tenant, now), around=Around(served=("10.0.0.0/8",)))
+    document = cut(rows, SHELF, ())
+    assert document["sites"][0]["networks"] == ["192.168.0.0/16"]
+    assert {one.path for one in contradictions(parse_policy_file(document))} >= {"sites[0].networks"}
+    assert "10.2.3.0/24" in (await services.applier.settle(family.tenant)).error

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from gateway.policy.identify import Dispute
-from gateway.standing import describe_disputes, list_row, list_states, merge_upstreams
+from gateway.policy.tenant import parse_policy_file
+from gateway.settings import DnsSettings
+from gateway.standing import describe_disputes, describe_unserved, list_row, list_states, merge_upstreams
 from tests.support.echogateway import EchoGateway, free_port
+from tests.support.generation import policy, profile
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,15 @@ def test_claims_that_cannot_hold_are_told_by_a_sentence_each() -> None:
     assert "một máy (a device) của local x nằm ngoài" in told[1]
     assert describe_disputes([]) == []
     assert describe_disputes([Dispute("10.1.0.0/16", ("a", "b"), False)] * 9)[-1].endswith("and 4 more like these")
+
+
+def test_networks_that_may_not_ask_are_told_with_the_line_that_lets_them() -> None:
+    """A class outside `dns.allow_from` has no answers at all; the line is whole, and no single device is named."""
+    rows = [{"id": "3a", "profile": "p", "match": ["113.160.10.0/24", "10.1.0.0/16"]}, {"id": "x", "profile": "p", "match": ["192.0.2.7"]}]
+    one = parse_policy_file(policy("truong", "school", profiles=[profile("TH", "p", "school")], clients=rows))
+    told = describe_unserved([one], DnsSettings((), 1, (ip_network("10.0.0.0/8"),), None, "lachan.internal"))
+    assert told[0].startswith("113.160.10.0/24 của truong 3a") and told[0].endswith("allow_from: [10.0.0.0/8, 113.160.10.0/24]")
+    assert len(told) == 2 and "192.0.2.7" not in told[1]
 
 
 def test_upstreams_of_all_workers_become_one_row() -> None:

@@ -56,6 +56,17 @@ def test_network_written_for_two_schools_or_outside_its_own_is_a_mistake(
     assert "có hiệu lực" in told and "hoặc " in told
 
 
+def test_network_that_may_not_ask_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file is valid, and devices there would get no answer: the line that mends it is given."""
+    path = tmp_path / "lachan.yaml"
+    text = TWO_SCHOOLS.format(network="113.160.10.0/24", match="113.160.10.0/24")
+    path.write_text(f"dns: {{allow_from: [10.0.0.0/8]}}\n{text}", encoding="utf-8")
+    check(path)
+    told = capsys.readouterr().out
+    assert "local hs-b" in told and "local truong-b" in told and "local hs-a" not in told
+    assert "allow_from: [10.0.0.0/8, 113.160.10.0/24]" in told
+
+
 ZONE = "$TTL 60\n@ SOA . . 1 1 1 1 1\nbad.example CNAME .\n"
 
 
