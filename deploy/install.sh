@@ -81,7 +81,7 @@ install_program() {
     systemctl restart lachan.service || true
     if wait_until_ready "$release"; then
         drop_old_releases "$release" "$was"
-        greet
+        greet "$release"
         return
     fi
     if [ -n "$was" ] && [ -d "$was" ]; then
@@ -175,8 +175,8 @@ write_config() {
         servers=$(system_servers)
         if [ -z "$servers" ]; then
             servers='"udp://9.9.9.9", "udp://149.112.112.112"'
-            say "Máy này không có máy chủ DNS nào: sẽ hỏi Quad9 (Thụy Sĩ), Quad9 thấy mọi tên miền. Đổi trong $ETC/lachan.yaml."
-            say "This machine has no resolver: Quad9 (Switzerland) will be asked and sees every name. Change it in $ETC/lachan.yaml."
+            say "Máy này không có máy chủ DNS nào ngoài chính nó: sẽ hỏi Quad9 (Thụy Sĩ), Quad9 thấy mọi tên miền. Đổi trong $ETC/lachan.yaml."
+            say "This machine has no resolver but itself: Quad9 (Switzerland) will be asked and sees every name. Change it in $ETC/lachan.yaml."
         fi
         sed "s|@SERVERS@|$servers|" "$1/deploy/installed.yaml" >"$ETC/lachan.yaml"
     fi
@@ -184,12 +184,9 @@ write_config() {
     chmod 0640 "$ETC/lachan.yaml"
 }
 
-system_servers() {
-    for file in /run/systemd/resolve/resolv.conf /etc/resolv.conf; do
-        found=$(sed -n 's/^nameserver[[:space:]]\{1,\}\([0-9.]*\)[[:space:]]*$/\1/p' "$file" 2>/dev/null | grep -v '^127\.' | head -n 2 || true)
-        [ -z "$found" ] || { printf '%s\n' "$found" | sed 's|.*|"udp://&"|' | paste -sd, - | sed 's/,/, /'; return; }
-    done
-}
+# Máy chủ DNS của hệ thống, IPv4 và IPv6, trừ chính máy này: bản vừa cài cho biết. / The system's resolvers, IPv4 and IPv6, but this machine
+# itself: the new release says which.
+system_servers() { (cd / && "$release/bin/python" -m lachan.systemservers) | sed 's|.*|"&"|' | paste -sd, - | sed 's/,/, /'; }
 
 listens_on_53() { grep -Eq '^ *listen:.*"0\.0\.0\.0:53".*"\[::\]:53"' "$ETC/lachan.yaml"; }
 
@@ -235,7 +232,12 @@ drop_old_releases() {
 
 greet() {
     say ""
-    say "Lá Chắn DNS đang chạy. / Lá Chắn DNS is running."
+    if asked=$("$1/bin/lachan" status -c "$ETC/lachan.yaml" --ask 2>&1); then
+        say "Lá Chắn DNS đang chạy. / Lá Chắn DNS is running."
+    else
+        say "Lá Chắn DNS đã cài xong, NHƯNG: / Lá Chắn DNS is installed, BUT:"
+        printf '%s\n' "$asked" | tail -n 1
+    fi
     say "  thiết lập lần đầu / first:  sudo lachan setup-link   (trang / pages: http://127.0.0.1:8080; ssh -L 8080:127.0.0.1:8080 …)"
     say "  tình trạng / status:        sudo lachan status"
     say "  cấu hình / configuration:   $ETC/lachan.yaml   (sửa rồi / after a change: systemctl reload lachan)"

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from gateway.errors import Mistake, PolicyFileError, SettingsError, StartError
+from gateway.ownaddress import is_listened_on
 from gateway.policy.claims import contradictions
 from gateway.policy.ruleset import Vocabulary
 from gateway.policy.tenant import parse_policy_file
@@ -191,7 +192,7 @@ class _Resolver:
             servers, origin = system_servers(listen), "system"
         if not servers:
             servers, origin = tuple(map(parse_server, FALLBACK)), "fallback"
-        self._refuse_own(servers, listen)
+        self._refuse_own(servers, written.routes, listen)
         routes = {key_from_text(name): tuple(route) for name, route in written.routes.items()}
         self._refuse_unreachable(servers, written.routes)
         return UpstreamSettings(servers, written.strategy, MappingProxyType(routes), written.timeout, origin)
@@ -216,17 +217,19 @@ class _Resolver:
             self._mistake(("tls", "certificate"), str(error).removeprefix("tls: "))
         return settings
 
-    def _refuse_own(self, servers: Sequence[UpstreamAddress], listen: Sequence[Endpoint]) -> None:
-        for index, server in enumerate(servers):
-            if any(server.address == endpoint.host and server.port == endpoint.port for endpoint in listen):
-                self._mistake(("upstreams", "servers", index), f"{server} is this gateway's own address", "it would ask itself for ever")
+    def _refuse_own(
+        self, servers: Sequence[UpstreamAddress], routes: Mapping[str, Sequence[UpstreamAddress]], listen: Sequence[Endpoint]
+    ) -> None:
+        """A server that is this gateway itself would be asked for ever, whatever address of this machine it is called by."""
+        for place, server in _places(servers, routes):
+            if is_listened_on(server.address, server.port, listen):
+                remedy = "it would ask itself for ever: name your router's or provider's server, or another resolver"
+                self._mistake(place, f"{server} is this gateway's own address", remedy)
 
     def _refuse_unreachable(self, servers: Sequence[UpstreamAddress], routes: Mapping[str, Sequence[UpstreamAddress]]) -> None:
         """An encrypted server by name needs somebody who can be asked for its address."""
         unreachable = set(find_unreachable([*servers, *(server for route in routes.values() for server in route)]))
-        places: list[tuple[Keys, UpstreamAddress]] = [(("upstreams", "servers", index), server) for index, server in enumerate(servers)]
-        places += [(("upstreams", "routes", name, index), server) for name, route in routes.items() for index, server in enumerate(route)]
-        for place, server in places:
+        for place, server in _places(servers, routes):
             if server in unreachable:
                 remedy = f"write it behind an @, such as {server}@192.0.2.1, or add a plain server (udp:// or tcp://)"
                 self._mistake(place, f"nobody can be asked for the address of {server.name}", remedy)
@@ -242,6 +245,14 @@ class _Resolver:
 
     def _mistake(self, keys: Keys, message: str, remedy: str = "") -> None:
         self.mistakes.append(Mistake(self.document.place(keys), message, remedy))
+
+
+def _places(
+    servers: Sequence[UpstreamAddress], routes: Mapping[str, Sequence[UpstreamAddress]]
+) -> list[tuple[Keys, UpstreamAddress]]:
+    """Every upstream server with the place where it is written."""
+    places: list[tuple[Keys, UpstreamAddress]] = [(("upstreams", "servers", index), server) for index, server in enumerate(servers)]
+    return places + [(("upstreams", "routes", name, index), server) for name, route in routes.items() for index, server in enumerate(route)]
 
 
 def available_cores() -> int:

@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from gateway.errors import InvalidName
+from gateway.ownaddress import is_listened_on
 from gateway.settings import Endpoint, Scheme, UpstreamAddress
 from gateway.upstreams.tls import read_pin
 from gateway.wire.name import key_from_text
@@ -22,6 +23,12 @@ PORTS: dict[str, int] = {"udp": 53, "tcp": 53, "tls": 853, "https": 443}
 ENCRYPTED = frozenset({"tls", "https"})
 FALLBACK = ("udp://9.9.9.9", "udp://149.112.112.112")
 """Asked only when the file names nobody and the system has no resolver: Quad9, a foundation in Switzerland."""
+FALLBACK_USED = (
+    "máy này không có máy chủ DNS nào ngoài chính nó: Quad9 (Thụy Sĩ) được hỏi và thấy mọi tên miền; ghi máy chủ bạn tin vào"
+    " upstreams.servers / this machine has no resolver but itself: Quad9 (Switzerland) is asked and sees every name; write one you trust"
+    " into upstreams.servers"
+)
+"""What is said wherever the last resort is in use."""
 RESOLV_CONF = (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf"))
 
 _FORM = re.compile(r"([a-z]+)://(?:\[([^\]]+)\]|([^:/@\[\]]+))(?::([0-9]{1,5}))?(/[^@\s]*)?(?:@(?:\[([^\]]+)\]|(\S+)))?")
@@ -86,12 +93,10 @@ def look_up(name: str) -> str:
 
 
 def system_servers(own: Sequence[Endpoint], files: Iterable[Path] = RESOLV_CONF) -> tuple[UpstreamAddress, ...]:
-    """The resolvers this machine already uses, from the first file that names any; our own listen addresses and stubs are left out.
+    """The resolvers this machine already uses, from the first file that names any; whatever is this gateway itself is left out.
 
     Using them adds no new party who sees the names.
     """
-    mine = {endpoint.host for endpoint in own if endpoint.port == 53}
-    everywhere = bool(mine & {"0.0.0.0", "::"})
     for file in files:
         try:
             lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -106,7 +111,7 @@ def system_servers(own: Sequence[Endpoint], files: Iterable[Path] = RESOLV_CONF)
                 address = ip_address(words[1])
             except ValueError:
                 continue
-            if str(address) not in mine and not (everywhere and address.is_loopback):
+            if not is_listened_on(str(address), 53, own):
                 found.append(UpstreamAddress("udp", str(address), 53, "", str(address)))
         if found:
             return tuple(found)

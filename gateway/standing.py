@@ -47,6 +47,7 @@ from gateway.metrics import (
 from gateway.officestatus import STATES, read_office
 from gateway.policy.claims import find_unserved, text_of
 from gateway.policy.tenant import Network, TenantPolicy
+from gateway.servers import FALLBACK_USED
 from gateway.settings import DnsSettings
 from gateway.sockets import ListeningSockets
 from gateway.switch import Generations
@@ -177,6 +178,8 @@ class Standing:
             found.append(NO_LIST + (OTHER_LIST.format(serial=state.other) if state.other else ""))
         if not is_writable(folder):
             found.append(NOT_WRITABLE.format(folder=folder))
+        if target.settings.upstreams.origin == "fallback":
+            found.append(FALLBACK_USED)
         if (certificate := self.certificate()) is not None:
             found += certificate.sentences(time.time())
         found += describe_disputes(target.snapshot.disputes)

@@ -161,9 +161,9 @@ class UpstreamsFile(Section):
     servers: list[ServerText] = key(
         [],
         "Máy chủ DNS được hỏi tiếp: giao_thức://tên[:cổng][/đường_dẫn][@địa_chỉ]. "
-        "Máy chủ này thấy mọi tên miền được hỏi. Bỏ trống: dùng máy chủ của hệ thống.",
+        "Máy chủ này thấy mọi tên miền được hỏi. Bỏ trống: dùng máy chủ của hệ thống, trừ chính máy này.",
         "Resolvers that are asked in turn: scheme://name[:port][/path][@address]. "
-        "They see every name asked. Left out: the system's own resolver.",
+        "They see every name asked. Left out: the system's own resolver, unless that is this machine itself.",
         '["udp://192.168.1.1", "tcp://192.168.1.1:53"]',
     )
     strategy: Literal["fastest", "parallel", "ordered"] = key(

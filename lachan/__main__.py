@@ -324,11 +324,12 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="cho máy đọc / for programs")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="chờ đến khi sẵn sàng / wait until ready")] = False,
     timeout: Annotated[float, typer.Option("--timeout", help="chờ tối đa chừng này giây / wait at most these seconds")] = 60.0,
+    ask: Annotated[bool, typer.Option("--ask", help="hỏi thử một tên thật / ask for one real name, too")] = False,
 ) -> None:
     """Tình trạng / status."""
     from lachan import running
 
-    running.status(config, as_json, timeout if wait else None)
+    running.status(config, as_json, timeout if wait else None, ask)
 
 
 @app.command("setup-link")

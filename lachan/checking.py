@@ -11,6 +11,7 @@ from gateway.certificatewatch import CertificateState, end_of
 from gateway.errors import Mistake, SettingsError
 from gateway.policy.model import Band
 from gateway.policy.tenant import parse_policy_file
+from gateway.servers import FALLBACK_USED
 from gateway.standing import describe_unserved
 from lachan.configuration import Configuration, find_file, load
 from lachan.preparation import own_names
@@ -22,7 +23,7 @@ def check(config: Path | None) -> None:
     configuration = load(path)
     check_orders(configuration)
     check_zones(configuration)
-    notes = [*unused_groups(configuration), *open_default(configuration), *unserved(configuration)]
+    notes = [*unused_groups(configuration), *open_default(configuration), *unserved(configuration), *no_system_server(configuration)]
     for note in [*notes, *ending_certificate(configuration, time.time())]:
         typer.echo(f"! {note}")
     lists, profiles = len(configuration.lists.lists), len(configuration.gateway.policy["profiles"])
@@ -84,6 +85,11 @@ def ending_certificate(configuration: Configuration, now: float) -> list[str]:
     """A sentence while the certificate of the encrypted listeners has ended, or ends within a fortnight of `now` (unix seconds)."""
     tls = configuration.gateway.tls
     return [f"tls.certificate: {words}" for words in CertificateState(end_of(tls.certificate)).sentences(now)] if tls is not None else []
+
+
+def no_system_server(configuration: Configuration) -> list[str]:
+    """A sentence where nobody is left to be asked but the last resort."""
+    return [f"upstreams.servers: {FALLBACK_USED}"] if configuration.gateway.upstreams.origin == "fallback" else []
 
 
 def open_default(configuration: Configuration) -> list[str]:

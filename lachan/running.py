@@ -60,8 +60,9 @@ def reload(config: Path | None) -> None:
         typer.echo(f"  {note}")
 
 
-def status(config: Path | None, as_json: bool, wait: float | None) -> None:
-    """Say how the gateway is. Raises ControlError when it does not run (or is not ready in time)."""
+def status(config: Path | None, as_json: bool, wait: float | None, try_name: bool = False) -> None:
+    """Say how the gateway is, with `try_name` whether a real name resolves, too. Raises ControlError when it does not run (or is not ready
+    in time), and typer.Exit with status 1 when no name resolves."""
     state_dir = state_dir_of(config)
     reply = wait_until_ready(state_dir, wait) if wait is not None else ask(state_dir, {"do": "status"})
     if as_json:
@@ -69,6 +70,13 @@ def status(config: Path | None, as_json: bool, wait: float | None) -> None:
         return
     for line in describe(reply):
         typer.echo(line)
+    if try_name:
+        from lachan.realname import ANSWERED, UNANSWERED, resolves
+
+        is_well = resolves(reply)
+        typer.echo(ANSWERED if is_well else UNANSWERED)
+        if not is_well:
+            raise typer.Exit(1)
 
 
 STATES = {

@@ -96,7 +96,11 @@ def test_one_command_installs_a_gateway_that_answers(seen: dict[str, Any]) -> No
     assert facts["user"].split()[1] != "0"
     assert facts["rights"].split()[1].strip("0") == ""
     assert "daemon-reload" in seen["calls"]
-    assert yaml.safe_load(facts["config"])["upstreams"]["servers"]
+    servers = yaml.safe_load(facts["config"])["upstreams"]["servers"]
+    assert servers == ["udp://192.0.2.53", "udp://[2001:db8::53]"], "not this machine itself"
+    said = seen["install"]["text"]
+    assert "NHƯNG" in said and "CHƯA TÊN MIỀN NÀO PHÂN GIẢI ĐƯỢC" in said and "NO NAME RESOLVES YET" in said, "nobody answers there"
+    assert "is running" not in said and "sudo lachan setup-link" in said
 
 
 def test_upgrade_keeps_state_and_keeps_answering(seen: dict[str, Any]) -> None:

@@ -159,7 +159,8 @@ def test_quic_without_its_package_is_one_sentence(monkeypatch: pytest.MonkeyPatc
 def test_own_address_as_upstream_is_refused() -> None:
     """A gateway that asks itself would never answer."""
     found = messages('dns: {listen: ["127.0.0.1:5300"]}\nupstreams: {servers: ["udp://127.0.0.1:5300"]}')
-    assert found == ["text:2: upstreams.servers[0]: udp://127.0.0.1:5300 is this gateway's own address (it would ask itself for ever)"]
+    remedy = "it would ask itself for ever: name your router's or provider's server, or another resolver"
+    assert found == [f"text:2: upstreams.servers[0]: udp://127.0.0.1:5300 is this gateway's own address ({remedy})"]
 
 
 def test_policy_mistakes_have_the_path_of_the_file() -> None:

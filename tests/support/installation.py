@@ -96,6 +96,9 @@ def facts() -> dict[str, Any]:
 
 def main() -> dict[str, Any]:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    subprocess.run(["ip", "address", "add", "192.0.2.7/32", "dev", "lo"], check=True)  # this machine, as the router hands it out
+    Path("/etc/resolv.conf").unlink(missing_ok=True)
+    Path("/etc/resolv.conf").write_text("nameserver 192.0.2.7\nnameserver 192.0.2.53\nnameserver 2001:db8::53\n")
     Path("/usr/local/sbin/systemctl").write_text(SYSTEMCTL.format(source=SOURCE))
     os.chmod("/usr/local/sbin/systemctl", 0o755)
     manager = subprocess.Popen(["/usr/bin/python3", f"{SOURCE}/tests/support/minisystemd.py", "serve"])
