@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,14 +65,18 @@ def load(path: Path, *, require_files: bool = True) -> Configuration:
 
 
 @collection_put_off()
-def load_text(text: str, path: Path, *, require_files: bool = True) -> Configuration:
-    """Check the text of the file at `path`, as `load` does."""
+def load_text(text: str, path: Path, *, require_files: bool = True, instead: Mapping[str, object] | None = None) -> Configuration:
+    """Check the text of the file at `path`, as `load` does. `instead`: sections to be taken in the place of those written, None for one to
+    be left out."""
     from admin.settings import check_admin
     from blocklists.settings import check_lists
     from gateway.configuration import check_gateway
     from lachan.catalogue import shipped_words
 
     document = parse(text, path)
+    if instead is not None and isinstance(document.value, dict):
+        written = {name: section for name, section in document.value.items() if name not in instead}
+        document = replace(document, value={**written, **{name: section for name, section in instead.items() if section is not None}})
     words = shipped_words()
     gateway, mistakes = check_gateway(document, words)
     state_dir = gateway.state_dir if gateway else path.parent

@@ -8,6 +8,7 @@ the file of the person cannot be. Without that variable, as by hand, a file with
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from datetime import UTC, datetime
@@ -33,7 +34,7 @@ def load_or_last_good(path: Path, *, require_files: bool = False) -> tuple[Confi
             refused = SettingsError([Mistake(path.name, "this file is empty", "write it again")])
     except SettingsError as error:
         refused = error
-    kept = _kept(path, require_files) if refused is not None else None
+    kept = _stand_in(path, require_files) if refused is not None else None
     if kept is not None and (written is None or kept.text.strip()):
         return kept, refused
     if written is None:
@@ -48,9 +49,13 @@ def keep(configuration: Configuration) -> None:
     if file is None:
         return
     data = f"{_MARK}{configuration.path}\n{configuration.text}".encode()
+    wanted = [(file, data)]
     try:
-        if not file.is_file() or file.read_bytes() != data:
-            replace_file(file, data)
+        if (tls := configuration.gateway.tls) is not None:
+            wanted += zip(_copies(file), (tls.certificate.read_bytes(), tls.key.read_bytes()), strict=True)
+        for each, content in wanted:
+            if not each.is_file() or each.read_bytes() != content:
+                replace_file(each, content)
     except OSError as error:
         log.warning("the settings in force cannot be kept", extra={"event": "settings.unkept", "reason": str(error)})
 
@@ -63,6 +68,11 @@ def describe(refused: SettingsError) -> str:
         since = datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
     first, more = refused.mistakes[0], len(refused.mistakes) - 1
     rest = f" (+{more})" if more else ""
+    if all(": tls." in mistake.path for mistake in refused.mistakes):
+        return (
+            "CHỨNG CHỈ KHÔNG DÙNG ĐƯỢC, đang dùng bản sao gần nhất của nó, hoặc chỉ DNS thường: sửa rồi lachan reload"
+            f" / the certificate cannot be used: its last copy answers, or plain DNS alone: mend it, then lachan reload: {first}{rest}"
+        )
     return (
         f"TỆP CẤU HÌNH CÓ LỖI, đang dùng cấu hình tốt gần nhất ({since}): sửa tệp, rồi lachan reload"
         f" / the settings file has mistakes, the last good settings are used: mend the file, then lachan reload: {first}{rest}"
@@ -74,13 +84,36 @@ def _file() -> Path | None:
     return Path(named) if named else None
 
 
-def _kept(path: Path, require_files: bool) -> Configuration | None:
-    """The kept settings, if they are of this file and can still be used: its relative paths begin where the file stands."""
+def _copies(file: Path) -> tuple[Path, Path]:
+    """Where the last certificate and key that could be used are kept."""
+    return file.with_name(f"{file.name}.certificate"), file.with_name(f"{file.name}.key")
+
+
+def _stand_in(path: Path, require_files: bool) -> Configuration | None:
+    """What can be used instead of a file with mistakes: the file with the last certificate that could be used, when that is all; the
+    settings that were in force last; either of them without encryption, so that at least plain DNS answers."""
     file = _file()
     if file is None:
         return None
+    certificate, key = _copies(file)
+    pair = {"tls": {"certificate": str(certificate), "key": str(key)}}
+    bare = dict.fromkeys(("tls", "dot", "doh", "doq"))
+    written, kept = _text(path), _kept_text(file, path)
+    for text, instead in ((written, pair), (kept, None), (kept, pair), (written, bare), (kept, bare)):
+        if text is not None and text.strip():
+            with contextlib.suppress(SettingsError):
+                return load_text(text, path, require_files=require_files, instead=instead)
+    return None
+
+
+def _text(path: Path) -> str | None:
     try:
-        head, _, text = read_text(file).partition("\n")
-        return load_text(text, path, require_files=require_files) if head == f"{_MARK}{path.resolve()}" else None
+        return read_text(path)
     except SettingsError:
         return None
+
+
+def _kept_text(file: Path, path: Path) -> str | None:
+    """The kept settings, if they are of this file: its relative paths begin where the file stands."""
+    head, _, text = (_text(file) or "").partition("\n")
+    return text if head == f"{_MARK}{path.resolve()}" else None

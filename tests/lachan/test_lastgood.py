@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import dns.message
+import dns.query
 import pytest
 
+from tests.support.certificates import Authority
+from tests.support.echogateway import free_port
 from tests.support.gateway import Gateway, RunningUpstream
 from tests.support.nineandadult import ADULT, CHILD, RECORDS, SETTINGS, prepare
 
@@ -89,3 +94,44 @@ def test_a_person_at_the_terminal_reads_the_mistake_instead(upstream: RunningUps
     kept.write_text(kept.read_text().replace(str(tmp_path), "/elsewhere"))
     other = service(tmp_path, nonsense, upstream).command("run")
     assert other.returncode == 1 and "nonsense" in other.stderr
+
+
+@pytest.mark.parametrize("has_copy", [True, False])
+def test_certificate_that_cannot_be_used_costs_no_plain_answer(has_copy: bool, upstream: RunningUpstream, tmp_path: Path) -> None:
+    """A renewal went wrong weeks ago; at the next start the last good copy serves phones, and without one plain DNS still answers."""
+    prepare(tmp_path)
+    authority = Authority(tmp_path)
+    pair = authority.vouch("dns.example")
+    text = SETTINGS + f"tls: {{certificate: {pair.certificate}, key: {pair.key}}}\ndot: {{listen: ['127.0.0.1:{free_port()}']}}\n"
+    with service(tmp_path, text, upstream) as running:
+        assert over_tls(running, authority) == OPEN
+    if not has_copy:
+        for path in (tmp_path / "var").glob("settings.last-good.*"):
+            path.unlink()
+    whole = pair.certificate.read_bytes()
+    pair.certificate.write_bytes(whole[:200])
+    with service(tmp_path, text, upstream) as again:
+        again.metrics = running.metrics
+        assert again.addresses("open.example", source=ADULT) == OPEN and again.addresses("bet.example", source=CHILD) == BLOCKED
+        assert ("dot" in [row["transport"] for row in again.status()["listen"]]) is has_copy
+        if has_copy:
+            assert over_tls(again, authority) == OPEN
+        said = again.command("status").stdout
+        assert "CHỨNG CHỈ KHÔNG DÙNG ĐƯỢC" in said and "cannot be used together" in said
+        assert again.status()["last_change"]["outcome"] == "refused"
+        assert again.command("check").returncode == 1
+        pair.certificate.write_bytes(whole)
+        assert again.command("reload").returncode == 0 and "CHỨNG CHỈ" not in again.command("status").stdout
+    with service(tmp_path, text, upstream) as mended:
+        assert over_tls(mended, authority) == OPEN
+    keys = [path for path in (tmp_path / "var").iterdir() if path.name.startswith("settings.last-good")]
+    assert len(keys) == 3 and all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in keys)
+
+
+def over_tls(gateway: Gateway, authority: Authority) -> list[str]:
+    """What a phone gets that trusts this authority."""
+    port = next(int(row["address"].rpartition(":")[2]) for row in gateway.status()["listen"] if row["transport"] == "dot")
+    context = ssl.create_default_context(cafile=str(authority.file))
+    question = dns.message.make_query("open.example", "A")
+    reply = dns.query.tls(question, "127.0.0.1", 5, port, ssl_context=context, server_hostname="dns.example", source=ADULT)
+    return [str(rdata) for rrset in reply.answer for rdata in rrset]
