@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from gateway.errors import LachanError
 
@@ -17,6 +18,7 @@ MAX_TEXT = 20_000_000
 MOST_UNREAD = 30
 """So many parts that were not read are named one by one."""
 _LINKED_HOST = re.compile(r"\s*https?:/*(?:[^/?#\s@]*@)?(?:www\.)?([^/?#\s:@]+)", re.IGNORECASE)
+_BETWEEN_NAMES = re.compile(r"[^\w.-]+")
 _LONGEST_DETAIL = 120
 
 
@@ -107,8 +109,10 @@ class FileText:
         if not self._links:
             return self
         text = "\n".join(" ".join(row) for row in self.rows).lower()
-        hosts = [found[1].lower() for target in self._links if (found := _LINKED_HOST.match(target))]
-        unnamed = [host for host in dict.fromkeys(hosts) if "." in host and host not in text]
+        words = {word.removeprefix("www.") for word in _BETWEEN_NAMES.split(text)}
+        hosts = dict.fromkeys(found[1].lower() for target in self._links if (found := _LINKED_HOST.match(target)))
+        # What stands there as a word is found at once; only the rest is looked for letter by letter, until enough are known to be told.
+        unnamed = list(islice((host for host in hosts if "." in host and host not in words and host not in text), MOST_UNREAD))
         if unnamed:
             self.miss(replace(LINKS, detail=", ".join(unnamed)))
         return self
