@@ -59,6 +59,7 @@ from admin.routes import (
     hosting,
     joining,
     listoffice,
+    networks,
     office,
     officeagencies,
     officeclocks,
@@ -153,7 +154,7 @@ def create_app(services: Services) -> ASGIApp:
         app.include_router(room.router, include_in_schema=False)
     for room in (emergency, officeorders, officerollout, officesetup, officeshared, officesigning):
         app.include_router(room.router, include_in_schema=False)
-    for room in (ownphone, passkeys, people, recovery):
+    for room in (networks, ownphone, passkeys, people, recovery):
         app.include_router(room.router, include_in_schema=False)
     app.include_router(transfer.router, include_in_schema=False)
     app.include_router(homelink.router, include_in_schema=False)

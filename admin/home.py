@@ -6,7 +6,7 @@ Silence is "not known", never "protected" and never an accusation; without a con
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -16,9 +16,10 @@ from admin.catalogue import Shelf
 from admin.devices import Device, group_seen
 from admin.link import SeenDevice
 from admin.moment import Moment, moment_in
-from admin.policyfile import TenantRows, read_rows
+from admin.policyfile import NOTHING_AROUND, Around, TenantRows, networks_of, read_rows
 from admin.profiles import Profile
 from admin.totals import read_day
+from admin.unserved import Unserved, find_unserved, written_networks
 from admin.values import ProfileKind
 from blocklists.tables import OrganisationId
 
@@ -43,11 +44,20 @@ class Cards:
     unnamed: tuple[SeenDevice, ...]
     #: The networks that belong to it, of all its places.
     networks: tuple[str, ...] = ()
+    #: Those that somebody wrote and that get no answer.
+    unserved: Unserved | None = None
 
 
-async def read_cards(connection: AsyncConnection, tenant: OrganisationId, seen: Sequence[SeenDevice], shelf: Shelf, now: datetime) -> Cards:
+async def read_cards(
+    connection: AsyncConnection,
+    tenant: OrganisationId,
+    seen: Sequence[SeenDevice],
+    shelf: Shelf,
+    now: datetime,
+    around: Around = NOTHING_AROUND,
+) -> Cards:
     """Everything the home page shows of one tenant."""
-    rows = await read_rows(connection, tenant, now)
+    rows = replace(await read_rows(connection, tenant, now), around=around)
     today = now.astimezone(ZoneInfo(rows.time_zone)).date().isoformat()
     totals = await read_day(connection, tenant, today)
     cards = [make_card(profile, rows, seen, totals.get(profile.id), shelf, now) for profile in rows.profiles]
@@ -56,7 +66,8 @@ async def read_cards(connection: AsyncConnection, tenant: OrganisationId, seen: 
         people=tuple(card for card in cards if card.profile.kind in people),
         others=tuple(card for card in cards if card.profile.kind not in people),
         unnamed=unnamed_devices(rows, seen),
-        networks=tuple(network for site in rows.sites for network in site.networks),
+        networks=tuple(network for site in rows.sites for network in networks_of(site, rows)),
+        unserved=find_unserved(written_networks(rows.devices), around.served),
     )
 
 

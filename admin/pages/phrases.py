@@ -55,6 +55,8 @@ MISTAKES: Mapping[str, str] = {
     "staff_everybody": _(
         "This network also has this device, the gateway or a class: every device in it without a name would get the rules of adults."
     ),
+    "network_unserved": _("Look at the networks once more, or say that the line will be written."),
+    "network_elsewhere": _("This network belongs to another place on this gateway."),
     "network_taken": _("Two lines name the same network."),
     "class_form": _("Please write the class with its grade, such as 3A or 10 Toán."),
     "not_a_name": _("This is not a name of a site. Write it as it stands in the address line, such as example.com."),

@@ -55,7 +55,8 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
         return visit.go("/more")
     seen, away = await look_around(visit)
     async with visit.services.database.read() as connection:
-        cards = await read_cards(connection, visit.tenant_id, seen, visit.services.shelves.current(), visit.now)
+        around = visit.services.applier.around
+        cards = await read_cards(connection, visit.tenant_id, seen, visit.services.shelves.current(), visit.now, around)
         waiting = await count_waiting(connection, visit.tenant_id, visit.now) if visit.may(Permission.REQUEST_READ) else 0
         glasses = await list_glasses(connection, visit.now, visit.tenant_id)
         enforcement = await read_enforcement(connection, visit.tenant_id)
@@ -73,6 +74,7 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
     context: dict[str, object] = {
         "figures": figures,
         "networks": cards.networks,
+        "unserved": cards.unserved,
         "news": news,
         "renewal": renewal,
         "alone": alone,

@@ -7,7 +7,7 @@ the holder of the one-time link gets in; after the first account exists, nobody.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -41,6 +41,7 @@ from admin.setup import (
     read_token,
 )
 from admin.tenants import SIGN_IN, fold_sign_in
+from admin.unserved import Unserved, find_unserved
 from admin.values import CHILD_BANDS, DeviceMatch
 from blocklists.tables import OrganisationKind
 from gateway.policy.model import Band
@@ -69,6 +70,7 @@ class Answers:
     class_networks: list[str] = field(default_factory=list)
     staff_network: str = ""
     staff_sure: str = ""
+    unserved_sure: str = ""
     sign_in: str = ""
 
     @classmethod
@@ -85,6 +87,7 @@ class Answers:
             class_networks=form.many("class_network", MOST_CLASSES),
             staff_network=form.raw("staff_network")[:60],
             staff_sure="1" if form.raw("staff_sure") else "",
+            unserved_sure="1" if form.raw("unserved_sure") else "",
             sign_in=form.raw("sign_in")[:64],
         )
 
@@ -93,7 +96,7 @@ class Answers:
         own = {
             "place": {"place"},
             "people": {"label", "band", "messenger", "classes"},
-            "devices": {"address", "owner", "class_network", "staff_network", "staff_sure"},
+            "devices": {"address", "owner", "class_network", "staff_network", "staff_sure", "unserved_sure"},
             "password": {"sign_in"},
         }[step]
         everything = [
@@ -107,6 +110,7 @@ class Answers:
             ("class_network", self.class_networks),
             ("staff_network", [self.staff_network] if self.staff_network else []),
             ("staff_sure", [self.staff_sure] if self.staff_sure else []),
+            ("unserved_sure", [self.unserved_sure] if self.unserved_sure else []),
             ("sign_in", [self.sign_in] if self.sign_in else []),
         ]
         for name, values in everything:
@@ -143,6 +147,11 @@ class Answers:
             return True
         classes = [found for text in self.class_networks if (found := read_match(text)) is not None and found.kind is not DeviceMatch.MAC]
         return any(ip_network(one.value).network_address in staff for one in classes)
+
+    def unserved(self, served: Sequence[str]) -> Unserved | None:
+        """The networks of classes and staff that the gateway does not answer."""
+        matches = [read_match(text) for text in (*self.class_networks, self.staff_network)]
+        return find_unserved([one.value for one in matches if one is not None and one.kind is not DeviceMatch.MAC], served)
 
     def children(self) -> tuple[NewChild, ...]:
         """The children that have a name, or the classes; raises InvalidInput with every mistake."""
@@ -243,6 +252,9 @@ async def go_on(request: Request) -> Response:
         near = [address_of(request), *gateway_addresses(services_of(request), request)]
         if step == "devices" and answers.is_school and not answers.staff_sure and answers.is_everybodys(near):
             raise InvalidInput(FieldMistake("staff_network", "staff_everybody"))
+        served = services_of(request).applier.around.served
+        if step == "devices" and answers.is_school and not answers.unserved_sure and answers.unserved(served) is not None:
+            raise InvalidInput(FieldMistake("unserved_sure", "network_unserved"))
         if step == "password":
             return await _finish(request, answers, form)
     except InvalidInput as error:
@@ -341,6 +353,7 @@ async def _devices(request: Request, services: Services, answers: Answers) -> Ma
         "gateway_addresses": gateway_addresses(services, request),
         "now": now,
         "asks_messenger": ASKS_MESSENGER,
+        "unserved": answers.unserved(services.applier.around.served) if answers.is_school else None,
     }
 
 

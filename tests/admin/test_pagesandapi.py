@@ -18,6 +18,7 @@ SAME = {
     "/devices/{device}": "PATCH /devices/{device}",
     "/devices/{device}/forget": "DELETE /devices/{device}",
     "/devices/{device}/back": "POST /devices/{device}/return",
+    "/networks": "PUT /tenant",
     "/place": "PUT /place",
     "/profiles": "POST /profiles",
     "/profiles/{profile}/settings": "PATCH /profiles/{profile}",

@@ -89,9 +89,16 @@ async def test_school_sets_up_its_classes(visitor: Visitor, services: Services, 
     await visitor.submit("/setup", {"classes": classes}, ("go", "1"))
     networks = ["10.1.1.0/24", "10.1.2.0/24", *([""] * 10)]
     await visitor.submit("/setup", {"class_network": networks, "staff_network": "10.1.100.0/24"}, ("go", "1"))
+    assert "Máy ở 10.1.1.0/24, 10.1.2.0/24, 10.1.100.0/24 không nhận được câu trả lời nào" in visitor.text, "dns.allow_from refuses them"
+    assert "allow_from: [192.168.0.0/16, 10.1.1.0/24, 10.1.2.0/24, 10.1.100.0/24]" in visitor.text
+    await visitor.submit("/setup", {"unserved_sure": "1"}, ("go", "1"))
     await visitor.submit("/setup", {"password": PASSWORD, "again": PASSWORD}, ("go", "1"))
     document = policy_of(services, gateway)
     assert document["kind"] == "school"
+    (site,) = document["sites"]  # type: ignore[misc]
+    assert site["networks"] == ["10.1.1.0/24", "10.1.100.0/24", "10.1.2.0/24", "192.168.0.0/16"]
+    await visitor.get("/")
+    assert "Máy ở 10.1.1.0/24, 10.1.2.0/24, 10.1.100.0/24 không nhận" in visitor.text and "mọi quy tắc có hiệu lực" not in visitor.text
     bands = [row["band"] for row in document["profiles"]]  # type: ignore[attr-defined]
     assert {band: bands.count(band) for band in set(bands)} == {"TH": 5, "CS": 3, "PT": 3, "MN": 1, "NL": 1, "KH": 1}
     assert len(document["clients"]) == 3  # type: ignore[arg-type]
@@ -110,6 +117,7 @@ async def test_one_network_for_all_is_not_given_to_the_staff_by_accident(
         await visitor.submit("/setup", fields, ("go", "1"))
         assert "máy nào trong mạng chưa có tên cũng theo quy định của người lớn" in visitor.text
     await visitor.submit("/setup", {"staff_network": "192.168.1.0/24", "staff_sure": "1"}, ("go", "1"))
+    await visitor.submit("/setup", {"unserved_sure": "1"}, ("go", "1"))
     await visitor.submit("/setup", {"password": PASSWORD, "again": PASSWORD}, ("go", "1"))
     clients = policy_of(services, gateway)["clients"]
     assert sorted(row["match"] for row in clients) == [["10.1.2.0/24"], ["192.168.1.0/24"]]  # type: ignore[attr-defined]

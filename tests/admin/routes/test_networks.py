@@ -1,0 +1,91 @@
+"""A school's networks: changed on a page; what the gateway does not answer is said with the line to write."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from starlette.types import ASGIApp
+
+from admin.audit import Act, by_account
+from admin.dependencies import Services
+from admin.devices import Match, assign_device
+from admin.policyfile import networks_of, read_rows
+from admin.profiles import NewProfile, create_profile, create_site
+from admin.values import DeviceMatch, ProfileKind
+from blocklists.tables import Role
+from gateway.policy.model import Band
+from tests.support.controlsocket import ScriptedGateway
+from tests.support.family import Family
+from tests.support.people import PASSWORD, Person, make_school
+from tests.support.visitor import Visitor
+
+NO_ANSWER = "Máy ở 113.160.10.0/24 không nhận được câu trả lời nào"
+
+
+async def open_school(services: Services, now: datetime, network: str = "113.160.10.0/24") -> tuple[Person, str]:
+    """A school whose class 3A has a public network; the id of the class."""
+    school = await make_school(services.database, now, "Trường A", None)
+    act = Act(school.tenant, by_account(school.account, Role.SCHOOL_ADMIN), now)
+    async with services.database.write() as connection:
+        site = await create_site(connection, act, "Trường", "school", ("192.168.0.0/16",))
+        shelf = services.shelves.current()
+        made = await create_profile(connection, act, site, NewProfile(ProfileKind.CLASS, "3A", Band.TH), shelf)
+        await create_profile(connection, act, site, NewProfile(ProfileKind.GUEST, "Khách", Band.KH), shelf)
+        await assign_device(connection, act, made, "Phòng 3A", [Match(DeviceMatch.NETWORK, network)])
+    return school, made
+
+
+async def test_pages_say_that_a_class_gets_no_answer_and_what_to_write(
+    services: Services, app: ASGIApp, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """Home, the class, the devices and the networks; once the settings file lets the network ask, nobody says it any more."""
+    school, made = await open_school(services, now)
+    browser = Visitor(app)
+    await browser.sign_in(school.sign_in, PASSWORD)
+    for page in ("/", f"/profiles/{made}", "/devices", "/networks"):
+        await browser.get(page)
+        assert NO_ANSWER in browser.text, page
+        assert "allow_from: [192.168.0.0/16, 113.160.10.0/24]" in browser.text
+    gateway.status = {"allow_from": ["192.168.0.0/16", "113.160.0.0/16"]}
+    await services.applier.reconcile()
+    for page in ("/", f"/profiles/{made}", "/devices", "/networks"):
+        await browser.get(page)
+        assert "không nhận được câu trả lời nào" not in browser.text, page
+    assert "113.160.0.0/16" in browser.text, "whoever may ask today is at the only place"
+    await browser.close()
+
+
+async def test_a_school_changes_its_networks(services: Services, app: ASGIApp, gateway: ScriptedGateway, now: datetime) -> None:
+    """One a line; what is none, stands twice or belongs to another place is refused and kept to be mended."""
+    school, _ = await open_school(services, now)
+    other = await make_school(services.database, now, "Trường B", None)
+    async with services.database.write() as connection:
+        act = Act(other.tenant, by_account(other.account, Role.SCHOOL_ADMIN), now)
+        await create_site(connection, act, "Trường", "school", ("10.2.0.0/16",))
+    browser = Visitor(app)
+    await browser.sign_in(school.sign_in, PASSWORD)
+    for typed, word in (
+        ("10.9.0.0/16\nabc", "Xin ghi một dải mạng"),
+        ("10.9.0.0/16\n10.9.0.0/16", "hai dòng ghi cùng một mạng"),
+        ("10.2.7.0/24", "thuộc một nơi khác"),
+        ("", "Xin"),
+    ):
+        await browser.get("/networks")
+        await browser.submit("/networks", {"networks": typed})
+        assert browser.response.status_code == 422 and word.lower() in browser.text.lower(), typed
+    await browser.get("/networks")
+    await browser.submit("/networks", {"networks": "192.168.0.0/16\n10.9.0.0/16"})
+    assert "10.9.0.0/16" in browser.text and "allow_from: [192.168.0.0/16, 10.9.0.0/16, 113.160.10.0/24]" in browser.text
+    async with services.database.read() as connection:
+        rows = await read_rows(connection, school.tenant, now)
+    assert networks_of(rows.sites[0], rows) == ("10.9.0.0/16", "113.160.10.0/24", "192.168.0.0/16")
+    await browser.close()
+
+
+async def test_a_family_has_no_such_page(visitor: Visitor, family: Family, gateway: ScriptedGateway) -> None:
+    """Its place is whatever the gateway serves; a device it adds outside that is told."""
+    await visitor.sign_in("me", PASSWORD)
+    await visitor.get("/networks")
+    assert visitor.response.status_code == 404
+    await visitor.get("/devices")
+    assert "không nhận được câu trả lời nào" not in visitor.text
