@@ -100,7 +100,7 @@ async def open_services(settings: AdminSettings, wall: Callable[[], float]) -> S
     await asyncio.to_thread(clear_leftovers, settings.state_dir)
     database = await open_database(settings.database)
     now = datetime.fromtimestamp(wall(), UTC)
-    await migrate(database, settings.state_dir, now)
+    await migrate(database, settings.state_dir)
     await check_age(database, settings.state_dir, now)
     return make_services(settings, database, wall, Pages(Assets()))
 

@@ -139,14 +139,14 @@ async def restore(database: Database, state_dir: Path, path: Path, now: datetime
 async def _replace(database: Database, state_dir: Path, path: Path, now: datetime) -> tuple[Restored, Ending | None]:
     """All of it up to the moment from which the backup is the database, and the end of the journal that it came with. The note about it
     comes just before: where nothing is replaced after all, the present database is not older than what the note says."""
-    await migrate(database, state_dir, now)  # a new, empty one where the old one was lost
+    await migrate(database, state_dir)  # a new, empty one where the old one was lost
     await note_ended(database, state_dir)
     with scratch(state_dir, "restore") as place:
         fresh = place / _DATA
         info = unpack(path, fresh)
         staged = await open_database(f"sqlite+aiosqlite:///{fresh}")
         try:
-            await migrate(staged, place, now)
+            await migrate(staged, place)
             head = await read_end(staged)
             async with staged.write() as connection:
                 again = await settle(connection, state_dir, now, database)

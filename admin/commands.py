@@ -98,7 +98,7 @@ async def reset_password(settings: AdminSettings, sign_in: str, password: str, n
     database = await open_database(settings.database)
     note_at_once(database, settings.state_dir)
     try:
-        await migrate(database, settings.state_dir, moment)
+        await migrate(database, settings.state_dir)
         async with database.write() as connection:
             found = await connection.execute(select(accounts.c.id).where(accounts.c.sign_in == fold_sign_in(sign_in)))
             row = found.one_or_none()

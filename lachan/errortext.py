@@ -116,6 +116,8 @@ _WORDS: Final = tuple(
         (r"cannot put (.+?) back \(.+?\); nothing was changed", r"không đặt lại được \1; chưa có gì thay đổi"),
         (r"wait for the program that holds the database", "chờ chương trình đang giữ cơ sở dữ liệu"),
         # The database
+        (r"cannot write (\S+) \((.+)\), so the schema was not changed: make room on the disk",
+         r"không ghi được \1 (\2), nên cơ sở dữ liệu chưa được nâng cấp: dọn chỗ trên đĩa"),
         (r"written by a newer lachan \(schema (\d+), this program knows (\d+)\); .*",
          r"cơ sở dữ liệu do bản lachan mới hơn ghi (lược đồ \1, bản này biết tới \2); cài lại bản mới, "
          r"hoặc đưa về bản sao lưu trước khi nâng cấp"),

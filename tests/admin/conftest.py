@@ -51,7 +51,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     async def make() -> None:
         database = await open_database(f"sqlite+aiosqlite:///{path}")
-        await migrate(database, path.parent, NOW)
+        await migrate(database, path.parent)
         await database.close()
 
     asyncio.run(make())

@@ -353,7 +353,7 @@ async def test_a_copy_of_any_schema_is_left_without_histories(services: Services
     copy = services.settings.state_dir / "lachan-before-schema-9-20260101T000000.db"
     await services.database.copy_to(copy)
     assert locked in copy.read_bytes()
-    await migrate(services.database, tmp_path, act.now)
+    await migrate(services.database, tmp_path)
     assert await check_age(services.database, services.settings.state_dir, act.now) is None
     assert locked not in copy.read_bytes()
     empty = tmp_path / "old.db"

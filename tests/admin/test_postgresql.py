@@ -59,7 +59,7 @@ async def test_migrations_make_the_same_schema(database: Database, tmp_path: Pat
             lambda sync: compare_metadata(MigrationContext.configure(sync, opts={"compare_type": True}), metadata)
         )
     assert differences == []
-    assert await migrate(database, tmp_path, now) == SCHEMA_NUMBER
+    assert await migrate(database, tmp_path) == SCHEMA_NUMBER
 
 
 @pytest.mark.parametrize("statement", ["UPDATE journal SET action = 'x'", "DELETE FROM journal", "TRUNCATE journal"])

@@ -8,7 +8,6 @@ import os
 import socket
 import sqlite3
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -65,10 +64,10 @@ def newer_database(folder: Path) -> None:
     async def meet() -> None:
         database = await open_database(f"sqlite+aiosqlite:///{folder / 'lachan.db'}")
         try:
-            await migrate(database, folder, datetime.now(UTC))
+            await migrate(database, folder)
             async with database.write() as connection:
                 await connection.execute(text("UPDATE schema_marks SET number = 9000, oldest_code = 9000"))
-            await migrate(database, folder, datetime.now(UTC))
+            await migrate(database, folder)
         finally:
             await database.close()
 

@@ -7,7 +7,6 @@ import os
 import pwd
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -30,7 +29,7 @@ def service(tmp_path: Path) -> Path:
 
     async def make() -> None:
         database = await open_database(f"sqlite+aiosqlite:///{state}/lachan.db")
-        await migrate(database, state, datetime.now(UTC))
+        await migrate(database, state)
         await database.close()
 
     asyncio.run(make())

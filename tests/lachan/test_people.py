@@ -36,7 +36,7 @@ def make_database(folder: Path) -> None:
 
     async def make() -> None:
         database = await open_database(f"sqlite+aiosqlite:///{folder}/var/lachan.db")
-        await migrate(database, folder, datetime.now(UTC))
+        await migrate(database, folder)
         await database.close()
 
     asyncio.run(make())
@@ -98,7 +98,7 @@ def test_backup_after_the_database_was_lost(tmp_path: Path) -> None:
 
     async def make() -> None:
         database = await open_database(f"sqlite+aiosqlite:///{path}")
-        await migrate(database, tmp_path / "var", now)
+        await migrate(database, tmp_path / "var")
         await make_person(database, now)
         await database.close()
 

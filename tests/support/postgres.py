@@ -41,7 +41,7 @@ class Server:
         if not self._emptied:
             await self.execute(f"CREATE DATABASE {NAME}")
             opened = await open_database(self.address(NAME))
-            await migrate(opened, Path("/nonexistent"), now)
+            await migrate(opened, Path("/nonexistent"))
             await opened.close()
             tables = [table for table in metadata.tables if table != "schema_marks"]
             # As a replica: neither foreign keys nor the triggers that keep the journal are looked at. Small tables: faster than TRUNCATE.
