@@ -40,6 +40,8 @@ ADDRESS_KINDS = ("A", "AAAA")
 MOST_HOMES = 20_000
 RECENT_SECONDS = 600.0
 PROBE_SECONDS = 300.0
+OWN_NONCE = "own-"
+"""How the nonce begins by which the gateway looks for itself among the resolvers it is to ask."""
 _RECENT_ADDRESSES = 8192
 _RECENT_EACH = 64
 _NEVER_NAMED = PROTECTED_CATEGORIES | {"help", "health"}
@@ -187,6 +189,10 @@ class Activity:
         """Who asked for this nonce in the last five minutes, None when nobody did."""
         row = self._probes.get(nonce)
         return row if row is not None and now - float(str(row["at"])) <= PROBE_SECONDS else None
+
+    def proof(self, nonce: str) -> str:
+        """What only a worker of this gateway can answer for a nonce of its own."""
+        return hashlib.blake2b(b"own\0" + nonce.encode(), digest_size=16, key=self._secret).hexdigest()
 
     def devices(self, tenant: str | None = None) -> list[Device]:
         """Every device remembered, least recently seen first; of one tenant only."""

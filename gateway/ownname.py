@@ -4,6 +4,7 @@ listeners. Imported by the pipeline.
     <name>                  A, AAAA   the address of the block page, or the one of ours that was asked
     health.<name>           TXT "ok", A, AAAA as above
     check-<nonce>.<name>    the same; that it was asked, by whom and how, is remembered for five minutes (activity.probe)
+    check-own-<nonce>.<name>  TXT     what proves to this gateway that a resolver is itself (`selfsearch`)
     serial.<list>.<name>    TXT       the version in force here: of the takedown orders (`orders`), of a policy zone the serial of its
                                       SOA, of another list the index it is compiled into. A, AAAA as above: a browser shows the same
     _dns.resolver.arpa      SVCB      where we can be asked encrypted (`discovery`); everything else below resolver.arpa has no data
@@ -17,7 +18,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
-from gateway.activity import Activity
+from gateway.activity import OWN_NONCE, Activity
 from gateway.asks import Ask
 from gateway.discovery import Discovery, describe
 from gateway.localnames import OWN_TTL, LocalNames
@@ -55,7 +56,8 @@ class OwnAnswers:
                 return _local((*_addresses(ask, OWN_TTL), _text("ok", OWN_TTL)))
             case "probe" if own.argument and len(own.argument) <= _MOST_NONCE:
                 self._remember(own.argument, ask, snapshot, wall)
-                return _local((*_addresses(ask, 0), _text("seen", 0)), 0)
+                word = self._activity.proof(own.argument) if own.argument.startswith(OWN_NONCE) else "seen"
+                return _local((*_addresses(ask, 0), _text(word, 0)), 0)
             case "serial":
                 serial = _serial(own.argument, snapshot)
                 return _UNKNOWN if serial is None else _local((*_addresses(ask, SERIAL_TTL), _text(serial, SERIAL_TTL)), SERIAL_TTL)

@@ -47,6 +47,7 @@ from gateway.metrics import (
 from gateway.officestatus import STATES, read_office
 from gateway.policy.claims import find_unserved, text_of
 from gateway.policy.tenant import Network, TenantPolicy
+from gateway.selfsearch import FOUND as SELF_FOUND
 from gateway.servers import FALLBACK_USED
 from gateway.settings import DnsSettings
 from gateway.sockets import ListeningSockets
@@ -178,7 +179,10 @@ class Standing:
             found.append(NO_LIST + (OTHER_LIST.format(serial=state.other) if state.other else ""))
         if not is_writable(folder):
             found.append(NOT_WRITABLE.format(folder=folder))
-        if target.settings.upstreams.origin == "fallback":
+        ourselves = sorted({str(server) for each in self.crew.workers for server in each.report.get("ourselves", ())})
+        found += [SELF_FOUND.format(server=server) for server in ourselves]
+        upstreams = target.settings.upstreams
+        if upstreams.origin == "fallback" or (upstreams.origin == "system" and len(ourselves) == len(upstreams.servers)):
             found.append(FALLBACK_USED)
         if (certificate := self.certificate()) is not None:
             found += certificate.sentences(time.time())

@@ -38,7 +38,8 @@ from gateway.policy.snapshot import Snapshot
 from gateway.proxyprotocol import FrontEnds
 from gateway.query import Answer, Key, Transport
 from gateway.resolution import Resolution
-from gateway.settings import GatewaySettings, TlsSettings
+from gateway.selfsearch import DELAYS, find_ourselves, without
+from gateway.settings import GatewaySettings, TlsSettings, UpstreamAddress
 from gateway.sockets import Listening
 from gateway.surroundings import Surroundings
 from gateway.tls import DOH_PROTOCOLS, DOT_PROTOCOLS, ServerContext
@@ -93,6 +94,10 @@ class Gateway:
         proxy, tls = self._settings.proxy_protocol, self._settings.tls
         self._front_ends = FrontEnds(proxy.sources, tls.name if tls is not None else None) if proxy is not None else None
         self._told: dict[str, Tally] = {}
+        self._activity = activity
+        self._ourselves: frozenset[UpstreamAddress] = frozenset()
+        self._written = self._settings.upstreams
+        self._search: asyncio.Task[None] | None = None
         self._cache = AnswerCache(self._settings.cache)
         self._resolver = self._open_resolver(self._settings)
         self._resolution = self._know(self._settings)
@@ -135,6 +140,7 @@ class Gateway:
         for opened in self._listeners:
             opened.open()
         self._designate()
+        self._begin_search()
 
     def load(self, number: int, settings: GatewaySettings) -> object:
         """A generation ready to be put in force under these settings. Runs in a thread. Raises GenerationError."""
@@ -145,6 +151,13 @@ class Gateway:
         assert isinstance(staged, tuple)
         snapshot, settings = staged
         assert isinstance(snapshot, Snapshot) and isinstance(settings, GatewaySettings)
+        if settings.upstreams != self._written:
+            self._written, self._ourselves = settings.upstreams, frozenset()
+            self._begin_search()
+        self._take(snapshot, without(settings, self._ourselves))
+
+    def _take(self, snapshot: Snapshot, settings: GatewaySettings) -> None:
+        """Judge by this snapshot under these settings; what they change is opened anew."""
         old, self._settings, self._snapshot = self._settings, settings, snapshot
         if settings == old:
             self._pipeline.put_in_force(snapshot)
@@ -221,7 +234,8 @@ class Gateway:
                     "answered": upstream.tally.answers,
                 }
                 for upstream in self._resolver.status()
-            ]
+            ],
+            "ourselves": sorted(map(str, self._ourselves)),
         }
 
     async def drain(self, seconds: float) -> None:
@@ -234,6 +248,8 @@ class Gateway:
             await asyncio.sleep(LOOK_SECONDS)
         for listener in self._listeners:
             listener.close()
+        if self._search is not None:
+            self._search.cancel()
         self._neighbours.close()
         self._leases.close()
         self._pipeline.close()
@@ -325,6 +341,22 @@ class Gateway:
             return
         path = self._settings.doh.path if self._settings.doh is not None else "/dns-query"
         self._pipeline.designate(Discovery(tls.name, covered, self._offers, path))
+
+    def _begin_search(self) -> None:
+        """Look for ourselves among the resolvers of the system, now and again after a while."""
+        if self._search is not None:
+            self._search.cancel()
+        self._search = self._loop.create_task(self._look_for_ourselves()) if self._written.origin == "system" else None
+
+    async def _look_for_ourselves(self) -> None:
+        for delay in DELAYS:
+            await asyncio.sleep(delay)
+            found = await find_ourselves(self._written.servers, self._settings.dns.name, self._activity.proof)
+            for server in found - self._ourselves:
+                log.error("a resolver of the system is this gateway itself", extra={"event": "upstream.self", "server": str(server)})
+            if found - self._ourselves:
+                self._ourselves |= found
+                self._take(self._snapshot, without(self._settings, self._ourselves))
 
     def _open_resolver(self, settings: GatewaySettings) -> Resolver:
         most = settings.limits.misses
