@@ -45,6 +45,7 @@ from gateway.metrics import (
     ZONE_SERIAL,
 )
 from gateway.officestatus import STATES, read_office
+from gateway.outages import OutageWatch
 from gateway.policy.claims import find_unserved, text_of
 from gateway.policy.tenant import Network, TenantPolicy
 from gateway.selfsearch import FOUND as SELF_FOUND
@@ -65,6 +66,10 @@ NOT_WRITABLE = (
     " is kept, what is in force stays"
 )
 DOWN = "tiến trình {name} không chạy, đang được khởi động lại / process {name} is down and is started again and again"
+NO_UPSTREAM = (
+    "KHÔNG MÁY CHỦ DNS NGOÀI NÀO TRẢ LỜI: chỉ mở được tên vừa dùng gần đây; việc chặn không đổi / NO upstream answers: only names used"
+    " lately resolve; blocking is unchanged"
+)
 DISPUTE = (
     "{what} ghi ở hai nơi ({owners}): máy ở đó theo quy tắc chặt nhất, cho tới khi mỗi mạng chỉ ghi ở một nơi / {what} is claimed twice"
     " ({owners}): devices there have the strictest rules until each network is written once"
@@ -100,6 +105,7 @@ class Standing:
     trouble: str = ""
     """Why we are not done with leaving."""
     watch: CertificateWatch = field(default_factory=CertificateWatch)
+    outage: OutageWatch = field(default_factory=OutageWatch)
 
     _told: tuple[Target, tuple[str, ...]] | None = None
 
@@ -167,6 +173,10 @@ class Standing:
             "config": str(target.settings.source) if target and target.settings.source else None,
         }
 
+    def look_at_upstreams(self, now: float) -> None:
+        """Notice that no upstream answers, or that one does again; once a second. `now` in monotonic seconds."""
+        self.outage.look([each.report.get("upstreams", ()) for each in self.crew.workers], now)
+
     def lacks(self) -> list[str]:
         """What is missing although the gateway is ready: names resolve, so its clients stay; a person should look."""
         target = self.generations.target
@@ -175,6 +185,8 @@ class Standing:
         folder = target.settings.state_dir
         state = read_state(folder)
         found = [str(self.generations.stood_in)] if self.generations.stood_in is not None else []
+        if self.outage.is_out:
+            found.append(NO_UPSTREAM)
         if state is not None and not state.serial:
             found.append(NO_LIST + (OTHER_LIST.format(serial=state.other) if state.other else ""))
         if not is_writable(folder):
@@ -333,19 +345,23 @@ def list_states(state_dir: Path) -> dict[str, Document]:
         return {}
 
 
+_NOTHING_YET: Document = {"workers": 0, "healthy": 0, "rtt": 0.0, "asked": 0, "answered": 0, "failed": 0, "fault": "", "detail": ""}
+
+
 def merge_upstreams(reports: Iterable[Iterable[Document]]) -> list[Document]:
-    """One row per upstream over all workers: how many hold it for healthy, the mean of their smoothed round trip times in milliseconds."""
+    """One row per upstream over all workers: how many hold it for healthy, the mean of their smoothed round trip times in milliseconds, and
+    why nothing comes from it where that is so (`fault`, `detail`)."""
     merged: dict[str, Document] = {}
     for report in reports:
         for row in report:
-            into = merged.setdefault(
-                str(row["upstream"]), {"upstream": str(row["upstream"]), "workers": 0, "healthy": 0, "rtt": 0.0, "asked": 0, "answered": 0}
-            )
+            into = merged.setdefault(str(row["upstream"]), {"upstream": str(row["upstream"]), **_NOTHING_YET})
             into["workers"] += 1
             into["healthy"] += 1 if row.get("up") else 0
             into["rtt"] += float(row.get("rtt", 0.0))
             into["asked"] += int(row.get("asked", 0))
             into["answered"] += int(row.get("answered", 0))
+            into["failed"] += int(row.get("failed", 0))
+            into["fault"], into["detail"] = (row["fault"], row["detail"]) if row.get("fault") else (into["fault"], into["detail"])
     for into in merged.values():
         into["rtt"] = round(into["rtt"] / into["workers"], 1)
         into["up"] = into["healthy"] > 0

@@ -396,6 +396,7 @@ class Supervisor:
                 next_second = now + min(1.0, self._notifier.watchdog_seconds / 3 or 1.0)
                 self._crew.check_silence(now)
                 self._extras.check_silence(now)
+                self._standing.look_at_upstreams(now)
                 self._notifier.alive()
             if self._clock.is_test and now >= next_reminder:
                 next_reminder = now + REMINDER_SECONDS

@@ -232,6 +232,10 @@ class Gateway:
                     "rtt": round(upstream.latency * 1000, 1),
                     "asked": upstream.tally.sent,
                     "answered": upstream.tally.answers,
+                    "failed": sum(upstream.tally.failures.values()),
+                    "fault": upstream.fault,
+                    "detail": upstream.detail,
+                    "default": upstream.is_default,
                 }
                 for upstream in self._resolver.status()
             ],

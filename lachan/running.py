@@ -10,6 +10,9 @@ import typer
 from gateway.configuration import check_gateway
 from gateway.errors import ControlError, SettingsError
 from gateway.standing import OTHER_LIST
+from gateway.upstreams import Fault
+from gateway.upstreams.conclusion import is_about_certificate
+from gateway.upstreams.tls import CERTIFICATE
 from gateway.yamlfile import Document, parse, read_text
 from lachan.configuration import find_file
 from lachan.control import Reply, ask, wait_until_ready
@@ -102,10 +105,7 @@ def describe(reply: Reply) -> list[str]:
         restarts = f", khởi động lại / restarts {worker['restarts']}" if worker.get("restarts") else ""
         lines.append(f"  tiến trình / worker {worker['index']}: pid {worker['pid']}, bản / generation {worker['generation']}{restarts}")
     for upstream in reply.get("upstreams", ()):
-        word = f"{upstream['rtt']} ms" if upstream.get("up") else "không trả lời / does not answer"
-        if not upstream.get("asked"):
-            word = "chưa được hỏi / not asked yet"
-        lines.append(f"  máy chủ DNS ngoài / upstream {upstream['upstream']}: {word}")
+        lines.append(f"  máy chủ DNS ngoài / upstream {upstream['upstream']}: {_describe_upstream(upstream)}")
     entries = sum(int(row["entries"]) for row in reply.get("lists", ()))
     lines.append(f"  danh sách / lists: {len(reply.get('lists', ()))}, {f'{entries:,}'.replace(',', '.')} mục / entries")
     if reply.get("follow"):
@@ -119,6 +119,20 @@ def describe(reply: Reply) -> list[str]:
             f"  lần thay đổi gần nhất bị từ chối / the last change was refused: {last['error']} {last.get('where') or ''}".rstrip()
         )
     return lines + [f"  {note}" for note in reply.get("notes", ())]
+
+
+def _describe_upstream(row: Reply) -> str:
+    """How one upstream is, and why nothing comes from it where that is so."""
+    if not row.get("asked") and not row.get("failed"):
+        return "chưa được hỏi / not asked yet"
+    if row.get("up") and row.get("answered", True):
+        return f"{row['rtt']} ms"
+    detail = str(row.get("detail") or "")
+    if row.get("fault") == Fault.TLS.value:
+        certificate = is_about_certificate(Fault.TLS, detail)
+        why = "chứng chỉ không đáng tin / certificate not trusted" if certificate else "lỗi kết nối mã hóa / no encrypted connection"
+        return f"không trả lời / does not answer: {why} ({detail.removeprefix(CERTIFICATE)})"
+    return f"không trả lời / does not answer{f' ({detail})' if detail else ''}"
 
 
 def _describe_follow(follow: Reply) -> str:

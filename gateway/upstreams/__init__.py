@@ -155,8 +155,8 @@ class Health:
     comes.
     """
 
-    __slots__ = ("_backed_off_at", "bettered_share", "fault", "is_down", "last_good", "last_reply", "probed_at", "probes", "refused",
-                 "refused_share", "rto", "rto_max", "rto_min", "rttvar", "srtt", "strikes")  # fmt: skip
+    __slots__ = ("_backed_off_at", "bettered_share", "detail", "fault", "faulted_at", "is_down", "last_good", "last_reply", "probed_at",
+                 "probes", "refused", "refused_share", "rto", "rto_max", "rto_min", "rttvar", "srtt", "strikes")  # fmt: skip
 
     def __init__(self, rto_min: float = RTO_MIN, rto_max: float = RTO_MAX) -> None:
         self.srtt = 0.0
@@ -168,6 +168,9 @@ class Health:
         self.strikes = 0
         self.is_down = False
         self.fault = Fault.TIMEOUT
+        self.detail = ""
+        """What was wrong the last time, for an operator; without addresses."""
+        self.faulted_at = float("-inf")
         self.last_reply = float("-inf")
         self.last_good = float("-inf")
         self.probed_at = float("-inf")
@@ -215,10 +218,12 @@ class Health:
         """Another upstream answered what this one could not."""
         self.bettered_share += (1 - self.bettered_share) / BETTERED_WEIGHT
 
-    def missed(self, sent_at: float, now: float, fault: Fault) -> bool:
+    def missed(self, sent_at: float, now: float, fault: Fault, detail: str = "") -> bool:
         """An attempt sent at `sent_at` ended without an answer; True when the upstream goes down with it."""
         if self.last_reply >= sent_at:
             return False
+        if fault is not Fault.TIMEOUT or self.faulted_at < sent_at:  # silence says less than what was told meanwhile
+            self.fault, self.detail, self.faulted_at = fault, detail, now
         if now - self._backed_off_at >= self.rto:
             self._backed_off_at = now
             self.rto = min(self.rto * 1.5, self.rto_max)
@@ -226,8 +231,12 @@ class Health:
         if self.is_down or self.strikes < DOWN_AFTER:
             return False
         self.is_down = True
-        self.fault = fault
         return True
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether nothing came from it since `fault` was seen."""
+        return self.faulted_at > self.last_reply
 
     def is_working(self, now: float) -> bool:
         """Whether it answered other names lately, and refuses few."""
@@ -264,12 +273,23 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamStatus:
-    """One upstream for status pages and metrics. `latency` is the smoothed round trip time in seconds, 0 before the first answer."""
+    """One upstream for status pages and metrics. `latency` is the smoothed round trip time in seconds, 0 before the first answer; `fault`
+    and `detail` say why nothing comes from it, empty while something does; `is_default`: it is asked for names without a route."""
 
     label: str
     is_up: bool
     latency: float
     tally: Tally
+    fault: str
+    detail: str
+    is_default: bool
+
+    @classmethod
+    def of(cls, upstream: Upstream, is_default: bool) -> UpstreamStatus:
+        """What is known of an upstream now."""
+        health = upstream.health
+        fault, detail = (health.fault.value, health.detail) if health.is_failing else ("", "")
+        return cls(upstream.label, not health.is_down, health.srtt, upstream.tally, fault, detail, is_default)
 
 
 # The seam -----------------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,6 @@
-"""What the evidence of a question amounts to when nobody could answer it. Imported by `selector` only. No I/O, no clock."""
+"""What the evidence of a question amounts to when nobody could answer it. Imported by `selector`;
+`lachan` tells certificates apart by it. No I/O, no clock.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,10 @@ from typing import Final
 from gateway.query import Key
 from gateway.upstreams import Evidence, Fault, Invalid, NetworkError, Refused, ServerFailure, Timeout, Upstream, UpstreamFailure
 from gateway.upstreams.exchange import Exchange
+from gateway.upstreams.tls import CERTIFICATE, PIN
+from gateway.wire.constants import Ede
+
+NOT_TRUSTED: Final = "the upstream's certificate is not trusted"
 
 Since = Callable[[Key, float], float | None]
 
@@ -24,7 +30,8 @@ def conclude(exchange: Exchange, upstreams: Iterable[Upstream], now: float, refu
     """
     evidence = exchange.evidence
     if not evidence:
-        evidence = tuple(Evidence(upstream.label, upstream.health.fault, "down") for upstream in upstreams if upstream.health.is_down)
+        down = [(upstream.label, upstream.health) for upstream in upstreams if upstream.health.is_down]
+        evidence = tuple(Evidence(label, health.fault, health.detail or "down") for label, health in down)
     faults = {item.fault for item in evidence}
     if faults == {Fault.REFUSED}:
         first = refused_since(exchange.key, now) if refused_since is not None else None
@@ -34,7 +41,14 @@ def conclude(exchange: Exchange, upstreams: Iterable[Upstream], now: float, refu
         return ServerFailure(evidence, exchange.errors)
     if Fault.MALFORMED in faults:
         return Invalid(evidence)
+    if any(is_about_certificate(item.fault, item.detail) for item in evidence):
+        return NetworkError(evidence, ((Ede.NETWORK_ERROR, NOT_TRUSTED),))
     return Timeout(evidence) if Fault.TIMEOUT in faults else NetworkError(evidence)
+
+
+def is_about_certificate(fault: Fault, detail: str) -> bool:
+    """Whether an encrypted upstream is not who it should be."""
+    return fault is Fault.TLS and detail.startswith((CERTIFICATE, PIN))
 
 
 def _means_it(upstream: Upstream, first: float, now: float) -> bool:

@@ -18,6 +18,7 @@ from gateway.errors import UpstreamError
 from gateway.settings import UpstreamAddress
 from gateway.upstreams import Fault, Health, Observer, Tally
 from gateway.upstreams.exchange import NO_EDNS, Exchange, Plain, is_plain_decline
+from gateway.upstreams.tls import CERTIFICATE
 from gateway.wire.message import parse_answer
 
 CONNECTIONS: Final = 4
@@ -295,7 +296,7 @@ class PooledUpstream(ABC):
             self._miss(exchange, sent_at, now, fault, detail, True)
 
     def _miss(self, exchange: Exchange, sent_at: float, now: float, fault: Fault, detail: str, may_repeat: bool) -> None:
-        if self.health.missed(sent_at, now, fault):
+        if self.health.missed(sent_at, now, fault, detail):
             for connection in self._connections:  # this machine's address may have changed under them
                 connection.is_retired = True
             self._observer.went_down(self, now)
@@ -364,7 +365,7 @@ class PooledUpstream(ABC):
 def describe(error: BaseException) -> str:
     """The reason of an error, without addresses."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"certificate: {error.verify_message}"
+        return f"{CERTIFICATE}{error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return getattr(error, "reason", None) or "TLS error"
     if isinstance(error, OSError) and error.errno is not None:

@@ -173,7 +173,7 @@ class Resolver:
     def status(self) -> list[UpstreamStatus]:
         """Every upstream, in the order of the settings; TCP used after truncation has a line of its own."""
         every: Iterable[Upstream] = (*self._upstreams.values(), *self._streams.values())
-        return [UpstreamStatus(upstream.label, not upstream.health.is_down, upstream.health.srtt, upstream.tally) for upstream in every]
+        return [UpstreamStatus.of(upstream, upstream in self._default.upstreams) for upstream in every]
 
     def close(self) -> None:
         """Close every socket and give up what is under way."""

@@ -13,7 +13,7 @@ from gateway.settings import UpstreamAddress
 from gateway.upstreams import Observer
 from gateway.upstreams.exchange import Exchange
 from gateway.upstreams.pool import Connection, Locate, PooledUpstream
-from gateway.upstreams.tls import is_pinned
+from gateway.upstreams.tls import PIN, is_pinned
 
 
 class StreamConnection(Connection):
@@ -85,5 +85,5 @@ class StreamUpstream(PooledUpstream):
     def judge(self, transport: asyncio.Transport) -> str:
         """Refuse a server whose public key is not the pinned one."""
         if self._pin and not is_pinned(transport.get_extra_info("ssl_object"), self._pin):
-            return "the public key is not the pinned one"
+            return PIN
         return ""

@@ -17,6 +17,9 @@ from gateway.settings import UpstreamAddress
 
 PIN_PATH: Final = "/pin-sha256="
 """How a pin is written: `tls://dns.example/pin-sha256=BASE64@192.0.2.1`."""
+CERTIFICATE: Final = "certificate: "
+"""How the reason begins where a certificate is not valid."""
+PIN: Final = "the public key is not the pinned one"
 _ALPN: Final = {"tls": "dot", "https": "h2"}
 
 

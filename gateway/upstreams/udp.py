@@ -296,7 +296,7 @@ class UdpUpstream:
 
     def _miss(self, asked: Exchange | Plain, sent_at: float, now: float, fault: Fault, detail: str) -> None:
         exchange = asked.whole()
-        if self.health.missed(sent_at, now, fault):
+        if self.health.missed(sent_at, now, fault, detail):
             self._renew()
             self._observer.went_down(self, now)
         if not exchange.is_finished:

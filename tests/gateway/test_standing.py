@@ -75,6 +75,10 @@ def test_upstreams_of_all_workers_become_one_row() -> None:
     two = {"upstream": "udp://192.0.2.1:53", "up": False, "rtt": 20.0, "asked": 1, "answered": 0}
     [row] = merge_upstreams([[one], [two]])
     assert (row["up"], row["healthy"], row["workers"], row["rtt"], row["asked"]) == (True, 1, 2, 15.0, 4)
+    assert (row["failed"], row["fault"], row["detail"]) == (0, "", "")
+    failing = {**two, "failed": 3, "fault": "tls", "detail": "certificate: self-signed certificate"}
+    [row] = merge_upstreams([[failing], [one]])
+    assert (row["failed"], row["fault"], row["detail"]) == (3, "tls", "certificate: self-signed certificate")
 
 
 def test_document_and_gauges_of_a_running_gateway(tmp_path: Path) -> None:

@@ -81,7 +81,14 @@ def test_description_names_what_is_wrong() -> None:
             {
                 "state": "degraded",
                 "faults": ["worker 1 does not answer"],
-                "upstreams": [{"upstream": "udp://192.0.2.1:53", "up": False, "rtt": 0.0, "asked": 3}],
+                "upstreams": [
+                    {"upstream": "udp://192.0.2.1:53", "up": False, "rtt": 0.0, "asked": 3},
+                    {"upstream": "udp://192.0.2.2:53", "up": True, "rtt": 0.0, "asked": 0, "failed": 0},
+                    {"upstream": "udp://192.0.2.3:53", "up": True, "rtt": 4.2, "asked": 2, "answered": 2, "failed": 0},
+                    {"upstream": "tcp://192.0.2.4:53", "up": False, "failed": 3, "fault": "network", "detail": "Connection refused"},
+                    {"upstream": "tls://192.0.2.5:853", "up": False, "failed": 3, "fault": "tls", "detail": "certificate: too old"},
+                    {"upstream": "tls://192.0.2.6:853", "up": True, "answered": 0, "failed": 1, "fault": "tls", "detail": "EOF"},
+                ],
                 "clock": {"test": True},
                 "follow": {"serial": 7, "code": "unreachable", "age": 90},
                 "last_change": {"error": "broken", "where": "files/x"},
@@ -92,6 +99,11 @@ def test_description_names_what_is_wrong() -> None:
     for part in [
         "worker 1 does not answer",
         "192.0.2.1:53: không trả lời / does not answer",
+        "192.0.2.2:53: chưa được hỏi / not asked yet",
+        "192.0.2.3:53: 4.2 ms",
+        "192.0.2.4:53: không trả lời / does not answer (Connection refused)",
+        "192.0.2.5:853: không trả lời / does not answer: chứng chỉ không đáng tin / certificate not trusted (too old)",
+        "192.0.2.6:853: không trả lời / does not answer: lỗi kết nối mã hóa / no encrypted connection (EOF)",
         "test clock is on",
         "broken files/x",
         "a note",

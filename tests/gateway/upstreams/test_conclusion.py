@@ -54,3 +54,15 @@ def test_question_that_was_never_sent_tells_why() -> None:
     failure = conclude(exchange_with(), [dead], 0.0)
     assert isinstance(failure, Timeout)
     assert str(failure.evidence[0]) == "udp://192.0.2.53:53: timeout (down)"
+
+
+def test_certificate_that_is_not_trusted_is_said_to_the_client() -> None:
+    """Whoever set the upstream up asks with dig; "network error" alone sends them to the cables."""
+    exchange = exchange_with()
+    exchange.evidence = (Evidence("tls://dns.example:853", Fault.TLS, "certificate: self-signed certificate"),)
+    assert conclude(exchange, (), 0.0).ede == ((23, "the upstream's certificate is not trusted"),)
+    down = SimpleNamespace(label="tls://dns.example:853", health=Health())
+    down.health.is_down, down.health.fault, down.health.detail = True, Fault.TLS, "the public key is not the pinned one"
+    assert conclude(exchange_with(), (cast(Upstream, down),), 0.0).ede == ((23, "the upstream's certificate is not trusted"),)
+    exchange.evidence = (Evidence("tls://dns.example:853", Fault.TLS, "EOF"),)
+    assert conclude(exchange, (), 0.0).ede == ((23, ""),)

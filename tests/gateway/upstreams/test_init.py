@@ -46,6 +46,18 @@ def test_health_goes_down_after_two_strikes_apart() -> None:
     assert not health.missed(0.5, 2.0, Fault.TIMEOUT)
 
 
+def test_health_remembers_why_nothing_comes() -> None:
+    """Silence that follows says less than what the server's refusal told; an answer ends it."""
+    health = Health()
+    health.missed(0.0, 0.1, Fault.TLS, "certificate: self-signed certificate")
+    health.missed(0.0, 1.8, Fault.TIMEOUT)
+    assert (health.is_failing, health.fault, health.detail) == (True, Fault.TLS, "certificate: self-signed certificate")
+    health.missed(2.0, 2.5, Fault.TIMEOUT)
+    assert (health.fault, health.detail) == (Fault.TIMEOUT, "")
+    health.replied(0.01, 3.0)
+    assert not health.is_failing
+
+
 def test_health_forgives_silence_about_one_name() -> None:
     """An attempt is no strike when anything came from the server since it was sent."""
     health = Health()
