@@ -48,10 +48,15 @@ def control_requests(
 
     async def apply(fields: Fields) -> Fields:
         _refuse_unless_running(standing)
-        changes = fields.get("changes")
-        if not isinstance(changes, dict) or not changes or set(changes) - CHANGES:
+        changes, notes = fields.get("changes"), fields.get("notes")
+        if not isinstance(changes, dict) or set(changes) - CHANGES or not (changes or notes is not None):
             raise ControlError("bad_request", f"changes is an object with some of {', '.join(sorted(CHANGES))}", "changes")
-        return {"generation": await generations.apply(crew, changes)}
+        if notes is not None and not (isinstance(notes, list) and all(isinstance(note, str) for note in notes)):
+            raise ControlError("bad_request", "notes is a list of sentences", "notes")
+        number = await generations.apply(crew, changes or None)
+        if notes is not None:
+            standing.of_lists = tuple(notes)
+        return {"generation": number}
 
     async def forget(fields: Fields) -> Fields:
         _refuse_unless_running(standing)

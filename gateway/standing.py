@@ -102,6 +102,8 @@ class Standing:
     started: float
     phase: Literal["starting", "running", "leaving", "stopping"] = "starting"
     notes: tuple[str, ...] = ()
+    of_lists: tuple[str, ...] = ()
+    """What the last preparation of the lists had to say, whoever asked for it."""
     trouble: str = ""
     """Why we are not done with leaving."""
     watch: CertificateWatch = field(default_factory=CertificateWatch)
@@ -169,7 +171,7 @@ class Standing:
             if last is None
             else {"at": _iso(last.at), "outcome": last.outcome, "generation": last.generation, "error": last.error, "where": last.where},
             "allow_from": [str(one) for one in target.settings.dns.allow_from] if target else [],
-            "notes": [*self.notes, *self.lacks()],
+            "notes": [*self.notes, *self.of_lists, *self.lacks()],
             "config": str(target.settings.source) if target and target.settings.source else None,
         }
 

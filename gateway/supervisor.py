@@ -76,7 +76,8 @@ class Prepared:
 
     `changes`: what to commit (`index`, `catalogue`, `orders`, `policies`, as `gateway.release.write_generation` takes them), None when
     the generation in force is still right. `settings`: the settings as the file has them now, None when unchanged; what can change
-    without a restart is put in force together with the generation. `notes`: sentences for the person who asked. `processes`: further
+    without a restart is put in force together with the generation. `notes`: sentences for the person who asked; `of_lists`: those about
+    lists, until somebody prepares them again. `processes`: further
     children that a reload brought, without sockets of their own; those that run already stay as they are. `is_provisional`: good enough to
     answer with at once, to be followed by a reload. `refused`: why the settings in force are not those written. `in_force` is called then.
     """
@@ -84,6 +85,7 @@ class Prepared:
     changes: Mapping[str, Any] | None = None  # Any: the parts of a change, checked when it is committed
     settings: GatewaySettings | None = None
     notes: tuple[str, ...] = ()
+    of_lists: tuple[str, ...] = ()
     processes: tuple[ExtraProcess, ...] = ()
     is_provisional: bool = False
     refused: LachanError | None = None
@@ -272,11 +274,11 @@ class Supervisor:
                     self._generations.stood_in = None
                 number = await self._generations.apply(self._crew, prepared.changes, settings)
                 self._settings = settings
-                self._standing.notes = (*prepared.notes, *late)
+                self._standing.notes, self._standing.of_lists = (*prepared.notes, *late), prepared.of_lists
                 for process in prepared.processes:
                     self._extras.add(process)
                 prepared.in_force()
-                return {"generation": number, "notes": list(self._standing.notes)}
+                return {"generation": number, "notes": [*self._standing.notes, *self._standing.of_lists]}
             finally:
                 self._notifier.ready(self._summary())
 
@@ -337,7 +339,7 @@ class Supervisor:
         except (GenerationError, OSError) as error:
             raise StartError(f"no usable generation in {settings.state_dir}: {error}: run `lachan lists compile` to build one") from None
         self._settings = settings
-        self._standing.notes = (*prepared.notes, *late)
+        self._standing.notes, self._standing.of_lists = (*prepared.notes, *late), prepared.of_lists
         if prepared.refused is not None:
             self._generations.refuse(prepared.refused)
         self._in_background(self._tick())

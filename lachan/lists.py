@@ -100,7 +100,7 @@ def _prepare(configuration: Configuration, fetch: Literal["none", "all"]) -> lis
     look_at_disk(configuration.gateway.state_dir)
     with Bars() as bars:
         outcome = prepare(configuration, fetch, bars)
-    number = put_in_force(configuration.gateway.state_dir, outcome.changes)
+    number = put_in_force(configuration.gateway.state_dir, outcome.changes, outcome.notes)
     console = Console()
     if outcome.report is not None:
         for table in reported(outcome.report):

@@ -110,15 +110,18 @@ def look_at_disk(state_dir: Path) -> None:
         sys.stderr.write(f"! {found}\n")
 
 
-def put_in_force(state_dir: Path, changes: Changes) -> int:
-    """Ask the running gateway to switch, or commit when none runs; the number of the generation in force. Raises LachanError."""
+def put_in_force(state_dir: Path, changes: Changes, notes: tuple[str, ...] | None = None) -> int:
+    """Ask the running gateway to switch, or commit when none runs; the number of the generation in force. `notes`: what the preparation of
+    the lists had to say, which takes the place of what an earlier one said. Raises LachanError."""
     from gateway.statelock import StateLock
 
-    if not changes:
+    if not changes and notes is None:
         return release.current_number(state_dir) or 0
     try:
-        return int(ask(state_dir, {"do": "apply", "changes": changes})["generation"])
+        return int(ask(state_dir, {"do": "apply", "changes": changes} | ({} if notes is None else {"notes": list(notes)}))["generation"])
     except ControlError as error:
+        if not changes:
+            return release.current_number(state_dir) or 0
         if error.code != "not_running":
             raise
     with StateLock(state_dir):
@@ -133,7 +136,7 @@ def command(config: Path | None, *, commit: bool, fetch: bool, report: bool) -> 
             look_at_disk(configuration.gateway.state_dir)
         outcome = prepare(configuration, "due" if fetch else "none", _listener())
         if commit:
-            put_in_force(configuration.gateway.state_dir, outcome.changes)
+            put_in_force(configuration.gateway.state_dir, outcome.changes, outcome.notes)
     except (LachanError, OSError) as error:
         if not report:
             raise StartError(str(error)) from None

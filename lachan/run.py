@@ -269,11 +269,10 @@ class Preparer:
             if not report.get("ok"):
                 raise _error_of(report)
             changes, notes = {**(report.get("changes") or {}), **orders}, tuple(report.get("notes", ()))
-        if self._refused is not None:
-            notes = (describe(self._refused), *notes)
         return Prepared(
             changes or None,
             None,
+            (describe(self._refused),) if self._refused is not None else (),
             notes,
             is_provisional=found is not None and not is_quick,
             refused=self._refused,
@@ -294,10 +293,8 @@ class Preparer:
             now = load(self._path)
             changes, notes = dict(report.get("changes") or {}), tuple(report.get("notes", ()))
         self._refused = None
-        notes = (*notes, *late_changes(self._written, now))
-        return Prepared(
-            changes or None, self._overrides.apply(now.gateway), notes, tuple(_listening_to_others(now)), in_force=lambda: keep(now)
-        )
+        late, processes = tuple(late_changes(self._written, now)), tuple(_listening_to_others(now))
+        return Prepared(changes or None, self._overrides.apply(now.gateway), late, notes, processes, in_force=lambda: keep(now))
 
     async def _catch_up(self) -> Mapping[str, Any]:  # Any: JSON written by our own child
         """The office's newest release, if it can be had soon; else the last good one answers, and the job goes on trying."""

@@ -108,9 +108,9 @@ def _take(zone: RpzSettings, state_dir: Path, bounds: Bounds, now: float) -> Zon
 
 def _enforce(configuration: Configuration) -> None:
     """Compile and switch, unless what is in force comes from exactly these files."""
-    quick = prepare_quickly(configuration)
-    if quick is None:
-        put_in_force(configuration.gateway.state_dir, prepare(configuration, "none").changes)
+    if prepare_quickly(configuration) is None:
+        outcome = prepare(configuration, "none")
+        put_in_force(configuration.gateway.state_dir, outcome.changes, outcome.notes)
 
 
 def follow_zones_for_ever(path: Path) -> int:

@@ -6,12 +6,13 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.gateway import ROOT, run_command
+from tests.support.gateway import ROOT, Gateway, run_command
 from tests.support.listserver import ListServer, Page
 
 NAMES = b"".join(b"n%d.example\n" % number for number in range(200))
@@ -79,6 +80,24 @@ def test_update_tells_counts_and_rejected_lines_by_reason_and_asks_again_conditi
     assert status == 0 and desk.row(told, "far")[2:4] == ["201", "0"] and "generation 2" in told
     status, shown, _ = desk.lists("show")
     assert status == 0 and "fresh" in desk.row(shown, "far") and "generation 2" in shown
+
+
+def test_status_tells_the_state_of_the_last_fetch_whoever_asked_for_it(desk: Desk) -> None:
+    """What had failed at the start is not told any more after it came by hand, and what fails by hand is told, though nothing changes."""
+    good = desk.server.pages["/far.txt"]
+    desk.server.pages["/far.txt"] = Page(status=500)
+    text = desk.config.read_text() + 'dns: {listen: ["127.0.0.1:0"], workers: 1}\n'
+    with Gateway(desk.folder, text) as running:
+        end = time.monotonic() + 60
+        while "the server answered 500" not in running.command("status").stdout and time.monotonic() < end:
+            time.sleep(0.5)  # the process that fetches by itself
+        assert "far: " in running.command("status").stdout
+        desk.server.pages["/far.txt"] = good
+        assert desk.lists("update")[0] == 0
+        assert "the server answered 500" not in running.command("status").stdout
+        desk.server.pages["/far.txt"] = Page(status=503)
+        assert desk.lists("update")[0] == 1
+        assert "the server answered 503" in running.command("status").stdout
 
 
 SPOILT = {
