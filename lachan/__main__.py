@@ -116,21 +116,23 @@ def lists_compile(config: ConfigFile = None) -> None:
 
 
 @lists_app.command("show")
-def lists_show(config: ConfigFile = None) -> None:
-    """Danh sách đang có hiệu lực / the lists in force."""
+def lists_show(list_id: Annotated[str | None, typer.Argument(metavar="[ID]")] = None, config: ConfigFile = None) -> None:
+    """Danh sách đang có hiệu lực, hay bản mới đang chờ của một danh sách / the lists in force, or the copy that waits at one."""
     from lachan import lists
 
-    lists.show(config)
+    lists.look(config, list_id) if list_id else lists.show(config)
 
 
 @lists_app.command("accept")
 def lists_accept(
-    list_id: Annotated[str, typer.Argument(metavar="ID", help="mã danh sách / id of the list")], config: ConfigFile = None
+    list_id: Annotated[str, typer.Argument(metavar="ID", help="mã danh sách / id of the list")],
+    config: ConfigFile = None,
+    yes: Annotated[bool, typer.Option("--yes", help="không hỏi lại / do not ask")] = False,
 ) -> None:
-    """Đồng ý dùng bản mới đang chờ của một danh sách / agree to the copy of a list that waits for a person."""
+    """Nêu bản mới đang chờ của một danh sách, hỏi rồi áp dụng / show the copy that waits at a list, ask, and put it in force."""
     from lachan import lists
 
-    lists.accept(config, list_id)
+    lists.accept(config, list_id, yes=yes)
 
 
 @zone_app.command("pull")

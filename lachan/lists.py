@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -43,28 +45,51 @@ def compile_now(config: Path | None) -> None:
     _tell_left_behind([source for source in _prepare(configuration, "none") if source.id in files])
 
 
-def accept(config: Path | None, list_id: str) -> None:
-    """Say what waits at a list, agree to it and put it in force. Raises ListsError when there is no such list or nothing waits."""
-    from blocklists import catalogue
+def accept(config: Path | None, list_id: str, *, yes: bool) -> None:
+    """Say what waits at a list and, when a person agrees (`yes`: has agreed), put it in force. Raises ListsError when there is no such
+    list, nothing waits, or nobody can be asked."""
     from blocklists.jobs import accept_held
-    from blocklists.sources import from_settings
-    from blocklists.waiting import waiting_copy
 
     configuration = load(find_file(config))
     state_dir = configuration.gateway.state_dir
-    sources = {source.id: source for source in from_settings(configuration.lists, catalogue.load())}
-    if list_id not in sources:
-        raise ListsError(f"there is no list '{list_id[:60]}' (the lists are: {', '.join(sorted(sources)) or 'none'})")
-    found = waiting_copy(state_dir, sources[list_id])
+    found = _waiting(configuration, list_id)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise ListsError(f"nothing was changed: to put this copy in force, say: lachan lists accept {list_id} --yes")
+        typer.confirm("Dùng bản này? / Put this copy in force?", abort=True)
+    if waiting_now(configuration, list_id) != found or accept_held(state_dir, list_id) is None:
+        raise ListsError(f"the waiting copy of '{list_id}' is gone: a newer one has taken its place")
+    _prepare(configuration, "none")
+
+
+def look(config: Path | None, list_id: str) -> None:
+    """Say what waits at a list; nothing changes. Raises ListsError when there is no such list or nothing waits."""
+    _waiting(load(find_file(config)), list_id)
+    typer.echo(f"Chưa có gì thay đổi; đồng ý bằng / nothing has changed; agree with: lachan lists accept {list_id}")
+
+
+def _waiting(configuration: Configuration, list_id: str) -> Waiting:
+    """Find what waits at a list and show it."""
+    found = waiting_now(configuration, list_id)
     if found is None:
-        held = sorted(name for name, state in _states(state_dir).items() if state == "held")
+        held = sorted(name for name, state in _states(configuration.gateway.state_dir).items() if state == "held")
         raise ListsError(f"no copy of '{list_id}' waits for anybody (waiting now: {', '.join(held) or 'none'})")
     console = Console()
     for line in described(list_id, found):
         console.print(Text(line), soft_wrap=True)
-    if accept_held(state_dir, list_id) is None:
-        raise ListsError(f"the waiting copy of '{list_id}' is gone: a newer one has taken its place")
-    _prepare(configuration, "none")
+    return found
+
+
+def waiting_now(configuration: Configuration, list_id: str) -> Waiting | None:
+    """What waits at a list; None when nothing does. Raises ListsError when there is no such list."""
+    from blocklists import catalogue
+    from blocklists.sources import from_settings
+    from blocklists.waiting import waiting_copy
+
+    sources = {source.id: source for source in from_settings(configuration.lists, catalogue.load())}
+    if list_id not in sources:
+        raise ListsError(f"there is no list '{list_id[:60]}' (the lists are: {', '.join(sorted(sources)) or 'none'})")
+    return waiting_copy(configuration.gateway.state_dir, sources[list_id])
 
 
 def described(list_id: str, waiting: Waiting) -> list[str]:
@@ -147,7 +172,8 @@ def summary(outcome: Outcome, number: int) -> list[str]:
     lines = [f"! {note}" for note in outcome.notes]
     if outcome.report is not None:
         held = [source.id for source in outcome.report.sources if source.state == "held"]
-        lines += [f"  xem và đồng ý bằng / look at it and agree with: lachan lists accept {name}" for name in held]
+        lines += [f"  xem bằng / look at it with: lachan lists show {name}" for name in held]
+        lines += [f"  đồng ý bằng / agree with: lachan lists accept {name}" for name in held]
         refusals = sum(len(source.refusals) for source in outcome.report.sources)
         if refusals:
             lines.append(f"{refusals} tên được bảo vệ nên không chặn. / {refusals} protected names are not blocked.")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lachan.lists import ListsError, accept, compile_now, in_force, show, update
+from lachan.lists import ListsError, accept, compile_now, in_force, look, show, update
 from tests.support.listserver import ListServer, Page
 
 
@@ -82,19 +82,27 @@ def test_held_copy_is_shown_and_accepted(prepared: Path, capsys: pytest.CaptureF
         config.write_text(text + "lists_fetch: {allow_private: true}\n")
         update(config)
         with pytest.raises(ListsError, match="no copy of 'far' waits for anybody"):
-            accept(config, "far")
+            accept(config, "far", yes=True)
         server.pages["/l"] = Page("".join(names[:300]).encode(), etag='"2"')
         capsys.readouterr()
         update(config)
-        assert "lachan lists accept far" in capsys.readouterr().out
+        told = capsys.readouterr().out
+        assert "look at it with: lachan lists show far" in told and "agree with: lachan lists accept far" in told
         with pytest.raises(ListsError, match=r"there is no list 'fra' .*far"):
-            accept(config, "fra")
+            accept(config, "fra", yes=True)
         with pytest.raises(ListsError, match="waiting now: far"):
-            accept(config, "games")
-        accept(config, "far")
+            look(config, "games")
+        look(config, "far")
+        assert "1.200 → 300" in capsys.readouterr().out
+        with pytest.raises(ListsError, match=r"nothing was changed: .* lachan lists accept far --yes"):
+            accept(config, "far", yes=False)  # there is nobody at a terminal
+        assert "1.200 → 300" in capsys.readouterr().out
+        show(config)
+        assert "held" in capsys.readouterr().out
+        accept(config, "far", yes=True)
         told = capsys.readouterr().out
         assert "from 1200 to 300" in told and "1.200 → 300" in told and "/ removed: 900 (n" in told and server.url("/l") in told
         show(config)
         assert "fresh" in capsys.readouterr().out
         with pytest.raises(ListsError, match="waiting now: none"):
-            accept(config, "far")
+            accept(config, "far", yes=True)
