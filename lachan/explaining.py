@@ -63,6 +63,7 @@ def explain(config: Path | None, name: str, client: str | None, profile: str | N
     import os
 
     from blocklists.normalize import Host, normalize_host
+    from gateway.policy.engine import ALWAYS_OPEN
     from gateway.policy.snapshot import Snapshot
     from gateway.release import current_number, read_manifest
     from gateway.wire.name import key_from_text
@@ -90,6 +91,10 @@ def explain(config: Path | None, name: str, client: str | None, profile: str | N
         typer.echo(line)
     for line in apps_of(snapshot.catalogue, key):
         typer.echo(line)
+    if isinstance(decision.verdict, Pass) and decision.verdict.reason not in ALWAYS_OPEN:
+        see = f"lachan query {_printable(shown)} @CỔNG_LỌC"
+        typer.echo(f"  câu trả lời cũng được xét (bí danh, địa chỉ) và có thể bị chặn: xem bằng {see}")
+        typer.echo("  the answer is judged, too (aliases, addresses), and may be blocked: that command shows it")
     if client is not None and match.client_id is None:
         typer.echo("  máy được nhận bằng MAC không tra được theo địa chỉ: hỏi bằng --client MÃ hay --profile")
         typer.echo("  a device known by its MAC cannot be found by its address: ask by --client ID or --profile")

@@ -43,7 +43,7 @@ from gateway.policy.rules import PolicyBase, PolicyTables
 NXDOMAIN: Final = 3
 _MOST_REMEMBERED: Final = 16_384
 _RANK: Final = {level: rank for rank, level in enumerate(Level)}
-_ALWAYS_OPEN: Final = frozenset({Reason.HELP, Reason.INFRASTRUCTURE})
+ALWAYS_OPEN: Final = frozenset({Reason.HELP, Reason.INFRASTRUCTURE})
 _NO_CODES: Final[frozenset[str]] = frozenset()
 
 
@@ -129,7 +129,7 @@ class Engine:
         Targets can only add a Block. Answers of help and infrastructure names are never judged; records of ours neither.
         """
         passed = verdict.then if isinstance(verdict, TcpOnly) else verdict
-        if not isinstance(passed, Pass | Rewrite) or passed.reason in _ALWAYS_OPEN:
+        if not isinstance(passed, Pass | Rewrite) or passed.reason in ALWAYS_OPEN:
             return verdict
         tables = policy.tables
         assert isinstance(tables, PolicyTables)
@@ -168,7 +168,7 @@ class Engine:
             return verdict
         if isinstance(verdict, TcpOnly) and isinstance(verdict.then, Pass):
             return replace(verdict, then=_with_grants(rewrite, verdict.then))
-        if isinstance(verdict, Pass) and verdict.reason not in _ALWAYS_OPEN:
+        if isinstance(verdict, Pass) and verdict.reason not in ALWAYS_OPEN:
             return _with_grants(rewrite, verdict)
         return verdict
 

@@ -58,6 +58,14 @@ def test_an_address_is_judged_by_its_name_and_a_bare_address_of_a_client_is_told
     assert "ask by --client ID" not in told(prepared_once, capsys, "facebook.com", client="may-be")
 
 
+def test_open_name_says_that_its_answer_is_judged_too(prepared_once: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An alias of a blocked name is open by its own name only; a name that help stands behind is open whatever it leads to."""
+    text = told(prepared_once, capsys, "open.example", client="may-be", at="2026-09-01T16:00")
+    assert "the answer is judged, too" in text and "lachan query open.example @" in text
+    for name, client in (("facebook.com", "may-be"), ("vn-cop.vn", "may-be")):
+        assert "the answer is judged" not in told(prepared_once, capsys, name, client=client, at="2026-09-01T16:00")
+
+
 def test_rules_that_lost_are_listed(prepared_once: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Safe search comes before what the band says about the name."""
     text = told(prepared_once, capsys, "www.google.com", client="may-be", at="2026-09-01T16:00")
