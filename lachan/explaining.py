@@ -87,6 +87,10 @@ def explain(config: Path | None, name: str, client: str | None, profile: str | N
     policy = snapshot.effective(match, moment)
     decision = snapshot.explain(key, type_number(qtype), policy)
     shown = host.name if isinstance(host, Host) and "/" in name else name
+    if client is not None and is_turned_away(config, snapshot, client, moment):
+        typer.echo(f"{_printable(shown)} {qtype.upper()}: TỪ CHỐI (EDE 18) / REFUSED (EDE 18)")
+        typer.echo(f"  {client}: ngoài dns.allow_from, chỉ được trả lời khi hỏi bằng mã riêng (DoT, DoH); khi ấy:")
+        typer.echo(f"  {client}: outside dns.allow_from, answered only with a token of its own (DoT, DoH); the rules then:")
     for line in describe(shown, qtype.upper(), match, policy, moment, decision, labels):
         typer.echo(line)
     for line in apps_of(snapshot.catalogue, key):
@@ -135,6 +139,18 @@ def read_labels(config: Path | None) -> Labels:
         return tuple(asyncio.run(read(settings))) if settings is not None and has_database(settings) else ()
     except LachanError:
         return ()
+
+
+def is_turned_away(config: Path | None, snapshot: Snapshot, client: str, moment: float) -> bool:
+    """Whether a client given by its address is refused whatever it asks for; False while the file does not say who may ask."""
+    from lachan.configuration import find_file, load
+
+    try:
+        address = ip_address(client)
+        allowed = load(find_file(config), require_files=False).gateway.dns.serves(client)
+    except (ValueError, LachanError):
+        return False
+    return not allowed and snapshot.linked(address.packed, moment) is None
 
 
 def find_match(snapshot: Snapshot, client: str | None, profile: str | None, labels: Labels = ()) -> Match:

@@ -66,6 +66,14 @@ def test_open_name_says_that_its_answer_is_judged_too(prepared_once: Path, capsy
         assert "the answer is judged" not in told(prepared_once, capsys, name, client=client, at="2026-09-01T16:00")
 
 
+def test_address_that_may_not_ask_is_refused(prepared_once: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the gateway does with it comes first, then what the rules would say."""
+    text = told(prepared_once, capsys, "facebook.com", client="8.8.4.4")
+    assert text.startswith("facebook.com A: TỪ CHỐI (EDE 18) / REFUSED (EDE 18)\n") and "outside dns.allow_from" in text
+    for client in ("127.0.0.1", "may-me", "192.168.1.77"):
+        assert "REFUSED" not in told(prepared_once, capsys, "facebook.com", client=client)
+
+
 def test_rules_that_lost_are_listed(prepared_once: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Safe search comes before what the band says about the name."""
     text = told(prepared_once, capsys, "www.google.com", client="may-be", at="2026-09-01T16:00")
