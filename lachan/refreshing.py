@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 SHORTEST = 10.0
 LONGEST = 3600.0
 AFTER_FAILURE = 300.0
+MOST_REASON = 8000
+"""Letters of a reason that go into the log; a settings file may have many mistakes, each in two languages."""
 LOOK = 5.0
 """Seconds between two looks at the configuration file."""
 
@@ -54,9 +56,18 @@ def refresh_once(path: Path) -> bool:
     command = [sys.executable, "-m", "lachan", "prepare", "--fetch", "--commit", "-c", str(path)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
     if done.returncode:
-        reason = done.stderr.decode("utf-8", "replace").strip()[-500:]
-        log.warning("refreshing the lists failed", extra={"event": "lists.failed", "reason": reason})
+        log.warning("refreshing the lists failed", extra={"event": "lists.failed", "reason": reason_in(done.stderr)})
     return done.returncode == 0
+
+
+def reason_in(written: bytes) -> str:
+    """What a child wrote to standard error, for one line of the log: whole, or its first and last lines when there is very much of it."""
+    text = written.decode("utf-8", "replace").strip()
+    if len(text) <= MOST_REASON:
+        return text
+    half = MOST_REASON // 2
+    first, last = text[:half], text[-half:]
+    return "\n".join([first.rpartition("\n")[0] or first, "…", last.partition("\n")[2] or last])
 
 
 def wait_after(went_well: bool, path: Path) -> float:

@@ -27,7 +27,7 @@ from lachan.configuration import Configuration, find_file
 from lachan.lastgood import load_or_last_good
 from lachan.notices import Notices, NoticeServer, key_of
 from lachan.preparation import prepare, prepare_quickly, put_in_force
-from lachan.refreshing import LOOK, version_of
+from lachan.refreshing import LOOK, reason_in, version_of
 
 log = logging.getLogger(__name__)
 
@@ -207,8 +207,7 @@ class ZoneFollower:
                 child.kill()
                 await child.wait()
         if child.returncode:
-            reason = told.decode("utf-8", "replace").strip()[-500:]
-            log.warning("zones could not be put in force", extra={"event": "zones.failed", "reason": reason})
+            log.warning("zones could not be put in force", extra={"event": "zones.failed", "reason": reason_in(told)})
             await asyncio.sleep(FIRST_RETRY)
 
     def _tell(self, configuration: Configuration) -> None:

@@ -12,7 +12,17 @@ import pytest
 
 from gateway import release
 from lachan import refreshing
-from lachan.refreshing import AFTER_FAILURE, LONGEST, SHORTEST, refresh_once, sleep_until_due, version_of, wait_after
+from lachan.refreshing import (
+    AFTER_FAILURE,
+    LONGEST,
+    MOST_REASON,
+    SHORTEST,
+    reason_in,
+    refresh_once,
+    sleep_until_due,
+    version_of,
+    wait_after,
+)
 
 
 class Publisher(BaseHTTPRequestHandler):
@@ -88,3 +98,24 @@ def test_changed_configuration_wakes_the_sleeper(tmp_path: Path, monkeypatch: py
     assert time.monotonic() - started < 5
     sleep_until_due(path, version_of(path), 0.05)
     writer.join()
+
+
+def test_every_mistake_of_the_file_stands_in_the_log_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A line that begins in the middle of a sentence leads nobody to the first mistake."""
+    path = tmp_path / "lachan.yaml"
+    rows = "".join(f"  - {{id: may-{number}, profile: lon, match: [nonsense-{number}]}}\n" for number in range(9))
+    path.write_text(f"state_dir: var\nprofiles: [{{id: lon, band: NL}}]\ndefault_profile: lon\nclients:\n{rows}")
+    assert not refresh_once(path)
+    (record,) = [each for each in caplog.records if getattr(each, "event", "") == "lists.failed"]
+    reason = record.reason  # type: ignore[attr-defined]
+    assert reason.startswith("lỗi / error: lachan.yaml:5: clients[0].match") and all(f"clients[{number}].match" in reason for number in range(9))
+
+
+def test_very_much_text_keeps_its_first_and_last_lines() -> None:
+    """A traceback ends with what happened, a list of mistakes begins with the first."""
+    lines = [f"line {number} {'x' * 100}" for number in range(1000)]
+    reason = reason_in("\n".join(lines).encode())
+    assert len(reason) < MOST_REASON + 10
+    first, last = reason.split("\n…\n")
+    assert first.startswith(lines[0]) and first.split("\n")[-1] in lines and last.split("\n")[0] in lines and last.endswith(lines[-1])
+    assert len(reason_in(b"y" * 100_000)) <= MOST_REASON + 10 and reason_in(b" short\n") == "short"
