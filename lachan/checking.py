@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
+from ipaddress import ip_address
+from itertools import combinations
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 import typer
 
@@ -12,9 +16,13 @@ from gateway.errors import Mistake, SettingsError
 from gateway.policy.model import Band
 from gateway.policy.tenant import parse_policy_file
 from gateway.servers import FALLBACK_USED
+from gateway.settings import Endpoint
 from gateway.standing import describe_unserved
 from lachan.configuration import Configuration, find_file, load
 from lachan.preparation import own_names
+
+LONGEST_TIMEOUT: Final = 10.0
+"""Seconds that one attempt at an upstream may sensibly take; clients give up after five or so."""
 
 
 def check(config: Path | None) -> None:
@@ -23,7 +31,9 @@ def check(config: Path | None) -> None:
     configuration = load(path)
     check_orders(configuration)
     check_zones(configuration)
-    notes = [*unused_groups(configuration), *open_default(configuration), *unserved(configuration), *no_system_server(configuration)]
+    check_ports(configuration)
+    notes = [*odd_values(configuration), *unused_groups(configuration), *open_default(configuration), *unserved(configuration)]
+    notes += no_system_server(configuration)
     for note in [*notes, *ending_certificate(configuration, time.time())]:
         typer.echo(f"! {note}")
     lists, profiles = len(configuration.lists.lists), len(configuration.gateway.policy["profiles"])
@@ -68,6 +78,63 @@ def check_zones(configuration: Configuration) -> None:
             mistakes.append(Mistake(f"rpz[{number}].file", f"{harvest.errors} records of {zone.file} cannot be read", remedy))
     if mistakes:
         raise SettingsError(mistakes)
+
+
+def check_ports(configuration: Configuration) -> None:
+    """Raises SettingsError for a port that two sections want: the program would not start."""
+    gateway, admin = configuration.gateway, configuration.admin
+    streams: list[tuple[str, Endpoint]] = [("dns.listen", each) for each in gateway.dns.listen]
+    streams += [("dot.listen", each) for each in (gateway.dot.listen if gateway.dot else ())]
+    streams += [("doh.listen", each) for each in (gateway.doh.listen if gateway.doh else ())]
+    streams += [("metrics.listen", gateway.metrics)] if gateway.metrics else []
+    streams += [("admin.listen", admin.listen)] if admin else []
+    streams += [("block_page.listen", admin.block_page)] if admin and admin.block_page else []
+    datagrams: list[tuple[str, Endpoint]] = [("dns.listen", each) for each in gateway.dns.listen]
+    datagrams += [("doq.listen", each) for each in (gateway.doq.listen if gateway.doq else ())]
+    mistakes: dict[tuple[str, str], Mistake] = {}
+    for taken in (streams, datagrams):
+        for (one, first), (two, second) in combinations(taken, 2):
+            if one != two and _is_same_port(first, second):
+                remedy = f"choose another port; {one} has {first}"
+                mistakes.setdefault((one, two), Mistake(two, f"{second} is taken by {one} already", remedy))
+    if mistakes:
+        raise SettingsError(list(mistakes.values()))
+
+
+def _is_same_port(one: Endpoint, two: Endpoint) -> bool:
+    everywhere = {"0.0.0.0", "::"}
+    is_alike = one.host == two.host or ((":" in one.host) == (":" in two.host) and bool({one.host, two.host} & everywhere))
+    return one.port == two.port != 0 and is_alike
+
+
+def odd_values(configuration: Configuration) -> list[str]:
+    """A sentence for each value that can be meant but hardly ever is."""
+    found = []
+    timeout = configuration.gateway.upstreams.timeout
+    if timeout > LONGEST_TIMEOUT:
+        found.append(
+            f"upstreams.timeout: {timeout:g} GIÂY; nhiều hơn {LONGEST_TIMEOUT:g} giây thì không ai chờ (mili giây viết 1500ms)"
+            f" / {timeout:g} SECONDS; nobody waits longer than {LONGEST_TIMEOUT:g} (milliseconds are written 1500ms)"
+        )
+    if not configuration.lists.fetch.allow_private:
+        for number, item in enumerate(configuration.lists.lists):
+            host = urlsplit(item.url).hostname or "" if item.url else ""
+            if _is_inner(host):
+                found.append(
+                    f"lists[{number}].url: {host} nằm trong mạng nội bộ, sẽ không tải: đặt lists_fetch.allow_private nếu đúng ý"
+                    f" / {host} is an address of the inner network and will not be fetched: set lists_fetch.allow_private if that is meant"
+                )
+    return found
+
+
+def _is_inner(host: str) -> bool:
+    from blocklists.fetch import is_public
+
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return not is_public(host)
 
 
 def unused_groups(configuration: Configuration) -> list[str]:

@@ -116,3 +116,46 @@ def test_adults_rules_for_unknown_devices_beside_children_are_told(
     path.write_text(f"state_dir: {tmp_path}/var\nprofiles: {profiles}\n{line}", encoding="utf-8")
     check(path)
     assert ("default_profile: thiết bị chưa đặt tên được luật của người lớn" in capsys.readouterr().out) is is_told
+
+
+PLAIN = """\
+upstreams: {servers: ["udp://192.0.2.1"], timeout: %s}
+profiles: [{id: lon, band: NL}]
+default_profile: lon
+"""
+
+
+def test_values_that_are_hardly_ever_meant_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever drops the "ms" would wait twenty-five minutes; a list inside is only fetched where that is meant."""
+    path = tmp_path / "lachan.yaml"
+    lists = 'lists: [{id: far, category: ads, url: "http://10.0.0.1/x"}, {id: near, category: ads, url: "https://lists.example/x"}]\n'
+    path.write_text(PLAIN % "1500" + lists)
+    check(path)
+    told = capsys.readouterr().out
+    assert "upstreams.timeout: 1500 GIÂY" in told and "1500 SECONDS" in told
+    assert "lists[0].url: 10.0.0.1" in told and "lists[1]" not in told
+    path.write_text(PLAIN % "1500ms" + lists + "lists_fetch: {allow_private: true}\n")
+    check(path)
+    assert "!" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("sections", "found"),
+    [
+        ('dns: {listen: ["127.0.0.1:5300"]}\nmetrics: {listen: "127.0.0.1:5300"}\n', "metrics.listen: 127.0.0.1:5300 is taken"),
+        ('dns: {listen: ["0.0.0.0:5300"]}\nmetrics: {listen: "127.0.0.1:5300"}\n', "metrics.listen: 127.0.0.1:5300 is taken"),
+        ('metrics: {listen: "127.0.0.1:9153"}\nadmin: {listen: "127.0.0.1:9153"}\n', "admin.listen: 127.0.0.1:9153 is taken"),
+        ('dns: {listen: ["[::]:5300"]}\nmetrics: {listen: "127.0.0.1:5300"}\n', ""),
+        ('dns: {listen: ["127.0.0.2:5300", "127.0.0.1:5300"]}\nmetrics: {listen: "127.0.0.1:9153"}\n', ""),
+    ],
+)
+def test_port_that_two_sections_want_is_a_mistake(sections: str, found: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The program would not start."""
+    path = tmp_path / "lachan.yaml"
+    path.write_text(PLAIN % "1.5s" + sections)
+    if not found:
+        check(path)
+        return
+    with pytest.raises(SettingsError) as refused:
+        check(path)
+    assert found in str(refused.value)
