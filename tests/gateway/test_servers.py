@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from gateway.servers import FALLBACK, parse_server, system_servers
 from gateway.settings import Endpoint, UpstreamAddress
+from tests.support.certificates import Authority
 
 PIN = "/pin-sha256=" + "A" * 43 + "="
 
@@ -95,3 +99,17 @@ def test_system_servers_leave_out_the_gateway_itself(tmp_path: Path) -> None:
 def test_fallback_servers_are_sound() -> None:
     """The last resort can be read."""
     assert all(parse_server(text, unknown) for text in FALLBACK)
+
+
+def test_pin_is_made_as_the_documents_say(tmp_path: Path) -> None:
+    """Whoever follows deploy/README.md with a certificate of their own gets a server that is read, and the pin of that key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    text = (Path(__file__).resolve().parents[2] / "deploy" / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^openssl x509 -in cert\.pem .*$", text, re.MULTILINE)
+    (server,) = re.findall(r'"(tls://\S+pin-sha256=BASE64@\S+)"', text)
+    certificate = Authority(tmp_path).vouch("dot.example")
+    (tmp_path / "cert.pem").write_bytes(certificate.certificate.read_bytes())
+    made = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+    assert made == certificate.pin
+    assert parse_server(server.replace("BASE64", made)).path == f"/pin-sha256={made}"
