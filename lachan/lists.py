@@ -129,10 +129,17 @@ def _prepare(configuration: Configuration, fetch: Literal["none", "all"]) -> lis
     console = Console()
     if outcome.report is not None:
         for table in reported(outcome.report):
-            console.print(table, soft_wrap=True)
+            _print(console, table)
     for line in summary(outcome, number):
         console.print(Text(line), soft_wrap=True)
     return [] if outcome.report is None else [source for source in outcome.report.sources if source.configured]
+
+
+def _print(console: Console, table: Table) -> None:
+    """Print a table; as wide as it has to be where no terminal sets a limit, so that a file or a pipe gets every cell whole."""
+    if not console.is_terminal:
+        console.width = max(console.width, console.measure(table, options=console.options.update(width=10_000)).maximum)
+    console.print(table, soft_wrap=True)
 
 
 def reported(report: Report) -> list[Table]:
@@ -193,7 +200,7 @@ def show(config: Path | None) -> None:
     manifest = release.read_manifest(state_dir)
     header = release.read_index_header(state_dir, manifest.index_dir)
     console = Console()
-    console.print(in_force(header["sources"], _states(state_dir)), soft_wrap=True)
+    _print(console, in_force(header["sources"], _states(state_dir)))
     console.print(f"Bản / generation {manifest.number}: {_count(int(header['keys']))} tên / names.", soft_wrap=True)
     apps = read_catalogue(release.read_file(state_dir, manifest.catalogue), "catalogue", "").services
     unchecked = sorted(one.id for one in apps.values() if not one.verified)

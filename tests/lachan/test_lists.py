@@ -61,6 +61,17 @@ def test_every_list_is_named_in_full_on_a_narrow_terminal() -> None:
     assert "publisher" not in text and "rejected" not in text
 
 
+def test_tables_are_whole_without_a_terminal(prepared: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Into a file or a pipe nothing is cut to "k…", however narrow the environment says it is."""
+    monkeypatch.setenv("COLUMNS", "40")
+    compile_now(prepared / "lachan.yaml")
+    show(prepared / "lachan.yaml")
+    told = capsys.readouterr().out
+    assert "…" not in told and "danh sách /" in told and told.count("│ games ") == 2
+    for line in told.splitlines():
+        assert not line.startswith("│ games ") or "game" in line.split("│")[2]
+
+
 def test_repeats_are_told_apart_from_what_was_rejected(capsys: pytest.CaptureFixture[str]) -> None:
     """A name written twice is no fault of the list; a line that cannot be read is."""
     row = {"id": "x", "kind": "category", "category": "ads", "action": None, "rpz": None, "entries": 1, "publisher": ""}
