@@ -167,5 +167,8 @@ def settings_of(config: Path | None) -> AdminSettings:
     """The settings of people's side. Raises StartError where there is none."""
     configuration = load(find_file(config))
     if configuration.admin is None:
-        raise StartError(f"{configuration.path.name} has no admin section, so there is nobody to sign in")
+        raise StartError(
+            f"{configuration.path.name} has no admin section, so there are no accounts and no database: to back up a gateway alone, copy"
+            f" this file and {configuration.gateway.state_dir}"
+        )
     return configuration.admin

@@ -62,6 +62,8 @@ def test_verify_journal_of_an_empty_database(tmp_path: Path) -> None:
     found = RUNNER.invoke(app, ["verify-journal", *settings(tmp_path, admin=False)])
     assert found.exit_code == 1
     assert "no admin section" in str(found.exception)
+    found = RUNNER.invoke(app, ["backup", str(tmp_path / "x.zip"), *settings(tmp_path, admin=False)])
+    assert f"to back up a gateway alone, copy this file and {tmp_path / 'var'}" in str(found.exception)
 
 
 def test_backup_onto_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
