@@ -215,7 +215,7 @@ give_room_back() {
 }
 
 switch_to() {
-    ln -s "$1" "$APP/.next"
+    ln -sfn "$1" "$APP/.next" # còn lại từ lần bị ngắt thì thay / one that an interrupted upgrade left is replaced
     mv -T "$APP/.next" "$APP/current"
 }
 

@@ -1,8 +1,9 @@
-"""Which Python the installer takes, and what it says where none can be taken: the script itself, with programs that play Pythons."""
+"""Functions of the installer: which release it puts in force, and which Python it takes or why none: the script itself, with stand-ins."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -61,3 +62,17 @@ def test_where_none_can_be_taken_the_real_reason_is_said(tmp_path: Path, status:
     lines = [line for line in done.stdout.splitlines() if line.startswith("  ")]
     assert len(lines) == 4 and all(words in line and str(tmp_path) in line for line in lines), done.stdout
     assert os.path.basename(lines[0].split(":")[0]).startswith("python3")
+
+
+def test_an_upgrade_after_an_interrupted_one_puts_the_new_release_in_force(tmp_path: Path) -> None:
+    """Power was lost between two lines of the last upgrade: the link it left does not lead the next one back to the old program."""
+    for name in ("old", "new"):
+        shutil.copytree(SCRIPT.parent / "systemd", tmp_path / name / "share/deploy/systemd")
+    (tmp_path / "units").mkdir()
+    for link in ("current", ".next"):
+        (tmp_path / link).symlink_to(tmp_path / "old")
+    play(tmp_path / "bin", "systemctl", 0)
+    done = run(f'APP="{tmp_path}"; UNITS="{tmp_path}/units"; switch_to "{tmp_path}/new"', tmp_path / "bin", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "current").readlink() == tmp_path / "new"
+    assert os.listdir(tmp_path / "old") == ["share"] and not (tmp_path / ".next").is_symlink()
