@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from admin.catalogue import Shelf
 from admin.dates import with_dates
 from admin.hours import Hours, read_windows, windows_of
-from admin.overrides import Override, Target
+from admin.overrides import LONGEST, Override, Target
 from admin.policyfile import TenantRows, written_hours
 from admin.profiles import Profile
 from admin.values import HoursEffect, OverrideKind
@@ -31,7 +31,8 @@ class Standing(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Moment:
     """`standing` holds until `until` (None: no end in sight). `by` is the act behind OFF. `opened` are what was opened on top, and until
-    when. `next_at` and `next_standing` say what comes next while the profile is free."""
+    when. `next_at` and `next_standing` say what comes next while the profile is free. `rest_at` and `rest_standing` are the next hours
+    that begin within a day, whatever holds now: an opening ends there unless somebody said otherwise."""
 
     standing: Standing
     until: datetime | None = None
@@ -39,6 +40,8 @@ class Moment:
     opened: tuple[Override, ...] = ()
     next_at: datetime | None = None
     next_standing: Standing | None = None
+    rest_at: datetime | None = None
+    rest_standing: Standing | None = None
 
     @property
     def opened_targets(self) -> tuple[Target, ...]:
@@ -53,18 +56,34 @@ _STRICTEST_FIRST = (
 )
 #: Boundaries looked at to find what comes next: about a week of them.
 _AHEAD = 40
+_STANDINGS = dict(_STRICTEST_FIRST)
 
 
 def moment_in(profile: Profile, rows: TenantRows, shelf: Shelf, now: datetime) -> Moment:
     """What holds for a profile of a tenant now; for a family's guests also what its children's hours bring."""
     acts = [act for act in rows.overrides if act.profile_id == profile.id]
     windows = read_windows(written_hours(profile, rows, with_dates(shelf, rows.dates)))
-    return _moment(windows, acts, now, rows.time_zone)
+    return _with_rest(_moment(windows, acts, now, rows.time_zone), windows, now, rows.time_zone)
 
 
 def moment_of(rows: Sequence[Hours], acts: Sequence[Override], shelf: Shelf, now: datetime, zone: str) -> Moment:
     """What holds by these hours and acts of one profile now."""
-    return _moment(windows_of(rows, shelf), acts, now, zone)
+    windows = windows_of(rows, shelf)
+    return _with_rest(_moment(windows, acts, now, zone), windows, now, zone)
+
+
+def _with_rest(moment: Moment, windows: Sequence[tuple[HoursEffect, Window]], now: datetime, zone: str) -> Moment:
+    every = [window for _, window in windows]
+    seconds, last = now.timestamp(), (now + LONGEST).timestamp()
+    running = {id(window) for window in every if window.is_active(seconds, zone)}
+    while (seconds := next_boundary(every, seconds, zone)) <= last:
+        active = {id(window): effect for effect, window in windows if window.is_active(seconds, zone)}
+        begun = [effect for window, effect in active.items() if window not in running]
+        if begun:
+            standing = next(_STANDINGS[effect] for effect, _ in _STRICTEST_FIRST if effect in begun)
+            return replace(moment, rest_at=datetime.fromtimestamp(seconds, UTC), rest_standing=standing)
+        running = set(active)
+    return moment
 
 
 def _moment(windows: Sequence[tuple[HoursEffect, Window]], acts: Sequence[Override], now: datetime, zone: str) -> Moment:

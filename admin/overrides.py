@@ -23,6 +23,7 @@ from blocklists.tables import OrganisationId, new_id
 
 LONGEST = timedelta(hours=24)
 MORNING = 6
+_BY_CLOCK = ("clock", "clock-today", "clock-tomorrow")
 
 Target = tuple[TargetKind, str]
 
@@ -135,8 +136,9 @@ async def _end(connection: AsyncConnection, act: Act, override: Override) -> Non
     await record(connection, act, Action.OVERRIDE_ENDED, override.id, before={"until": override.ends_at.isoformat()})
 
 
-def read_end(choice: str, clock: str | None, now: datetime, zone: str) -> datetime:
-    """The absolute end of an act: `30m`, `1h`, `2h`, `3h`, `morning` (six o'clock), or `clock` with a time of day. Raises InvalidInput."""
+def read_end(choice: str, clock: str | None, now: datetime, zone: str, *, asks: bool = False) -> datetime:
+    """The absolute end of an act: `30m`, `1h`, `2h`, `3h`, `morning` (six o'clock), or `clock` with a time of day. With `asks` a time that
+    has passed today is asked back, and answered by `clock-today` (twelve hours on) or `clock-tomorrow`. Raises InvalidInput."""
     here = now.astimezone(ZoneInfo(zone))
     spans = {"15m": 15, "30m": 30, "1h": 60, "2h": 120, "3h": 180}
     if choice in spans:
@@ -145,13 +147,27 @@ def read_end(choice: str, clock: str | None, now: datetime, zone: str) -> dateti
         return _next_clock(here, MORNING, 0)
     if choice == "today":
         return _next_clock(here, 0, 0)
-    if choice == "clock" and clock is not None:
+    if choice in _BY_CLOCK and clock is not None:
         hour, minute = int(clock[:2]) % 24, int(clock[3:])
         end = _next_clock(here, hour, minute)
+        if choice == "clock-today":
+            end = later_today(clock, now, zone) or end
+        elif choice == "clock" and asks and (hour, minute) != (0, 0) and end.date() > here.date():
+            raise InvalidInput(FieldMistake("clock", "clock_passed"))
         if end - now > LONGEST:
             raise InvalidInput(FieldMistake("clock", "time_far"))
         return end
-    raise InvalidInput(FieldMistake("clock" if choice == "clock" else "until", "clock" if choice == "clock" else "unknown"))
+    raise InvalidInput(FieldMistake("clock", "clock") if choice in _BY_CLOCK else FieldMistake("until", "unknown"))
+
+
+def later_today(clock: str, now: datetime, zone: str) -> datetime | None:
+    """The moment twelve hours after a morning time (`07:00` said for seven in the evening), where it still comes today."""
+    here = now.astimezone(ZoneInfo(zone))
+    hour, minute = int(clock[:2]), int(clock[3:])
+    if not 1 <= hour < 12:
+        return None
+    moment = here.replace(hour=hour + 12, minute=minute, second=0, microsecond=0)
+    return moment if moment > here else None
 
 
 def _next_clock(here: datetime, hour: int, minute: int) -> datetime:

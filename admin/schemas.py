@@ -164,10 +164,12 @@ class TargetModel(In):
 
 
 class OverrideIn(In):
-    """A timed act: off, or open with targets. The end is absolute, at most 24 hours ahead."""
+    """A timed act: off, or open with targets. The end is absolute, at most 24 hours ahead. What is opened beyond the beginning of the next
+    rest time or offline hours is refused (`time_rest`) unless `through_rest` says that it is meant."""
 
     kind: Literal["off", "open"]
     until: datetime
+    through_rest: bool = False
     targets: Annotated[list[TargetModel], Field(max_length=50)] = []
 
 

@@ -29,6 +29,11 @@ class Formats:
         """19:30."""
         return f"{self.local(moment):%H:%M}"
 
+    def clock12(self, moment: datetime) -> str:
+        """7:30, whatever half of the day."""
+        here = self.local(moment)
+        return f"{here.hour % 12 or 12}:{here:%M}"
+
     def day(self, moment: datetime | date) -> str:
         """Today, yesterday, tomorrow, or thứ Hai, 12/10/2026."""
         here = self.local(moment).date() if isinstance(moment, datetime) else moment

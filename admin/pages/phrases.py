@@ -65,6 +65,8 @@ MISTAKES: Mapping[str, str] = {
     "name_locked": _("Sites of help and services that keep devices safe stay open."),
     "name_there": _("This name is in the list already."),
     "time_past": _("This moment has passed."),
+    "time_rest": _("The next rest time begins before this moment. Say through_rest when the opening is to go on through it."),
+    "clock_passed": _("This time has passed today. When do you mean?"),
     "time_far": _("At most 24 hours ahead."),
     "note_long": _("At most 200 letters."),
     "fingerprint_differs": _("This is not the fingerprint of the code. Compare it with the office's page once more."),

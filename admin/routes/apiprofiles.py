@@ -203,7 +203,8 @@ async def list_acts(who: Reader, profile: str, limit: Limit = PAGE, after: After
 @router.post("/profiles/{profile}/overrides", status_code=201)
 async def start(who: Writer, profile: str, new: OverrideIn, key: IdempotencyKey = None) -> OverrideOut:
     """Off until a moment, or open some things until a moment. Opening needs the right to loosen."""
-    found = _find(await _rows(who), profile)
+    rows = await _rows(who)
+    found = _find(rows, profile)
     kind = OverrideKind(new.kind)
     if new.until.tzinfo is None or new.until <= who.now:
         raise InvalidInput(FieldMistake("until", "time_past"))
@@ -214,6 +215,9 @@ async def start(who: Writer, profile: str, new: OverrideIn, key: IdempotencyKey 
     targets = _targets(who, new.targets) if kind is OverrideKind.OPEN else []
     if kind is OverrideKind.OPEN and not targets:
         raise InvalidInput(FieldMistake("targets", "required"))
+    rest_at = moment_in(found, rows, who.services.shelves.current(), who.now).rest_at
+    if kind is OverrideKind.OPEN and rest_at is not None and new.until > rest_at and not new.through_rest:
+        raise InvalidInput(FieldMistake("until", "time_rest"))
     async with who.services.database.write() as connection:
         made = await made_before(connection, who, key, "override", new, profile)
         if made is None:

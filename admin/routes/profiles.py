@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -24,8 +24,9 @@ from admin.history import stop_history
 from admin.home import make_card
 from admin.hours import paint_week
 from admin.keptbackups import clear_leftovers, erase_in_kept
+from admin.moment import moment_in
 from admin.officetighten import rules_for, with_rules
-from admin.overrides import end_override, list_overrides, load_override, read_end, shortens_off, start_override
+from admin.overrides import end_override, later_today, list_overrides, load_override, read_end, shortens_off, start_override
 from admin.pages.weekgrid import draw_week, monday_of
 from admin.permissions import Permission
 from admin.policyfile import read_rows
@@ -266,14 +267,19 @@ async def erase_everywhere(services: Services, act: Act, profile: str) -> None:
 async def _start(visit: Visit, profile: str, kind: OverrideKind) -> Response:
     async with visit.services.database.read() as connection:
         found = await load_profile(connection, visit.tenant_id, profile)
-        shelf = with_rules(visit.services.shelves.current(), await rules_for(connection, visit.tenant), found)
+        rows = await read_rows(connection, visit.tenant_id, visit.now)
+        rest_at = moment_in(found, rows, visit.services.shelves.current(), visit.now).rest_at
+        shelf = with_rules(visit.services.shelves.current(), rows.above, found)
     try:
-        ends_at = read_end(visit.form.raw("until"), read_clock(visit.form.raw("clock")), visit.now, visit.tenant.time_zone)
         targets = _read_targets(visit, shelf, found.band) if kind is OverrideKind.OPEN else []
+        clock = read_clock(visit.form.raw("clock"))
+        ends_at = read_end(visit.form.raw("until"), clock, visit.now, visit.tenant.time_zone, asks=kind is OverrideKind.OPEN)
     except InvalidInput as error:
         return await _overview(visit, profile, False, error.mistakes, error.status, kind)
     if kind is OverrideKind.OPEN:
         visit.require(Permission.PROFILE_LOOSEN)
+        if rest_at is not None and not visit.form.has("through"):
+            ends_at = min(ends_at, rest_at)
     async with visit.services.database.write() as connection:
         if kind is OverrideKind.OFF and await shortens_off(connection, visit.tenant_id, found.id, ends_at, visit.now):
             visit.require(Permission.PROFILE_LOOSEN)
@@ -316,9 +322,12 @@ async def _overview(
     shelf = with_rules(shelf, rows.above, found)
     own = rows.switches.get(found.id, {})
     states = list(own.values())
+    card = make_card(found, rows, seen, total, shelf, visit.now)
+    zone, rest_at = visit.tenant.time_zone, card.moment.rest_at
+    passed = read_clock(visit.form.raw("clock")) if any(one.code == "clock_passed" for one in mistakes) else None
     context: dict[str, Any] = {
         "profile": found,
-        "card": make_card(found, rows, seen, total, shelf, visit.now),
+        "card": card,
         "away": away,
         "shelf": shelf,
         "week": draw_week(
@@ -329,6 +338,9 @@ async def _overview(
         "hours": rows.hours.get(found.id, ()),
         "treats": {name: treat for name, treat in TREATS.items() if _open_codes(shelf, name, found.band)},
         "ends": ENDS,
+        "opening_ends": [one for one in ENDS if one != "morning" or rest_at is None or rest_at >= read_end(one, None, visit.now, zone)],
+        "meant": [] if passed is None else _meant(passed, visit.now, zone),
+        "through": mistaken is not None and visit.form.has("through"),
         "opened": states.count(SwitchState.ALLOW),
         "closed": states.count(SwitchState.BLOCK),
         "names": rows.names.get(found.id, ()),
@@ -354,6 +366,12 @@ async def _overview(
         "waiting": await waiting_of(visit),
     }
     return visit.page("profile/overview.html", context, status)
+
+
+def _meant(clock: str, now: datetime, zone: str) -> list[tuple[str, datetime]]:
+    """What a time that has passed today may mean: the answer of the button, and its moment."""
+    tonight, tomorrow = later_today(clock, now, zone), read_end("clock-tomorrow", clock, now, zone)
+    return [*([("clock-today", tonight)] if tonight is not None else []), ("clock-tomorrow", tomorrow)]
 
 
 def _read_settings(form: Form, before: Profile) -> Profile:

@@ -76,6 +76,17 @@ async def test_timed_acts(api: httpx.AsyncClient, services: Services, family: Fa
     assert (await api.get(path)).json() == {"items": [], "next": None}
 
 
+async def test_an_opening_through_the_rest_time_says_that_it_is_meant(api: httpx.AsyncClient, services: Services, family: Family) -> None:
+    """Refused beyond the beginning of the next hours, unless the call names it."""
+    path = f"/profiles/{family.bi.id}/overrides"
+    until = "2026-10-13T12:00:00Z"
+    body = {"kind": "open", "until": until, "targets": [{"kind": "category", "value": "game"}]}
+    refused = await api.post(path, json=body)
+    assert (refused.status_code, refused.json()["error"]["fields"][0]) == (422, {"field": "until", "code": "time_rest"})
+    made = await api.post(path, json={**body, "through_rest": True})
+    assert (made.status_code, made.json()["until"]) == (201, until)
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

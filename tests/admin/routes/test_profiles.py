@@ -16,12 +16,13 @@ from starlette.types import ASGIApp
 
 from admin.audit import Act, by_account
 from admin.dependencies import Services
+from admin.hours import Hours, set_hours
 from admin.overrides import list_overrides
 from admin.passwords import Passwords
 from admin.profiles import list_profiles
 from admin.setup import NewChild, Owner, Plan, make_tenant
 from admin.tenants import create_account, grant_role
-from admin.values import TargetKind
+from admin.values import Days, HoursEffect, TargetKind
 from blocklists.tables import OrganisationKind, Role
 from gateway.errors import ControlError
 from gateway.policy.model import Band
@@ -35,6 +36,15 @@ from tests.support.visitor import Visitor
 @pytest.fixture
 async def parent(visitor: Visitor, services: Services, family: Family, gateway: ScriptedGateway) -> Visitor:
     """A parent who signed in a moment ago."""
+    await services.applier.settle(family.tenant)
+    await visitor.sign_in("me", PASSWORD, kept=True)
+    return visitor
+
+
+@pytest.fixture
+async def morning(visitor: Visitor, services: Services, family: Family, gateway: ScriptedGateway, clock: Clock) -> Visitor:
+    """A parent who signed in at a quarter to eight in the morning."""
+    clock.forward(hours=12, minutes=15)
     await services.applier.settle(family.tenant)
     await visitor.sign_in("me", PASSWORD, kept=True)
     return visitor
@@ -127,6 +137,45 @@ async def test_off_says_what_stays_open(parent: Visitor, family: Family) -> None
     """Not only the help lines: study and health sites and those of the state are never closed by it."""
     await parent.get(f"/profiles/{family.bi.id}")
     assert "Trang trợ giúp, học tập, sức khỏe và dịch vụ công vẫn mở." in parent.text
+
+
+async def test_a_passed_hour_is_asked_back_before_anything_opens(
+    morning: Visitor, services: Services, family: Family, gateway: ScriptedGateway
+) -> None:
+    """The hour 7:00 typed at a quarter to eight: seven this evening or tomorrow morning? Nothing opens until that is answered."""
+    action = f"/profiles/{family.bi.id}/open"
+    await morning.get(f"/profiles/{family.bi.id}")
+    response = await morning.submit(action, {"what": "games", "clock": "7:00"}, ("until", "clock"))
+    assert response.status_code == 422
+    assert "Hôm nay đã qua giờ này" in morning.text
+    assert "7:00 tối nay" in morning.text and "7:00 sáng mai" in morning.text
+    assert in_force(services, gateway, family, family.bi.id)["overrides"] == []
+    await morning.submit(action, {}, ("until", "clock-today"))
+    (act,) = in_force(services, gateway, family, family.bi.id)["overrides"]
+    assert (act["kind"], act["until"]) == ("open", "2026-10-13T12:00:00Z")
+
+
+async def test_an_opening_ends_where_the_rest_time_begins(
+    morning: Visitor, services: Services, family: Family, gateway: ScriptedGateway
+) -> None:
+    """However long it was asked for, unless the parent ticked that it goes on; then the card says so."""
+    rows = (Hours(Days.EVERY, "21:00", "06:00", HoursEffect.OFFLINE),)
+    async with services.database.write() as connection:
+        await set_hours(connection, Act(family.tenant, by_account(family.account, Role.PARENT), services.now()), family.bi.id, rows)
+    action = f"/profiles/{family.bi.id}/open"
+    page = await morning.get(f"/profiles/{family.bi.id}")
+    assert page.text.count('value="morning"') == 1  # for "off" alone: opened, it would be closed at nine in the evening
+    await morning.submit(action, {"what": "games", "clock": "6:30"}, ("until", "clock"))
+    await morning.submit(action, {}, ("until", "clock-tomorrow"))
+    (act,) = in_force(services, gateway, family, family.bi.id)["overrides"]
+    assert act["until"] == "2026-10-13T14:00:00Z"
+    assert "xuyên qua giờ nghỉ" not in morning.text
+    await morning.submit(action, {"what": "games", "clock": "23:00", "through": "1"}, ("until", "clock"))
+    (act,) = in_force(services, gateway, family, family.bi.id)["overrides"]
+    assert act["until"] == "2026-10-13T16:00:00Z"
+    assert "Mở xuyên qua giờ nghỉ bắt đầu lúc 21:00" in morning.text
+    await morning.get("/")
+    assert "Mở xuyên qua giờ nghỉ bắt đầu lúc 21:00" in morning.text
 
 
 async def test_open_more_needs_a_fresh_password(
