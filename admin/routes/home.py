@@ -40,7 +40,7 @@ TOLD = timedelta(days=7)
 
 
 @router.get("/")
-async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ))]) -> Response:
+async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ))], erased: bool = False) -> Response:
     """Every child as a card; an office's inbox; for people without either, the page of more."""
     if visit.may(Permission.OFFICE_READ):
         return visit.go("/office")
@@ -82,6 +82,7 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
         "leaving": leaving,
         "guesses": guesses,
         "sheets": sheets,
+        "erased": erased,
     }
     context["follow"] = await read_following(visit)
     context["certificate"] = await look_at_certificate(visit) if keeps else None

@@ -233,9 +233,13 @@ async def retire(profile: str, visit: Writer) -> Response:
 
 @router.post("/profiles/{profile}/erase")
 async def erase(profile: str, visit: Annotated[Visit, Depends(need(Permission.PROFILE_ERASE))]) -> Response:
-    """Erase everything that was written about a child or class, here and in backups that are put back later."""
+    """Erase everything that was written about a child or class, here and in backups that are put back later; asked once more first."""
+    if not visit.form.has("sure"):
+        async with visit.services.database.read() as connection:
+            found = await load_profile(connection, visit.tenant_id, profile)
+        return visit.page("profile/erase.html", {"profile": found, "waiting": await waiting_of(visit)})
     await erase_everywhere(visit.services, visit.act, profile)
-    return visit.go("/")
+    return visit.go("/?erased=1")
 
 
 async def erase_everywhere(services: Services, act: Act, profile: str) -> None:
