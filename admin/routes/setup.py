@@ -6,6 +6,7 @@ the holder of the one-time link gets in; after the first account exists, nobody.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -131,10 +132,14 @@ class Answers:
     def kind(self) -> OrganisationKind:
         return {"school": OrganisationKind.SCHOOL, "host": OrganisationKind.OPERATOR}.get(self.place, OrganisationKind.FAMILY)
 
+    def class_names(self) -> list[str]:
+        """Each class once, as it was written: one on a line, or several with commas between them."""
+        written = re.split(r"[,;\r\n]+", self.classes)
+        return list(dict.fromkeys(" ".join(one.split()) for one in written if one.strip()))
+
     def unread_classes(self) -> list[str]:
         """The lines of classes that have no grade, or are too long."""
-        lines = dict.fromkeys(" ".join(one.split()) for one in self.classes.splitlines() if one.strip())
-        return [line[:LABEL_LENGTH] for line in lines if band_of_class(line) is None or len(line) > LABEL_LENGTH]
+        return [line[:LABEL_LENGTH] for line in self.class_names() if band_of_class(line) is None or len(line) > LABEL_LENGTH]
 
     def is_everybodys(self, addresses: Iterable[str]) -> bool:
         """Whether the network of the staff is also the one of any of these addresses, or holds the network of a class: then every device in
@@ -158,7 +163,7 @@ class Answers:
         mistakes: list[FieldMistake] = []
         found: list[NewChild] = []
         if self.is_school:
-            for line in dict.fromkeys(" ".join(one.split()) for one in self.classes.splitlines() if one.strip()):
+            for line in self.class_names():
                 band = band_of_class(line)
                 if band is None or len(line) > LABEL_LENGTH:
                     mistakes.append(FieldMistake("classes", "class_form"))

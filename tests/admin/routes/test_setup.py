@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from starlette.types import ASGIApp
 
 from admin.dependencies import Services
+from admin.routes.setup import Answers
 from admin.setup import TOKEN_FILE, ensure_token, read_token, setup_link
 from admin.tables import profiles
 from blocklists.database import Database
@@ -79,6 +80,12 @@ async def test_zalo_is_asked_about_before_a_band_blocks_it(
     own = {row["band"]: row.get("services", {}) for row in document["profiles"]}  # type: ignore[attr-defined]
     opened = {"zalo": "allow"} if talks else {}
     assert own == {"MN": {}, "TH": opened, "CS": opened, "PT": {}, "NL": {}, "KH": {}}
+
+
+async def test_the_example_of_the_class_box_typed_as_shown_is_four_classes() -> None:
+    """Commas part classes like lines do: pupils of grade ten must not become a kindergarten class."""
+    answers = Answers(place="school", classes="3A, 7B, 10 Toán, Lá 1")
+    assert [(one.label, one.band.value) for one in answers.children()] == [("3A", "TH"), ("7B", "CS"), ("10 Toán", "PT"), ("Lá 1", "MN")]
 
 
 async def test_school_sets_up_its_classes(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
