@@ -12,7 +12,7 @@ import segno
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from admin.dependencies import Services, Visit, address_of, need, open_page, services_of
+from admin.dependencies import Services, Visit, address_of, form_token, need, open_page, services_of, session_of
 from admin.devices import frees_new_device, frees_when_forgotten, retire_device
 from admin.edge.headers import allow_pictures_of
 from admin.errors import ConfirmationNeeded, CoolingOff, Forbidden, NotFound
@@ -23,6 +23,7 @@ from admin.permissions import Permission
 from admin.profiles import Profile, load_profile, load_strictest
 from admin.routes.home import waiting_of
 from admin.setup import public_url
+from admin.values import ProfileKind
 from gateway.policy.model import Band
 
 router = APIRouter()
@@ -132,7 +133,10 @@ async def show_phone(token: str, request: Request) -> HTMLResponse:
     """What the QR opens on the phone itself: the steps for Android, iPhone and computers, with a field to copy. No account."""
     await known_phone(token, request)
     reach = reach_of(services_of(request).settings.gateway)
+    async with services_of(request).database.read() as connection:
+        _, profile = await profile_of_token(connection, token)
     context = {"token": token, "reach": reach, "android": reach.android_name(token), "doh": reach.doh_url(token)}
+    context |= {"owner": profile, "leave_token": await _leave_token(request, profile)}
     return open_page(request, "onboarding/phone.html", context)
 
 
@@ -174,6 +178,7 @@ async def look(token: str, nonce: str, request: Request, n: int = 0) -> Response
     tries = max(0, min(n, PATIENCE))
     context = {"token": token, "nonce": nonce, "probe": probe, "tries": tries, "gives_up": tries >= PATIENCE}
     context |= {"profile": profile if probe.client == device else None, "transport": TRANSPORTS.get(probe.transport, "")}
+    context |= {"owner": profile, "leave_token": await _leave_token(request, profile)}
     context["check_name"] = f"check-{nonce}.{name}"
     page = open_page(request, "onboarding/check.html", context)
     page.headers["Content-Security-Policy"] = allow_pictures_of(name)
@@ -194,6 +199,14 @@ def may_show(visit: Visit, owner: Profile, strictest: Band) -> bool:
 def _seal(token: str, fresh: str) -> str:
     """Ties a check to the phone that began it."""
     return hmac.new(token.encode(), f"check {fresh}".encode(), sha256).hexdigest()[:12]
+
+
+async def _leave_token(request: Request, profile: Profile | None) -> str:
+    """What signing out here takes, where a grown-up is still signed in on a phone that is a child's; else nothing."""
+    if profile is None or profile.kind is ProfileKind.ADULT:
+        return ""
+    live = await session_of(request, services_of(request))
+    return form_token(live) if live is not None else ""
 
 
 async def known_phone(token: str, request: Request) -> None:

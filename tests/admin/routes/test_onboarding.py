@@ -75,6 +75,18 @@ async def test_sheet_opens_the_steps_without_an_account(
     assert picture.headers["content-type"].startswith("image/svg+xml")
 
 
+async def test_a_parent_who_is_signed_in_on_the_childs_phone_is_told_to_sign_out(
+    parent: Visitor, stranger: Visitor, gateway: ScriptedGateway
+) -> None:
+    """A home with one phone: the last pages say so, with the button; who has only the sheet sees neither."""
+    page = await make_phone(parent)
+    assert "đăng xuất" not in (await stranger.get(page)).text
+    await parent.get(page)
+    assert "Hãy đăng xuất trước khi đưa máy cho Bi." in parent.text
+    await parent.submit("/sign-out")
+    assert "Hãy đăng xuất" not in (await parent.get(page)).text
+
+
 async def test_renewed_or_removed_phone_ends_the_old_sheet(
     parent: Visitor, stranger: Visitor, services: Services, gateway: ScriptedGateway
 ) -> None:
