@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from admin.pages.words import mark as _
+from gateway.links import may_ask
 from gateway.settings import GatewaySettings
 
 #: Where the router of a home is when nothing else is known; printed in the guides as an example as well.
@@ -97,7 +98,7 @@ def find_place(settings: GatewaySettings, candidates: list[str], visitor: str) -
     near = four or _reachable(visitor)
     router = f"{str(near).rpartition('.')[0]}.1" if isinstance(near, IPv4Address) and near.is_private else USUAL_ROUTER
     port = settings.dns.listen[0].port if settings.dns.listen else DNS_PORT
-    return Place(str(four) if four else None, str(six) if six else None, router, port, settings.dns.serves(visitor))
+    return Place(str(four) if four else None, str(six) if six else None, router, port, may_ask(settings.dns, visitor))
 
 
 def _reachable(text: str) -> IPv4Address | IPv6Address | None:

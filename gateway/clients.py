@@ -38,7 +38,7 @@ Network = IPv4Network | IPv6Network
 class Judge(Protocol):
     """The part of a snapshot that says who a source is and what holds for it."""
 
-    def identify(self, address: bytes, local: bytes | None, mac: str | None, token: str | None) -> Match: ...
+    def identify(self, address: bytes, local: bytes | None, mac: str | None, token: str | None, *, is_near: bool = False) -> Match: ...
     def linked(self, address: bytes, now: float) -> Match | None: ...
     def effective(self, match: Match, now: float) -> EffectivePolicy: ...
 
@@ -127,6 +127,7 @@ class Clients:
         self._tables = tables
         self._limiter = limiter
         self._allowed = {4: network_ranges(allow_from, 4), 16: network_ranges(allow_from, 16)}
+        self._link: list[tuple[int, int]] = []
         self._limit = limit
         self._neighbours = neighbours
         self._scopes: list[Scope] = []
@@ -156,7 +157,18 @@ class Clients:
     def is_allowed(self, address: bytes) -> bool:
         """Whether `allow_from` admits a packed address."""
         number = int.from_bytes(address, "big")
-        return any(number & mask == first for mask, first in self._allowed[len(address)])
+        return any(number & mask == first for mask, first in self._allowed[len(address)]) or self._is_near(address)
+
+    def serve_link(self, networks: Iterable[Network]) -> None:
+        """These networks of the machine's own links may ask from now on, and those of before no longer."""
+        link = network_ranges(networks, 16)
+        if link != self._link:
+            self._link = link
+            self.clock_moved()
+
+    def _is_near(self, address: bytes) -> bool:
+        number = int.from_bytes(address, "big")
+        return len(address) == 16 and any(number & mask == first for mask, first in self._link)
 
     def admit(self, scope: Scope, key: bytes, origin: Origin, now: float, wall: float, mac: str | None = None) -> Record | None:
         """The record of a source that has none in its scope yet, or None for a stranger. `mac` is one a trusted forwarder told.
@@ -288,7 +300,10 @@ class Clients:
 
     def _resolve(self, scope: Scope, record: Record, local: bytes | None, wall: float) -> None:
         judge = self._judge
-        match = judge.identify(record.address, local, record.mac, record.token)
+        if self._is_near(record.address):
+            match = judge.identify(record.address, local, record.mac, record.token, is_near=True)
+        else:
+            match = judge.identify(record.address, local, record.mac, record.token)
         if not match.known and not self.is_allowed(record.address):
             match = judge.linked(record.address, wall) or match
         policy = judge.effective(match, wall)

@@ -21,6 +21,7 @@ from gateway.policy.tenant import parse_policy_file
 from gateway.sections import check, key_names, nearest
 from gateway.servers import FALLBACK, parse_server, system_servers
 from gateway.settings import (
+    LINK,
     BlockSettings,
     CacheSettings,
     DnsSettings,
@@ -150,9 +151,10 @@ class _Resolver:
             dns=DnsSettings(
                 listen=listen,
                 workers=written.dns.workers or available_cores(),
-                allow_from=tuple(written.dns.allow_from),
+                allow_from=tuple(one for one in written.dns.allow_from if one != LINK),
                 user=written.dns.user,
                 name=written.dns.name,
+                link=LINK in written.dns.allow_from,
             ),
             upstreams=self._upstreams(written.upstreams, listen),
             policy=self._policy(),
@@ -247,9 +249,7 @@ class _Resolver:
         self.mistakes.append(Mistake(self.document.place(keys), message, remedy))
 
 
-def _places(
-    servers: Sequence[UpstreamAddress], routes: Mapping[str, Sequence[UpstreamAddress]]
-) -> list[tuple[Keys, UpstreamAddress]]:
+def _places(servers: Sequence[UpstreamAddress], routes: Mapping[str, Sequence[UpstreamAddress]]) -> list[tuple[Keys, UpstreamAddress]]:
     """Every upstream server with the place where it is written."""
     places: list[tuple[Keys, UpstreamAddress]] = [(("upstreams", "servers", index), server) for index, server in enumerate(servers)]
     return places + [(("upstreams", "routes", name, index), server) for name, route in routes.items() for index, server in enumerate(route)]

@@ -96,7 +96,7 @@ class Pipeline:
         limiter = RateLimiter(settings.rate_limit)
         allowed, most = settings.dns.allow_from, settings.limits.clients
         self._clients = Clients(snapshot, self._tables, limiter, allowed, most, around.neighbours, self._notice, around.weights.add)
-        self.sweep = self._clients.sweep
+        self.sweep, self.serve_link = self._clients.sweep, self._clients.serve_link
         trusted = settings.proxy_protocol.sources if settings.proxy_protocol is not None else ()
         self._admission = Admission(self._clients, limiter, around.cookies, self._tallies, counters, trusted, around.real_time)
         self._discovery: Discovery | None = None

@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from pydantic_core import ErrorDetails
 
 from gateway.errors import InvalidName, Mistake
-from gateway.settings import Endpoint, Network
+from gateway.settings import LINK, Endpoint, Network
 from gateway.wire.name import key_from_text
 from gateway.yamlfile import Document, Keys, text_of_scalar
 
@@ -64,6 +64,10 @@ def _network(value: object) -> Network:
         return ip_network(str(text), strict=False) if isinstance(text, str) else _refuse()
     except ValueError:
         raise ValueError(f"{_short(text)} is not a network such as 192.168.1.0/24 or fd00::/64") from None
+
+
+def _asker(value: object) -> Network | str:
+    return LINK if text_of_scalar(value) == LINK else _network(value)
 
 
 def _address(value: object) -> str:
@@ -117,6 +121,7 @@ Identifier = Annotated[str, BeforeValidator(text_of_scalar), Field(pattern=r"^[\
 Seconds = Annotated[float, PlainValidator(_duration)]
 Size = Annotated[int, PlainValidator(_size)]
 NetworkText = Annotated[Any, PlainValidator(_network)]  # Any: IPv4Network | IPv6Network, made by the validator
+AskerText = Annotated[Any, PlainValidator(_asker)]  # Any: a network, or LINK
 AddressText = Annotated[str, PlainValidator(_address)]
 ContactText = Annotated[str, PlainValidator(_contact)]
 NameText = Annotated[str, PlainValidator(_name)]

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 Network = IPv4Network | IPv6Network
 BlockMode = Literal["zero", "nxdomain", "nodata", "refused", "page"]
 Strategy = Literal["fastest", "parallel", "ordered"]
 Scheme = Literal["udp", "tcp", "tls", "https"]
+LINK: Final = "link"
+"""The word in `dns.allow_from` for the networks of the machine's own links."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +43,20 @@ class DnsSettings:
     allow_from: tuple[Network, ...]
     user: str | None
     name: str
+    link: bool = False
+    """Whether the networks of this machine's own links may ask, too (`gateway.links`)."""
+
+    @property
+    def allowed_words(self) -> list[str]:
+        """`allow_from` as the file writes it."""
+        return [*map(str, self.allow_from), *([LINK] if self.link else [])]
 
     def line_with(self, *networks: str) -> str:
         """The line of the section `dns` that lets these networks ask, too."""
-        return f"allow_from: [{', '.join(dict.fromkeys([*map(str, self.allow_from), *networks]))}]"
+        return f"allow_from: [{', '.join(dict.fromkeys([*self.allowed_words, *networks]))}]"
 
     def serves(self, address: str) -> bool:
-        """Whether `allow_from` lets this address ask."""
+        """Whether the networks that `allow_from` names hold this address; `gateway.links.may_ask` knows of `link`, too."""
         found = ip_address(address)
         return any(found.version == network.version and found in network for network in self.allow_from)
 

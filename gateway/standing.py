@@ -19,6 +19,7 @@ from gateway.clock import WallClock
 from gateway.crew import Crew, Target
 from gateway.extras import Extras
 from gateway.following import CODES, describe, read_state
+from gateway.links import own_networks
 from gateway.metrics import (
     CERTIFICATE_END,
     CERTIFICATE_REFUSED,
@@ -327,7 +328,7 @@ def describe_disputes(disputes: Sequence[Any]) -> list[str]:  # Any: disputes of
 def describe_unserved(policies: Iterable[TenantPolicy], dns: DnsSettings) -> list[str]:
     """Networks of policies that `dns.allow_from` refuses, a sentence each with the line that mends it; an address of one client is not
     named, and the rest is counted."""
-    allowed = [Network(one.network_address.packed, one.prefixlen) for one in dns.allow_from]
+    allowed = [Network(one.network_address.packed, one.prefixlen) for one in (*dns.allow_from, *(own_networks() if dns.link else ()))]
     found = [(network, f"{policy.tenant} {owner}") for policy in policies for network, owner in find_unserved(policy, allowed)]
     told = []
     for network, owner in found[:MOST_DISPUTES]:

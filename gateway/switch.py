@@ -240,7 +240,7 @@ def workers_part(settings: GatewaySettings) -> GatewaySettings:
 
 def needs_new_workers(old: GatewaySettings, new: GatewaySettings) -> bool:
     """Whether something changed that a worker only looks at when it begins."""
-    if old.dns.allow_from != new.dns.allow_from:
+    if (old.dns.allow_from, old.dns.link) != (new.dns.allow_from, new.dns.link):
         return True
     return any(getattr(old, name) != getattr(new, name) for name in ("limits", "rate_limit", "proxy_protocol", "tls"))
 

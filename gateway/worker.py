@@ -23,6 +23,7 @@ from gateway.errors import StartError
 from gateway.following import read_state
 from gateway.kernelmessages import has_batches
 from gateway.leases import Hardware, LeaseTable
+from gateway.links import own_networks
 from gateway.listeners.batch import BatchListener
 from gateway.listeners.doh import DohListener
 from gateway.listeners.proxied import ProxiedBatchListener, ProxiedDatagramListener, ProxiedDohListener, ProxiedStreamListener
@@ -62,6 +63,8 @@ QUEUE_SECONDS = 0.05
 LOOK_SECONDS = 0.02
 CERTIFICATE_SECONDS = 2.0
 """How often certificate files are looked at (ACME clients replace them)."""
+LINK_SECONDS = 3.0
+"""How often the networks of the machine's own links are looked at (a provider changes the prefix)."""
 AGE_SECONDS = 20.0
 """How often the age of the office's release is looked at."""
 _WILDCARDS = frozenset({"0.0.0.0", "::"})
@@ -132,6 +135,7 @@ class Gateway:
         self._pipeline.start()
         self._loop.call_later(CERTIFICATE_SECONDS, self._look_at_certificates)
         self._loop.call_later(AGE_SECONDS, self._look_at_age)
+        self._look_at_links()
         for each in listening:
             listener = self._listener(each)
             if listener is not None:
@@ -327,6 +331,12 @@ class Gateway:
     def _look_at_age(self) -> None:
         self._tell_age()
         self._loop.call_later(AGE_SECONDS, self._look_at_age)
+
+    def _look_at_links(self) -> None:
+        """Let the networks of the machine's own links ask, as they are now."""
+        if self._settings.dns.link:
+            self._pipeline.serve_link(own_networks())
+            self._loop.call_later(LINK_SECONDS, self._look_at_links)
 
     def _tell_age(self) -> None:
         """Have blocks by order say how old the office's release is, once nobody vouches for it any more."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, PlainValidator
 
 from gateway.sections import (
+    AskerText,
     ContactText,
     EndpointText,
     Identifier,
@@ -24,7 +25,7 @@ from gateway.sections import (
     key,
 )
 from gateway.servers import parse_server
-from gateway.settings import Endpoint, UpstreamAddress
+from gateway.settings import LINK, Endpoint, UpstreamAddress
 from gateway.written_policy import BlockFile, ClientFile, ProfileFile, RulesFile, SiteFile
 
 LISTEN = [Endpoint("127.0.0.1", 5300), Endpoint("::1", 5300)]
@@ -73,11 +74,15 @@ class DnsFile(Section):
         "Resolver processes: auto (one for each core) or a number.",
         "auto",
     )
-    allow_from: list[NetworkText] = key(
-        PRIVATE,
-        "Mạng được phép hỏi. Máy ngoài các mạng này bị từ chối, trừ khi có mã nhận dạng (token) đúng.",
-        "Networks that may ask. Anyone else is refused, unless a valid token is given.",
-        "[127.0.0.0/8, 192.168.0.0/16]",
+    allow_from: list[AskerText] = key(
+        [*PRIVATE, LINK],
+        "Mạng được phép hỏi. Máy ngoài các mạng này bị từ chối, trừ khi có mã nhận dạng (token) đúng."
+        " `link` là các mạng IPv6 của chính các cổng mạng máy này"
+        " (tiền tố mà nhà mạng cấp, theo kịp khi đổi; không rộng hơn /48, không kể đường điểm nối điểm).",
+        "Networks that may ask. Anyone else is refused, unless a valid token is given."
+        " `link` is the IPv6 networks of this machine's own links (the"
+        " provider's prefix, followed when it changes; none wider than /48, no point-to-point link).",
+        "[127.0.0.0/8, 192.168.0.0/16, link]",
     )
     user: Text | None = key(
         None,

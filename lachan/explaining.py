@@ -18,6 +18,7 @@ import typer
 
 from gateway.clock import VIET_NAM, WallClock
 from gateway.errors import InvalidName, LachanError
+from gateway.links import own_networks
 from gateway.policy.model import (
     Block,
     Decision,
@@ -162,7 +163,8 @@ def find_match(snapshot: Snapshot, client: str | None, profile: str | None, labe
     wanted, known = (client, "clients") if client is not None else (profile, "profiles")
     if client is not None:
         try:
-            return snapshot.identify(ip_address(client).packed)
+            address = ip_address(client)
+            return snapshot.identify(address.packed, is_near=any(address in network for network in own_networks()))
         except ValueError:
             pass
     if wanted is None:

@@ -45,6 +45,7 @@ from admin.tenants import SIGN_IN, fold_sign_in
 from admin.unserved import Unserved, find_unserved
 from admin.values import CHILD_BANDS, DeviceMatch
 from blocklists.tables import OrganisationKind
+from gateway.links import may_ask
 from gateway.policy.model import Band
 
 router = APIRouter()
@@ -345,7 +346,7 @@ async def _devices(request: Request, services: Services, answers: Answers) -> Ma
     now = services.now()
     rows: list[tuple[str, str, SeenDevice | None, str]] = []
     # Somebody who comes from the internet has no address here that would stay theirs.
-    first = [own] if own is not None or services.settings.gateway.dns.serves(here) else []
+    first = [own] if own is not None or may_ask(services.settings.gateway.dns, here) else []
     for device in [*first, *others]:
         address = here if device is own or device is None else device.address
         value = (device.mac if device else None) or (device.network if device and device is not own else "") or address

@@ -82,9 +82,14 @@ class Directory:
         """Every claim that cannot hold, as far as the policies alone tell."""
         return tuple(self._disputes.values())
 
-    def identify(self, address: bytes, local: bytes | None, mac: str | None, token: str | None, triggers: AddressTriggers) -> Match:
-        """Who asks from `address` (packed) at `local`, and where that is."""
+    def identify(
+        self, address: bytes, local: bytes | None, mac: str | None, token: str | None, triggers: AddressTriggers, is_near: bool = False
+    ) -> Match:
+        """Who asks from `address` (packed) at `local`, and where that is. An address from a link of this machine (`is_near`) that no place
+        names is at the only place there is; where there are several, they contend for it."""
         place, rivals = self._place(address, local)
+        if is_near and place is None and not rivals:
+            place, rivals = self._near()
         claim, by, against = self._client(address, place, mac, token)
         zones = triggers.of_client(address) if triggers else ()
         if claim is not None and claim.client is not None:
@@ -175,6 +180,12 @@ class Directory:
             if found:
                 return _settled(found)
         return None, ()
+
+    def _near(self) -> tuple[_Claim | None, tuple[_Claim, ...]]:
+        """The one site that is known by its networks, else all of them."""
+        found = {id(claim.site): claim for claims in self._claims.get("site", {}).values() for claim in claims}
+        every = tuple(found.values())
+        return (every[0], ()) if len(every) == 1 else (None, every)
 
     def _client(
         self, address: bytes, place: _Claim | None, mac: str | None, token: str | None
@@ -276,7 +287,7 @@ def _fitting(claims: Iterable[_Claim], address: bytes, place: _Claim | None) -> 
         if claim.site is not None:
             if claim.site.listen and (place is None or place.site is not claim.site):
                 continue
-            if claim.site.networks and not _is_inside(address, claim.site):
+            if not (place is not None and place.site is claim.site) and not _is_inside(address, claim.site):
                 continue
         if place is not None and claim.tenant is not place.tenant and claim.tenant.kind != "operator":
             continue

@@ -83,11 +83,13 @@ class Snapshot:
         """Whether `judge_answer` looks at addresses at all."""
         return bool(self._engine.index.addresses)
 
-    def identify(self, address: bytes, local: bytes | None = None, mac: str | None = None, token: str | None = None) -> Match:
-        """Who asks from `address` at our address `local` (None where the listener cannot tell)."""
+    def identify(
+        self, address: bytes, local: bytes | None = None, mac: str | None = None, token: str | None = None, *, is_near: bool = False
+    ) -> Match:
+        """Who asks from `address` at our address `local` (None where the listener cannot tell). `is_near`: from a link of this machine."""
         here = None if local is None else unmapped(local)
         index = self._engine.index
-        match = self._directory.identify(unmapped(address), here, mac, token, index.addresses)
+        match = self._directory.identify(unmapped(address), here, mac, token, index.addresses, is_near)
         return self._with_lists(match, unmapped(address)) if index.asks_who else match
 
     def linked(self, address: bytes, now: float) -> Match | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -26,7 +26,7 @@ class Judge:
         self.tokens = {"good"}
         self.homes: dict[bytes, float] = {}
 
-    def identify(self, address: bytes, local: bytes | None, mac: str | None, token: str | None) -> Match:
+    def identify(self, address: bytes, local: bytes | None, mac: str | None, token: str | None, *, is_near: bool = False) -> Match:
         """By token `good`, then MAC, then address and the address that was asked."""
         if token in self.tokens:
             return Match("token", "p", "t", None, True, by="token")
@@ -92,6 +92,19 @@ def test_only_admitted_sources_get_a_record(address: str, allowed: bool) -> None
     record = admit(clients, scope, bytes.fromhex(address))
     assert (record is not None) is allowed
     assert clients.count == len(scope.records) == int(allowed)
+
+
+def test_networks_of_own_links_follow_the_prefix() -> None:
+    """What a link has now may ask; a device of the prefix of before is a stranger at its next question."""
+    clients, scope = make()
+    old, new = (ip_address(text).packed for text in ("2001:ee0:1:2::1f", "2402:800:9:9::1f"))
+    assert admit(clients, scope, old) is None
+    clients.serve_link([ip_network("2001:ee0:1:2::/64")])
+    record = admit(clients, scope, old)
+    assert record is not None and admit(clients, scope, new) is None and not clients.is_allowed(ip_address("2001:ee0:1:3::1").packed)
+    clients.serve_link([ip_network("2402:800:9:9::/64")])
+    assert not clients.refresh(coming(scope, old), record, 0.0)
+    assert admit(clients, scope, old) is None and admit(clients, scope, new) is not None
 
 
 def test_valid_token_admits_from_anywhere() -> None:

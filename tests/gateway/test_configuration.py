@@ -90,6 +90,7 @@ def test_empty_file_has_sensible_defaults() -> None:
     assert (Endpoint("127.0.0.1", 5300), Endpoint("::1", 5300)) == settings.dns.listen
     assert settings.dns.workers >= 1
     assert "0.0.0.0/0" not in map(str, settings.dns.allow_from)
+    assert settings.dns.link and not resolve("dns: {allow_from: [10.0.0.0/8]}").dns.link
     assert settings.upstreams.servers and settings.upstreams.origin in ("system", "fallback")
     assert None is settings.metrics
 

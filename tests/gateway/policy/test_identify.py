@@ -273,3 +273,21 @@ def test_home_has_its_present_address_until_the_end() -> None:
     assert home(address, 10.0) is None and home("2001:db8:5::99", 10.0) is not None
     directory = directory.replaced([other], [])
     assert home(address, 10.0) is not None
+
+
+def test_address_of_an_own_link_is_at_the_only_place() -> None:
+    """A home that wrote its IPv4 network only: its devices are its own over the provider's IPv6, too, and a guest is its guest; where two
+    places might be meant, nobody is named and the strictest holds."""
+    site = {"id": "nha", "class": "home", "bands": ["TH", "NL"], "networks": ["192.168.0.0/16"]}
+    clients = [client("be", "mac:02:00:00:00:00:01", site="nha")]
+    address = ip_address("2001:ee0:1:2::1f").packed
+    home = Directory([tenant("local", "operator", sites=[site], clients=clients)])
+    child = home.identify(address, None, "02:00:00:00:00:01", None, NO_TRIGGERS, True)
+    guest = home.identify(address, None, None, None, NO_TRIGGERS, True)
+    assert (child.client_id, child.site, child.by) == ("be", "nha", "mac")
+    assert (guest.client_id, guest.tenant, guest.site, guest.by) == (None, "local", "nha", "site")
+    assert home.identify(address, None, None, None, NO_TRIGGERS).site is None
+    other = site | {"id": "truong", "networks": ["10.0.0.0/8"]}
+    two = Directory([tenant("local", "operator", sites=[site, other], clients=clients)])
+    nobody = two.identify(address, None, "02:00:00:00:00:01", None, NO_TRIGGERS, True)
+    assert (nobody.client_id, nobody.by, nobody.strictest) == (None, "disputed", Band.TH)
