@@ -138,6 +138,9 @@ MAX_REFUSED_IN_ROW: Final = 20
 MAX_REFUSED_SHARE: Final = 0.25
 """Of the last `REFUSED_WEIGHT` or so answers; a server that refuses more limits how often it is asked, or knows nobody here."""
 REFUSED_WEIGHT: Final = 16
+MOST_BOGUS: Final = 4
+"""Zones in a row, for `SOUND_MEMORY` seconds without a good answer: then the server is wrong, not they."""
+SOUND_MEMORY: Final = 5.0
 TOLERATED_SHARE: Final = 0.1
 """A server that fails more than this share of what others can answer is asked later: names that are broken by themselves stay below it."""
 PENALTY: Final = 2.0
@@ -155,8 +158,8 @@ class Health:
     comes.
     """
 
-    __slots__ = ("_backed_off_at", "bettered_share", "detail", "fault", "faulted_at", "is_down", "last_good", "last_reply", "probed_at",
-                 "probes", "refused", "refused_share", "rto", "rto_max", "rto_min", "rttvar", "srtt", "strikes")  # fmt: skip
+    __slots__ = ("_backed_off_at", "bettered_share", "bogus", "detail", "fault", "faulted_at", "is_down", "last_good", "last_reply",
+                 "probed_at", "probes", "refused", "refused_share", "rto", "rto_max", "rto_min", "rttvar", "srtt", "strikes")  # fmt: skip
 
     def __init__(self, rto_min: float = RTO_MIN, rto_max: float = RTO_MAX) -> None:
         self.srtt = 0.0
@@ -165,6 +168,7 @@ class Health:
         self.rto_max = rto_max
         self.rto = min(max(RTO_FIRST, rto_min), rto_max)
         self.bettered_share = 0.0
+        self.bogus = 0
         self.strikes = 0
         self.is_down = False
         self.fault = Fault.TIMEOUT
@@ -207,12 +211,21 @@ class Health:
         self.last_good = now
         self.refused = 0
         self.refused_share -= self.refused_share / REFUSED_WEIGHT
+        self.bogus = 0
         self.bettered_share -= self.bettered_share / PARDON_WEIGHT
 
     def declined(self) -> None:
         """It said REFUSED."""
         self.refused += 1
         self.refused_share += (1 - self.refused_share) / REFUSED_WEIGHT
+
+    def was_bogus(self) -> None:
+        """It found the signatures of one more zone wrong."""
+        self.bogus += 1
+
+    def is_sound(self, now: float) -> bool:
+        """Whether not everything is forged to it, as to a server with a wrong clock, or without the root's key."""
+        return self.bogus < MOST_BOGUS or now - self.last_good < SOUND_MEMORY
 
     def was_bettered(self) -> None:
         """Another upstream answered what this one could not."""

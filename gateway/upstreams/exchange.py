@@ -36,6 +36,12 @@ def is_plain_decline(data: bytes) -> bool:
     return len(data) == 12 and data[2] & 0xF8 == 0x80 and data[3] & 0x0F in (Rcode.FORMERR, Rcode.NOTIMP) and not any(data[4:])
 
 
+def query_of(key: Key) -> Query:
+    """The question of a key, as a plain query of our own."""
+    name, qtype = name_in(key), key[-5:-3]
+    return Query(0, 0x0100, name, "", int.from_bytes(qtype, "big"), name + qtype + b"\0\1", None)
+
+
 class Taker(Protocol):
     """Who answers plain questions."""
 
@@ -94,6 +100,18 @@ class Exchange:
         self.tried: tuple[Upstream, ...] = ()
         self.decliners: tuple[Upstream, ...] = ()
         self.evidence: tuple[Evidence, ...] = ()
+
+    def join(self, on_done: OnDone, most: int) -> bool:
+        """Have one more wait for the same answer; False when `most` wait behind the first already."""
+        if self.done is None:
+            self.done = on_done
+        elif self.waiters is None:
+            self.waiters = [on_done]
+        elif len(self.waiters) < most:
+            self.waiters.append(on_done)
+        else:
+            return False
+        return True
 
     path: ClassVar[None] = None
     """Whole questions are answered by their resolver."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from gateway.query import Key
 from gateway.settings import Strategy
 from gateway.upstreams import Upstream
 
@@ -16,11 +17,13 @@ it."""
 class Group:
     """The default upstreams, or those of one route. `best` is who is asked first: None while all are down."""
 
-    __slots__ = ("_asked", "_is_ordered", "_strategy", "best", "is_steady", "upstreams")
+    __slots__ = ("_asked", "_is_ordered", "_strategy", "best", "is_steady", "last", "upstreams")
 
     def __init__(self, upstreams: Sequence[Upstream], strategy: Strategy) -> None:
         self.upstreams = tuple(upstreams)
         self.best: Upstream | None = None
+        self.last: Key = b""
+        """What it was asked last, for a probe that looks like any question."""
         self._strategy = strategy
         self._is_ordered = strategy == "ordered"
         self.is_steady = len(upstreams) <= 1 or self._is_ordered

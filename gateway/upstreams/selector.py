@@ -27,7 +27,7 @@ from gateway.settings import UpstreamAddress, UpstreamSettings
 from gateway.upstreams import Evidence, Fault, Overload, Upstream, UpstreamFailure, UpstreamStatus
 from gateway.upstreams.conclusion import conclude
 from gateway.upstreams.datagrams import make_ring
-from gateway.upstreams.exchange import Exchange, OnDone, OnSlow, Plain
+from gateway.upstreams.exchange import Exchange, OnDone, OnSlow, Plain, query_of
 from gateway.upstreams.groups import Group, Routes
 from gateway.upstreams.memory import Refusals, Troubles
 from gateway.upstreams.opening import open_upstream
@@ -96,6 +96,7 @@ class Resolver:
         """Questions under way. A plain one that has its answer is taken out by whoever answers it."""
         self._refusals = Refusals()
         self._troubles = Troubles()
+        self._forgeries = Troubles()
         self._parked: list[Exchange] = []
         self._lingering: list[Exchange] = []
         self._again: deque[tuple[float, Exchange, Upstream]] = deque()
@@ -144,6 +145,7 @@ class Resolver:
             return False
         self._last_ask = now
         flying[plain.key] = plain
+        group.last = plain.key
         plain.upstream = best
         best.send(plain)
         if not self._is_awake:
@@ -202,6 +204,7 @@ class Resolver:
 
     def _begin(self, exchange: Exchange, group: Group, now: float) -> None:
         best = group.best
+        group.last = exchange.key
         if best is None:
             self._park(exchange, group, now)
             return
@@ -212,13 +215,7 @@ class Resolver:
             self._send(exchange, companion, now)
 
     def _join(self, exchange: Exchange, on_done: OnDone) -> None:
-        if exchange.done is None:
-            exchange.done = on_done
-        elif exchange.waiters is None:
-            exchange.waiters = [on_done]
-        elif len(exchange.waiters) < MAX_WAITERS:
-            exchange.waiters.append(on_done)
-        else:
+        if not exchange.join(on_done, MAX_WAITERS):
             self._loop.call_soon(on_done, Overload())
 
     def _watch(self, exchange: Exchange, on_slow: OnSlow, now: float) -> None:
@@ -282,16 +279,21 @@ class Resolver:
             if health.is_probe_due(now):
                 health.probed_at = now
                 health.probes += 1
-                # Firewalls swallow ". NS", a favourite of amplification: every second probe is a question that somebody waits for.
+                # Firewalls swallow ". NS", a favourite of amplification: every second probe is a question that somebody waits for, or else
+                # the last that its group was asked.
                 waiting = None if health.probes % 2 else self._first_waiting(upstream)
                 if waiting is None:
-                    upstream.send(Exchange(b"", _PROBE, _PROBE_GROUP, now, None))
+                    last = b"" if health.probes % 2 else self._last_asked(upstream)
+                    upstream.send(Exchange(b"", query_of(last) if last else _PROBE, _PROBE_GROUP, now, None))
                 else:
                     self._send(waiting, upstream, now)
 
     def _first_waiting(self, upstream: Upstream) -> Exchange | None:
         could = (each for each in self._parked if not each.is_finished and each.sends < MAX_SENDS)
         return next((each for each in could if upstream in self._groups[each.group].upstreams), None)
+
+    def _last_asked(self, upstream: Upstream) -> Key:
+        return next((group.last for group in self._groups if group.last and upstream in group.upstreams), b"")
 
     # What upstreams report
 
@@ -336,9 +338,13 @@ class Resolver:
             exchange.errors = answer.ede
         exchange.evidence += (Evidence(upstream.label, fault, f"rcode {rcode}"),)
         if not exchange.cd and any(code in _BOGUS for code, _ in answer.ede):
-            exchange.errors = answer.ede  # forged or signed wrongly: a server that does not look would pass the forgery on
-            self._fail(exchange, now)
-            return
+            # Forged or signed wrongly: one that does not look would pass the forgery on. A server to which all is forged is wrong itself.
+            if self._forgeries.is_news(exchange.key, now):
+                upstream.health.was_bogus()
+            if upstream.health.is_sound(now):
+                exchange.errors = answer.ede
+                self._fail(exchange, now)
+                return
         exchange.decliners += (upstream,)
         self._advance(exchange, upstream, fault, now, False)
 
@@ -405,21 +411,15 @@ class Resolver:
 
     def _finish(self, exchange: Exchange, outcome: Answer | UpstreamFailure) -> None:
         del self.flying[exchange.key]
-        done = exchange.done
-        waiters = exchange.waiters
+        waiting = (exchange.done, *(exchange.waiters or ()))
         exchange.finish()
         if outcome.__class__ is not Answer:
             exchange.is_wanted = True
-        if done is not None:
-            try:
-                done(outcome)
-            except Exception as error:  # one client's trouble must not reach the others of this batch
-                self._report(error)
-        if waiters is not None:
-            for waiter in waiters:
+        for done in waiting:
+            if done is not None:
                 try:
-                    waiter(outcome)
-                except Exception as error:
+                    done(outcome)
+                except Exception as error:  # one client's trouble must not reach the others of this batch
                     self._report(error)
 
     def _report(self, error: Exception) -> None:

@@ -292,6 +292,34 @@ async def test_forged_name_is_not_asked_of_a_server_that_does_not_look(open_reso
         assert len(looking.questions) - asked[0] >= 38 and len(other.questions) - asked[1] <= 3
 
 
+@pytest.mark.parametrize("code", [6, 7, 8])
+async def test_server_to_which_all_is_forged_is_wrong_itself(code: int, open_resolver: OpenResolver) -> None:
+    """A first server with a wrong clock, or without the root's key, finds every zone forged: after a few zones the second is asked. A page
+    full of forged names of many zones, while others are answered, moves nobody."""
+    import dns.edns
+
+    from tests.support.scripts import reply_to, wire
+
+    class Validating(Giver):
+        all_wrong = True
+
+        def handle(self, asked: Asked) -> Script:
+            if asked.is_probe or not (self.all_wrong or "forged" in asked.qname):
+                return super().handle(asked)
+            reply = reply_to(asked, rcode="SERVFAIL")
+            reply.use_edns(0, 0, 1232, options=[dns.edns.EDEOption(code, "")])
+            return wire(reply)
+
+    async with Validating("192.0.2.1") as first, Giver("192.0.2.2") as second:
+        asker = open_resolver(first, second, strategy="ordered")
+        outcomes = [given(await asker.ask(f"www.zone{number}.example")) for number in range(20)]
+        assert outcomes.count("192.0.2.2") == 20 - 3 and outcomes[3:] == ["192.0.2.2"] * 17
+        first.all_wrong = False
+        assert given(await asker.ask("again.good.example")) == "192.0.2.1"
+        forged = [given(await asker.ask(f"www.forged{number}.example")) for number in range(40)]
+        assert forged == ["ServerFailure"] * 40
+
+
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 @pytest.mark.parametrize("rcode", [1, 4])
 async def test_server_of_before_edns_is_asked_without(rcode: int, transport: str, open_resolver: OpenResolver) -> None:
@@ -457,6 +485,27 @@ async def test_blackout_is_cheap_and_recovery_quick(open_resolver: OpenResolver)
         assert time.monotonic() - back <= 1.1
         assert asker.recoveries == 1
         await waiting
+
+
+async def test_first_of_two_that_swallows_our_probe_is_asked_again(open_resolver: OpenResolver) -> None:
+    """Nobody waits while the second one answers: the last question that was asked is the probe then."""
+
+    class Firewalled(Giver):
+        def handle(self, asked: Asked) -> Script:
+            return None if asked.is_probe else super().handle(asked)
+
+    async with Firewalled("192.0.2.1") as first, Giver("192.0.2.2") as second:
+        asker = open_resolver(first, second, strategy="ordered")
+        first.silent = True
+        for number in range(8):
+            assert given(await asker.ask(f"w{number}.example")) == "192.0.2.2"
+        assert [status.is_up for status in asker.resolver.status()[:2]] == [False, True]
+        first.silent = False
+        back = time.monotonic()
+        while given(await asker.ask(f"v{time.monotonic_ns()}.example")) != "192.0.2.1":
+            assert time.monotonic() - back < 4
+            await asyncio.sleep(0.05)
+        assert asker.recoveries == 1
 
 
 @pytest.mark.parametrize("count", [1, 2])
