@@ -21,6 +21,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 
+from gateway.privileges import give_up_rights
+
 log = logging.getLogger(__name__)
 
 CRASHED = 70  # EX_SOFTWARE
@@ -165,6 +167,7 @@ def _become_child(request: _Request, parent: int) -> None:
             signal.signal(number, signal.SIG_DFL)
         for number in _IGNORED:
             signal.signal(number, signal.SIG_IGN)
+        give_up_rights()  # the supervisor may hold one for a low port that is late
         _follow_parent(parent)
         silence_descriptors(request.keep)
         _forget_watcher()

@@ -84,6 +84,8 @@ class Extra:
     child: Child | None = None
     restarts: int = 0
     is_silent: bool = False
+    is_late: bool = False
+    """Whether its sockets are not all open yet: it starts once they are."""
     keeper: asyncio.Task[None] | None = field(default=None)
 
     @property
@@ -102,11 +104,21 @@ class Extras:
         self._is_stopping = False
 
     def start(self) -> None:
-        """Start all of them, also after `stop`; returns at once."""
+        """Start all of them that are not late, also after `stop`; returns at once."""
         self._is_stopping = False
         for extra in self.extras:
             self._totals.add(PROCESS_RESTARTS, (extra.process.name,), 0)
-            extra.keeper = asyncio.create_task(self._keep(extra))
+            if extra.is_late:
+                self._totals.set(PROCESS_UP, (extra.process.name,), 0)
+            else:
+                extra.keeper = asyncio.create_task(self._keep(extra))
+
+    def take_in(self, sockets: Sequence[socket.socket]) -> None:
+        """The late one that has these sockets is late no more: start it."""
+        for extra in self.extras:
+            if extra.is_late and extra.sockets is sockets:
+                extra.is_late = False
+                extra.keeper = asyncio.create_task(self._keep(extra))
 
     def add(self, process: ExtraProcess) -> None:
         """Start one more, which has no sockets, unless one of this name is there already."""

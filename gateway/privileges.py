@@ -2,7 +2,8 @@
 
 The user id goes first and the sockets are bound after it, because the kernel lets only sockets of one user share a port
 (SO_REUSEPORT), and workers may be replaced later. Linux only (capabilities(7), prctl(2)); elsewhere a program started as root keeps
-the classic order and says so. Only the supervisor imports this module.
+the classic order and says so. Only the supervisor and what it is made of (`children`, `latecomers`) import
+this module.
 """
 
 from __future__ import annotations
@@ -85,11 +86,11 @@ def capabilities() -> frozenset[int]:
     return frozenset(number for number in range(64) if mask >> number & 1)
 
 
-def give_up_rights() -> None:
-    """After the sockets are open: no capability is left, and none can be won back through a program file."""
+def give_up_rights(kept: frozenset[int] = frozenset()) -> None:
+    """After the sockets are open: no capability but `kept` is left, and none can be won back through a program file."""
     if sys.platform != "linux" or os.geteuid() == 0:
         return
-    keep_capabilities(frozenset())
+    keep_capabilities(kept & capabilities() if kept else kept)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -109,6 +109,8 @@ class Standing:
     """Why we are not done with leaving."""
     watch: CertificateWatch = field(default_factory=CertificateWatch)
     outage: OutageWatch = field(default_factory=OutageWatch)
+    late: Callable[[], list[str]] = list
+    """What could not be opened yet, a sentence each."""
 
     _told: tuple[Target, tuple[str, ...]] | None = None
 
@@ -202,7 +204,7 @@ class Standing:
         if (certificate := self.certificate()) is not None:
             found += certificate.sentences(time.time())
         found += describe_disputes(target.snapshot.disputes)
-        found += self._unserved(target)
+        found += [*self._unserved(target), *self.late()]
         return found + [DOWN.format(name=each.process.name) for each in self.extras.extras if each.pid is None and each.restarts]
 
     def _unserved(self, target: Target) -> tuple[str, ...]:

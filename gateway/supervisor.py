@@ -27,7 +27,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from gateway.channel import Fields
 from gateway.children import ForkingLoop
@@ -38,10 +38,11 @@ from gateway.errors import GenerationError, LachanError, StartError
 from gateway.extras import Extra, ExtraProcess, Extras
 from gateway.extras import Pulse as Pulse
 from gateway.handover import Handover
+from gateway.latecomers import Latecomers, open_by
 from gateway.leaving import Leaving
 from gateway.metrics import BUILD, CLOCK_TEST, GENERATION_CREATED, ORDER_UPDATED, RECEIVE_BUFFER, START_TIME
 from gateway.notify import ServiceNotifier, passed_sockets
-from gateway.privileges import give_up_rights, switch_user
+from gateway.privileges import switch_user
 from gateway.requests import control_requests
 from gateway.resting import rest, would_be_started_again
 from gateway.settings import Endpoint, GatewaySettings
@@ -63,7 +64,6 @@ Occasion = Literal["start", "stand-in", "again", "reload"]
 DRAIN_SECONDS = 5.0
 LEFTOVER_SECONDS = 10.0
 """How long a gateway that wanted another's place waits for ports that the other's processes hold after its sudden end."""
-_Opened = TypeVar("_Opened")
 PULSE_SECONDS = 10.0
 REMINDER_SECONDS = 60.0
 ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -101,11 +101,13 @@ def run(
     extra_processes: Sequence[ExtraProcess] = (),
     *,
     takes_over: bool = False,
+    waits_for_ports: bool = False,
     body: WorkerBody | None = None,
     load: Load | None = None,
 ) -> int:
     """Run the gateway until it is told to stop or another takes its place; the exit status. `takes_over`: take the place of the one that
-    runs with this state directory, if there is one. `body` and `load` replace the worker in tests."""
+    runs with this state directory, if there is one. `waits_for_ports`: metrics and extra processes whose endpoints cannot be opened come
+    later, instead of ending the start. `body` and `load` replace the worker in tests."""
     if body is None or load is None:
         from gateway.demand import suffix_list
         from gateway.worker import load_snapshot, run_worker
@@ -125,44 +127,33 @@ def run(
         taken = {each: one for each in endpoints if (one := take(passed, socket.SOCK_STREAM, each)) is not None}
         # Where the one before ended in the middle, its processes hold their ports for another moment.
         patience = time.monotonic() + (LEFTOVER_SECONDS if takes_over and not passed else 0.0)
-        sockets = _by(patience, lambda: open_sockets(settings, settings.dns.workers, passed))
+        sockets = open_by(patience, lambda: open_sockets(settings, settings.dns.workers, passed))
         opened: list[Extra] = []
 
         def open_stream(endpoint: Endpoint, setting: str) -> socket.socket:
-            return taken.pop(endpoint, None) or _by(patience, lambda: bind(endpoint, socket.SOCK_STREAM, setting, share=False))
+            return taken.pop(endpoint, None) or open_by(patience, lambda: bind(endpoint, socket.SOCK_STREAM, setting, share=False))
 
-        metrics: socket.socket | None = None
+        late = Latecomers(open_stream, is_patient=waits_for_ports)
+        metrics: list[socket.socket] = []
         try:
-            metrics = open_stream(settings.metrics, "metrics.listen") if settings.metrics else None
+            metrics = late.open("metrics.listen", [settings.metrics]).sockets if settings.metrics else []
             for process in processes:
-                streams = [open_stream(each, process.setting) for each in process.listen]
-                datagrams = [each.socket for each in sockets.quic] if process.takes_quic else []
-                opened.append(Extra(process, [*streams, *datagrams]))
-            give_up_rights()
+                place = late.open(process.setting, process.listen, [each.socket for each in sockets.quic] if process.takes_quic else [])
+                opened.append(Extra(process, place.sockets, is_late=bool(place.reason)))
+            late.give_up_rights()
             if os.geteuid() == 0:
                 log.warning("running as root: set dns.user", extra={"event": "start.root"})
             clock = WallClock.from_environment(os.environ)
             forking = ForkingLoop()
-            supervisor = Supervisor(settings, prepare, notifier, lock, sockets, metrics, clock, forking, opened, body, load, succession)
+            supervisor = Supervisor(
+                settings, prepare, notifier, lock, sockets, metrics, late, clock, forking, opened, body, load, succession
+            )
             status = forking.run(supervisor.main())
         finally:
             sockets.close()
-            if metrics is not None:
-                metrics.close()
-            for each in (stream for extra in opened for stream in extra.sockets):
+            for each in (*metrics, *(stream for extra in opened for stream in extra.sockets)):
                 each.close()
     return rest(notifier, settings.state_dir) if supervisor.rests else status
-
-
-def _by(moment: float, opening: Callable[[], _Opened]) -> _Opened:
-    """Open something, again and again until this moment (monotonic seconds). Raises StartError."""
-    while True:
-        try:
-            return opening()
-        except StartError:
-            if time.monotonic() >= moment:
-                raise
-            time.sleep(0.1)
 
 
 def _quic_process(settings: GatewaySettings) -> list[ExtraProcess]:
@@ -188,7 +179,8 @@ class Supervisor:
         notifier: ServiceNotifier,
         lock: StateLock,
         sockets: ListeningSockets,
-        metrics: socket.socket | None,
+        metrics: list[socket.socket],
+        late: Latecomers,
         clock: WallClock,
         forking: ForkingLoop,
         extras: Sequence[Extra],
@@ -205,6 +197,7 @@ class Supervisor:
         self._is_kept = would_be_started_again(notifier)
         self._sockets = sockets
         self._metrics = metrics
+        self._late = late
         self._clock = clock
         self._forking = forking
         self._extra_list = extras
@@ -229,9 +222,10 @@ class Supervisor:
         self._standing = Standing(
             self._clock, self._totals, self._generations, self._sockets, self._crew, self._extras, os.getpid(), time.monotonic()
         )
+        self._standing.late = self._late.sentences
         requests = control_requests(self._standing, self._generations, self._crew, self._handover, self.reload, self._hand_over)
         self._control = ControlServer(self._settings.state_dir, requests)
-        self._status_pages = StatusServer(self._metrics, self._pages()) if self._metrics is not None else None
+        self._status_pages = StatusServer(self._metrics[0], self._pages()) if self._metrics else None
         self._set_constants()
         self._catch_signals()
         await self._show()
@@ -321,7 +315,7 @@ class Supervisor:
         relay = self._sockets.relay
         found = [each.socket for each in self._sockets.all()]
         found += [each for extra in self._extra_list for each in extra.sockets if each not in found]
-        return [*found, *([self._metrics] if self._metrics is not None else []), *([relay] if relay is not None else [])]
+        return [*found, *self._metrics, *([relay] if relay is not None else [])]
 
     async def _start(self) -> None:
         is_taking_over = self._succession is not None
@@ -348,6 +342,7 @@ class Supervisor:
             await self._succeed(self._succession)
         self._standing.phase = "running"
         self._extras.start()
+        self._in_background(self._take_in())
         self._notifier.ready(self._summary())
         prepared.in_force()
         log.info(
@@ -355,6 +350,15 @@ class Supervisor:
         )
         if prepared.is_provisional:
             self._in_background(self._reload_by_signal("again"))
+
+    async def _take_in(self) -> None:
+        """Start what waited for an endpoint as soon as it is open."""
+        async for place in self._late.arrivals():
+            async with self._reloading:
+                if place.sockets is self._metrics:
+                    self._status_pages = StatusServer(place.sockets[0], self._pages())
+                    await self._status_pages.start()
+                self._extras.take_in(place.sockets)
 
     async def _succeed(self, succession: Succession) -> None:
         """Our workers answer: from here on the place is ours, on disk and for whoever asks how we are."""

@@ -79,6 +79,11 @@ def describe(refused: SettingsError) -> str:
     )
 
 
+def is_service() -> bool:
+    """Whether a service manager started this program: nobody is there to read a sentence, so what can wait does not end the start."""
+    return _file() is not None
+
+
 def _file() -> Path | None:
     named = os.environ.get(VARIABLE)
     return Path(named) if named else None

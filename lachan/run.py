@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.errors import LachanError, Mistake, SettingsError, StartError
 from gateway.settings import Endpoint, GatewaySettings
 from lachan.configuration import PLACES, Configuration, find_file, load
-from lachan.lastgood import describe, keep, load_or_last_good
+from lachan.lastgood import describe, is_service, keep, load_or_last_good
 from lachan.ownership import give, opened
 
 if TYPE_CHECKING:
@@ -123,7 +123,8 @@ def _supervise(
     set_up_logs()
     give_state_dir(configuration.gateway)
     extra = [*_listening_to_others(configuration), *(_admin_process(configuration) if with_admin else [])]
-    return supervisor.run(configuration.gateway, Preparer(configuration, overrides, written, refused), extra, takes_over=takes_over)
+    preparer = Preparer(configuration, overrides, written, refused)
+    return supervisor.run(configuration.gateway, preparer, extra, takes_over=takes_over, waits_for_ports=is_service())
 
 
 def _listening_to_others(configuration: Configuration) -> list[ExtraProcess]:
