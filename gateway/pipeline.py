@@ -113,7 +113,7 @@ class Pipeline:
         self._names = LocalNames(settings.dns.name, settings.records)
         self._own = OwnAnswers(self._names, self._activity, self._discovery)
         servers = settings.upstreams.servers
-        asked = str(servers[0]) if len(servers) == 1 else "several"
+        asked = servers[0].label if len(servers) == 1 else "several"
         self._outcomes = Outcomes(settings.dns.name, self._tallies, asked, settings.structured_errors)
         self._ttl_max = settings.cache.client_ttl_max
         self._shorten()

@@ -97,6 +97,12 @@ class UpstreamAddress:
     path: str
     address: str
 
+    @property
+    def label(self) -> str:
+        """Scheme, name and port: what metrics, status and log say. The path may be the key of a household's account."""
+        name = f"[{self.name}]" if ":" in self.name else self.name
+        return f"{self.scheme}://{name}:{self.port}"
+
     def __str__(self) -> str:
         name = f"[{self.name}]" if ":" in self.name else self.name
         text = f"{self.scheme}://{name}:{self.port}{self.path}"

@@ -196,7 +196,7 @@ def _own_command() -> str:
 
 
 def _who_sees(seen: Outlook) -> Iterator[str]:
-    names = ", ".join(str(server) for server in seen.upstreams.servers)
+    names = ", ".join(server.label for server in seen.upstreams.servers)
     origin = {
         "file": ("do tệp cấu hình chọn", "chosen in the configuration file"),
         "system": ("máy chủ của hệ thống này, nên không thêm ai thấy", "this system's own resolver, so nobody new sees them"),
@@ -207,7 +207,7 @@ def _who_sees(seen: Outlook) -> Iterator[str]:
     yield "  Máy chủ công cộng ở nước ngoài thấy mọi tên; máy chủ của nhà mạng có thể tự chặn thêm; chọn máy chủ khác: upstreams.servers."
     yield "  A public resolver abroad sees every name; an ISP's may block on its own; choose another with upstreams.servers."
     if seen.silent:
-        silent = ", ".join(str(server) for server in seen.silent)
+        silent = ", ".join(server.label for server in seen.silent)
         everyone = len(seen.silent) == len(seen.upstreams.servers)
         yield f"  CHÚ Ý: không trả lời: {silent}." + (" Tên được mở sẽ chưa phân giải được; tên bị chặn vẫn bị chặn." if everyone else "")
         yield f"  NOTE: no answer from: {silent}." + (" Open names cannot be resolved yet; blocked names stay blocked." if everyone else "")

@@ -84,11 +84,17 @@ def _tls(tls: TlsSettings) -> dict[str, Any]:  # Any: plain YAML values
 
 def _upstreams(upstreams: UpstreamSettings) -> dict[str, Any]:
     return {
-        "servers": [str(server) for server in upstreams.servers],
+        "servers": [_server(server) for server in upstreams.servers],
         "strategy": upstreams.strategy,
-        "routes": {text_of(key): [str(server) for server in servers] for key, servers in upstreams.routes.items()},
+        "routes": {text_of(key): [_server(server) for server in servers] for key, servers in upstreams.routes.items()},
         "timeout": upstreams.timeout,
     }
+
+
+def _server(server: UpstreamAddress) -> str:
+    """A server as the file writes it; the path of DoH, which may be the key of an account, is masked unless it is the usual one."""
+    is_secret = server.scheme == "https" and server.path not in ("", "/dns-query")
+    return str(dataclasses.replace(server, path=f"/{MASK}") if is_secret else server)
 
 
 def _policy(gateway: GatewaySettings) -> Iterator[tuple[str, Any]]:

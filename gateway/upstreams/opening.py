@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from gateway.settings import UpstreamAddress
 from gateway.upstreams import Observer, Upstream
@@ -35,3 +36,9 @@ def open_upstream(
 
 def _locator(address: UpstreamAddress, ask: Ask, loop: asyncio.AbstractEventLoop) -> Locate | None:
     return None if address.address else Locator(address.name, ask, loop).locate
+
+
+def numbered(label: str, others: Iterable[Upstream]) -> str:
+    """A label that none of the others has: a second one of the same name and port is told by its number."""
+    taken = {other.label for other in others}
+    return next(text for text in (label, *(f"{label} {number}" for number in range(2, len(taken) + 3))) if text not in taken)

@@ -152,7 +152,7 @@ class PooledUpstream(ABC):
         locate: Locate | None = None,
     ) -> None:
         self.address = address
-        self.label = str(address)
+        self.label = address.label
         self.is_encrypted = tls is not None
         self.health = Health(RTO_MIN, RTO_MAX)
         self.tally = Tally()

@@ -30,7 +30,7 @@ from gateway.upstreams.datagrams import make_ring
 from gateway.upstreams.exchange import Exchange, OnDone, OnSlow, Plain, query_of
 from gateway.upstreams.groups import Group, Routes
 from gateway.upstreams.memory import Refusals, Troubles
-from gateway.upstreams.opening import open_upstream
+from gateway.upstreams.opening import numbered, open_upstream
 from gateway.upstreams.stream import StreamUpstream
 from gateway.wire.constants import Qtype, Rcode
 
@@ -103,8 +103,7 @@ class Resolver:
         self._slow: list[tuple[float, int, Exchange]] = []
         self._numbers = count()
         self._timer: asyncio.TimerHandle | None = None
-        self._is_awake = False
-        self._is_closed = False
+        self._is_awake = self._is_closed = False
         self._last_ask = float("-inf")
 
     # What the pipeline calls
@@ -196,7 +195,8 @@ class Resolver:
     def _find(self, servers: Iterable[UpstreamAddress]) -> list[Upstream]:
         for address in servers:
             if address not in self._upstreams:
-                self._upstreams[address] = open_upstream(address, self, self._loop, self._ring, self._authorities, self._ask_unencrypted)
+                opened = open_upstream(address, self, self._loop, self._ring, self._authorities, self._ask_unencrypted)
+                opened.label, self._upstreams[address] = numbered(opened.label, self._upstreams.values()), opened
         return [self._upstreams[address] for address in dict.fromkeys(servers)]
 
     def _ask_unencrypted(self, query: Query, on_done: OnDone) -> None:

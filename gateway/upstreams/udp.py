@@ -64,7 +64,7 @@ class UdpUpstream:
 
     def __init__(self, address: UpstreamAddress, observer: Observer, loop: asyncio.AbstractEventLoop, ring: Ring) -> None:
         self.address = address
-        self.label = str(address)
+        self.label = address.label
         self.health = Health()
         self.tally = Tally()
         self._observer = observer

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from gateway.settings import UpstreamAddress
+from gateway.settings import UpstreamAddress, UpstreamSettings
 from gateway.upstreams.datagrams import make_ring
 from gateway.upstreams.opening import open_upstream
+from gateway.upstreams.selector import Resolver
 
 
 @pytest.mark.parametrize(
@@ -28,3 +29,11 @@ async def test_scheme_chooses_the_transport(address: UpstreamAddress, is_stream:
     assert (upstream.is_stream, upstream.is_encrypted, upstream.takes_plain) == (is_stream, is_encrypted, takes_plain)
     assert upstream.is_idle
     upstream.close()
+
+
+async def test_label_holds_no_path_and_is_nobody_elses() -> None:
+    """The path of a DoH server may be the key of an account; two accounts at one server are told apart by a number."""
+    mine, other = (UpstreamAddress("https", "dns.example", 443, path, "192.0.2.3") for path in ("/abc123key", "/other"))
+    resolver = Resolver(UpstreamSettings((mine, other), "ordered", {}, 1.0), asyncio.get_running_loop())
+    assert [row.label for row in resolver.status()] == ["https://dns.example:443", "https://dns.example:443 2"]
+    resolver.close()
