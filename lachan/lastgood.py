@@ -9,15 +9,18 @@ the file of the person cannot be. Without that variable, as by hand, a file with
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.errors import Mistake, SettingsError
 from gateway.release import replace_file
-from gateway.yamlfile import read_text
+from gateway.yamlfile import parse, read_text
 from lachan.configuration import Configuration, load, load_text
+from lachan.serveraddresses import is_about_an_address, known_addresses, read_addresses, with_addresses
 
 VARIABLE = "LACHAN_LAST_GOOD"
 _MARK = "# lachan: last good settings of "
@@ -53,6 +56,8 @@ def keep(configuration: Configuration) -> None:
     try:
         if (tls := configuration.gateway.tls) is not None:
             wanted += zip(_copies(file), (tls.certificate.read_bytes(), tls.key.read_bytes()), strict=True)
+        if addresses := known_addresses(configuration.gateway.upstreams):
+            wanted.append((_addresses(file), json.dumps(addresses, sort_keys=True).encode()))
         for each, content in wanted:
             if not each.is_file() or each.read_bytes() != content:
                 replace_file(each, content)
@@ -72,6 +77,12 @@ def describe(refused: SettingsError) -> str:
         return (
             "CHỨNG CHỈ KHÔNG DÙNG ĐƯỢC, đang dùng bản sao gần nhất của nó, hoặc chỉ DNS thường: sửa rồi lachan reload"
             f" / the certificate cannot be used: its last copy answers, or plain DNS alone: mend it, then lachan reload: {first}{rest}"
+        )
+    if all(map(is_about_an_address, refused.mistakes)):
+        return (
+            "KHÔNG TÌM ĐƯỢC ĐỊA CHỈ của máy chủ ngoài, đang dùng địa chỉ đã biết, hoặc chỉ các máy chủ còn lại: ghi địa chỉ sau dấu @, rồi"
+            " lachan reload / the address of an upstream server was not found: the one known last is asked, or only the other servers:"
+            f" write it behind an @, then lachan reload: {first}{rest}"
         )
     return (
         f"TỆP CẤU HÌNH CÓ LỖI, đang dùng cấu hình tốt gần nhất ({since}): sửa tệp, rồi lachan reload"
@@ -94,21 +105,37 @@ def _copies(file: Path) -> tuple[Path, Path]:
     return file.with_name(f"{file.name}.certificate"), file.with_name(f"{file.name}.key")
 
 
+def _addresses(file: Path) -> Path:
+    """Where the addresses of upstream servers written by name are kept."""
+    return file.with_name(f"{file.name}.addresses")
+
+
 def _stand_in(path: Path, require_files: bool) -> Configuration | None:
     """What can be used instead of a file with mistakes: the file with the last certificate that could be used, when that is all; the
-    settings that were in force last; either of them without encryption, so that at least plain DNS answers."""
+    settings that were in force last; either of them without encryption, so that at least plain DNS answers. In all of them an upstream
+    server whose name cannot be looked up has its address of last time, or is left out beside another one."""
     file = _file()
     if file is None:
         return None
     certificate, key = _copies(file)
-    pair = {"tls": {"certificate": str(certificate), "key": str(key)}}
-    bare = dict.fromkeys(("tls", "dot", "doh", "doq"))
+    pair: dict[str, object] = {"tls": {"certificate": str(certificate), "key": str(key)}}
+    bare: dict[str, object] = dict.fromkeys(("tls", "dot", "doh", "doq"))
+    known = read_addresses(_addresses(file))
     written, kept = _text(path), _kept_text(file, path)
-    for text, instead in ((written, pair), (kept, None), (kept, pair), (written, bare), (kept, bare)):
+    nothing: dict[str, object] = {}
+    for text, instead in ((written, nothing), (written, pair), (kept, nothing), (kept, pair), (written, bare), (kept, bare)):
         if text is not None and text.strip():
             with contextlib.suppress(SettingsError):
-                return load_text(text, path, require_files=require_files, instead=instead)
+                return load_text(text, path, require_files=require_files, instead={**_upstreams(text, path, known), **instead})
     return None
+
+
+def _upstreams(text: str, path: Path, known: Mapping[str, str]) -> dict[str, object]:
+    """The section `upstreams` of this text, with known addresses where they are needed. Raises SettingsError when it is not YAML."""
+    document = parse(text, path).value
+    if not isinstance(document, dict) or "upstreams" not in document:
+        return {}
+    return {"upstreams": with_addresses(document["upstreams"], known)}
 
 
 def _text(path: Path) -> str | None:

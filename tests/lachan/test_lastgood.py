@@ -128,6 +128,34 @@ def test_certificate_that_cannot_be_used_costs_no_plain_answer(has_copy: bool, u
     assert len(keys) == 3 and all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in keys)
 
 
+@pytest.mark.parametrize("is_beside_another", [False, True])
+def test_server_by_name_that_is_not_found_costs_no_name(is_beside_another: bool, upstream: RunningUpstream, tmp_path: Path) -> None:
+    """The machine asks this gateway itself, so at its start nobody can tell the address: last time's is used, or the server beside it."""
+    prepare(tmp_path)
+    plain, named = f"udp://127.0.0.1:{upstream.port}", f"udp://resolver.invalid:{upstream.port}"
+
+    def text(*servers: str) -> str:
+        return SETTINGS.replace('"udp://127.0.0.1:{upstream}"', ", ".join(f'"{server}"' for server in servers))
+
+    with service(tmp_path, text(plain if is_beside_another else f"{named}@127.0.0.1"), upstream):
+        pass
+    lost = text(named, plain) if is_beside_another else text(named)
+    for _ in range(2):  # what is known stays known
+        with service(tmp_path, lost, upstream) as again:
+            assert again.addresses("open.example", source=ADULT) == OPEN and again.addresses("bet.example", source=CHILD) == BLOCKED
+            said = again.command("status").stdout
+            assert "KHÔNG TÌM ĐƯỢC ĐỊA CHỈ" in said and "the address of 'resolver.invalid' was not found" in said
+            assert again.status()["last_change"]["outcome"] == "refused"
+            checked = again.command("check")
+            assert checked.returncode == 1 and "resolver.invalid" in checked.stdout + checked.stderr
+            again.write(text(plain))
+            assert again.command("reload").returncode == 0 and "KHÔNG TÌM" not in again.command("status").stdout
+            again.write(lost)
+            assert again.command("reload").returncode == 1
+    by_hand = Gateway(tmp_path, lost, upstream=upstream.port).command("run")
+    assert by_hand.returncode == 1 and "resolver.invalid" in by_hand.stderr
+
+
 def over_tls(gateway: Gateway, authority: Authority) -> list[str]:
     """What a phone gets that trusts this authority."""
     port = next(int(row["address"].rpartition(":")[2]) for row in gateway.status()["listen"] if row["transport"] == "dot")
