@@ -55,15 +55,25 @@ class FreshCertificate:
 
 
 class ServerContext:
-    """One listening context. `protocols` are the ALPN names it offers; a client that offers none is served too."""
+    """One listening context. `protocols` are the ALPN names it offers; a client that offers none is served too.
 
-    def __init__(self, settings: TlsSettings, protocols: list[str]) -> None:
-        """Raises StartError when the files cannot be used."""
+    `fault` says why it has no certificate, empty when it has one: a worker that starts anew while the files are broken must go on answering
+    over plain DNS. Handshakes fail until they are good again.
+    """
+
+    def __init__(self, settings: TlsSettings, protocols: list[str], *, may_wait: bool = False) -> None:
+        """Raises StartError when the files cannot be used, unless it `may_wait` for better ones."""
         self.settings = settings
         self.context = _context(protocols)
         self._certificate = FreshCertificate(settings, self.context)
-        try_files(settings)
-        self.context.load_cert_chain(settings.certificate, settings.key)
+        self.fault = ""
+        try:
+            try_files(settings)
+            self.context.load_cert_chain(settings.certificate, settings.key)
+        except (StartError, OSError) as error:  # the second: replaced between the two
+            if not may_wait:
+                raise
+            self.fault = str(error)
 
     def reload_if_changed(self) -> bool:
         """As `FreshCertificate`."""

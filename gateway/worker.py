@@ -303,7 +303,9 @@ class Gateway:
         scope = self._pipeline.open_scope(str(each.endpoint), transport, local)
         here = local or bytes(4 if each.socket.family == socket.AF_INET else 16)
         self._offers.append(Offer("dot" if transport is Transport.DOT else "doh", here, each.endpoint.port))
-        server = ServerContext(tls, DOT_PROTOCOLS if transport is Transport.DOT else DOH_PROTOCOLS)
+        server = ServerContext(tls, DOT_PROTOCOLS if transport is Transport.DOT else DOH_PROTOCOLS, may_wait=True)
+        if server.fault:
+            log.error("no certificate for new handshakes", extra={"event": "tls.broken", "reason": server.fault})
         self._certificates.append(server)
         front, counters, limits, loop = self._pipeline, self._counters, self._settings.limits, self._loop
         is_behind = self._front_ends is not None

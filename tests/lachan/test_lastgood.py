@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import ssl
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -154,6 +157,34 @@ def test_server_by_name_that_is_not_found_costs_no_name(is_beside_another: bool,
             assert again.command("reload").returncode == 1
     by_hand = Gateway(tmp_path, lost, upstream=upstream.port).command("run")
     assert by_hand.returncode == 1 and "resolver.invalid" in by_hand.stderr
+
+
+def test_worker_that_starts_anew_while_the_certificate_is_broken_answers_plainly(upstream: RunningUpstream, tmp_path: Path) -> None:
+    """A renewal goes wrong, then a worker dies: plain DNS goes on, and phones are served again as soon as the files are good."""
+    prepare(tmp_path)
+    authority = Authority(tmp_path)
+    pair = authority.vouch("dns.example")
+    text = SETTINGS + f"tls: {{certificate: {pair.certificate}, key: {pair.key}}}\ndot: {{listen: ['127.0.0.1:{free_port()}']}}\n"
+    with service(tmp_path, text, upstream) as running:
+        whole = pair.certificate.read_bytes()
+        pair.certificate.write_bytes(b"junk")
+        for worker in running.status()["workers"]:
+            os.kill(worker["pid"], signal.SIGKILL)
+        running.wait_until_ready(30)
+        for number in range(8):
+            assert running.addresses("open.example", source=ADULT) == OPEN, number
+        with pytest.raises((ssl.SSLError, OSError, EOFError)):
+            over_tls(running, authority)
+        assert '"event": "tls.broken"' in running.written()
+        pair.certificate.write_bytes(whole)
+        end = time.monotonic() + 20
+        while True:
+            try:
+                assert over_tls(running, authority) == OPEN
+                break
+            except (ssl.SSLError, OSError, EOFError):
+                assert time.monotonic() < end
+                time.sleep(0.2)
 
 
 def over_tls(gateway: Gateway, authority: Authority) -> list[str]:
