@@ -69,9 +69,7 @@ install_program() {
 
     make_room
     switch_to "$release"
-    install -m 0644 "$source/deploy/systemd/lachan.service" "$source/deploy/systemd/lachan.socket" "$UNITS/"
     ln -sfn "$APP/current/bin/lachan" "$COMMAND"
-    systemctl daemon-reload
     if listens_on_53; then
         systemctl enable --quiet --now lachan.socket || fail "cổng 53 bị chiếm / port 53 is taken: ss -lnptu 'sport = :53' cho biết bởi ai / says by whom"
     else
@@ -88,6 +86,8 @@ install_program() {
         switch_to "$was"
         systemctl restart lachan.service || true
         rm -rf "$release"
+        wait_until_ready "$was" ||
+            fail "bản mới không chạy được, bản cũ đặt lại cũng chưa trả lời / neither the new release nor the old one put back answers: journalctl -u lachan -n 50"
         fail "bản mới không chạy được, đã quay về bản cũ / the new release does not start, the old one is back: journalctl -u lachan -n 50"
     fi
     fail "chưa chạy được / it does not start: journalctl -u lachan -n 50"
@@ -214,9 +214,12 @@ give_room_back() {
     systemctl restart systemd-resolved || true
 }
 
+# Chương trình và unit của cùng một bản, cả khi quay về. / The program and the units of one release, on the way back, too.
 switch_to() {
     ln -sfn "$1" "$APP/.next" # còn lại từ lần bị ngắt thì thay / one that an interrupted upgrade left is replaced
     mv -T "$APP/.next" "$APP/current"
+    install -m 0644 "$1/share/deploy/systemd/lachan.service" "$1/share/deploy/systemd/lachan.socket" "$UNITS/"
+    systemctl daemon-reload
 }
 
 wait_until_ready() {

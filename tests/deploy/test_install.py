@@ -126,10 +126,11 @@ def test_configuration_with_a_mistake_changes_nothing(seen: dict[str, Any]) -> N
 
 
 def test_release_that_does_not_start_is_taken_back(seen: dict[str, Any]) -> None:
-    """The old release answers again, and the person is told."""
+    """The old release answers again, started as it wants to be and not as the new one's unit says, and the person is told."""
     assert seen["broken"]["code"] == 1
     assert "đã quay về bản cũ" in seen["broken"]["text"]
     assert seen["after_broken"]["current"] == seen["upgraded"]["current"]
+    assert seen["after_broken"]["starts"] == seen["upgraded"]["starts"]
     assert seen["after_broken"]["answers"] == [0, 0]
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -21,10 +23,10 @@ SYSTEMCTL = '#!/bin/sh\nexec /usr/bin/python3 {source}/tests/support/minisystemd
 QUESTION = struct.pack(">HHHHHH", 7, 0x0100, 1, 0, 0, 0) + b"\x06health\x06lachan\x08internal\0" + struct.pack(">HH", 1, 1)
 
 
-def install(*arguments: str, **environment: str) -> dict[str, Any]:
+def install(*arguments: str, source: str = SOURCE, **environment: str) -> dict[str, Any]:
     options = {"LACHAN_PIP_OPTIONS": "--no-deps --no-index", **environment}
     done = subprocess.run(
-        ["sh", f"{SOURCE}/deploy/install.sh", *arguments], capture_output=True, text=True, env={**os.environ, **options}, check=False
+        ["sh", f"{source}/deploy/install.sh", *arguments], capture_output=True, text=True, env={**os.environ, **options}, check=False
     )
     return {"code": done.returncode, "text": done.stdout + done.stderr}
 
@@ -39,6 +41,17 @@ def ask(host: str = "127.0.0.1", seconds: float = 2.0) -> int:
             return client.recv(512)[3] & 15
         except OSError:
             return -1
+
+
+def another_source() -> str:
+    """A source tree whose unit starts the program with an option that the release in force does not know."""
+    folder = Path("/tmp/another")
+    shutil.copytree(f"{SOURCE}/deploy", folder / "deploy")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(f"{SOURCE}/{name}", folder)
+    unit = folder / "deploy/systemd/lachan.service"
+    unit.write_text(unit.read_text().replace(" --take-over\n", " --take-over --of-tomorrow\n"))
+    return str(folder)
 
 
 class Asking:
@@ -66,6 +79,7 @@ class Asking:
 
 def facts() -> dict[str, Any]:
     """What is on the machine now."""
+    unit = Path("/etc/systemd/system/lachan.service")
     app, etc, state = Path("/opt/lachan"), Path("/etc/lachan/lachan.yaml"), Path("/var/lib/lachan")
     status = subprocess.run(["sh", "-c", "lachan status --json"], capture_output=True, text=True, check=False, cwd="/")
     try:
@@ -84,6 +98,7 @@ def facts() -> dict[str, Any]:
         "state_owner": state.owner() if state.exists() else "",
         "marker": (state / "marker").exists(),
         "units": sorted(path.name for path in Path("/etc/systemd/system").glob("lachan*")),
+        "starts": re.findall("^ExecStart=(.*)", (unit.read_text() if unit.exists() else ""), re.MULTILINE),
         "command": os.path.lexists("/usr/local/bin/lachan"),
         "account": subprocess.run(["getent", "passwd", "lachan"], capture_output=True, check=False).returncode == 0,
         "answers": [ask(), ask("::1")],
@@ -120,7 +135,7 @@ def main() -> dict[str, Any]:
         seen["mistake"] = install(*wheel)
         seen["after_mistake"] = facts()
         config.write_text(good)
-        seen["broken"] = install(*broken, LACHAN_READY_SECONDS="5")
+        seen["broken"] = install(*broken, source=another_source(), LACHAN_READY_SECONDS="5")
         seen["after_broken"] = facts()
         seen["remove"] = install("--remove")
         seen["removed"] = facts()
