@@ -241,11 +241,25 @@ greet() {
         say "Lá Chắn DNS đã cài xong, NHƯNG: / Lá Chắn DNS is installed, BUT:"
         printf '%s\n' "$asked" | tail -n 1
     fi
+    tell_firewall
     say "  thiết lập lần đầu / first:  sudo lachan setup-link   (trang / pages: http://127.0.0.1:8080; ssh -L 8080:127.0.0.1:8080 …)"
     say "  tình trạng / status:        sudo lachan status"
     say "  cấu hình / configuration:   $ETC/lachan.yaml   (sửa rồi / after a change: systemctl reload lachan)"
     say "  nhật ký / log:              journalctl -u lachan"
     say "  gỡ / remove:                sh $APP/current/share/deploy/install.sh --remove   (--purge: cả dữ liệu / the state, too)"
+}
+
+# Tường lửa của máy đóng cổng 53 thì cả nhà không có tên miền. / A firewall that keeps port 53 shut leaves the whole house without names.
+tell_firewall() {
+    listens_on_53 || return 0
+    if command -v ufw >/dev/null 2>&1 && ufw status 2>/dev/null | grep -q '^Status: active'; then
+        ! ufw status | grep -qE '^53(/(tcp|udp))? +ALLOW' || return 0
+        say "  TƯỜNG LỬA ufw đang bật, hãy mở cổng 53 / the FIREWALL ufw is on, open port 53:  sudo ufw allow 53"
+    elif command -v firewall-cmd >/dev/null 2>&1 && firewall-cmd --quiet --state 2>/dev/null; then
+        ! firewall-cmd --quiet --query-service=dns || return 0
+        say "  TƯỜNG LỬA firewalld đang bật, hãy mở cổng 53 / the FIREWALL firewalld is on, open port 53:"
+        say "    sudo firewall-cmd --permanent --add-service=dns && sudo firewall-cmd --reload"
+    fi
 }
 
 remove_program() {

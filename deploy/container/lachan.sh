@@ -64,6 +64,10 @@ up() {
         say "Lá Chắn DNS đang chạy / is running: $new"
         say "  tình trạng / status:  $ENGINE exec $new lachan status -c /etc/lachan/lachan.yaml"
         say "  nhật ký / log:        $ENGINE logs $new"
+        case $ENGINE in
+            podman*) systemctl is-enabled --quiet podman-restart.service 2>/dev/null ||
+                say "  sau khi mất điện, podman không tự chạy lại / after a power cut podman starts nothing by itself: sudo systemctl enable podman-restart.service" ;;
+        esac
         return
     fi
     engine logs --tail 20 "$new" >&2 || true

@@ -76,3 +76,30 @@ def test_an_upgrade_after_an_interrupted_one_puts_the_new_release_in_force(tmp_p
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "current").readlink() == tmp_path / "new"
     assert os.listdir(tmp_path / "old") == ["share"] and not (tmp_path / ".next").is_symlink()
+
+
+UFW = "#!/bin/sh\nprintf '%s\\n' 'Status: {status}' '' '22/tcp                     ALLOW       Anywhere' {more}\n"
+FIREWALLD = '#!/bin/sh\ncase "$*" in *state*) exit {state} ;; *query*) exit {has_dns} ;; esac\n'
+
+
+@pytest.mark.parametrize(
+    ("program", "text", "said"),
+    [
+        ("ufw", UFW.format(status="active", more=""), "sudo ufw allow 53"),
+        ("ufw", UFW.format(status="active", more="'53                         ALLOW       Anywhere'"), ""),
+        ("ufw", UFW.format(status="active", more="'53/udp                     ALLOW       10.0.0.0/8'"), ""),
+        ("ufw", UFW.format(status="inactive", more=""), ""),
+        ("firewall-cmd", FIREWALLD.format(state=0, has_dns=1), "--add-service=dns"),
+        ("firewall-cmd", FIREWALLD.format(state=0, has_dns=0), ""),
+        ("firewall-cmd", FIREWALLD.format(state=252, has_dns=1), ""),
+    ],
+)
+def test_a_firewall_that_keeps_port_53_shut_is_told_with_the_line(tmp_path: Path, program: str, text: str, said: str) -> None:
+    """The usual state of an Ubuntu server: the house would be pointed to a machine that answers itself alone."""
+    (tmp_path / program).write_text(text)
+    (tmp_path / program).chmod(0o755)
+    (tmp_path / "lachan.yaml").write_text('dns:\n  listen: ["0.0.0.0:53", "[::]:53"]\n')
+    done = run(f"ETC={tmp_path}\ntell_firewall", tmp_path, tmp_path)
+    assert done.returncode == 0 and (said in done.stdout if said else not done.stdout), done.stdout + done.stderr
+    (tmp_path / "lachan.yaml").write_text('dns: {listen: ["127.0.0.1:53"]}\n')
+    assert run(f"ETC={tmp_path}\ntell_firewall", tmp_path, tmp_path).stdout == ""

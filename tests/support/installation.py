@@ -135,7 +135,7 @@ def main() -> dict[str, Any]:
         seen["mistake"] = install(*wheel)
         seen["after_mistake"] = facts()
         config.write_text(good)
-        seen["broken"] = install(*broken, source=another_source(), LACHAN_READY_SECONDS="5")
+        seen["broken"] = install(*broken, source=another_source(), LACHAN_READY_SECONDS="20")
         seen["after_broken"] = facts()
         seen["remove"] = install("--remove")
         seen["removed"] = facts()
