@@ -19,6 +19,7 @@ RESOLVED=/etc/systemd/resolved.conf.d/lachan.conf
 ACCOUNT=lachan
 KEEP=2
 READY_SECONDS=600
+RESOLV=/etc/resolv.conf
 
 say() { printf '%s\n' "$*"; }
 fail() { printf 'lỗi / error: %s\n' "$*" >&2; exit 1; }
@@ -194,11 +195,16 @@ listens_on_53() { grep -Eq '^ *listen:.*"0\.0\.0\.0:53".*"\[::\]:53"' "$ETC/lach
 # systemd-resolved holds port 53 of 127.0.0.53, which blocks 0.0.0.0:53: switch that part off, keep the rest.
 make_room() {
     [ -e "$RESOLVED" ] && return
+    listens_on_53 || return 0
     systemctl is-active --quiet systemd-resolved 2>/dev/null || return 0
     install -d "$(dirname "$RESOLVED")"
     printf '# Lá Chắn DNS (deploy/install.sh --remove bỏ tệp này / removes this file)\n[Resolve]\nDNSStubListener=no\n' >"$RESOLVED"
-    case "$(readlink /etc/resolv.conf 2>/dev/null || true)" in
-        *stub-resolv.conf) ln -sfn ../run/systemd/resolve/resolv.conf /etc/resolv.conf; : >"$ETC/.resolv-was-stub" ;;
+    case "$(readlink "$RESOLV" 2>/dev/null || true)" in
+        *stub-resolv.conf) ln -sfn ../run/systemd/resolve/resolv.conf "$RESOLV"; : >"$ETC/.resolv-was-stub" ;;
+        "") # viết tay / written by hand
+            if grep -qs '^ *nameserver  *127\.0\.0\.53' "$RESOLV" && cp -p "$RESOLV" "$ETC/.resolv.conf-was"; then
+                ln -sfn ../run/systemd/resolve/resolv.conf "$RESOLV" || rm -f "$ETC/.resolv.conf-was"
+            fi ;;
     esac
     systemctl restart systemd-resolved
     say "Đã tắt DNSStubListener của systemd-resolved để nhường cổng 53. / DNSStubListener of systemd-resolved is off, port 53 is free."
@@ -208,8 +214,11 @@ give_room_back() {
     [ -e "$RESOLVED" ] || return 0
     rm -f "$RESOLVED"
     if [ -e "$ETC/.resolv-was-stub" ]; then
-        ln -sfn ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
+        ln -sfn ../run/systemd/resolve/stub-resolv.conf "$RESOLV"
         rm -f "$ETC/.resolv-was-stub"
+    elif [ -e "$ETC/.resolv.conf-was" ]; then
+        rm -f "$RESOLV"
+        mv "$ETC/.resolv.conf-was" "$RESOLV"
     fi
     systemctl restart systemd-resolved || true
 }

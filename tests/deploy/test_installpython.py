@@ -103,3 +103,32 @@ def test_a_firewall_that_keeps_port_53_shut_is_told_with_the_line(tmp_path: Path
     assert done.returncode == 0 and (said in done.stdout if said else not done.stdout), done.stdout + done.stderr
     (tmp_path / "lachan.yaml").write_text('dns: {listen: ["127.0.0.1:53"]}\n')
     assert run(f"ETC={tmp_path}\ntell_firewall", tmp_path, tmp_path).stdout == ""
+
+
+@pytest.mark.parametrize("kind", ["stub", "by hand", "elsewhere"])
+def test_room_on_port_53_leaves_the_machine_its_own_names(tmp_path: Path, kind: str) -> None:
+    """systemd-resolved's stub is switched off where the gateway needs 0.0.0.0:53; whatever named it names the real servers then, and is put
+    back by the removal. A configuration that listens elsewhere changes nothing."""
+    (tmp_path / "systemctl").write_text("#!/bin/sh\nexit 0\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    resolv, resolved, etc = tmp_path / "resolv.conf", tmp_path / "resolved" / "lachan.conf", tmp_path / "etc"
+    etc.mkdir()
+    names = f"ETC={etc}\nRESOLV={resolv}\nRESOLVED={resolved}\n"
+    (etc / "lachan.yaml").write_text('dns: {listen: ["10.0.0.2:53"]}\n' if kind == "elsewhere" else '  listen: ["0.0.0.0:53", "[::]:53"]\n')
+    if kind == "stub":
+        resolv.symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    else:
+        resolv.write_text("search lan\nnameserver 127.0.0.53\n")
+    done = run(f"{names}make_room", tmp_path, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert resolved.exists() is (kind != "elsewhere")
+    if kind == "elsewhere":
+        assert resolv.read_text() == "search lan\nnameserver 127.0.0.53\n"
+        return
+    assert os.readlink(resolv) == "../run/systemd/resolve/resolv.conf"
+    assert run(f"{names}give_room_back", tmp_path, tmp_path).returncode == 0
+    assert not resolved.exists() and sorted(path.name for path in etc.iterdir()) == ["lachan.yaml"]
+    if kind == "stub":
+        assert os.readlink(resolv) == "../run/systemd/resolve/stub-resolv.conf"
+    else:
+        assert not resolv.is_symlink() and resolv.read_text() == "search lan\nnameserver 127.0.0.53\n"
