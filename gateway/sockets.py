@@ -82,8 +82,11 @@ class ListeningSockets:
             self.relay.close()
 
 
-def open_sockets(settings: GatewaySettings, workers: int, passed: Sequence[socket.socket] = ()) -> ListeningSockets:
-    """Open every endpoint of the settings; raises StartError with one sentence that names the remedy."""
+def open_sockets(
+    settings: GatewaySettings, workers: int, passed: Sequence[socket.socket] = (), *, may_close: bool = True
+) -> ListeningSockets:
+    """Open every endpoint of the settings; raises StartError with one sentence that names the remedy. Passed sockets that nothing wants are
+    closed, or without `may_close` are a reason not to start: somebody is answered there."""
     opened = ListeningSockets([[] for _ in range(workers)])
     remaining = list(passed)
     skipped: list[str] = []
@@ -103,6 +106,11 @@ def open_sockets(settings: GatewaySettings, workers: int, passed: Sequence[socke
             opened.relay = _take_relay(remaining) or _open_relay(settings.state_dir / RELAY_NAME)
         if not opened.all():
             raise StartError(f"dns.listen: no address of {', '.join(skipped)} exists on this machine: choose one that does")
+        given = {Endpoint(*stray.getsockname()[:2]) for stray in remaining if stray.family != socket.AF_UNIX}
+        unanswered = given - {each.endpoint for each in opened.all()}
+        if unanswered and not may_close:
+            places = ", ".join(sorted(map(str, unanswered)))
+            raise StartError(f"the gateway that runs answers at {places}, this one would not: start it like that one (--lan) or end it")
     except BaseException:
         opened.close()
         raise

@@ -127,7 +127,8 @@ def run(
         taken = {each: one for each in endpoints if (one := take(passed, socket.SOCK_STREAM, each)) is not None}
         # Where the one before ended in the middle, its processes hold their ports for another moment.
         patience = time.monotonic() + (LEFTOVER_SECONDS if takes_over and not passed else 0.0)
-        sockets = open_by(patience, lambda: open_sockets(settings, settings.dns.workers, passed))
+        may_close = succession is None or waits_for_ports
+        sockets = open_by(patience, lambda: open_sockets(settings, settings.dns.workers, passed, may_close=may_close))
         opened: list[Extra] = []
 
         def open_stream(endpoint: Endpoint, setting: str) -> socket.socket:

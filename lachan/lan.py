@@ -19,12 +19,15 @@ TEST_ADDRESS = ("192.0.2.1", 53)
 """A documentation address: connecting a datagram socket to it sends nothing, but tells which local address would be used."""
 
 
-def require_lan(command: str) -> str:
-    """Give the address to listen on. Raises StartError with the remedy: no network, a port in use, a missing right."""
+def require_lan(command: str, *, takes_over: bool = False) -> str:
+    """Give the address to listen on; with `takes_over` the port may be in use, by the gateway that gives it to us. Raises StartError with
+    the remedy: no network, a port in use, a missing right."""
     address = lan_address()
     if address is None:
         raise StartError("this machine has no address on a local network: connect it to the router, then run again")
     problem = try_port(address, PORT)
+    if problem == errno.EADDRINUSE and takes_over:
+        return address
     if problem == errno.EADDRINUSE:
         holder = holder_of("udp", PORT, address) or holder_of("tcp", PORT, address)
         if holder is None:

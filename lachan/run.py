@@ -59,7 +59,7 @@ def run_all(config: Path | None, *, first: bool, lan: bool, takes_over: bool = F
 
     overrides = Overrides()
     if lan:
-        overrides = Overrides(Endpoint(require_lan(sudo_command()), PORT), drop_to())
+        overrides = Overrides(Endpoint(require_lan(sudo_command(), takes_over=takes_over), PORT), drop_to())
     path = _first_file(config) if first or lan else find_file(config)
     written, refused = load_or_last_good(path)
     configuration = dataclasses.replace(written, gateway=overrides.apply(written.gateway))

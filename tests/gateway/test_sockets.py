@@ -123,3 +123,25 @@ def test_passed_sockets_are_shared_and_strays_closed(tmp_path: Path, caplog: pyt
     assert stray.fileno() == -1
     assert any("passed socket not used" in record.message for record in caplog.records)
     opened.close()
+
+
+def test_addresses_that_are_answered_are_not_given_up_by_a_hand_over(tmp_path: Path) -> None:
+    """A gateway started by hand without `--lan` must not take the home off the net: it says at which addresses the other one answers. As
+    many sockets of one address as there were workers are no other address."""
+    first, second = socket.socket(type=socket.SOCK_DGRAM), socket.socket(type=socket.SOCK_DGRAM)
+    tcp, lan = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
+    for each in (first, second):
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    first.bind(("127.0.0.1", 0))
+    port = first.getsockname()[1]
+    for each in (second, tcp):
+        each.bind(("127.0.0.1", port))
+    lan.bind(("127.0.0.2", port))
+    given = [first, second, tcp, lan]
+    with pytest.raises(StartError, match=rf"answers at 127\.0\.0\.2:{port}, this one would not"):
+        open_sockets(settings(tmp_path, Endpoint("127.0.0.1", port)), 1, copies := [each.dup() for each in given], may_close=False)
+    for copy in copies:
+        copy.close()
+    opened = open_sockets(settings(tmp_path, Endpoint("127.0.0.1", port), Endpoint("127.0.0.2", port)), 1, given, may_close=False)
+    assert {each.endpoint.host for each in opened.all()} == {"127.0.0.1", "127.0.0.2"}
+    opened.close()
