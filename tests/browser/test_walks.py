@@ -33,7 +33,7 @@ CLASSES = ("1A", "1B", "2A", "2B", "3A", "3B", "4A", "4B", "5A", "5B", "Lá 1", 
 RECORDS = {(name, "A"): ["198.51.100.20"] for name in ("open.example", "facebook.com")}
 SCHOOL = """
 state_dir: var
-dns: {listen: ["10.77.0.1:53", "10.78.0.1:53"], workers: 1, name: lachan.internal, allow_from: [10.77.0.0/24]}
+dns: {listen: ["10.77.0.1:53", "10.78.0.1:53"], workers: 1, name: lachan.internal, allow_from: [10.77.0.0/16]}
 tls: {certificate: {certificate}, key: {key}, name: dns.truong.example}
 dot: {listen: ["10.77.0.1:853", "10.78.0.1:853"]}
 doh: {listen: ["10.77.0.1:443", "10.78.0.1:443"]}

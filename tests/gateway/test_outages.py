@@ -80,7 +80,7 @@ def test_certificate_nobody_trusts_is_told_where_people_look(tmp_path: Path) -> 
 
 def look_at(running: Gateway) -> None:
     """Ask, and look where people look."""
-    assert "not asked yet" in running.command("status").stdout
+    until(lambda: "not asked yet" in running.command("status").stdout)  # the workers have told how they are
     until(lambda: running.ask("open.example") and running.metric("lachan_default_upstreams_up_workers") < 2)
     reply = running.ask("open.example")
     assert reply.rcode() == dns.rcode.SERVFAIL and ede_codes(reply) == [23]

@@ -71,7 +71,7 @@ async def test_sudden_change_waits_for_a_person(primary: tuple[TransferServer, P
     await asyncio.to_thread(refresh, path, [], quiet=True)
     zone.replace(13, full[:5])
     await asyncio.to_thread(refresh, path, [], quiet=True)
-    await asyncio.to_thread(accept, path, f"rpz:{ZONE}")
+    await asyncio.to_thread(accept, path, f"rpz:{ZONE}", yes=True)
     assert rules(path) == 5
 
 
