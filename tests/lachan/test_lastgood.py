@@ -14,6 +14,8 @@ import dns.message
 import dns.query
 import pytest
 
+from gateway.errors import SettingsError
+from lachan.lastgood import VARIABLE, describe, keep, load_or_last_good
 from tests.support.certificates import Authority
 from tests.support.echogateway import free_port
 from tests.support.gateway import Gateway, RunningUpstream
@@ -22,10 +24,9 @@ from tests.support.nineandadult import ADULT, CHILD, RECORDS, SETTINGS, prepare
 OPEN, BLOCKED = ["192.0.2.20"], ["0.0.0.0"]
 BROKEN = (
     ("a slip of the pen", SETTINGS.replace("band: TH", "band: XX"), "profiles[0].band"),
-    ("not YAML", SETTINGS + "dns: [", "not YAML"),
-    ("cut off in the middle", SETTINGS[: SETTINGS.index("NL}")], "not YAML"),
     ("empty", "\n", "this file is empty"),
 )
+UNREADABLE = (SETTINGS + "dns: [", SETTINGS[: SETTINGS.index("NL}")], "\x00", "state_dir: [", SETTINGS + "nonsense: 1\n")
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,25 @@ def test_service_starts_with_the_last_good_settings_and_says_so(
         assert "TỆP CẤU HÌNH" not in again.command("status").stdout and again.metric("lachan_last_reload_successful") == 1
     with service(tmp_path, text, upstream) as third:  # what was reloaded is what is kept
         assert third.addresses("bet.example", source=CHILD) == ["192.0.2.90"]
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
+def test_whatever_cannot_be_read_the_last_good_settings_can(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not YAML, cut off in the middle, unknown keys: the settings that were kept, with paths that begin where the file stands."""
+    prepare(tmp_path)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "kept"))
+    path = tmp_path / "lachan.yaml"
+    path.write_text(SETTINGS.replace("{upstream}", "5353").replace("{metrics}", "9153"))
+    good, refused = load_or_last_good(path)
+    assert refused is None
+    keep(good)
+    path.write_text(text)
+    stands_in, refused = load_or_last_good(path)
+    assert stands_in == good and refused is not None
+    assert str(refused.mistakes[0]) in describe(refused)
+    monkeypatch.delenv(VARIABLE)
+    with pytest.raises(SettingsError):
+        load_or_last_good(path)
 
 
 def test_lists_are_prepared_anew_from_the_last_good_settings(upstream: RunningUpstream, tmp_path: Path) -> None:
