@@ -116,7 +116,7 @@ def test_name_that_people_give_a_gateway_stands_in_its_alerts() -> None:
         assert "$labels" not in rule["annotations"]["tom_tat"] or any(f"$labels.{one}" in rule["annotations"]["tom_tat"] for one in given)
     entry = RUNBOOK.read_text(encoding="utf-8").partition("## LachanGatewayDown\n")[2].partition("\n## ")[0]
     assert all(entry.count(f"labels: {{{one}: ") == 2 for one in given), "in both languages"
-    for word in ("metrics.listen", "systemctl restart lachan", "nft add rule"):
+    for word in ("metrics.listen", "systemctl restart lachan", "nft 'add rule"):
         assert word in entry
 
 
