@@ -207,7 +207,9 @@ class StageOut(In):
 
 
 class RolloutOut(In):
-    """A release that goes out, or went out, in stages. `cause` of holding it: `person`, `against`, `silent`, `before` (one before it)."""
+    """A release that goes out, or went out, in stages. `cause` of holding it: `person`, `against`, `silent`, `before` (one before it).
+    `waits_for`: the serial before it that is held for a reason of its own and has to be decided about first. `brings_along`: the serials
+    that go on together with it."""
 
     id: str
     serial: int
@@ -217,6 +219,8 @@ class RolloutOut(In):
     held_at: datetime | None
     cause: str
     goes_on_at: datetime
+    waits_for: int | None
+    brings_along: list[int]
     stages: list[StageOut]
 
 

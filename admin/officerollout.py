@@ -168,17 +168,22 @@ async def hold(connection: AsyncConnection, act: Act, serial: int, cause: Cause)
 
 
 async def go_on(connection: AsyncConnection, act: Act, serial: int, reason: str) -> None:
-    """Let a release go on from where it was held, and those that were held with it. Raises NotFound, TransitionRefused."""
+    """Let a release go on from where it was held, and those that `behind` tells; never one that would bring along what a release before it
+    is held for. Raises NotFound, TransitionRefused."""
     found = await read_rollouts(connection, act.tenant, ("held",))
     held = next((one for one in found if one.serial == serial), None)
     if held is None or held.cause == "before":
         raise NotFound
+    if (first := ahead(held, found)) is not None:
+        vi = "Bản {n} trước đó đang bị giữ lại và bản này mang theo cùng nội dung: hãy quyết định bản {n} trước."
+        en = "Version {n} before it is held back, and this one brings the same along: decide about version {n} first."
+        raise TransitionRefused("held_before", vi, en, first)
     clean = require_clean(reason, "Lý do", "Reason")
     if not clean.strip():
         raise TransitionRefused("reason_missing", "Hãy ghi lý do.", "Give a reason.")
     if held.held_by is not None and held.held_by == act.by.account_id:
         raise TransitionRefused("same_person", "Cần một người thứ hai cho đi tiếp.", "A second person must let it go on.")
-    for one in (held, *_freed([one for one in found if one is not held])):
+    for one in (held, *behind(held, found)):
         # Whoever held it stays in the row: the database refuses the same person twice.
         await _set_going(connection, act, one, reason=clean, decided_by=act.by.account_id, decided_at=act.now)
     await record(connection, act, Action.ROLLOUT_WENT_ON, str(serial))
@@ -189,6 +194,20 @@ async def free(connection: AsyncConnection, act: Act) -> None:
     for one in _freed(await read_rollouts(connection, act.tenant, ("held",))):
         await _set_going(connection, act, one)
         await record(connection, act, Action.ROLLOUT_WENT_ON, str(one.serial), after={"cause": one.cause})
+
+
+def ahead(one: Rollout, found: Sequence[Rollout]) -> int | None:
+    """The first release before a held one, of those found, that is held for a reason of its own: it has to be decided about first."""
+    earlier = (other.serial for other in found if other.state == "held" and other.cause != "before" and other.serial < one.serial)
+    return min(earlier, default=None) if one.state == "held" else None
+
+
+def behind(one: Rollout, found: Sequence[Rollout]) -> list[Rollout]:
+    """Which releases, of those found, go on together with a held one, the first one first."""
+    if one.state != "held" or one.cause == "before" or ahead(one, found) is not None:
+        return []
+    freed = _freed([other for other in found if other.state == "held" and other is not one])
+    return sorted((other for other in freed if other.serial > one.serial), key=lambda other: other.serial)
 
 
 def _freed(held: Sequence[Rollout]) -> list[Rollout]:

@@ -48,7 +48,7 @@ from admin.officeroadschemas import (
     StageRule,
     WaitingOut,
 )
-from admin.officerollout import FEWEST, Rollout, Rule, hold, read_rollouts, read_rule, set_rule
+from admin.officerollout import FEWEST, Rollout, Rule, ahead, behind, hold, read_rollouts, read_rule, set_rule
 from admin.officeschemas import ReviewOut, StepOut
 from admin.officeshared import read_figures
 from admin.officetallies import Stage, read_stages
@@ -221,7 +221,7 @@ async def show_rollout(who: Releases, limit: Limit = PAGE, after: After = None) 
         found = await read_rollouts(connection, who.tenant_id)
         past = await read_rollouts(connection, who.tenant_id, ("done", "passed"))
         stages = [(one, await read_stages(connection, who.tenant_id, one, who.now)) for one in found]
-    listed = [_rollout(one, said) for one, said in stages] + [_rollout(one, []) for one in past[:_PAST]]
+    listed = [_rollout(one, said, found) for one, said in stages] + [_rollout(one, [], []) for one in past[:_PAST]]
     page, following = cut_page(listed, lambda one: one.id, after, limit)
     said = StageRule(**{name: getattr(rule, name) for name in StageRule.model_fields})
     return RolloutPage(items=page, next=following, rule=said, fewest=FEWEST)
@@ -245,7 +245,8 @@ async def hold_back(who: Holder, serial: Serial) -> None:
 
 @router.post("/rollout/{serial}/on", status_code=204)
 async def let_go_on(who: Approver, serial: Serial, wanted: GoOnIn) -> None:
-    """Always refused, `person_needed`: an approver lets a held release go on at the page `/office/rollout`, and not whoever held it."""
+    """Always refused, `person_needed`: an approver lets a held release go on at the page `/office/rollout`, and not whoever held it,
+    nor while one before it is held (`waits_for`)."""
     async with reading(who) as (connection, _):
         held = await read_rollouts(connection, who.tenant_id, ("held",))
     if all(one.serial != serial for one in held):
@@ -317,7 +318,7 @@ def _gateway(one: Standing, spread: Spread | None) -> GatewayOut:
     )  # fmt: skip
 
 
-def _rollout(one: Rollout, stages: list[Stage]) -> RolloutOut:
+def _rollout(one: Rollout, stages: list[Stage], found: list[Rollout]) -> RolloutOut:
     said = [
         StageOut(
             at=stage.at, share=stage.share, state=stage.state, members=stage.tally.members, for_it=stage.tally.for_it,
@@ -328,6 +329,7 @@ def _rollout(one: Rollout, stages: list[Stage]) -> RolloutOut:
     return RolloutOut(
         id=str(one.serial), serial=one.serial, base=one.base, state=one.state, started_at=one.started_at, held_at=one.held_at,
         cause=one.cause, goes_on_at=one.goes_on_at(), stages=said,
+        waits_for=ahead(one, found), brings_along=[other.serial for other in behind(one, found)],
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from admin.dependencies import Visit, need
 from admin.errors import FieldMistake, InvalidInput
 from admin.office import open_office
-from admin.officerollout import FEWEST, Rule, go_on, hold, read_rollouts, read_rule, set_rule
+from admin.officerollout import FEWEST, Rule, ahead, behind, go_on, hold, read_rollouts, read_rule, set_rule
 from admin.officetallies import read_stages
 from admin.permissions import Permission
 from admin.routes.officeparts import signing_of, words_of
@@ -71,7 +71,10 @@ async def _page(visit: Visit, fault: str = "", *, mistakes: tuple[FieldMistake, 
         rule = await read_rule(connection, visit.tenant_id)
         under_way = await read_rollouts(connection, visit.tenant_id)
         past = await read_rollouts(connection, visit.tenant_id, ("done", "passed"))
-        stages = [(one, await read_stages(connection, visit.tenant_id, one, visit.now)) for one in under_way]
+        stages = [
+            (one, await read_stages(connection, visit.tenant_id, one, visit.now), ahead(one, under_way), behind(one, under_way))
+            for one in under_way
+        ]
     context = {
         "rule": rule, "under_way": stages, "past": past[:10], "fault": fault, "mistakes": mistakes, "fewest": FEWEST,
         "typed": {name: visit.form.raw(name) if mistakes else getattr(rule, name) for name in _NUMBERS},

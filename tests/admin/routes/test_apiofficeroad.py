@@ -119,6 +119,14 @@ async def test_a_release_is_held_by_a_program_and_let_go_by_a_person(
     )
     assert (await two.get("/rollout")).json()["items"][0]["state"] == "held"
     assert (await two.post("/rollout/7/hold", headers={"If-Match": tag})).status_code == 412
+    held = {"steps": "[[0, 500], [4000000000, 10000]]", "started_at": now, "state": "held", "held_at": now}
+    async with database.write() as connection:
+        for serial, cause in ((8, "before"), (9, "person"), (10, "before")):
+            row = {"id": f"{serial:024}", "tenant_id": officers.tenant, "serial": serial, "base": serial - 1, "cause": cause}
+            await connection.execute(insert(rollouts).values(**row, **held))
+    shown = (await two.get("/rollout")).json()
+    said = {one["serial"]: (one["waits_for"], one["brings_along"]) for one in shown["items"]}
+    assert said == {7: (None, [8]), 8: (7, []), 9: (7, []), 10: (7, [])}
     await two.aclose()
 
 

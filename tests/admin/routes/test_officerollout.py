@@ -362,8 +362,12 @@ async def test_what_waits_behind_two_held_versions_waits_for_both(fleet: Fleet, 
     await approve(one, two, PASSPHRASE, "bon.example")
     assert [(row.serial, row.cause) for row in await fleet.settle()] == [(4, "before"), (3, "person"), (2, "")]
     await one.get("/office/rollout")
-    await one.submit("/office/rollout/2/hold")
     await two.get("/office/rollout")
+    assert "Các bản cùng đi tiếp với nó: 4." in two.text
+    await one.submit("/office/rollout/2/hold")
+    await two.submit("/office/rollout/3/on", {"reason": "bản 3 không sao"})
+    assert two.response.status_code == 409 and "Bản 2 trước đó đang bị giữ lại" in two.text, "3 would bring 2 along"
+    assert "hãy quyết định bản 2 trước" in two.text and two.has_form("/office/rollout/2/on") and not two.has_form("/office/rollout/3/on")
     await two.submit("/office/rollout/2/on", {"reason": "đã xem lại"})
     assert [(row.serial, row.state, row.cause) for row in await fleet.settle()] == [
         (4, "held", "before"), (3, "held", "person"), (2, "going", ""),
