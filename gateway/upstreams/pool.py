@@ -1,8 +1,9 @@
 """Upstreams over kept connections: what TCP, TLS and HTTPS have in common. Imported by `stream` and `doh` only.
 
 A small pool of connections per upstream, questions pipelined on each. Questions of one turn of the loop leave in one write (over TLS: one
-record). A connection that says nothing while questions wait is given up, and the next question opens a fresh one. One task per connection
-that is being opened, none per question.
+record). A connection that says nothing while questions wait is given up, and the next question opens a fresh one. A server that closes a
+connection after it answered some of what was open there (old routers) gets one question on each for a while, a few side by
+side. One task per connection that is being opened, none per question.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import os
 import ssl
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Final
 
@@ -32,6 +34,10 @@ FORGOTTEN: Final = 5.0
 SILENCE: Final = 1.2
 """A connection on which nothing came for so long, in seconds, while a question waited gets no new ones, and the question goes out again."""
 LATE: Final = 6.0
+ONE_EACH_FOR: Final = 600.0
+"""A server that closed a connection with questions open, though it had answered one meanwhile, gets one on each for so long, in seconds."""
+CLOSES_WITHIN: Final = 0.5
+"""Such a server closes each connection so soon after its answer, in seconds. One that does not had merely started over."""
 MAX_STRANGERS: Final = 64
 """Messages nobody asked for that one connection may send before it is closed."""
 RTO_MIN: Final = 0.5
@@ -52,6 +58,8 @@ class Connection(asyncio.Protocol, ABC):
         self.opened = opened
         self.heard = opened
         self.used = opened
+        self.answered = float("-inf")
+        """When the last answer came."""
         self.waiting: list[Exchange] = []
         """Not yet written, the first since `waiting_since`."""
         self.waiting_since = opened
@@ -163,6 +171,11 @@ class PooledUpstream(ABC):
         self._connections: list[Connection] = []
         self._opening: dict[Connection, asyncio.Task[None]] = {}
         self._batch: list[Exchange] = []
+        self._queue: deque[tuple[float, Exchange]] = deque()
+        """Waits for a connection of its own, since when; for ever once it was reported as late."""
+        self._one_each_until = float("-inf")
+        self._leaving: dict[Connection, float] = {}
+        """Answered its one question, at that time; the server should close it."""
         self._is_closed = False
 
     def now(self) -> float:
@@ -193,6 +206,9 @@ class PooledUpstream(ABC):
         touched: dict[Connection, None] = {}
         for exchange in batch:
             if not exchange.is_finished:
+                if now < self._one_each_until:
+                    self._queue.append((now, exchange))
+                    continue
                 connection = self._pick(now)
                 if not connection.waiting:
                     connection.waiting_since = now
@@ -201,6 +217,15 @@ class PooledUpstream(ABC):
                 touched[connection] = None
         for connection in touched:
             connection.flush()
+        self._open_queued(now)
+
+    def _open_queued(self, now: float) -> None:
+        """Open connections for questions that get one of their own."""
+        while self._queue and len(self._connections) < CONNECTIONS:
+            _, exchange = self._queue.popleft()
+            if not exchange.is_finished:
+                connection = self._open(now)
+                connection.waiting.append(exchange)
 
     def _pick(self, now: float) -> Connection:
         usable = [connection for connection in self._connections if not connection.is_retired]
@@ -209,6 +234,9 @@ class PooledUpstream(ABC):
                 return connection
         if len(usable) >= CONNECTIONS:
             return min(usable, key=lambda connection: connection.load)
+        return self._open(now)
+
+    def _open(self, now: float) -> Connection:
         connection = self.make_connection(now)
         self._connections.append(connection)
         self._opening[connection] = self._loop.create_task(self._connect(connection))
@@ -256,6 +284,11 @@ class PooledUpstream(ABC):
             return
         sent_at, exchange, question = entry
         self._forget(connection, key)
+        connection.answered = now
+        if now < self._one_each_until and not connection.load and connection in self._connections:
+            self._connections.remove(connection)
+            self._leaving[connection] = now
+            self._open_queued(now)
         try:
             if data[2] & 0x02:
                 raise UpstreamError("truncated on a stream")
@@ -286,14 +319,20 @@ class PooledUpstream(ABC):
     def lost(self, connection: Connection, fault: Fault, detail: str) -> None:
         """The connection is gone: what hangs on it goes on elsewhere. An idle one may be closed at any time without harm."""
         if connection not in self._connections:
+            self._leaving.pop(connection, None)
             return
         self._connections.remove(connection)
         now = self._loop.time()
         lost = [(connection.opened, exchange) for exchange in (*connection.delayed, *connection.waiting)]
         lost += [(sent_at, exchange) for sent_at, exchange, _ in connection.pending.values()]
+        if any(sent_at <= connection.answered for sent_at, _, _ in connection.pending.values()):
+            self._one_each_until = now + ONE_EACH_FOR
+            for other in self._connections:
+                other.is_retired = True
         connection.delayed, connection.waiting, connection.pending = [], [], {}
         for sent_at, exchange in lost:
             self._miss(exchange, sent_at, now, fault, detail, True)
+        self._open_queued(now)
 
     def _miss(self, exchange: Exchange, sent_at: float, now: float, fault: Fault, detail: str, may_repeat: bool) -> None:
         if self.health.missed(sent_at, now, fault, detail):
@@ -318,6 +357,23 @@ class PooledUpstream(ABC):
             if not connection.load and (connection.is_retired or (connection.transport is not None and now - connection.used > idle)):
                 self._connections.remove(connection)
                 connection.abort()
+        self._expire_queue(limit, now)
+
+    def _expire_queue(self, limit: float, now: float) -> None:
+        while self._leaving:
+            connection, since = next(iter(self._leaving.items()))
+            if now - since < CLOSES_WITHIN:
+                break
+            self._one_each_until = now
+            del self._leaving[connection]
+            connection.abort()
+        for _ in range(len(self._queue)):
+            since, exchange = self._queue.popleft()
+            if not exchange.is_finished:
+                self._queue.append((float("inf") if since <= limit else since, exchange))
+                if since <= limit:
+                    self._miss(exchange, since, now, Fault.TIMEOUT, "still waiting for a connection", False)
+        self._open_queued(now)
 
     def _expire_pending(self, connection: Connection, limit: float, now: float) -> None:
         pending = connection.pending
@@ -349,17 +405,19 @@ class PooledUpstream(ABC):
     @property
     def is_idle(self) -> bool:
         """Whether no connection is open."""
-        return not self._connections and not self._batch
+        return not (self._connections or self._batch or self._queue or self._leaving)
 
     def close(self) -> None:
         """Close every connection."""
         self._is_closed = True
         for task in self._opening.values():
             task.cancel()
-        for connection in self._connections:
+        for connection in (*self._connections, *self._leaving):
             connection.abort()
         self._connections = []
+        self._leaving.clear()
         self._batch = []
+        self._queue.clear()
 
 
 def describe(error: BaseException) -> str:
