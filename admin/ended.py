@@ -26,7 +26,7 @@ from admin.audit import CHECKPOINT, ENDINGS, MACHINE, SECRETS, Act, Action, keep
 from admin.consents import end_histories, forget_beside
 from admin.erasing import read_erased, wipe
 from admin.familytables import home_links, join_codes, pin_accounts, pin_renewals, recovery_sheets, staff_invitations
-from admin.lifted import ACTIONS, last_steps, lift_again
+from admin.lifted import ACTIONS, ANSWERS, decide_again, last_steps, lift_again
 from admin.officetables import gateways, invitations
 from admin.stricter import keep_closures
 from admin.tables import (
@@ -56,7 +56,7 @@ FILE = "ended.ids"
 _SEEN, _RESTORED = "seen", "restored"
 _SEEN_STEP = 5000
 #: What is copied out of the journal.
-_KEPT = (*(action.value for action in ENDINGS), *ACTIONS)
+_KEPT = (*(action.value for action in ENDINGS), *ACTIONS, *ANSWERS)
 #: Values in one statement: SQLite takes 32,766, PostgreSQL 32,767.
 _AT_ONCE = 5000
 #: Octets at the end of the file that hold its last lines (a line has about a hundred), and how many of them are surely whole.
@@ -80,8 +80,8 @@ class EndedAgain:
     """What an older state would have brought back, and did not. `histories`: children whose history, or question about one, ended with it;
     `papers`: accounts whose recovery codes are worth nothing any more; `closures`: what a department closed in its schools since, and
     that holds on; `lifted`: entries of an office's list that were lifted since, and are so again; `returned`: those that are in force
-    again, because the return that had taken them out was confirmed by nobody; `locked`: sign-in names that need a new password by
-    command."""
+    again, because the return that had taken them out was confirmed by nobody; `reviews`: those that were decided since, and are so
+    again; `locked`: sign-in names that need a new password by command."""
 
     roles: int = 0
     keys: int = 0
@@ -93,6 +93,7 @@ class EndedAgain:
     closures: int = 0
     lifted: int = 0
     returned: int = 0
+    reviews: int = 0
     locked: tuple[str, ...] = field(default=())
 
 
@@ -284,9 +285,11 @@ async def end_again(
     await end(update(recovery_sheets).values(secret_hash=None), recovery_sheets.c.account_id, sheets - own)
     changed = set().union(*(later.get(action, set()) for action in SECRETS)) - own
     locked = await _lock(connection, changed)
-    lifted, returned = await lift_again(connection, last_steps((one.action, one.object_id) for one in endings), now)
+    acts = [(one.action, one.object_id) for one in endings]
+    lifted, returned = await lift_again(connection, last_steps(acts), now)
+    decided = await decide_again(connection, acts, now)
     papers = await _end_papers(connection, own)
-    return EndedAgain(roles, keys, gone, phones, papers=papers, lifted=lifted, returned=returned, locked=locked)
+    return EndedAgain(roles, keys, gone, phones, papers=papers, lifted=lifted, returned=returned, reviews=decided, locked=locked)
 
 
 async def _for_each(connection: AsyncConnection, make: Callable[[Sequence[str]], Any], ids: Collection[str]) -> int:

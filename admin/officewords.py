@@ -105,6 +105,8 @@ VERBS: Mapping[str, str] = {
     "take": _("taken"),
     "uphold": _("upheld"),
     "overturn": _("overturned"),
+    "uphold_again": _("upheld"),
+    "overturn_again": _("overturned"),
     "triage": _("classified"),
     "start": _("verification begun"),
     "propose": _("proposed"),

@@ -104,6 +104,8 @@ def restore(config: Path | None, path: Path, yes: bool) -> None:
         typer.echo(f"  {again.closures} nhóm sở giáo dục đã đóng: vẫn đóng / groups the education department closed: still closed")
     if again.lifted:
         typer.echo(f"  {again.lifted} mục của danh sách đã gỡ: vẫn gỡ / entries of the office's list that were lifted: still lifted")
+    if again.reviews:
+        typer.echo(f"  {again.reviews} đề nghị xem lại đã quyết định: vẫn thế / reviews that were decided: still decided")
     if again.returned:
         typer.echo(f"! {again.returned} mục lại có hiệu lực: lần quay lại bản trước chưa ai xác nhận đã mất; vẫn cần thì quay lại lần nữa.")
         typer.echo(f"! {again.returned} entries are in force again: the return that took them out was confirmed by nobody, and is lost.")

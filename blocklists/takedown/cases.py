@@ -214,7 +214,7 @@ async def move_review(
     if verb == "take":
         values["taken_by"] = actor.account
     else:
-        values |= {"decided_by": actor.account, "decided_at": now, "decision_reason": reason.strip()}
+        values |= {"decided_by": None if actor == SYSTEM else actor.account, "decided_at": now, "decision_reason": reason.strip()}
     await connection.execute(update(table).where(table.c.id == review_id, table.c.tenant_id == office.tenant).values(**values))
     await record(connection, office, actor, verb, Kind.REVIEW, review_id, now, before=event.before.value, after=event.after.value)
     if event.after is State.OVERTURNED:

@@ -32,6 +32,8 @@ from blocklists.takedown.workflow import PROVISIONAL_DEFAULT, URGENT_LIFE, Trans
 
 OPENING = frozenset({"lift", "suspend", "withdraw", "reinstate"})
 """Steps of an entry that open its site, or close it again before its end."""
+ANSWERING = frozenset({"uphold", "overturn", "uphold_again", "overturn_again"})
+"""Steps of a review that answer whoever asked for it."""
 OF_AN_OFFICE = frozenset({Mark.PHONE, Mark.MAIL, Mark.PATH})
 """What a text about an office may hold: its telephone, its mail, its page."""
 
@@ -380,9 +382,9 @@ async def record(
     connection: AsyncConnection, office: Office, actor: Actor, verb: str, kind: Kind, object_id: str, now: datetime,
     *, before: str = "", after: str = "", basis: str | None = None,
 ) -> None:  # fmt: skip
-    """One journal row: random ids and keyed digests, never a host or a note. What opens a site, or closes it again, is kept outside the
-    database, too."""
-    if kind is Kind.ENTRY and verb in OPENING:
+    """One journal row: random ids and keyed digests, never a host or a note. What opens a site, or closes it again, and what answers
+    a review, is kept outside the database, too."""
+    if (kind is Kind.ENTRY and verb in OPENING) or (kind is Kind.REVIEW and verb in ANSWERING):
         call_after(connection, journal.ENDED)
     await journal.append(
         connection,

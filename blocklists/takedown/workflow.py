@@ -16,6 +16,7 @@ entry   approved ─publish→ publishing ─receipts→ partial ─all_receipts
                                                                                └─withdraw→ suspended ─reinstate→ publishing
 review  received ─take→ reviewing ─┬─uphold→ upheld
                                    └─overturn→ overturned (the entry is lifted)
+        received, reviewing ─uphold_again→ upheld, ─overturn_again→ overturned: decided before an older backup was put back
 """
 
 from __future__ import annotations
@@ -231,6 +232,8 @@ TABLE: tuple[Transition, ...] = (
     _row(Kind.REVIEW, "take", {State.RECEIVED}, State.REVIEWING, _OFFICE, decided_nothing_before),
     _row(Kind.REVIEW, "uphold", {State.REVIEWING}, State.UPHELD, _APPROVER, decided_nothing_before, has_reason),
     _row(Kind.REVIEW, "overturn", {State.REVIEWING}, State.OVERTURNED, _APPROVER, decided_nothing_before, has_reason),
+    _row(Kind.REVIEW, "uphold_again", {State.RECEIVED, State.REVIEWING}, State.UPHELD, _SYSTEM, has_reason),
+    _row(Kind.REVIEW, "overturn_again", {State.RECEIVED, State.REVIEWING}, State.OVERTURNED, _SYSTEM, has_reason),
 )
 
 

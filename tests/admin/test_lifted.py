@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from admin.audit import ENDINGS
 from admin.backup import back_up, restore
@@ -142,3 +143,55 @@ def test_last_step_counts_and_a_lift_is_for_good() -> None:
     ]  # fmt: skip
     assert last_steps(rows) == {"a": "reinstate", "b": "withdraw", "c": "lift", "d": "suspend"}
     assert not set(ACTIONS) & {action.value for action in ENDINGS}
+
+
+async def ask(desk: Desk, host: str) -> str:
+    """Somebody asks to look again at a host; an officer takes it. The review's id."""
+    async with desk.services.database.write() as connection:
+        await cases.ask_review(connection, desk.office, entry := await desk.entry(host), "mistake", "", desk.now)
+        mine = (tables.reviews.c.tenant_id == desk.office.tenant, tables.reviews.c.entry_id == entry)
+        review = str((await connection.execute(select(tables.reviews.c.id).where(*mine))).scalar_one())
+        await cases.move_review(connection, desk.office, review, "take", desk.second, desk.now)
+        return review
+
+
+async def reviews_of(desk: Desk) -> dict[str, tuple[str, str]]:
+    """Of each review its state and what its answer says."""
+    table = tables.reviews
+    async with desk.services.database.read() as connection:
+        found = await connection.execute(select(table).where(table.c.tenant_id == desk.office.tenant))
+        return {row["id"]: (row["state"], row["decision_reason"]) for row in found.mappings()}
+
+
+@pytest.mark.parametrize("how", ["restored", "copied"])
+async def test_reviews_that_were_decided_stay_decided(desk: Desk, tmp_path: Path, now: datetime, how: str) -> None:
+    """Asked before the backup and decided after it: whoever asked reads the answer, not that somebody looks into it; nobody decides it a
+    second time, and it does not become late: a site whose block was upheld is not opened by the clock. What waited then waits still."""
+    database, state_dir = desk.services.database, desk.services.settings.state_dir
+    async with database.write() as connection:  # documents whose number is blank: their entries are suspended by a late review
+        await connection.execute(update(tables.orders).where(tables.orders.c.tenant_id == desk.office.tenant).values(number=None))
+    opened, kept, waits = [await ask(desk, host) for host in ("judged.example", "kept.example", "lifted.example")]
+    copy, backup = tmp_path / "older.db", tmp_path / "before.backup"
+    if not await database.copy_to(copy):
+        pytest.skip("PostgreSQL has its own tools")
+    await back_up(database, state_dir, backup, now)
+    later = now + timedelta(hours=1)
+    async with database.write() as connection:
+        await cases.move_review(connection, desk.office, opened, "overturn", desk.second, later, "đổi chủ")
+        await cases.move_review(connection, desk.office, kept, "uphold", desk.second, later, "vẫn lừa đảo")
+    for _ in range(2):  # the next time, too
+        if how == "restored":
+            done = (await restore(database, state_dir, backup, later)).again
+        else:
+            await database.take_over(copyfile(copy, tmp_path / "again.db"))
+            aged = await check_age(database, state_dir, later)
+            assert aged is not None
+            done = aged
+        assert (done.lifted, done.reviews) == (1, 2)
+        found = await reviews_of(desk)
+        assert [found[one][0] for one in (opened, kept, waits)] == ["overturned", "upheld", "reviewing"]
+        assert "older backup" in found[opened][1] and "older backup" in found[kept][1]
+    async with database.write() as connection:
+        assert await cases.late_reviews(connection, desk.office, now + timedelta(hours=49)) == [(waits, "suspended")]
+    states = await desk.states()
+    assert (states["judged.example"], states["kept.example"] in ("active", "publishing")) == ("lifted", True)
