@@ -1,5 +1,5 @@
-"""What a person reads when a command fails as it may: one sentence, with the remedy, in Vietnamese and English. Only `lachan.__main__`
-imports this module.
+"""What a person reads when a command fails as it may: one sentence, with the remedy, in Vietnamese and English. `lachan.__main__` and
+`preparation` import this module.
 
 Errors are raised with an English sentence. `_WORDS` says those that the operator of a home or a school meets in Vietnamese, too: each row
 is a part of a sentence and its translation, which is put before it; what no row knows stays English.
@@ -13,11 +13,12 @@ from typing import Final
 
 from gateway.errors import LachanError, MistakesError
 
-_REMEDIES = {
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_REMEDIES: Final = {
     **dict.fromkeys((errno.EACCES, errno.EPERM), "run it with sudo, or as the user of the gateway"),
     errno.EROFS: "choose a state_dir that can be written",
     errno.ENOTDIR: "choose another state_dir",
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room on the disk"),
+    **dict.fromkeys(_FULL, "make room on the disk"),
 }
 _SYSTEM: Final = {
     "Permission denied": "không có quyền",
@@ -138,14 +139,21 @@ _WORDS: Final = tuple(
 
 
 def refused_by_system(error: OSError) -> LachanError | None:
-    """What this machine does not let the user do, with its remedy; None for what only a bug would meet."""
+    """What this machine does not let the user do, with its remedy; None for what only a bug would meet. A full disk refuses a file that
+    is open already, and does not say which."""
     remedy = _REMEDIES.get(error.errno or 0)
-    return LachanError(f"{error.filename}: {error.strerror}: {remedy}") if remedy and error.filename else None
+    place = error.filename2 or error.filename or ("state_dir" if error.errno in _FULL else "")
+    return LachanError(f"{place}: {error.strerror}: {remedy}") if remedy and place else None
 
 
 def refused_by_database(error: Exception) -> LachanError | None:
-    """That somebody else writes to the database for too long; None for everything else. SQLAlchemy is known by name: it is large."""
-    if not type(error).__module__.startswith("sqlalchemy.") or "database is locked" not in str(error):
+    """That somebody else writes to the database for too long, or that its disk is full; None for everything else. SQLAlchemy is known by
+    name: it is large."""
+    if not type(error).__module__.startswith("sqlalchemy."):
+        return None
+    if "database or disk is full" in str(error):
+        return LachanError("admin.database: No space left on device: make room on the disk")
+    if "database is locked" not in str(error):
         return None
     return LachanError("admin.database: another program holds the database: wait for it (a backup, another command), then try again")
 

@@ -21,6 +21,7 @@ from gateway.settings import GatewaySettings
 from lachan import fingerprint
 from lachan.configuration import Configuration, find_file
 from lachan.control import ask
+from lachan.errortext import refused_by_system
 from lachan.lastgood import load_or_last_good
 
 if TYPE_CHECKING:
@@ -137,7 +138,8 @@ def command(config: Path | None, *, commit: bool, fetch: bool, report: bool) -> 
         outcome = prepare(configuration, "due" if fetch else "none", _listener())
         if commit:
             put_in_force(configuration.gateway.state_dir, outcome.changes, outcome.notes)
-    except (LachanError, OSError) as error:
+    except (LachanError, OSError) as met:
+        error = (refused_by_system(met) or met) if isinstance(met, OSError) else met
         if not report:
             raise StartError(str(error)) from None
         sys.stdout.write(json.dumps(_refusal(error)) + "\n")

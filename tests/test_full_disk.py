@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +29,9 @@ metrics: {listen: "127.0.0.1:{metrics}"}
 lists: [{id: bets, category: gamb, path: bets.txt}]
 profiles: [{id: be, band: TH, activity: aggregate}]
 default_profile: be
+"""
+ZONE = """
+rpz: [{name: rpz.example, primary: {address: "127.0.0.1:9"}}]
 """
 MOUNT = 'mount -t tmpfs -o size=16m,mode=700 tmpfs "$0" && echo mounted && exec cat'
 RECORDS = {(f"open{number}.example", "A"): ["192.0.2.20"] for number in range(600)}
@@ -94,6 +98,26 @@ class OnSmallDisk(Gateway):
             time.sleep(0.1)
 
 
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """A command of the same machine, which sees the small disk."""
+        assert self._holder is not None
+        line = ["nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt", sys.executable, "-m", "lachan", *words, "-c", str(self.path)]
+        return subprocess.run(line, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnSmallDisk]:
+    """A gateway that runs on a full disk, with a list that changed since and a zone whose primary does not answer."""
+    if os.geteuid() != 0 or shutil.which("nsenter") is None:
+        pytest.skip("needs root and nsenter")
+    folder = tmp_path_factory.mktemp("disk")
+    (folder / "bets.txt").write_text("bet.example\n")
+    with RunningUpstream(RECORDS) as upstream, OnSmallDisk(folder, SETTINGS + ZONE, upstream=upstream.port) as gateway:
+        gateway.fill()
+        (folder / "bets.txt").write_text("bet.example\n" + "".join(f"bet{each}.example\n" for each in range(20_000)))
+        yield gateway
+
+
 def assert_nothing_is_half_written(state: Path) -> None:
     """What is in force verifies, every file has the content its name says, and nothing else was left."""
     release.verify(state, release.read_manifest(state))
@@ -153,3 +177,13 @@ def test_full_disk_costs_changes_and_nothing_else(tmp_path: Path) -> None:
         gateway.wait(lambda: gateway.status()["last_change"]["outcome"] == "applied")
         assert gateway.metric("lachan_last_reload_successful") == 1
         assert_nothing_is_half_written(gateway.disk)
+
+
+@pytest.mark.parametrize("words", [("lists", "update"), ("lists", "compile"), ("zone", "refresh"), ("prepare", "--fetch", "--commit")])
+def test_commands_say_in_one_sentence_that_the_disk_is_full(small_disk: OnSmallDisk, words: tuple[str, ...]) -> None:
+    """No trace of the program, in front of a person or in the log that a child's words go to: what is wrong, and what to do."""
+    done = small_disk.run(*words)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert "No space left on device: dọn chỗ trên đĩa / make room on the disk" in done.stderr
+    assert_nothing_is_half_written(small_disk.disk)

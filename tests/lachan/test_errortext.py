@@ -35,6 +35,19 @@ def test_what_the_system_refuses_is_told_with_its_remedy(number: int, remedy: st
     assert told.startswith(f"lỗi / error: /srv/lachan/x: {os.strerror(number)}: ") and remedy in told
 
 
+@pytest.mark.parametrize(("place", "told"), [((), "state_dir"), (("/a/list.txt", None, "/srv/lachan/copy"), "/srv/lachan/copy")])
+def test_a_full_disk_is_told_where_the_system_names_no_file_or_two(place: tuple[str | None, ...], told: str) -> None:
+    """A write into an open file that no longer fits; a copy, whose target has no room."""
+    refused = refused_by_system(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), *place))
+    assert refused is not None and explain_error(refused).startswith(f"lỗi / error: {told}: No space left on device: dọn chỗ")
+
+
+def test_a_full_disk_of_the_database_is_told() -> None:
+    """As SQLite says it."""
+    told = refused_by_database(OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full")))
+    assert told is not None and "make room on the disk" in explain_error(told)
+
+
 def taken_port() -> None:
     """Somebody listens there."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
