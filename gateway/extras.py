@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 
 from gateway.children import Child, ForkingLoop, describe_exit
 from gateway.metrics import PROCESS_RESTARTS, PROCESS_UP
-from gateway.settings import Endpoint
+from gateway.settings import Endpoint, GatewaySettings
+from gateway.sockets import RELAY_NAME
 from gateway.totals import Totals
 
 log = logging.getLogger(__name__)
@@ -120,6 +121,13 @@ class Extras:
                 extra.is_late = False
                 extra.keeper = asyncio.create_task(self._keep(extra))
 
+    def take_in_quic(self, sockets: Sequence[socket.socket]) -> None:
+        """The process that terminates QUIC has all its sockets."""
+        for extra in self.extras:
+            if extra.is_late and extra.process.takes_quic:
+                extra.sockets[:] = sockets
+                self.take_in(extra.sockets)
+
     def add(self, process: ExtraProcess) -> None:
         """Start one more, which has no sockets, unless one of this name is there already."""
         if self._is_stopping or any(extra.process.name == process.name for extra in self.extras):
@@ -179,3 +187,16 @@ class Extras:
             pause = FIRST_PAUSE if time.monotonic() - started >= LIVED_SECONDS else min(max(pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
             log.error("process ended", extra={"event": "process.ended", "child": name, "how": how, "again_in": pause})
             await asyncio.sleep(pause)
+
+
+def quic_process(settings: GatewaySettings) -> list[ExtraProcess]:
+    """The process that terminates QUIC, where the settings want it."""
+    if settings.doq is None:
+        return []
+
+    def serve(sockets: Sequence[socket.socket]) -> int:
+        from gateway.quic.process import run
+
+        return run(settings, settings.state_dir / RELAY_NAME, sockets)
+
+    return [ExtraProcess("doq", serve, takes_quic=True, stop_seconds=5.0)]

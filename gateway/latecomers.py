@@ -1,5 +1,6 @@
-"""Endpoints of the pages and the metrics that cannot be opened when the gateway starts: somebody else has the port, or the address is not
-there yet. Names are answered meanwhile, it is said, and they are tried again. Only the supervisor imports this module.
+"""Endpoints that cannot be opened when the gateway starts (the pages, the metrics, DoT, DoH, DoQ, one of several plain ones): somebody else
+has the port, or the address is not there yet. Names are answered meanwhile, it is said, and they are tried again. Only the supervisor
+imports this module.
 
 Whoever starts the program by hand is told at once instead (`is_patient` is False): a port that is taken ends the start with one sentence.
 """
@@ -12,11 +13,13 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from gateway.errors import StartError
 from gateway.privileges import CAP_NET_BIND_SERVICE, give_up_rights
 from gateway.settings import Endpoint
+from gateway.sockets import ListeningSockets, open_missing
 
 RETRY_SECONDS = 3.0
 LATE = (
@@ -39,6 +42,8 @@ class Place:
     sockets: list[socket.socket] = field(default_factory=list)
     reason: str = ""
     """Why it is late; empty when everything is open."""
+    opens: Callable[[Endpoint], None] | None = None
+    """Opens an endpoint for the workers, whose sockets are kept elsewhere."""
 
     def close(self) -> None:
         """Close what is open (this process only)."""
@@ -63,10 +68,17 @@ class Latecomers:
             if not self._is_patient:
                 place.close()
                 raise
-            place.reason = str(error)
-            self.late.append(place)
-            log.warning("not open yet", extra={"event": "listen.late", "setting": setting, "reason": place.reason})
+            self._wait(place, str(error))
         return place
+
+    def add(self, sockets: ListeningSockets) -> None:
+        """What the workers miss is late, too."""
+        for setting, endpoint, reason in sockets.missing:
+            self._wait(Place(setting, [endpoint], opens=partial(open_missing, sockets, setting)), reason)
+
+    def is_late(self, setting: str) -> bool:
+        """Whether anything of this setting is not open yet."""
+        return any(place.setting == setting for place in self.late)
 
     def give_up_rights(self) -> None:
         """Of the rights of a start only those stay that a low port which is late still needs."""
@@ -80,7 +92,7 @@ class Latecomers:
             for place in tuple(self.late):
                 try:
                     self._try(place)
-                except StartError as error:
+                except (StartError, OSError) as error:
                     place.reason = str(error)
                     continue
                 place.reason = ""
@@ -93,9 +105,17 @@ class Latecomers:
         """What is late and why, for whoever asks how the gateway is."""
         return [LATE.format(setting=place.setting, reason=place.reason) for place in self.late]
 
+    def _wait(self, place: Place, reason: str) -> None:
+        place.reason = reason
+        self.late.append(place)
+        log.warning("not open yet", extra={"event": "listen.late", "setting": place.setting, "reason": reason})
+
     def _try(self, place: Place) -> None:
         while place.missing:
-            place.sockets.append(self._opening(place.missing[0], place.setting))
+            if place.opens is not None:
+                place.opens(place.missing[0])
+            else:
+                place.sockets.append(self._opening(place.missing[0], place.setting))
             place.missing.pop(0)
         place.sockets.extend(place.behind)
 

@@ -2,8 +2,8 @@
 
 Each worker has its own UDP and TCP socket for each endpoint (SO_REUSEPORT: the kernel spreads clients over them), all opened here,
 before any worker starts, and kept by the supervisor: a worker that dies leaves its queue in the kernel and the next one reads on.
-A socket passed by systemd is shared by all workers instead; those of a gateway whose place we take are handed out to ours. Imported by
-the supervisor; workers get the finished sockets.
+A socket passed by systemd is shared by all workers instead; those of a gateway whose place we take are handed out to ours. What a patient
+start could not open is `missing`, and `open_missing` tries it again. Imported by the supervisor; workers get the finished sockets.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ class ListeningSockets:
     quic: list[Listening] = field(default_factory=list)
     relay: socket.socket | None = None
     receive_bytes: int = 0
+    missing: list[tuple[str, Endpoint, str]] = field(default_factory=list)
+    """What could not be opened: the setting, where, and why."""
 
     def of(self, worker: int) -> list[Listening]:
         """What worker `worker` reads."""
@@ -83,10 +85,11 @@ class ListeningSockets:
 
 
 def open_sockets(
-    settings: GatewaySettings, workers: int, passed: Sequence[socket.socket] = (), *, may_close: bool = True
+    settings: GatewaySettings, workers: int, passed: Sequence[socket.socket] = (), *, may_close: bool = True, is_patient: bool = False
 ) -> ListeningSockets:
     """Open every endpoint of the settings; raises StartError with one sentence that names the remedy. Passed sockets that nothing wants are
-    closed, or without `may_close` are a reason not to start: somebody is answered there."""
+    closed, or without `may_close` are a reason not to start: somebody is answered there. With `is_patient` one endpoint of `dns.listen` is
+    enough to start with."""
     opened = ListeningSockets([[] for _ in range(workers)])
     remaining = list(passed)
     skipped: list[str] = []
@@ -95,14 +98,13 @@ def open_sockets(
             if not _family_works(endpoint):
                 skipped.append(str(endpoint))
                 continue
-            _open_pair(opened, endpoint, remaining)
-        for kind, section in (("dot", settings.dot), ("doh", settings.doh)):
+            _open_or_miss(opened, "dns", endpoint, remaining, is_patient)
+        if opened.missing and not opened.all():
+            raise StartError(opened.missing[0][2])
+        for kind, section in (("dot", settings.dot), ("doh", settings.doh), ("doq", settings.doq)):
             for endpoint in section.listen if section is not None else ():
-                _open_streams(opened, kind, endpoint, remaining)  # type: ignore[arg-type]
-        for endpoint in settings.doq.listen if settings.doq is not None else ():
-            quic = take(remaining, socket.SOCK_DGRAM, endpoint) or bind(endpoint, socket.SOCK_DGRAM, "doq.listen", share=False)
-            opened.quic.append(Listening("doq", _real(endpoint, quic), quic))
-        if opened.quic:
+                _open_or_miss(opened, kind, endpoint, remaining, is_patient)
+        if settings.doq is not None and settings.doq.listen:
             opened.relay = _take_relay(remaining) or _open_relay(settings.state_dir / RELAY_NAME)
         if not opened.all():
             raise StartError(f"dns.listen: no address of {', '.join(skipped)} exists on this machine: choose one that does")
@@ -121,6 +123,33 @@ def open_sockets(
         stray.close()
     opened.receive_bytes = _size_buffers(opened)
     return opened
+
+
+def open_missing(opened: ListeningSockets, setting: str, endpoint: Endpoint) -> None:
+    """Open an endpoint that was missing, for workers that are started from now on. Raises StartError."""
+    before = opened.all()
+    _open(opened, setting.removesuffix(".listen"), endpoint, [])
+    _size_buffers(ListeningSockets([[each for each in opened.all() if each not in before]]))
+
+
+def _open_or_miss(opened: ListeningSockets, kind: str, endpoint: Endpoint, passed: list[socket.socket], is_patient: bool) -> None:
+    try:
+        _open(opened, kind, endpoint, passed)
+    except StartError as error:
+        if not is_patient:
+            raise
+        opened.missing.append((f"{kind}.listen", endpoint, str(error)))
+
+
+def _open(opened: ListeningSockets, kind: str, endpoint: Endpoint, passed: list[socket.socket]) -> None:
+    """One endpoint of the section `kind`, whole or not at all."""
+    if kind == "dns":
+        _open_pair(opened, endpoint, passed)
+    elif kind == "doq":
+        quic = take(passed, socket.SOCK_DGRAM, endpoint) or bind(endpoint, socket.SOCK_DGRAM, "doq.listen", share=False)
+        opened.quic.append(Listening("doq", _real(endpoint, quic), quic))
+    else:
+        _open_streams(opened, kind, endpoint, passed)  # type: ignore[arg-type]
 
 
 def bind(endpoint: Endpoint, kind: socket.SocketKind, setting: str, *, share: bool) -> socket.socket:

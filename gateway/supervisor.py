@@ -35,7 +35,7 @@ from gateway.clock import POLL_SECONDS, JumpWatch, WallClock
 from gateway.control import ControlServer
 from gateway.crew import Crew, Target, WorkerBody
 from gateway.errors import GenerationError, LachanError, StartError
-from gateway.extras import Extra, ExtraProcess, Extras
+from gateway.extras import Extra, ExtraProcess, Extras, quic_process
 from gateway.extras import Pulse as Pulse
 from gateway.handover import Handover
 from gateway.latecomers import Latecomers, open_by
@@ -47,7 +47,7 @@ from gateway.requests import control_requests
 from gateway.resting import rest, would_be_started_again
 from gateway.settings import Endpoint, GatewaySettings
 from gateway.sharedword import SharedWord
-from gateway.sockets import RELAY_NAME, ListeningSockets, bind, open_sockets, take
+from gateway.sockets import ListeningSockets, bind, open_sockets, take
 from gateway.standing import Standing, program_version
 from gateway.statelock import StateLock, make_state_dir
 from gateway.statuspage import Page, StatusServer, json_page, text_page
@@ -106,8 +106,8 @@ def run(
     load: Load | None = None,
 ) -> int:
     """Run the gateway until it is told to stop or another takes its place; the exit status. `takes_over`: take the place of the one that
-    runs with this state directory, if there is one. `waits_for_ports`: metrics and extra processes whose endpoints cannot be opened come
-    later, instead of ending the start. `body` and `load` replace the worker in tests."""
+    runs with this state directory, if there is one. `waits_for_ports`: what cannot be opened comes later instead of ending the
+    start, if one plain endpoint is open. `body` and `load` replace the worker in tests."""
     if body is None or load is None:
         from gateway.demand import suffix_list
         from gateway.worker import load_snapshot, run_worker
@@ -122,25 +122,30 @@ def run(
     if succession is not None:
         passed = [*passed, *succession.sockets]
     with StateLock(settings.state_dir) as lock:
-        processes = [*extra_processes, *_quic_process(settings)]
+        processes = [*extra_processes, *quic_process(settings)]
         endpoints = [*((settings.metrics,) if settings.metrics else ()), *(each for process in processes for each in process.listen)]
         taken = {each: one for each in endpoints if (one := take(passed, socket.SOCK_STREAM, each)) is not None}
         # Where the one before ended in the middle, its processes hold their ports for another moment.
         patience = time.monotonic() + (LEFTOVER_SECONDS if takes_over and not passed else 0.0)
         may_close = succession is None or waits_for_ports
-        sockets = open_by(patience, lambda: open_sockets(settings, settings.dns.workers, passed, may_close=may_close))
+        is_patient = waits_for_ports
+        sockets = open_by(
+            patience, lambda: open_sockets(settings, settings.dns.workers, passed, may_close=may_close, is_patient=is_patient)
+        )
         opened: list[Extra] = []
 
         def open_stream(endpoint: Endpoint, setting: str) -> socket.socket:
             return taken.pop(endpoint, None) or open_by(patience, lambda: bind(endpoint, socket.SOCK_STREAM, setting, share=False))
 
-        late = Latecomers(open_stream, is_patient=waits_for_ports)
+        late = Latecomers(open_stream, is_patient=is_patient)
         metrics: list[socket.socket] = []
         try:
+            late.add(sockets)
             metrics = late.open("metrics.listen", [settings.metrics]).sockets if settings.metrics else []
             for process in processes:
                 place = late.open(process.setting, process.listen, [each.socket for each in sockets.quic] if process.takes_quic else [])
-                opened.append(Extra(process, place.sockets, is_late=bool(place.reason)))
+                is_late = bool(place.reason) or (process.takes_quic and late.is_late("doq.listen"))
+                opened.append(Extra(process, place.sockets, is_late=is_late))
             late.give_up_rights()
             if os.geteuid() == 0:
                 log.warning("running as root: set dns.user", extra={"event": "start.root"})
@@ -155,19 +160,6 @@ def run(
             for each in (*metrics, *(stream for extra in opened for stream in extra.sockets)):
                 each.close()
     return rest(notifier, settings.state_dir) if supervisor.rests else status
-
-
-def _quic_process(settings: GatewaySettings) -> list[ExtraProcess]:
-    """The process that terminates QUIC, where the settings want it."""
-    if settings.doq is None:
-        return []
-
-    def serve(sockets: Sequence[socket.socket]) -> int:
-        from gateway.quic.process import run
-
-        return run(settings, settings.state_dir / RELAY_NAME, sockets)
-
-    return [ExtraProcess("doq", serve, takes_quic=True, stop_seconds=5.0)]
 
 
 class Supervisor:
@@ -359,6 +351,10 @@ class Supervisor:
                 if place.sockets is self._metrics:
                     self._status_pages = StatusServer(place.sockets[0], self._pages())
                     await self._status_pages.start()
+                if place.opens is not None:
+                    await self._crew.renew()
+                if place.setting == "doq.listen" and not self._late.is_late(place.setting):
+                    self._extras.take_in_quic([each.socket for each in self._sockets.quic])
                 self._extras.take_in(place.sockets)
 
     async def _succeed(self, succession: Succession) -> None:
