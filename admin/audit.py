@@ -102,6 +102,7 @@ class Action(StrEnum):
     WATCH_STARTED = "watch.started"
     WATCH_ENDED = "watch.ended"
     CHOICES_CHANGED = "choices.changed"
+    TENANT_RENAMED = "tenant.renamed"
     PLACE_SET = "place.set"
     PLACE_LEFT = "place.left"
     DATES_CHANGED = "dates.changed"

@@ -11,7 +11,14 @@ from admin.familyschemas import whole
 from admin.hosting import MOST_FAMILIES
 from admin.permissions import Scope
 from admin.schemas import Day, Identifier, In
+from admin.tenants import NAME_LENGTH
 from blocklists.tables import OrganisationKind, Role
+
+
+class OrganisationIn(In):
+    """What a family or school is called."""
+
+    name: str = Field(min_length=1, max_length=NAME_LENGTH, pattern=r"\S", examples=["Trường THCS Lê Lợi"])
 
 
 class OrganisationOut(BaseModel):

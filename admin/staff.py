@@ -11,9 +11,10 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import MACHINE, VISITOR, Act, Action, record
@@ -21,21 +22,25 @@ from admin.devices import Match, assign_device, list_devices, retire_device
 from admin.errors import NotFound
 from admin.familytables import device_ends, staff_invitations
 from admin.values import DeviceId, ProfileId
-from blocklists.tables import EVERY_TENANT, ID_SIGNS, OrganisationId, new_id
+from blocklists.tables import EVERY_TENANT, ID_SIGNS, OrganisationId, new_id, organisations
 
 LONGEST = timedelta(days=200)
 GROUPS, GROUP = 2, 5
+_WITH_SCHOOL = select(staff_invitations, organisations.c.name.label("school")).join(
+    organisations, organisations.c.id == staff_invitations.c.tenant_id
+)
 
 
 @dataclass(frozen=True, slots=True)
 class StaffInvitation:
-    """A picture that works now. `enrolled`: how many devices have the same end."""
+    """A picture that works now. `school`: what the school is called."""
 
     id: str
     tenant: OrganisationId
     code: str
     profile: ProfileId
     ends_at: datetime
+    school: str
 
     @property
     def last_moment(self) -> datetime:
@@ -68,17 +73,17 @@ async def withdraw_staff_invitation(connection: AsyncConnection, act: Act) -> No
 
 async def current_invitation(connection: AsyncConnection, tenant: OrganisationId, now: datetime) -> StaffInvitation | None:
     """The picture of a school that works now."""
-    row = (await connection.execute(select(staff_invitations).where(staff_invitations.c.tenant_id == tenant, *_open(now)))).first()
-    return StaffInvitation(row.id, tenant, row.code, ProfileId(row.profile_id), row.ends_at) if row else None
+    row = (await connection.execute(_WITH_SCHOOL.where(staff_invitations.c.tenant_id == tenant, *_open(now)))).first()
+    return _of(row) if row else None
 
 
 async def find_staff_invitation(connection: AsyncConnection, code: str, now: datetime) -> StaffInvitation:
     """The invitation somebody scanned. Raises NotFound."""
-    statement = select(staff_invitations).where(staff_invitations.c.code == code, *_open(now))
+    statement = _WITH_SCHOOL.where(staff_invitations.c.code == code, *_open(now))
     row = (await connection.execute(statement.execution_options(**EVERY_TENANT))).first()  # the code says whose it is
     if row is None:
         raise NotFound
-    return StaffInvitation(row.id, OrganisationId(row.tenant_id), row.code, ProfileId(row.profile_id), row.ends_at)
+    return _of(row)
 
 
 async def enrol(connection: AsyncConnection, invitation: StaffInvitation, label: str, matches: Sequence[Match], now: datetime) -> DeviceId:
@@ -119,6 +124,10 @@ async def end_enrolments(connection: AsyncConnection, now: datetime) -> list[Org
 def term_end(terms: Sequence[date], today: date) -> date:
     """The last day of the term that runs now; in four months where the calendar knows none."""
     return min((day for day in terms if day >= today), default=today + timedelta(days=120))
+
+
+def _of(row: Row[Any]) -> StaffInvitation:
+    return StaffInvitation(row.id, OrganisationId(row.tenant_id), row.code, ProfileId(row.profile_id), row.ends_at, row.school)
 
 
 def _open(now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -31,6 +31,8 @@ from blocklists.tables import (
     role_assignments,
 )
 
+#: Characters of the name of a family or school, as pages and papers can hold it.
+NAME_LENGTH = 80
 SIGN_IN = re.compile(r"[^\s\x00-\x1f\x7f]{2,64}")
 
 
@@ -108,6 +110,23 @@ async def set_place(connection: AsyncConnection, act: Act, code: str) -> None:
     await connection.execute(update(organisations).where(where).values(place_code=code or None))
     await record(connection, act, Action.PLACE_SET, act.tenant, before={"place": before}, after={"place": code})
     await mark_changed(connection, act)
+
+
+async def read_name(connection: AsyncConnection, tenant: OrganisationId) -> str:
+    """What a family or school is called."""
+    return str((await connection.execute(select(organisations.c.name).where(organisations.c.id == tenant))).scalar_one())
+
+
+async def rename_tenant(connection: AsyncConnection, act: Act, name: str) -> None:
+    """Another name for a family or school: what its pages, invitations and papers are headed with. Raises InvalidInput for one that is
+    empty or longer than NAME_LENGTH."""
+    name = " ".join(name.split())
+    if not 0 < len(name) <= NAME_LENGTH:
+        raise InvalidInput(FieldMistake("name", "too_long" if name else "required"))
+    before = await read_name(connection, act.tenant)
+    if before != name:
+        await connection.execute(update(organisations).where(organisations.c.id == act.tenant).values(name=name))
+        await record(connection, act, Action.TENANT_RENAMED, act.tenant, before={"name": before}, after={"name": name})
 
 
 async def is_alone(connection: AsyncConnection) -> bool:

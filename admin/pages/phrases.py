@@ -218,6 +218,7 @@ ACTS: Mapping[str, str] = {
     "watch.started": _("Watching first, for a day"),
     "watch.ended": _("Watching ended, full protection"),
     "choices.changed": _("Common choices changed"),
+    "tenant.renamed": _("Name changed"),
     "place.set": _("Place said"),
     "place.left": _("What was closed where the school was before has ended"),
     "dates.changed": _("Own dates changed"),

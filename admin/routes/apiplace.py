@@ -36,14 +36,17 @@ from admin.peopleschemas import (
     HomeIn,
     HomeOut,
     LookOut,
+    OrganisationIn,
     OrganisationOut,
 )
 from admin.permissions import Permission
+from admin.policyfile import has_policy
 from admin.profiles import LABEL_LENGTH, Profile, load_profile, load_strictest
 from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller, load_owner, made_before, note_made, page_of
 from admin.routes.profiles import erase_everywhere
 from admin.schemas import PageOf
 from admin.tables import sessions
+from admin.tenants import read_name, rename_tenant
 from admin.values import ProfileKind
 from blocklists.tables import OrganisationKind, Role
 
@@ -53,6 +56,7 @@ Looker = Annotated[Caller, Depends(caller(Permission.STATUS_READ))]
 Reader = Annotated[Caller, Depends(caller(Permission.PROFILE_READ))]
 DeviceReader = Annotated[Caller, Depends(caller(Permission.DEVICE_READ))]
 Assigner = Annotated[Caller, Depends(caller(Permission.DEVICE_ASSIGN))]
+Tightener = Annotated[Caller, Depends(caller(Permission.PROFILE_TIGHTEN))]
 Guardian = Annotated[Caller, Depends(caller(Permission.HISTORY_READ))]
 Ender = Annotated[Caller, Depends(caller(Permission.HISTORY_END))]
 Eraser = Annotated[Caller, Depends(caller(Permission.PROFILE_ERASE))]
@@ -67,11 +71,25 @@ FILE: dict[int | str, dict[str, Any]] = {
 @router.get("/organisation", tags=["status"])
 async def show_organisation(who: Looker) -> OrganisationOut:
     """What this key speaks for. A key has one organisation; a person with several makes one at each."""
+    return _organisation(who, who.tenant.name)
+
+
+@router.patch("/organisation", tags=["status"])
+async def rename_organisation(who: Tightener, wanted: OrganisationIn) -> OrganisationOut:
+    """Another name for this family or school, as it stands on pages, invitations and papers."""
+    if not has_policy(who.tenant.kind):
+        raise NotFound
+    async with who.services.database.write() as connection:
+        await rename_tenant(connection, who.act, wanted.name)
+        return _organisation(who, await read_name(connection, who.tenant_id))
+
+
+def _organisation(who: Caller, name: str) -> OrganisationOut:
     assert who.signed_in.actor.scopes is not None
     return OrganisationOut(
         id=who.tenant_id,
         kind=who.tenant.kind,
-        name=who.tenant.name,
+        name=name,
         time_zone=who.tenant.time_zone,
         demo=who.tenant.demo,
         role=Role(who.act.by.role),

@@ -1,4 +1,5 @@
-"""Where a family or school is: decides which bulletins of the list office it reads, and whether orders for other places leave it alone."""
+"""What a family or school is called, and where it is. The place decides which bulletins of the list office it reads, and whether
+orders for other places leave it alone."""
 
 from __future__ import annotations
 
@@ -6,7 +7,6 @@ from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from sqlalchemy import select
 from starlette.responses import Response
 
 from admin.dependencies import Visit, need
@@ -16,21 +16,22 @@ from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.routes.home import waiting_of
 from admin.schoolmoves import find_move, move
+from admin.tenants import NAME_LENGTH, read_place, rename_tenant
 from blocklists.places import gazetteer
-from blocklists.tables import organisations
 from blocklists.takedown.deadlines import VIET_NAM
 from gateway.policy.tenant import PLACE
 
 router = APIRouter()
 
 Reader = Annotated[Visit, Depends(need(Permission.REQUEST_ANSWER))]
+Namer = Annotated[Visit, Depends(need(Permission.PROFILE_TIGHTEN))]
 Owner = Annotated[Visit, Depends(need(Permission.PROFILE_LOOSEN))]
 
 
 @router.get("/place")
-async def show(visit: Reader) -> Response:
-    """The place as it stands."""
-    return await _page(visit)
+async def show(visit: Reader, stored: bool = False) -> Response:
+    """The name and the place as they stand."""
+    return await _page(visit, stored=stored)
 
 
 @router.post("/place")
@@ -54,19 +55,31 @@ async def change(visit: Owner) -> Response:
     return visit.go("/place")
 
 
-async def _page(visit: Visit, mistakes: tuple[FieldMistake, ...] = ()) -> Response:
+@router.post("/place/name")
+async def rename(visit: Namer) -> Response:
+    """Another name for this family or school."""
+    if not has_policy(visit.tenant.kind):
+        raise NotFound
+    name = visit.form.text("name", NAME_LENGTH)
+    if visit.form.mistakes:
+        return await _page(visit, tuple(visit.form.mistakes))
+    async with visit.services.database.write() as connection:
+        await rename_tenant(connection, visit.act, name)
+    return visit.go("/place?stored=1")
+
+
+async def _page(visit: Visit, mistakes: tuple[FieldMistake, ...] = (), stored: bool = False) -> Response:
     if not has_policy(visit.tenant.kind):
         raise NotFound
     async with visit.services.database.read() as connection:
-        stored = (
-            await connection.execute(select(organisations.c.place_code).where(organisations.c.id == visit.tenant_id))
-        ).scalar_one_or_none() or ""
+        code = await read_place(connection, visit.tenant_id) or ""
         held = await find_move(connection, visit.tenant_id)
-    province, _, commune = stored.partition(".")
+    province, _, commune = code.partition(".")
     provinces = sorted(gazetteer().provinces(_today(visit)), key=lambda place: vietnamese_order(place.name))
     context = {
         "provinces": provinces, "province": province, "commune": commune, "mistakes": mistakes, "move": held,
         "was": gazetteer().say(held.place, _today(visit)) if held else "", "shelf": visit.services.shelves.current(),
+        "name": visit.form.raw("name")[:200] or visit.tenant.name, "stored": stored,
         "waiting": await waiting_of(visit),
     }  # fmt: skip
     return visit.page("more/place.html", context, 422 if mistakes else 200)

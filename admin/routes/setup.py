@@ -41,7 +41,7 @@ from admin.setup import (
     is_token,
     read_token,
 )
-from admin.tenants import SIGN_IN, fold_sign_in
+from admin.tenants import NAME_LENGTH, SIGN_IN, fold_sign_in
 from admin.unserved import Unserved, find_unserved
 from admin.values import CHILD_BANDS, DeviceMatch
 from blocklists.tables import OrganisationKind
@@ -67,6 +67,7 @@ class Answers:
     bands: list[str] = field(default_factory=list)
     messenger: str = ""
     classes: str = ""
+    school: str = ""
     addresses: list[str] = field(default_factory=list)
     owners: list[str] = field(default_factory=list)
     class_networks: list[str] = field(default_factory=list)
@@ -84,6 +85,7 @@ class Answers:
             bands=form.many("band", MOST_CHILDREN),
             messenger="1" if form.raw("messenger") else "",
             classes=form.raw("classes")[:4000],
+            school=" ".join(form.raw("school").split())[:200],
             addresses=form.many("address", MOST_DEVICES),
             owners=form.many("owner", MOST_DEVICES),
             class_networks=form.many("class_network", MOST_CLASSES),
@@ -97,7 +99,7 @@ class Answers:
         """The hidden fields of a step: every answer that the step does not ask itself."""
         own = {
             "place": {"place"},
-            "people": {"label", "band", "messenger", "classes"},
+            "people": {"label", "band", "messenger", "classes", "school"},
             "devices": {"address", "owner", "class_network", "staff_network", "staff_sure", "unserved_sure"},
             "password": {"sign_in"},
         }[step]
@@ -107,6 +109,7 @@ class Answers:
             ("band", self.bands),
             ("messenger", [self.messenger] if self.messenger else []),
             ("classes", [self.classes] if self.classes else []),
+            ("school", [self.school] if self.school else []),
             ("address", self.addresses),
             ("owner", self.owners),
             ("class_network", self.class_networks),
@@ -174,6 +177,8 @@ class Answers:
                 mistakes.append(FieldMistake("classes", "required"))
             if len(found) > MOST_CLASSES:
                 mistakes.append(FieldMistake("classes", "too_many"))
+            if len(self.school) > NAME_LENGTH:
+                mistakes.append(FieldMistake("school", "too_long"))
         else:
             for label, band_text in zip(self.labels, self.bands, strict=False):
                 if not label:
@@ -264,7 +269,7 @@ async def go_on(request: Request) -> Response:
         if step == "password":
             return await _finish(request, answers, form)
     except InvalidInput as error:
-        place = "people" if {one.field for one in error.mistakes} & {"label", "band", "classes"} else step
+        place = "people" if {one.field for one in error.mistakes} & {"label", "band", "classes", "school"} else step
         return await _show(request, place, answers, error.mistakes, error.status)
     return await _show(request, "password" if answers.is_host else STEPS[STEPS.index(step) + 1], answers)
 
@@ -288,7 +293,7 @@ async def _finish(request: Request, answers: Answers, form: Form) -> Response:
         devices=answers.devices(len(children)),
         networks=services.applier.around.served,
         messenger=bool(answers.messenger),
-        words=words_for_labels(services.pages.words[language], is_school=answers.is_school),
+        words=words_for_labels(services.pages.words[language], is_school=answers.is_school, school=answers.school),
     )
     now = services.now()
     async with services.database.write() as connection:
@@ -374,10 +379,10 @@ def _is_own_only(host: str) -> bool:
     return host.startswith("127.") or host in ("::1", "localhost", "0.0.0.0", "::")
 
 
-def words_for_labels(words: Catalogue, *, is_school: bool) -> Words:
-    """The labels of a new tenant in the reader's language."""
+def words_for_labels(words: Catalogue, *, is_school: bool, school: str = "") -> Words:
+    """The labels of a new tenant in the reader's language; `school`: the name it gave itself, where it did."""
     return Words(
-        tenant=words.gettext(_("Our school")) if is_school else words.gettext(_("Our home")),
+        tenant=(school or words.gettext(_("Our school"))) if is_school else words.gettext(_("Our home")),
         site=words.gettext(_("School")) if is_school else words.gettext(_("Home")),
         adults=words.gettext(_("Teachers and staff")) if is_school else words.gettext(_("Adults")),
         guests=words.gettext(_("Guests and new devices")),

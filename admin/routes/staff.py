@@ -127,6 +127,7 @@ def _join_page(
     words = services_of(request).pages.words[language_of(request)]
     context = {
         "code": invitation.code,
+        "school": invitation.school,
         "last_moment": invitation.last_moment,
         "seen": seen,
         "private": seen is not None and has_private_mac(seen.mac),

@@ -20,6 +20,7 @@ SAME = {
     "/devices/{device}/back": "POST /devices/{device}/return",
     "/networks": "PUT /tenant",
     "/place": "PUT /place",
+    "/place/name": "PATCH /organisation",
     "/profiles": "POST /profiles",
     "/profiles/{profile}/settings": "PATCH /profiles/{profile}",
     "/profiles/{profile}/retire": "DELETE /profiles/{profile}",

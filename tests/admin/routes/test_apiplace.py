@@ -47,6 +47,18 @@ async def test_a_key_knows_what_it_speaks_for(api: httpx.AsyncClient, family: Fa
     assert told["scopes"] == sorted(scope.value for scope in EVERY)
 
 
+async def test_a_key_that_changes_settings_changes_the_name(
+    api: httpx.AsyncClient, app: ASGIApp, services: Services, family: Family
+) -> None:
+    """As on the page, within the same bounds; a key that only looks changes nothing."""
+    assert (await api.patch("/organisation", json={"name": "Nhà  Bi"})).json()["name"] == "Nhà Bi"
+    assert (await api.get("/organisation")).json()["name"] == "Nhà Bi"
+    for wrong in ("", " ", "x" * 81):
+        assert (await api.patch("/organisation", json={"name": wrong})).status_code == 422
+    async with await client_for(app, services, family, Scope.READ) as looker:
+        assert (await looker.patch("/organisation", json={"name": "Nhà khác"})).status_code == 403
+
+
 async def test_the_person_is_signed_out_everywhere(api: httpx.AsyncClient, visitor: Visitor, family: Family) -> None:
     """A lost phone: one call; the key goes on."""
     await visitor.sign_in("me", PASSWORD)

@@ -36,6 +36,23 @@ async def test_a_family_says_where_it_is(services: Services, app: ASGIApp, now: 
     await browser.close()
 
 
+async def test_a_school_changes_its_name(services: Services, app: ASGIApp, now: datetime) -> None:
+    """Every page is headed with it from then on; an empty or endless one is a mistake beside the field; the journal says that, not what."""
+    await make_school(services.database, now, "A", None)
+    browser = Visitor(app)
+    await browser.sign_in("truong-A", PASSWORD)
+    await browser.get("/place")
+    assert "Tên trường" in browser.text
+    for wrong in (" ", "x" * 81):
+        await browser.submit("/place/name", {"name": wrong})
+        assert browser.response.status_code == 422
+    await browser.submit("/place/name", {"name": " Trường THCS  Lê Lợi "})
+    assert "Đã lưu." in browser.text and '<span class="where">Trường THCS Lê Lợi</span>' in browser.response.text
+    await browser.get("/journal")
+    assert "Đổi tên" in browser.text
+    await browser.close()
+
+
 async def test_a_school_reads_what_holds_on_and_goes_back(services: Services, app: ASGIApp, officers: Officers, now: datetime) -> None:
     """Its page names the end, the group, the document; one press goes back; a second place cannot be left meanwhile; its home page and the
     department's say so, too."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -109,6 +110,34 @@ async def test_school_sets_up_its_classes(visitor: Visitor, services: Services, 
     bands = [row["band"] for row in document["profiles"]]  # type: ignore[attr-defined]
     assert {band: bands.count(band) for band in set(bands)} == {"TH": 5, "CS": 3, "PT": 3, "MN": 1, "NL": 1, "KH": 1}
     assert len(document["clients"]) == 3  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("typed", "shown"), [("  Trường THCS  Lê Lợi ", "Trường THCS Lê Lợi"), ("", "Trường học")])
+async def test_a_school_says_its_name_and_papers_and_invitations_are_headed_with_it(
+    visitor: Visitor, services: Services, app: ASGIApp, typed: str, shown: str
+) -> None:
+    """A teacher of two schools sees whose invitation it is; the question stands beside the classes, may stay empty, and is kept by Back."""
+    await open_wizard(visitor, services)
+    await visitor.submit("/setup", {"place": "school"}, ("go", "1"))
+    await visitor.submit("/setup", {"classes": "3A", "school": "x" * 81}, ("go", "1"))
+    assert visitor.response.status_code == 422
+    await visitor.submit("/setup", {"classes": "3A", "school": typed}, ("go", "1"))
+    await visitor.submit("/setup", {}, ("back", "1"))
+    assert f'name="school" value="{" ".join(typed.split())}"' in visitor.response.text
+    await visitor.submit("/setup", {}, ("go", "1"))
+    await visitor.submit("/setup", {}, ("go", "1"))
+    await visitor.submit("/setup", {"password": PASSWORD, "again": PASSWORD}, ("go", "1"))
+    for paper in ("/", "/cards/way-in", "/cards/go-back"):
+        await visitor.get(paper)
+        assert shown in visitor.text, paper
+    await visitor.get("/people")
+    await visitor.submit("/people", {"role": "teacher"})
+    link = re.search(r"/join/[^\s\"<]+", visitor.response.text)
+    assert link
+    teacher = Visitor(app)
+    await teacher.get(link[0])
+    assert f"<h1>{shown}</h1>" in teacher.response.text
+    await teacher.close()
 
 
 async def test_one_network_for_all_is_not_given_to_the_staff_by_accident(

@@ -22,7 +22,7 @@ async def administrator(visitor: Visitor, services: Services, gateway: ScriptedG
     """A school, set up in the browser."""
     await visitor.get(f"/setup/{ensure_token(services.settings.state_dir)}")
     await visitor.submit("/setup", {"place": "school"}, ("go", "1"))
-    await visitor.submit("/setup", {"classes": "3A"}, ("go", "1"))
+    await visitor.submit("/setup", {"classes": "3A", "school": "Trường Lê Lợi"}, ("go", "1"))
     await visitor.submit("/setup", {}, ("go", "1"))
     await visitor.submit("/setup", {"password": PASSWORD, "again": PASSWORD}, ("go", "1"))
     return visitor
@@ -48,7 +48,7 @@ async def test_teacher_scans_and_has_the_rules_of_staff(
     code = administrator.text.partition("/staff-join/")[2][:11]
     assert "Đến hết Chủ Nhật, 17/01/2027".casefold() in administrator.text.casefold()  # the day, not the midnight after it
     await laptop.get(f"/staff-join/{code}")
-    assert "Hãy vào Wi-Fi của trường trước" in laptop.text
+    assert "Hãy vào Wi-Fi của trường trước" in laptop.text and "Trường Lê Lợi" in laptop.text
     (tenant,) = gateway.policies
     gateway.see("192.168.1.55", now, mac="3c:22:fb:00:00:55", tenant=tenant)
     await laptop.get(f"/staff-join/{code}")
