@@ -93,6 +93,7 @@ from admin.settings import AdminSettings
 from admin.sharing import PinDoor
 from admin.throttle import Throttle
 from blocklists.database import Database, open_database
+from gateway.links import own_networks
 
 
 async def open_services(settings: AdminSettings, wall: Callable[[], float]) -> Services:
@@ -198,10 +199,11 @@ def page_addresses(settings: AdminSettings) -> tuple[str, ...]:
 
 def around(settings: AdminSettings) -> Around:
     """What the settings file says of networks: who may ask, and which places it names itself."""
-    gateway = settings.gateway
+    gateway, dns = settings.gateway, settings.gateway.dns
     places = [site for site in gateway.policy.get("sites") or () if not site.get("listen")]
     taken = tuple(str(network) for site in places for network in site.get("networks") or ())
-    return Around(tuple(map(str, gateway.dns.allow_from)), taken)
+    link = tuple(map(str, own_networks())) if dns.link else ()
+    return Around(tuple(map(str, dns.allow_from)), taken, tuple(dns.allowed_words), link)
 
 
 def own_hosts(settings: AdminSettings) -> frozenset[str]:

@@ -196,9 +196,10 @@ class Applier:
     async def _look_around(self) -> None:
         """Who may ask today: the gateway's settings may have changed since this process began."""
         with contextlib.suppress(ControlError, GatewayAway):
-            served = (await self.link.status()).get("allow_from")
+            told = await self.link.status()
+            served, words, link = (tuple(map(str, told.get(name) or ())) for name in ("allow_from", "allow_words", "link"))
             if served:
-                self.around = replace(self.around, served=tuple(map(str, served)))
+                self.around = replace(self.around, served=served, words=words or served, link=link)
 
     def _cut_with(self) -> str:
         made_of = [CUT_FORM, version("lachan"), self.shelves.current().catalogue.version, sorted(self.page_address)]

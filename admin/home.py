@@ -67,7 +67,7 @@ async def read_cards(
         others=tuple(card for card in cards if card.profile.kind not in people),
         unnamed=unnamed_devices(rows, seen),
         networks=tuple(network for site in rows.sites for network in networks_of(site, rows)),
-        unserved=find_unserved(written_networks(rows.devices), around.served),
+        unserved=find_unserved(written_networks(rows.devices), around),
     )
 
 

@@ -55,10 +55,13 @@ _OWNERS = {OrganisationKind.FAMILY: "parent", OrganisationKind.SCHOOL: "school"}
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What the settings file says of networks: `served` may ask (`dns.allow_from`), `taken` are those of its own places."""
+    """What the settings file says of networks: `served` may ask (`dns.allow_from`), `taken` are those of its own places. `words` are
+    `dns.allow_from` as the file has it, `link` the networks that its word `link` stands for today."""
 
     served: tuple[str, ...] = ()
     taken: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    link: tuple[str, ...] = ()
 
 
 NOTHING_AROUND = Around()

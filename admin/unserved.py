@@ -4,12 +4,14 @@ network says so, with the line that mends it. Pure. Only the pages import this m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from admin.devices import Device
+from admin.policyfile import Around
 from admin.values import DeviceMatch
+from gateway.settings import allow_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +22,12 @@ class Unserved:
     line: str
 
 
-def find_unserved(networks: Iterable[str], served: Sequence[str]) -> Unserved | None:
-    """Those of some networks and addresses that are not wholly among those `served`; None where all may ask, or nobody knows who may."""
-    allowed = [ip_network(one) for one in served]
+def find_unserved(networks: Iterable[str], around: Around) -> Unserved | None:
+    """Those of some networks and addresses that may not wholly ask; None where all may, or nobody knows who may."""
+    allowed = [ip_network(one) for one in (*around.served, *around.link)]
     refused = {one for one in networks if not any(_is_inside(one, other) for other in allowed)}
     found = tuple(sorted(refused, key=lambda one: (":" in one, int(ip_network(one).network_address), one)))
-    return Unserved(found, f"allow_from: [{', '.join([*served, *found])}]") if found and allowed else None
+    return Unserved(found, allow_line([*around.words, *found])) if found and allowed else None
 
 
 def is_inside(network: str, others: Iterable[str]) -> bool:

@@ -8,7 +8,7 @@ Units: seconds for times, bytes for sizes, queries per second for rates, unless 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
@@ -34,6 +34,12 @@ class Endpoint:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def allow_line(words: Iterable[str]) -> str:
+    """The line of the section `dns` that lets these ask, as YAML reads it: an address of IPv6 stands in quotation marks."""
+    written = [f'"{one}"' if ":" in one else one for one in dict.fromkeys(words)]
+    return f"allow_from: [{', '.join(written)}]"
+
+
 @dataclass(frozen=True, slots=True)
 class DnsSettings:
     """Plain DNS: where it listens, with how many workers, for whom, as which user, and the gateway's own name."""
@@ -53,7 +59,7 @@ class DnsSettings:
 
     def line_with(self, *networks: str) -> str:
         """The line of the section `dns` that lets these networks ask, too."""
-        return f"allow_from: [{', '.join(dict.fromkeys([*self.allowed_words, *networks]))}]"
+        return allow_line([*self.allowed_words, *networks])
 
     def serves(self, address: str) -> bool:
         """Whether the networks that `allow_from` names hold this address; `gateway.links.may_ask` knows of `link`, too."""

@@ -174,6 +174,8 @@ class Standing:
             if last is None
             else {"at": _iso(last.at), "outcome": last.outcome, "generation": last.generation, "error": last.error, "where": last.where},
             "allow_from": [str(one) for one in target.settings.dns.allow_from] if target else [],
+            "allow_words": target.settings.dns.allowed_words if target else [],
+            "link": [str(one) for one in own_networks()] if target and target.settings.dns.link else [],
             "notes": [*self.notes, *self.of_lists, *self.lacks()],
             "config": str(target.settings.source) if target and target.settings.source else None,
         }

@@ -88,8 +88,8 @@ async def _page(
     written = [network for site in rows.sites for network in site.networks]
     context: dict[str, Any] = {
         "sites": [(site, (typed or {}).get(site.id, "\n".join(site.networks)), networks_of(site, rows)) for site in rows.sites],
-        "served": rows.around.served,
-        "unserved": find_unserved([*written, *written_networks(rows.devices)], rows.around.served),
+        "served": (*rows.around.served, *rows.around.link),
+        "unserved": find_unserved([*written, *written_networks(rows.devices)], rows.around),
         "enforcement": enforcement,
         "stored": stored,
         "mistakes": mistakes,

@@ -350,7 +350,7 @@ async def _overview(
         "names": rows.names.get(found.id, ()),
         "enforcement": enforcement,
         "unserved": find_unserved(
-            written_networks(one for one in rows.devices if one.profile_id == found.id), visit.services.applier.around.served
+            written_networks(one for one in rows.devices if one.profile_id == found.id), visit.services.applier.around
         ),
         "watched_until": rows.watches[found.id][1] if found.id in rows.watches else None,
         "watched": watched,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -26,6 +26,7 @@ from admin.link import GatewayAway, SeenDevice
 from admin.pages.words import Words as Catalogue
 from admin.pages.words import mark as _
 from admin.passwords import judge_new
+from admin.policyfile import Around
 from admin.profiles import LABEL_LENGTH, looks_like_full_name
 from admin.sessions import KEPT
 from admin.setup import (
@@ -157,10 +158,10 @@ class Answers:
         classes = [found for text in self.class_networks if (found := read_match(text)) is not None and found.kind is not DeviceMatch.MAC]
         return any(ip_network(one.value).network_address in staff for one in classes)
 
-    def unserved(self, served: Sequence[str]) -> Unserved | None:
+    def unserved(self, around: Around) -> Unserved | None:
         """The networks of classes and staff that the gateway does not answer."""
         matches = [read_match(text) for text in (*self.class_networks, self.staff_network)]
-        return find_unserved([one.value for one in matches if one is not None and one.kind is not DeviceMatch.MAC], served)
+        return find_unserved([one.value for one in matches if one is not None and one.kind is not DeviceMatch.MAC], around)
 
     def children(self) -> tuple[NewChild, ...]:
         """The children that have a name, or the classes; raises InvalidInput with every mistake."""
@@ -263,8 +264,8 @@ async def go_on(request: Request) -> Response:
         near = [address_of(request), *gateway_addresses(services_of(request), request)]
         if step == "devices" and answers.is_school and not answers.staff_sure and answers.is_everybodys(near):
             raise InvalidInput(FieldMistake("staff_network", "staff_everybody"))
-        served = services_of(request).applier.around.served
-        if step == "devices" and answers.is_school and not answers.unserved_sure and answers.unserved(served) is not None:
+        around = services_of(request).applier.around
+        if step == "devices" and answers.is_school and not answers.unserved_sure and answers.unserved(around) is not None:
             raise InvalidInput(FieldMistake("unserved_sure", "network_unserved"))
         if step == "password":
             return await _finish(request, answers, form)
@@ -364,7 +365,7 @@ async def _devices(request: Request, services: Services, answers: Answers) -> Ma
         "gateway_addresses": gateway_addresses(services, request),
         "now": now,
         "asks_messenger": ASKS_MESSENGER,
-        "unserved": answers.unserved(services.applier.around.served) if answers.is_school else None,
+        "unserved": answers.unserved(services.applier.around) if answers.is_school else None,
     }
 
 

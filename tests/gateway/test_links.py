@@ -29,4 +29,4 @@ def test_this_machine_has_no_loopback_among_them() -> None:
     assert all(ip_address("::1") not in network for network in own_networks())
     dns = DnsSettings((), 1, (ip_network("10.0.0.0/8"),), None, "lachan.internal", True)
     assert may_ask(dns, "10.1.2.3") and not may_ask(dns, "2001:db8::1")
-    assert dns.line_with("fd00::/8") == "allow_from: [10.0.0.0/8, link, fd00::/8]"
+    assert dns.line_with("fd00::/8") == 'allow_from: [10.0.0.0/8, link, "fd00::/8"]'

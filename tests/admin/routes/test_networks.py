@@ -46,6 +46,10 @@ async def test_pages_say_that_a_class_gets_no_answer_and_what_to_write(
         await browser.get(page)
         assert NO_ANSWER in browser.text, page
         assert "allow_from: [192.168.0.0/16, 113.160.10.0/24]" in browser.text
+    gateway.status = {"allow_from": ["192.168.0.0/16", "::1/128"], "allow_words": ["192.168.0.0/16", "::1/128", "link"]}
+    await services.applier.reconcile()
+    await browser.get("/networks")
+    assert 'allow_from: [192.168.0.0/16, "::1/128", link, 113.160.10.0/24]' in browser.text, "what stands there stays, as YAML has it"
     gateway.status = {"allow_from": ["192.168.0.0/16", "113.160.0.0/16"]}
     await services.applier.reconcile()
     for page in ("/", f"/profiles/{made}", "/devices", "/networks"):
