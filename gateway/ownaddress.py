@@ -6,10 +6,12 @@ one out, `configuration` refuses it where a person wrote it. Any package may imp
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections.abc import Iterable
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, cast
 
 from gateway.settings import Endpoint
 
@@ -42,11 +44,23 @@ def is_ours(address: str) -> bool:
     return not _may_use(_NOBODYS[found.version]) or _is_its_own_source(address)
 
 
+def socket_address(address: str, port: int) -> tuple[str | int, ...]:
+    """An address as `connect` and `bind` take it. By themselves they forget the link of a link-local one (`fe80::1%eth0`). Raises OSError
+    where this machine has no such link."""
+    if "%" not in address:
+        return (address, port)
+    try:
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0][4]
+    except socket.gaierror:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from None
+    return cast(tuple[str | int, ...], found)
+
+
 def _may_use(address: str) -> bool:
     """Whether a throw-away socket can have it."""
     try:
         with _socket(address) as probe:
-            probe.bind((address, 0))
+            probe.bind(socket_address(address, 0))
     except OSError:
         return False
     return True
@@ -56,8 +70,8 @@ def _is_its_own_source(address: str) -> bool:
     """Whether the system would speak to an address from that address: true of the first one of each network of ours. Nothing is sent."""
     try:
         with _socket(address) as probe:
-            probe.connect((address, 53))
-            return str(probe.getsockname()[0]) == address
+            probe.connect(socket_address(address, 53))
+            return str(probe.getsockname()[0]).partition("%")[0] == address.partition("%")[0]
     except OSError:
         return False
 

@@ -1,8 +1,8 @@
 """Upstream servers as text: `scheme://name[:port][/path][@address]`, and the resolvers the system already uses.
 
-Only `configuration.py` and the composition import this module. It may look the name of a plain server up once, when the file is read; the
-gateway itself never depends on another resolver to find its upstreams. An encrypted server without an address is looked up through the
-plain ones.
+Only `configuration.py`, the supervisor and the composition import this module. It may look the name of a plain server up once, when the
+file is read; the gateway itself never depends on another resolver to find its upstreams. An encrypted server without an address is looked
+up through the plain ones.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
 from gateway.errors import InvalidName
 from gateway.ownaddress import is_listened_on
-from gateway.settings import Endpoint, Scheme, UpstreamAddress
+from gateway.settings import Endpoint, GatewaySettings, Scheme, UpstreamAddress
 from gateway.upstreams.tls import read_pin
 from gateway.wire.name import key_from_text
 
@@ -105,14 +106,25 @@ def system_servers(own: Sequence[Endpoint], files: Iterable[Path] = RESOLV_CONF)
         found: list[UpstreamAddress] = []
         for line in lines:
             words = line.split()
-            if len(words) < 2 or words[0] != "nameserver" or "%" in words[1]:
+            if len(words) < 2 or words[0] != "nameserver":
                 continue
             try:
                 address = ip_address(words[1])
             except ValueError:
                 continue
+            if address.is_link_local and address.version == 6 and not address.scope_id:
+                continue  # it does not say on which link
             if not is_listened_on(str(address), 53, own):
                 found.append(UpstreamAddress("udp", str(address), 53, "", str(address)))
         if found:
             return tuple(found)
     return ()
+
+
+def as_the_system_asks(settings: GatewaySettings) -> GatewaySettings:
+    """The settings with the resolvers this machine uses now, where the file names nobody; unchanged while it uses the same, or none."""
+    upstreams = settings.upstreams
+    found = system_servers(settings.dns.listen) if upstreams.origin != "file" else ()
+    if not found or found == upstreams.servers:
+        return settings
+    return replace(settings, upstreams=replace(upstreams, servers=found, origin="system"))

@@ -26,7 +26,7 @@ import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from gateway.channel import Fields
@@ -45,6 +45,7 @@ from gateway.notify import ServiceNotifier, passed_sockets
 from gateway.privileges import switch_user
 from gateway.requests import control_requests
 from gateway.resting import rest, would_be_started_again
+from gateway.servers import as_the_system_asks
 from gateway.settings import Endpoint, GatewaySettings
 from gateway.sharedword import SharedWord
 from gateway.sockets import ListeningSockets, bind, open_sockets, take
@@ -52,7 +53,7 @@ from gateway.standing import Standing, program_version
 from gateway.statelock import StateLock, make_state_dir
 from gateway.statuspage import Page, StatusServer, json_page, text_page
 from gateway.succession import Succession, meet, take_over
-from gateway.switch import Generations, Load
+from gateway.switch import Generations, Load, merge_settings
 from gateway.totals import Totals
 from gateway.vitals import DropWatch, take_pulse
 
@@ -66,8 +67,9 @@ LEFTOVER_SECONDS = 10.0
 """How long a gateway that wanted another's place waits for ports that the other's processes hold after its sudden end."""
 PULSE_SECONDS = 10.0
 REMINDER_SECONDS = 60.0
+RESOLVERS_SECONDS = 3.0
+"""Between two looks at whom the system asks, where the file names nobody."""
 ENDING = (signal.SIGTERM, signal.SIGINT)
-NEEDS_RESTART = ("dns", "dot", "doh", "doq", "metrics", "state_dir")  # of `dns`: listen, workers and user only
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +338,7 @@ class Supervisor:
         self._standing.phase = "running"
         self._extras.start()
         self._in_background(self._take_in())
+        self._in_background(self._follow_system())
         self._notifier.ready(self._summary())
         prepared.in_force()
         log.info(
@@ -356,6 +359,19 @@ class Supervisor:
                 if place.setting == "doq.listen" and not self._late.is_late(place.setting):
                     self._extras.take_in_quic([each.socket for each in self._sockets.quic])
                 self._extras.take_in(place.sockets)
+
+    async def _follow_system(self) -> None:
+        """Where the file names nobody, ask whom the system asks: another network, or one that was not there at the start."""
+        while True:
+            await asyncio.sleep(RESOLVERS_SECONDS)
+            if (seen := as_the_system_asks(self._settings)) is self._settings:
+                continue
+            async with self._reloading:
+                if (settings := as_the_system_asks(self._settings)).upstreams == seen.upstreams and settings is not self._settings:
+                    log.warning("the system asks others now", extra={"event": "upstreams.system"})
+                    with contextlib.suppress(LachanError, OSError):  # noted and logged where it happened
+                        await self._generations.apply(self._crew, None, settings)
+                        self._settings = settings
 
     async def _succeed(self, succession: Succession) -> None:
         """Our workers answer: from here on the place is ours, on disk and for whoever asks how we are."""
@@ -476,18 +492,3 @@ class Supervisor:
     def _summary(self) -> str:
         target = self._generations.target
         return f"generation {target.number if target else '-'}, {len(self._crew.workers)} workers, {self._standing.state()}"
-
-
-def merge_settings(old: GatewaySettings, new: GatewaySettings | None) -> tuple[GatewaySettings, tuple[str, ...]]:
-    """The settings to go on with, and a sentence for each change that waits for a restart."""
-    if new is None:
-        return old, ()
-    late = [f"dns.{name}" for name in ("listen", "workers", "user") if getattr(new.dns, name) != getattr(old.dns, name)]
-    late += [name for name in NEEDS_RESTART if name != "dns" and getattr(new, name) != getattr(old, name)]
-    kept = {name: getattr(old, name) for name in NEEDS_RESTART if name != "dns"}
-    dns = replace(new.dns, **{name: getattr(old.dns, name) for name in ("listen", "workers", "user")})
-    merged = replace(new, dns=dns, **kept)
-    assert {each.name for each in fields(new)} >= set(NEEDS_RESTART)
-    return merged, tuple(
-        f"{name} đã thay đổi: có hiệu lực sau khi khởi động lại / {name} has changed: it takes effect after a restart" for name in late
-    )

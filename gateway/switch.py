@@ -15,7 +15,7 @@ import logging
 import pickle
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 Load = Callable[[Path, int, Loaded | None], Loaded]
 
 CHANGES = frozenset({"index", "catalogue", "orders", "policies"})
+NEEDS_RESTART = ("dns", "dot", "doh", "doq", "metrics", "state_dir")  # of `dns`: listen, workers and user only
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,3 +292,18 @@ def _checked(changes: Mapping[str, Any]) -> release.Changes:
     except (KeyError, TypeError, ValueError, AttributeError):
         raise GenerationError("changes", "not in the form of a change") from None
     return checked
+
+
+def merge_settings(old: GatewaySettings, new: GatewaySettings | None) -> tuple[GatewaySettings, tuple[str, ...]]:
+    """The settings to go on with, and a sentence for each change that waits for a restart."""
+    if new is None:
+        return old, ()
+    late = [f"dns.{name}" for name in ("listen", "workers", "user") if getattr(new.dns, name) != getattr(old.dns, name)]
+    late += [name for name in NEEDS_RESTART if name != "dns" and getattr(new, name) != getattr(old, name)]
+    kept = {name: getattr(old, name) for name in NEEDS_RESTART if name != "dns"}
+    dns = replace(new.dns, **{name: getattr(old.dns, name) for name in ("listen", "workers", "user")})
+    merged = replace(new, dns=dns, **kept)
+    assert {each.name for each in fields(new)} >= set(NEEDS_RESTART)
+    return merged, tuple(
+        f"{name} đã thay đổi: có hiệu lực sau khi khởi động lại / {name} has changed: it takes effect after a restart" for name in late
+    )

@@ -166,10 +166,10 @@ class UpstreamsFile(Section):
     servers: list[ServerText] = key(
         [],
         "Máy chủ DNS được hỏi tiếp: giao_thức://tên[:cổng][/đường_dẫn][@địa_chỉ]. "
-        "Máy chủ này thấy mọi tên miền được hỏi. Bỏ trống: dùng máy chủ của hệ thống, trừ chính máy này. Máy chủ DoT có chứng chỉ tự ký: "
-        "ghim khóa, tls://tên/pin-sha256=BASE64@địa_chỉ (SHA-256 của khóa công khai; cách tính ở deploy/README.md).",
+        "Máy chủ này thấy mọi tên miền được hỏi. Bỏ trống: dùng máy chủ mà hệ thống đang dùng, trừ chính máy này. Máy chủ DoT có chứng chỉ "
+        "tự ký: ghim khóa, tls://tên/pin-sha256=BASE64@địa_chỉ (SHA-256 của khóa công khai; cách tính ở deploy/README.md).",
         "Resolvers that are asked in turn: scheme://name[:port][/path][@address]. "
-        "They see every name asked. Left out: the system's own resolver, unless that is this machine itself. A DoT server with a "
+        "They see every name asked. Left out: those the system uses at the time, unless that is this machine itself. A DoT server with a "
         "certificate of its own: pin its key, tls://name/pin-sha256=BASE64@address "
         "(SHA-256 of the public key; deploy/README.md says how it is made).",
         '["udp://192.168.1.1", "tcp://192.168.1.1:53"]',

@@ -16,6 +16,7 @@ from struct import Struct
 from typing import Final
 
 from gateway.errors import UpstreamError
+from gateway.ownaddress import socket_address
 from gateway.settings import UpstreamAddress
 from gateway.upstreams import Fault, Health, Observer, Tally
 from gateway.upstreams.datagrams import SLOTS, Ring
@@ -147,7 +148,7 @@ class UdpUpstream:
             sock = socket.socket(self._family, socket.SOCK_DGRAM)
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-            sock.connect((self.address.address, self.address.port))
+            sock.connect(socket_address(self.address.address, self.address.port))
             self._loop.add_reader(sock.fileno(), self._read, lane := _Lane(sock, now))
         except OSError as error:
             if sock is not None:

@@ -80,11 +80,13 @@ def test_wrong_server_is_refused_with_the_remedy(text: str, expected: str) -> No
 
 
 def test_system_servers_come_from_the_first_file_that_names_any(tmp_path: Path) -> None:
-    """Comments, link-local addresses with a zone and junk are passed over."""
+    """Comments, link-local addresses that do not say their link, and junk are passed over."""
     first, second = tmp_path / "first", tmp_path / "second"
-    first.write_text("# nothing here\nnameserver fe80::1%eth0\nnameserver junk\nsearch example\n")
-    second.write_text("nameserver 192.0.2.1\nnameserver 2001:db8::1\n")
-    assert [server.address for server in system_servers((), [tmp_path / "none", first, second])] == ["192.0.2.1", "2001:db8::1"]
+    first.write_text("# nothing here\nnameserver fe80::1\nnameserver junk\nsearch example\n")
+    second.write_text("nameserver 192.0.2.1\nnameserver 2001:db8::1\nnameserver fe80::1%eth0\n")
+    assert [server.address for server in system_servers((), [tmp_path / "none", first, second])] == [
+        *("192.0.2.1", "2001:db8::1", "fe80::1%eth0")
+    ]
 
 
 def test_system_servers_leave_out_the_gateway_itself(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import pytest
 
 from gateway.errors import ControlError
 from gateway.settings import Endpoint
-from gateway.supervisor import merge_settings
+from gateway.switch import merge_settings
 from tests.support.echogateway import EchoGateway, free_port, settings_from
 
 
