@@ -23,7 +23,6 @@ from blocklists.tables import OrganisationId, new_id
 
 LONGEST = timedelta(hours=24)
 MORNING = 6
-_BY_CLOCK = ("clock", "clock-today", "clock-tomorrow")
 
 Target = tuple[TargetKind, str]
 
@@ -138,7 +137,7 @@ async def _end(connection: AsyncConnection, act: Act, override: Override) -> Non
 
 def read_end(choice: str, clock: str | None, now: datetime, zone: str, *, asks: bool = False) -> datetime:
     """The absolute end of an act: `30m`, `1h`, `2h`, `3h`, `morning` (six o'clock), or `clock` with a time of day. With `asks` a time that
-    has passed today is asked back, and answered by `clock-today` (twelve hours on) or `clock-tomorrow`. Raises InvalidInput."""
+    has passed today is asked back (`ends_meant`), and answered by the moment itself, as ISO 8601 has it. Raises InvalidInput."""
     here = now.astimezone(ZoneInfo(zone))
     spans = {"15m": 15, "30m": 30, "1h": 60, "2h": 120, "3h": 180}
     if choice in spans:
@@ -147,27 +146,33 @@ def read_end(choice: str, clock: str | None, now: datetime, zone: str, *, asks: 
         return _next_clock(here, MORNING, 0)
     if choice == "today":
         return _next_clock(here, 0, 0)
-    if choice in _BY_CLOCK and clock is not None:
+    end = _read_moment(choice)
+    if choice == "clock" and clock is not None:
         hour, minute = int(clock[:2]) % 24, int(clock[3:])
         end = _next_clock(here, hour, minute)
-        if choice == "clock-today":
-            end = later_today(clock, now, zone) or end
-        elif choice == "clock" and asks and (hour, minute) != (0, 0) and end.date() > here.date():
+        if asks and (hour, minute) != (0, 0) and end.date() > here.date():
             raise InvalidInput(FieldMistake("clock", "clock_passed"))
-        if end - now > LONGEST:
-            raise InvalidInput(FieldMistake("clock", "time_far"))
-        return end
-    raise InvalidInput(FieldMistake("clock", "clock") if choice in _BY_CLOCK else FieldMistake("until", "unknown"))
+    if end is None:
+        raise InvalidInput(FieldMistake("clock", "clock") if choice == "clock" else FieldMistake("until", "unknown"))
+    if not timedelta() < end - now <= LONGEST:
+        raise InvalidInput(FieldMistake("clock", "time_far" if end > now else "time_past"))
+    return end
 
 
-def later_today(clock: str, now: datetime, zone: str) -> datetime | None:
-    """The moment twelve hours after a morning time (`07:00` said for seven in the evening), where it still comes today."""
+def ends_meant(clock: str, now: datetime, zone: str) -> list[datetime]:
+    """What a time that has passed today may mean: twelve hours later today (`07:00` said for seven in the evening), or tomorrow."""
     here = now.astimezone(ZoneInfo(zone))
-    hour, minute = int(clock[:2]), int(clock[3:])
-    if not 1 <= hour < 12:
+    hour, minute = int(clock[:2]) % 24, int(clock[3:])
+    evening = [here.replace(hour=hour + 12, minute=minute, second=0, microsecond=0)] if 1 <= hour < 12 else []
+    return [end for end in (*evening, _next_clock(here, hour, minute)) if timedelta() < end - now <= LONGEST]
+
+
+def _read_moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
         return None
-    moment = here.replace(hour=hour + 12, minute=minute, second=0, microsecond=0)
-    return moment if moment > here else None
+    return moment if moment.tzinfo is not None else None
 
 
 def _next_clock(here: datetime, hour: int, minute: int) -> datetime:

@@ -30,9 +30,9 @@ class Formats:
         return f"{self.local(moment):%H:%M}"
 
     def clock12(self, moment: datetime) -> str:
-        """7:30, whatever half of the day."""
+        """7:30, whatever half of the day; 0:30 after midnight, 12:30 after noon."""
         here = self.local(moment)
-        return f"{here.hour % 12 or 12}:{here:%M}"
+        return f"{here.hour if here.hour <= 12 else here.hour - 12}:{here:%M}"
 
     def day(self, moment: datetime | date) -> str:
         """Today, yesterday, tomorrow, or thứ Hai, 12/10/2026."""

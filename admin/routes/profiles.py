@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -26,7 +26,7 @@ from admin.hours import paint_week
 from admin.keptbackups import clear_leftovers, erase_in_kept
 from admin.moment import moment_in
 from admin.officetighten import rules_for, with_rules
-from admin.overrides import end_override, later_today, list_overrides, load_override, read_end, shortens_off, start_override
+from admin.overrides import end_override, ends_meant, list_overrides, load_override, read_end, shortens_off, start_override
 from admin.pages.weekgrid import draw_week, monday_of
 from admin.permissions import Permission
 from admin.policyfile import read_rows
@@ -343,7 +343,7 @@ async def _overview(
         "treats": {name: treat for name, treat in TREATS.items() if _open_codes(shelf, name, found.band)},
         "ends": ENDS,
         "opening_ends": [one for one in ENDS if one != "morning" or rest_at is None or rest_at >= read_end(one, None, visit.now, zone)],
-        "meant": [] if passed is None else _meant(passed, visit.now, zone),
+        "meant": [] if passed is None else ends_meant(passed, visit.now, zone),
         "through": mistaken is not None and visit.form.has("through"),
         "opened": states.count(SwitchState.ALLOW),
         "closed": states.count(SwitchState.BLOCK),
@@ -370,12 +370,6 @@ async def _overview(
         "waiting": await waiting_of(visit),
     }
     return visit.page("profile/overview.html", context, status)
-
-
-def _meant(clock: str, now: datetime, zone: str) -> list[tuple[str, datetime]]:
-    """What a time that has passed today may mean: the answer of the button, and its moment."""
-    tonight, tomorrow = later_today(clock, now, zone), read_end("clock-tomorrow", clock, now, zone)
-    return [*([("clock-today", tonight)] if tonight is not None else []), ("clock-tomorrow", tomorrow)]
 
 
 def _read_settings(form: Form, before: Profile) -> Profile:

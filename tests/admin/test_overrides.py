@@ -9,7 +9,7 @@ import pytest
 from admin.audit import Act
 from admin.dependencies import Services
 from admin.errors import InvalidInput, NotFound
-from admin.overrides import end_override, list_overrides, load_override, read_end, start_override
+from admin.overrides import end_override, ends_meant, list_overrides, load_override, read_end, start_override
 from admin.values import OverrideKind, TargetKind
 from tests.support.family import Family
 
@@ -68,7 +68,32 @@ def test_read_end_is_absolute_on_the_clock_of_the_place(now: datetime, choice: s
     assert read_end(choice, clock, now, ZONE) == expected
 
 
-@pytest.mark.parametrize(("choice", "clock"), [("", None), ("3d", None), ("clock", None)])
+@pytest.mark.parametrize(
+    ("clock", "expected"),
+    [
+        ("08:00", ["12 20:00", "13 08:00"]),
+        ("07:00", ["13 07:00"]),
+        ("00:30", ["13 00:30"]),
+        ("13:00", ["13 13:00"]),
+        ("19:30", ["13 19:30"]),
+    ],
+)
+def test_what_a_passed_time_may_mean(now: datetime, clock: str, expected: list[str]) -> None:
+    """At half past seven in the evening: eight may be tonight; seven, and what says afternoon itself, is tomorrow's."""
+    assert [f"{end:%d %H:%M}" for end in ends_meant(clock, now, ZONE)] == expected
+
+
+@pytest.mark.parametrize(
+    ("choice", "clock"),
+    [
+        ("", None),
+        ("3d", None),
+        ("clock", None),
+        ("2026-10-12T12:29:00+00:00", "07:00"),
+        ("2026-10-12T21:00:00", None),
+        ("2026-10-13T12:31:00+00:00", None),
+    ],
+)
 def test_read_end_refuses_what_is_no_end(now: datetime, choice: str, clock: str | None) -> None:
     """No act without an end."""
     with pytest.raises(InvalidInput):

@@ -150,9 +150,27 @@ async def test_a_passed_hour_is_asked_back_before_anything_opens(
     assert "Hôm nay đã qua giờ này" in morning.text
     assert "7:00 tối nay" in morning.text and "7:00 sáng mai" in morning.text
     assert in_force(services, gateway, family, family.bi.id)["overrides"] == []
-    await morning.submit(action, {}, ("until", "clock-today"))
+    assert [value for form in morning.forms if form.action == action for name, value in form.buttons if "T" in value] == [
+        "2026-10-13T19:00:00+07:00", "2026-10-14T07:00:00+07:00",
+    ]  # fmt: skip
+    await morning.submit(action, {}, ("until", "2026-10-13T19:00:00+07:00"))
     (act,) = in_force(services, gateway, family, family.bi.id)["overrides"]
     assert (act["kind"], act["until"]) == ("open", "2026-10-13T12:00:00Z")
+
+
+async def test_the_evening_that_was_meant_is_never_the_next_morning(
+    morning: Visitor, services: Services, family: Family, gateway: ScriptedGateway, clock: Clock
+) -> None:
+    """The button holds the moment that it says: pressed after it, as after a long look for the password, nothing opens."""
+    action = f"/profiles/{family.bi.id}/open"
+    await morning.get(f"/profiles/{family.bi.id}")
+    await morning.submit(action, {"what": "games", "clock": "7:40"}, ("until", "clock"))
+    (evening,) = [value for form in morning.forms for name, value in form.buttons if value.startswith("2026-10-13T19:")]
+    clock.forward(hours=11, minutes=56)
+    await morning.get(f"/profiles/{family.bi.id}")
+    response = await morning.submit(action, {"what": "games", "clock": "7:40", "through": "1"}, ("until", evening))
+    assert response.status_code == 422 and "đã qua" in morning.text
+    assert in_force(services, gateway, family, family.bi.id)["overrides"] == []
 
 
 async def test_an_opening_ends_where_the_rest_time_begins(
@@ -166,7 +184,7 @@ async def test_an_opening_ends_where_the_rest_time_begins(
     page = await morning.get(f"/profiles/{family.bi.id}")
     assert page.text.count('value="morning"') == 1  # for "off" alone: opened, it would be closed at nine in the evening
     await morning.submit(action, {"what": "games", "clock": "6:30"}, ("until", "clock"))
-    await morning.submit(action, {}, ("until", "clock-tomorrow"))
+    await morning.submit(action, {}, ("until", "2026-10-14T06:30:00+07:00"))
     (act,) = in_force(services, gateway, family, family.bi.id)["overrides"]
     assert act["until"] == "2026-10-13T14:00:00Z"
     assert "xuyên qua giờ nghỉ" not in morning.text
