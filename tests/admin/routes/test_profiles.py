@@ -167,7 +167,6 @@ async def test_the_evening_that_was_meant_is_never_the_next_morning(
     await morning.submit(action, {"what": "games", "clock": "7:40"}, ("until", "clock"))
     (evening,) = [value for form in morning.forms for name, value in form.buttons if value.startswith("2026-10-13T19:")]
     clock.forward(hours=11, minutes=56)
-    await morning.get(f"/profiles/{family.bi.id}")
     response = await morning.submit(action, {"what": "games", "clock": "7:40", "through": "1"}, ("until", evening))
     assert response.status_code == 422 and "đã qua" in morning.text
     assert in_force(services, gateway, family, family.bi.id)["overrides"] == []
