@@ -1,5 +1,5 @@
 """Plain upstream servers written by name, at a start at which nobody tells their address (the machine asks this gateway itself): the
-address that was known last, or the servers beside it. Only `lachan.lastgood` imports this module."""
+address that was known last, the servers beside it, or for a route nobody. Only `lachan.lastgood` imports this module."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ def is_about_an_address(mistake: Mistake) -> bool:
 
 def with_addresses(section: object, known: Mapping[str, str]) -> object:
     """The section `upstreams` as written, each server whose name cannot be looked up with its known address; one without is left out
-    where another one is there. What is not a server stays, for whoever reads the section."""
+    where another one is there, and in a route, whose names fail without one. What is not a server stays, for whoever reads the section."""
     if not isinstance(section, dict):
         return section
     changed = {**section, "servers": _servers(section.get("servers", []), known)}
     if isinstance(routes := section.get("routes"), dict):
-        changed["routes"] = {name: _servers(route, known) for name, route in routes.items()}
+        changed["routes"] = {name: _servers(route, known, may_be_none=True) for name, route in routes.items()}
     return changed
 
 
-def _servers(written: object, known: Mapping[str, str]) -> object:
+def _servers(written: object, known: Mapping[str, str], *, may_be_none: bool = False) -> object:
     if not isinstance(written, list):
         return written
     found = [(server, _with_address(server, known)) for server in written]
     there = [text for _, text in found if text is not None]
-    return there or written
+    return there if there or may_be_none else written
 
 
 def _with_address(server: object, known: Mapping[str, str]) -> object | None:

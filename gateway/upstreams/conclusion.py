@@ -26,7 +26,7 @@ def conclude(exchange: Exchange, upstreams: Iterable[Upstream], now: float, refu
     tells when everybody refused this name first: refused once more, by servers that answered others between, it is a block of theirs.
 
     What a server said outranks what a message looked like, and that outranks the network: a refusal by one and silence of another is a
-    failure of the servers, not of the network.
+    failure of the servers, not of the network. Nothing at all is silence, or a route without a server.
     """
     evidence = exchange.evidence
     if not evidence:
@@ -43,7 +43,7 @@ def conclude(exchange: Exchange, upstreams: Iterable[Upstream], now: float, refu
         return Invalid(evidence)
     if any(is_about_certificate(item.fault, item.detail) for item in evidence):
         return NetworkError(evidence, ((Ede.NETWORK_ERROR, NOT_TRUSTED),))
-    return Timeout(evidence) if Fault.TIMEOUT in faults else NetworkError(evidence)
+    return Timeout(evidence) if Fault.TIMEOUT in faults or not faults else NetworkError(evidence)
 
 
 def is_about_certificate(fault: Fault, detail: str) -> bool:

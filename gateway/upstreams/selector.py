@@ -488,7 +488,7 @@ class Resolver:
     def _has_ended(self, exchange: Exchange, now: float) -> bool:
         if exchange.is_finished:
             return True
-        if now < exchange.started + SLOW:
+        if now < exchange.started + SLOW and self._groups[exchange.group].upstreams:
             return False
         is_alive = any(upstream.health.last_reply >= exchange.started for upstream in exchange.tried)
         if is_alive and now < exchange.started + self._patience:

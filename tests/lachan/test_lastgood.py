@@ -12,13 +12,14 @@ from pathlib import Path
 
 import dns.message
 import dns.query
+import dns.rcode
 import pytest
 
 from gateway.errors import SettingsError
 from lachan.lastgood import VARIABLE, describe, keep, load_or_last_good
 from tests.support.certificates import Authority
 from tests.support.echogateway import free_port
-from tests.support.gateway import Gateway, RunningUpstream
+from tests.support.gateway import Gateway, RunningUpstream, ede_codes
 from tests.support.nineandadult import ADULT, CHILD, RECORDS, SETTINGS, prepare
 
 OPEN, BLOCKED = ["192.0.2.20"], ["0.0.0.0"]
@@ -177,6 +178,29 @@ def test_server_by_name_that_is_not_found_costs_no_name(is_beside_another: bool,
             assert again.command("reload").returncode == 1
     by_hand = Gateway(tmp_path, lost, upstream=upstream.port).command("run")
     assert by_hand.returncode == 1 and "resolver.invalid" in by_hand.stderr
+
+
+def test_route_whose_server_is_not_found_costs_only_its_own_names(upstream: RunningUpstream, tmp_path: Path) -> None:
+    """The school's inner domain has a server by name, which nobody could ever look up: plain names go on, the domain fails with its reason
+    at once instead of being asked elsewhere, and it is said; as soon as the address is written, it is asked there."""
+    prepare(tmp_path)
+
+    def text(route: str) -> str:
+        server = '"udp://127.0.0.1:{upstream}"'
+        return SETTINGS.replace(f"[{server}]", f"[{server}], routes: {{open.example: ['{route}']}}")
+
+    with service(tmp_path, text(f"udp://resolver.invalid:{upstream.port}"), upstream) as running:
+        assert running.addresses("lesson.example", source=ADULT) == ["192.0.2.80"]
+        for name in ("open.example", "deep.open.example"):
+            started = time.monotonic()
+            reply = running.ask(name, source=ADULT)
+            assert (reply.rcode(), ede_codes(reply)) == (dns.rcode.SERVFAIL, [22]) and time.monotonic() - started < 1
+        said = running.command("status").stdout
+        assert "KHÔNG TÌM ĐƯỢC ĐỊA CHỈ" in said and "upstreams.routes" in said and "'resolver.invalid' was not found" in said
+        assert running.http("/readyz")[0] == 200
+        running.write(text(f"udp://resolver.invalid:{upstream.port}@127.0.0.1"))
+        assert running.command("reload").returncode == 0
+        assert running.addresses("open.example", source=ADULT) == OPEN and "KHÔNG TÌM" not in running.command("status").stdout
 
 
 def test_worker_that_starts_anew_while_the_certificate_is_broken_answers_plainly(upstream: RunningUpstream, tmp_path: Path) -> None:

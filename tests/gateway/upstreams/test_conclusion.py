@@ -36,7 +36,7 @@ def exchange_with(*faults: Fault) -> Exchange:
         ([Fault.REFUSED, Fault.SERVFAIL], ServerFailure),
         ([Fault.REFUSED, Fault.TIMEOUT], ServerFailure),
         ([Fault.REFUSED, Fault.REFUSED], Refused),
-        ([], NetworkError),
+        ([], Timeout),
     ],
 )
 def test_what_servers_say_outranks_broken_messages_and_the_network(faults: list[Fault], expected: type[UpstreamFailure]) -> None:
