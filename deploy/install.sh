@@ -68,6 +68,8 @@ install_program() {
         fail "cấu hình có lỗi, không thay đổi gì / the configuration has mistakes, nothing was changed: $ETC/lachan.yaml"
     }
 
+    had_pages=""
+    if [ -n "$was" ] && answers "$was" 0 >/dev/null; then had_pages=1; fi
     make_room
     switch_to "$release"
     ln -sfn "$APP/current/bin/lachan" "$COMMAND"
@@ -78,20 +80,30 @@ install_program() {
     fi
     systemctl enable --quiet lachan.service
     systemctl restart lachan.service || true
-    if wait_until_ready "$release"; then
+    status=0
+    why=$(answers "$release") || status=$?
+    # Các trang không chạy: quay về chỉ khi trước đó chúng chạy. / Pages that do not run are a reason to go back only where they did run.
+    if [ "$status" = 0 ] || { [ "$status" = 2 ] && [ -z "$had_pages" ]; }; then
         drop_old_releases "$release" "$was"
-        greet "$release"
+        greet "$release" "$why"
         return
     fi
     if [ -n "$was" ] && [ -d "$was" ]; then
-        switch_to "$was"
-        systemctl restart lachan.service || true
-        rm -rf "$release"
-        wait_until_ready "$was" ||
-            fail "bản mới không chạy được, bản cũ đặt lại cũng chưa trả lời / neither the new release nor the old one put back answers: journalctl -u lachan -n 50"
-        fail "bản mới không chạy được, đã quay về bản cũ / the new release does not start, the old one is back: journalctl -u lachan -n 50"
+        go_back "$was" "$why"
     fi
-    fail "chưa chạy được / it does not start: journalctl -u lachan -n 50"
+    fail "chưa chạy được / it does not start ($why): journalctl -u lachan -n 50"
+}
+
+# Về bản trước đó; nói đã quay về chỉ khi chính nó trả lời. / To the release before; that it is back is said only when it answers itself.
+go_back() {
+    switch_to "$1"
+    systemctl restart lachan.service || true
+    status=0
+    now=$(answers "$1") || status=$?
+    rm -rf "$release"
+    [ "$status" != 1 ] ||
+        fail "bản mới không chạy được, bản cũ đặt lại cũng chưa trả lời / neither the new release nor the old one put back answers ($now): journalctl -u lachan -n 50"
+    fail "bản mới không chạy được, đã quay về bản cũ / the new release does not run as it should, the old one is back ($2)${now:+; $now}: journalctl -u lachan -n 50"
 }
 
 # Trong PATH trước, rồi của hệ thống: PATH của root có thể dẫn đến một Python khác. / In PATH first, then the system's own: root's PATH may
@@ -231,9 +243,9 @@ switch_to() {
     systemctl daemon-reload
 }
 
-wait_until_ready() {
-    "$1/bin/lachan" status -c "$ETC/lachan.yaml" --wait --timeout "${LACHAN_READY_SECONDS:-$READY_SECONDS}" >/dev/null 2>&1
-}
+# Chính bản này trả lời, và các trang của nó chạy? Chờ tới $2 giây; 0, 1 (không), 2 (các trang không). / Is it this release that answers, and do
+# its pages run? Waits for $2 seconds; 0, 1 (no), 2 (the pages do not).
+answers() { (cd / && "$release/bin/python" -m lachan.answering "$ETC/lachan.yaml" "$1" "${2:-${LACHAN_READY_SECONDS:-$READY_SECONDS}}") 2>/dev/null; }
 
 # Giữ vài bản gần nhất để quay lại. / A few releases stay, to go back to.
 drop_old_releases() {
@@ -244,11 +256,13 @@ drop_old_releases() {
 
 greet() {
     say ""
-    if asked=$("$1/bin/lachan" status -c "$ETC/lachan.yaml" --ask 2>&1); then
+    if asked=$("$1/bin/lachan" status -c "$ETC/lachan.yaml" --ask 2>&1); then asked=""; fi
+    if [ -z "$2$asked" ]; then
         say "Lá Chắn DNS đang chạy. / Lá Chắn DNS is running."
     else
         say "Lá Chắn DNS đã cài xong, NHƯNG: / Lá Chắn DNS is installed, BUT:"
-        printf '%s\n' "$asked" | tail -n 1
+        [ -z "$2" ] || say "  ! $2: journalctl -u lachan -n 50"
+        [ -z "$asked" ] || printf '%s\n' "$asked" | tail -n 1
     fi
     tell_firewall
     say "  thiết lập lần đầu / first:  sudo lachan setup-link   (trang / pages: http://127.0.0.1:8080; ssh -L 8080:127.0.0.1:8080 …)"

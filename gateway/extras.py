@@ -49,6 +49,11 @@ class Pulse:
         """There is no child, or one that has only just begun."""
         _MOMENT.pack_into(self._memory, 0, 0.0)
 
+    @property
+    def has_beaten(self) -> bool:
+        """Whether there was a beat since the child began."""
+        return bool(_MOMENT.unpack_from(self._memory)[0])
+
     def silence(self, now: float) -> float:
         """Seconds since the last beat; 0.0 before the first one: a process may take its time to start."""
         (last,) = _MOMENT.unpack_from(self._memory)
@@ -93,6 +98,12 @@ class Extra:
     def pid(self) -> int | None:
         """Process id, None while it is down."""
         return self.child.pid if self.child is not None and not self.child.ended.done() else None
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it runs and, where it has a loop, its loop has gone round since it was started."""
+        pulse = self.process.pulse
+        return self.pid is not None and not self.is_silent and (pulse is None or pulse.has_beaten)
 
 
 class Extras:

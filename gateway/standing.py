@@ -167,7 +167,13 @@ class Standing:
             "lists": self.lists(),
             "upstreams": merge_upstreams(each.report.get("upstreams", ()) for each in self.crew.workers),
             "processes": [
-                {"name": each.process.name, "pid": each.pid, "restarts": each.restarts, "silent": each.is_silent}
+                {
+                    "name": each.process.name,
+                    "pid": each.pid,
+                    "restarts": each.restarts,
+                    "silent": each.is_silent,
+                    "at_work": each.is_at_work,
+                }
                 for each in self.extras.extras
             ],
             "last_change": None
@@ -207,7 +213,7 @@ class Standing:
             found += certificate.sentences(time.time())
         found += describe_disputes(target.snapshot.disputes)
         found += [*self._unserved(target), *self.late()]
-        return found + [DOWN.format(name=each.process.name) for each in self.extras.extras if each.pid is None and each.restarts]
+        return found + [DOWN.format(name=each.process.name) for each in self.extras.extras if each.restarts and not each.is_at_work]
 
     def _unserved(self, target: Target) -> tuple[str, ...]:
         """Networks that somebody wrote and that may not ask; worked out once for a generation under its settings."""

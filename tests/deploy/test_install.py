@@ -10,8 +10,9 @@ import shutil
 import subprocess
 import sysconfig
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -36,12 +37,18 @@ for folder in "$3" "$4"; do
 done
 rm -rf "$1/root/etc/lachan" "$1/root/var/lib/lachan" "$1/root/opt/lachan"
 exec chroot "$1/root" /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin PYTHONPATH="$4" LANG=C.UTF-8 \
-    /usr/bin/python3 "$3/tests/support/installation.py" "$3" /tmp/lachan-0.1.0-py3-none-any.whl /tmp/lachan-0.1.1-py3-none-any.whl
+    /usr/bin/python3 "$3/tests/support/installation.py" "$3" \
+    /tmp/lachan-0.1.0-py3-none-any.whl /tmp/lachan-0.1.1-py3-none-any.whl /tmp/lachan-0.1.2-py3-none-any.whl
 """
+NO_START = {"gateway/worker.py": b"raise RuntimeError('a release that does not start')\n"}
+NO_CHANGE = {
+    "admin/migrate.py": (ROOT / "admin/migrate.py").read_bytes().replace(b"SCHEMA_NUMBER = ", b"SCHEMA_NUMBER = 1000 + "),
+    "admin/migrations/env.py": b"raise RuntimeError('a change of the schema that does not go through')\n",
+}
 pytestmark = [pytest.mark.full, pytest.mark.slow]
 
 
-def make_wheel(folder: Path, version: str, spoil: bool = False) -> None:
+def make_wheel(folder: Path, version: str, spoilt: Mapping[str, bytes] = MappingProxyType({})) -> None:
     """A wheel of this tree, without a build tool (the tests have no network to fetch one)."""
     info = f"lachan-{version}.dist-info"
     files: dict[str, bytes] = {}
@@ -49,8 +56,7 @@ def make_wheel(folder: Path, version: str, spoil: bool = False) -> None:
         for path in (ROOT / package).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 files[str(path.relative_to(ROOT))] = path.read_bytes()
-    if spoil:
-        files["gateway/worker.py"] = b"raise RuntimeError('a release that does not start')\n"
+    files |= spoilt
     files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: lachan\nVersion: {version}\n".encode()
     files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     files[f"{info}/entry_points.txt"] = b"[console_scripts]\nlachan = lachan.__main__:main\n"
@@ -71,7 +77,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         pytest.skip("needs root and unshare")
     folder = tmp_path_factory.mktemp("machine")
     make_wheel(folder, "0.1.0")
-    make_wheel(folder, "0.1.1", spoil=True)
+    make_wheel(folder, "0.1.1", NO_START)
+    make_wheel(folder, "0.1.2", NO_CHANGE)
     base = folder / "base"
     base.mkdir()
     command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private", "sh", "-c", MACHINE, "sh"]
@@ -79,7 +86,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         [*command, str(base), str(folder), str(ROOT), sysconfig.get_path("purelib")],
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
@@ -132,6 +139,26 @@ def test_release_that_does_not_start_is_taken_back(seen: dict[str, Any]) -> None
     assert seen["after_broken"]["current"] == seen["upgraded"]["current"]
     assert seen["after_broken"]["starts"] == seen["upgraded"]["starts"]
     assert seen["after_broken"]["answers"] == [0, 0]
+
+
+def test_release_whose_pages_do_not_come_up_is_taken_back(seen: dict[str, Any]) -> None:
+    """It answers names, but cannot change the schema of the database: its pages end again and again. No success, and said as it is."""
+    text = seen["no_pages"]["text"]
+    assert seen["no_pages"]["code"] == 1, text
+    assert "đã quay về bản cũ" in text and "các trang không chạy / names are answered, but the pages do not run" in text
+    assert "is running" not in text and "is installed" not in text
+    after = seen["after_no_pages"]
+    assert (after["current"], after["releases"]) == (seen["upgraded"]["current"], seen["upgraded"]["releases"])
+    assert after["answers"] == [0, 0] and after["pages"]
+
+
+def test_a_manager_that_leaves_the_old_program_running_is_noticed(seen: dict[str, Any]) -> None:
+    """What answers is looked at, not only that something does: the new release is never said to run while the old one answers."""
+    text = seen["left"]["text"]
+    assert seen["left"]["code"] == 1, text
+    assert f"another program answers: {seen['upgraded']['current']}/bin/python" in text and "is running" not in text
+    assert seen["after_left"]["current"] == seen["upgraded"]["current"]
+    assert seen["after_left"]["answers"] == [0, 0]
 
 
 def test_removal_is_clean_and_keeps_what_people_made(seen: dict[str, Any]) -> None:

@@ -68,7 +68,7 @@ def test_service_answers_names_while_its_other_ports_are_taken(upstream: Running
                 and f"metrics.listen: 127.0.0.1:{number_port} (TCP) is taken by" in said
             )
             assert "listen.late" in running.written()
-            assert running.status()["processes"] == [{"name": "admin", "pid": None, "restarts": 0, "silent": False}]
+            assert running.status()["processes"] == [{"name": "admin", "pid": None, "restarts": 0, "silent": False, "at_work": False}]
             assert running.command("reload").returncode == 0 and "admin.listen" in running.command("status").stdout
             pages.close()
             wait_for(lambda: answers(page_port))

@@ -1,6 +1,7 @@
 """Walks through an installation from beginning to end, as root of a throw-away machine (see test_install). Prints what it saw as JSON.
 
-`python3 installation.py SOURCE WHEEL BROKEN_WHEEL`. Only the standard library: it runs with the system's own Python. For tests only.
+`python3 installation.py SOURCE WHEEL BROKEN_WHEEL WHEEL_WITHOUT_PAGES`.
+Only the standard library: it runs with the system's own Python. For tests only.
 """
 
 from __future__ import annotations
@@ -104,6 +105,7 @@ def facts() -> dict[str, Any]:
         "answers": [ask(), ask("::1")],
         "generation": document.get("generation"),
         "pid": pid,
+        "pages": any(row["name"] == "admin" and row["at_work"] for row in document.get("processes", ())),
         "user": next((line for line in proc.splitlines() if line.startswith("Uid:")), ""),
         "rights": next((line for line in proc.splitlines() if line.startswith("CapEff:")), ""),
     }
@@ -121,7 +123,7 @@ def main() -> dict[str, Any]:
     try:
         while not Path("/run/minisystemd.sock").exists():
             time.sleep(0.02)
-        wheel, broken = ["--wheel", sys.argv[2]], ["--wheel", sys.argv[3]]
+        wheel, broken, no_pages = (["--wheel", file] for file in sys.argv[2:5])
         seen["install"] = install(*wheel)
         seen["installed"] = facts()
         Path("/var/lib/lachan/marker").touch()
@@ -137,6 +139,12 @@ def main() -> dict[str, Any]:
         config.write_text(good)
         seen["broken"] = install(*broken, source=another_source(), LACHAN_READY_SECONDS="20")
         seen["after_broken"] = facts()
+        seen["no_pages"] = install(*no_pages)
+        seen["after_no_pages"] = facts()
+        Path("/run/minisystemd.deaf").touch()
+        seen["left"] = install(*wheel, LACHAN_READY_SECONDS="3")
+        seen["after_left"] = facts()
+        Path("/run/minisystemd.deaf").unlink()
         seen["remove"] = install("--remove")
         seen["removed"] = facts()
         seen["purge"] = install("--purge")
