@@ -27,6 +27,8 @@ from blocklists.tables import OrganisationId, OrganisationKind, new_id
 from gateway.policy.model import Band
 
 _MAC = re.compile(r"[0-9a-f]{2}([:-]?[0-9a-f]{2}){5}")
+#: Behind an address of IPv6 the link through which some machine saw it: the address of a query has none.
+_LINK = re.compile(r"%[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,8 @@ def read_match(text: str) -> Match | None:
         digits = re.sub(r"[:-]", "", compact)
         return Match(DeviceMatch.MAC, ":".join(digits[place : place + 2] for place in range(0, 12, 2)))
     try:
+        if ":" in compact:
+            compact = _LINK.sub("", compact)
         if "/" in compact:
             network = ip_network(compact, strict=False)
             whole = network.prefixlen == network.max_prefixlen

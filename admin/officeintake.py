@@ -173,7 +173,7 @@ def unseal(office: Office, text: str) -> Unsealed:
         raise InvalidInput(Mistake("text", "required"))
     content = json.loads(plain)
     items = tuple(NewItem(**{**row, "match": Match(row["match"]), "verdict": Enforceability(row["verdict"])}) for row in content["items"])
-    unread = tuple(Unread(*part) for part in content["unread"])
+    unread = tuple(Unread(*part) for part in content.get("unread", ()))  # a page from before an upgrade has none
     return Unsealed(items, bool(content["held"]), content["digest"], content["bytes"], unread)
 
 

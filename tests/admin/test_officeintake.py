@@ -6,6 +6,7 @@ import base64
 import contextlib
 import csv
 import io
+import json
 import zlib
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from admin import officeintake
 from admin.errors import InvalidInput
 from admin.office import keyed
 from admin.officeguard import GuardShelf
-from admin.officeintake import Intake, Upload, read_intake, seal, tally, unseal
+from admin.officeintake import Intake, Upload, _box, read_intake, seal, tally, unseal
 from blocklists.guard import Guard
 from blocklists.takedown.filetext import UnreadableFile
 from blocklists.takedown.importer import JUMP
@@ -132,6 +133,15 @@ def test_seal_brings_back_the_same_rows(guard: Guard) -> None:
     back = unseal(OFFICE, seal(OFFICE, intake))
     assert list(back.items) == [row.item for row in intake.found.rows]
     assert tally(back.items) == [("yes", 1), ("ip_only", 1)]
+
+
+def test_seal_from_before_an_upgrade_is_taken(guard: Guard) -> None:
+    """An officer's open page outlives an upgrade: what was sealed when nothing was said of unread parts is registered all the same."""
+    box, data = _box(OFFICE), base64.urlsafe_b64decode(seal(OFFICE, read(guard, "bad.example\n")))
+    content = json.loads(zlib.decompress(box.decrypt(data[:12], data[12:], None)))
+    del content["unread"]
+    older = base64.urlsafe_b64encode(data[:12] + box.encrypt(data[:12], zlib.compress(json.dumps(content).encode()), None)).decode()
+    assert [item.host for item in unseal(OFFICE, older).items] == ["bad.example"] and unseal(OFFICE, older).unread == ()
 
 
 def test_seal_tells_no_name_and_takes_no_change(guard: Guard) -> None:

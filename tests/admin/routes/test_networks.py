@@ -86,6 +86,28 @@ async def test_a_school_changes_its_networks(services: Services, app: ASGIApp, g
     await browser.close()
 
 
+async def test_two_places_of_a_school_never_name_the_same_network(
+    services: Services, app: ASGIApp, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """The gateway would refuse the whole file, and with it every later change; only the form that was sent says so."""
+    school, _ = await open_school(services, now)
+    async with services.database.write() as connection:
+        await create_site(
+            connection, Act(school.tenant, by_account(school.account, Role.SCHOOL_ADMIN), now), "Cơ sở 2", "school", ("10.7.0.0/16",)
+        )
+    browser = Visitor(app)
+    await browser.sign_in(school.sign_in, PASSWORD)
+    await browser.get("/networks")
+    second = next(dict(form.fields) for form in browser.forms if ("networks", "10.7.0.0/16") in form.fields)
+    response = await browser.post("/networks", second | {"networks": "192.168.0.0/16"})
+    assert response.status_code == 422 and "thuộc một nơi khác" in browser.text
+    assert [response.text.count(part) for part in ('id="networks-mistake"', "autofocus", "aria-invalid")] == [1, 1, 1]
+    assert "192.168.0.0/16" in response.text.partition("aria-invalid")[2].partition("</textarea>")[0], "what was typed stays"
+    await browser.post("/networks", second | {"networks": "192.168.5.0/24"})  # a part of it may be the other place
+    assert "Đã có hiệu lực trên cổng lọc" in browser.text
+    await browser.close()
+
+
 async def test_a_family_has_no_such_page(visitor: Visitor, family: Family, gateway: ScriptedGateway) -> None:
     """Its place is whatever the gateway serves; a device it adds outside that is told."""
     await visitor.sign_in("me", PASSWORD)
