@@ -65,8 +65,8 @@ def check_gateway(document: Document, words: Vocabulary | None = None) -> tuple[
 
     `words` are the catalogue's category codes and service ids; without them any are accepted.
     """
-    if document.value is None:
-        document = Document(document.path, {}, document.lines)
+    if document.value is None:  # as an editor leaves it on a full disk: whoever wants the defaults says so
+        return None, [Mistake(document.place(()).partition(":")[0], "this file is empty", "write it again, or {} for the defaults")]
     if not isinstance(document.value, dict):
         return None, [Mistake(document.place(()), "the file must hold sections (key: value), not a list or a single value")]
     own = set(key_names(GatewayFile))

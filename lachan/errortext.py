@@ -41,6 +41,8 @@ _WORDS: Final = tuple(
         (r"this file cannot be read(?: \((?P<system>[\w ]+)\))?", "không đọc được tệp này (%s)"),
         (r"not YAML: .*", r"tệp không đúng cách viết YAML"),
         (r"unknown key '([^']*)'", r"không có khóa '\1'"),
+        (r"this file is empty", "tệp này trống, không có thiết lập nào"),
+        (r"write it again, or \{\} for the defaults", "ghi lại, hoặc ghi {} để dùng mặc định"),
         (r"did you mean ([^?]+)\?", r"có phải \1?"),
         (r"this line is not UTF-8", "dòng này không phải UTF-8"),
         (r"save the file as UTF-8", "lưu tệp bằng mã UTF-8"),

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.errors import Mistake, SettingsError
+from gateway.errors import SettingsError
 from gateway.release import replace_file
 from gateway.yamlfile import parse, read_text
 from lachan.configuration import Configuration, load, load_text
@@ -30,19 +30,13 @@ log = logging.getLogger(__name__)
 def load_or_last_good(path: Path, *, require_files: bool = False) -> tuple[Configuration, SettingsError | None]:
     """What the file says; while it has mistakes and the last good settings are kept, those, and the mistakes. Raises SettingsError when
     the file has mistakes and nothing that can be used is kept, and with `require_files` when only files of lists are missing."""
-    written, refused = None, None
     try:
         written = load(path, require_files=False)
-        if not written.text.strip():  # as an editor leaves it on a full disk; by itself it would mean: the defaults
-            refused = SettingsError([Mistake(path.name, "this file is empty", "write it again")])
-    except SettingsError as error:
-        refused = error
-    kept = _stand_in(path, require_files) if refused is not None else None
-    if kept is not None and (written is None or kept.text.strip()):
+    except SettingsError as refused:
+        kept = _stand_in(path, require_files)
+        if kept is None:
+            raise
         return kept, refused
-    if written is None:
-        assert refused is not None
-        raise refused
     return load(path) if require_files else written, None
 
 
@@ -124,7 +118,7 @@ def _stand_in(path: Path, require_files: bool) -> Configuration | None:
     written, kept = _text(path), _kept_text(file, path)
     nothing: dict[str, object] = {}
     for text, instead in ((written, nothing), (written, pair), (kept, nothing), (kept, pair), (written, bare), (kept, bare)):
-        if text is not None and text.strip():
+        if text is not None:
             with contextlib.suppress(SettingsError):
                 return load_text(text, path, require_files=require_files, instead={**_upstreams(text, path, known), **instead})
     return None

@@ -29,6 +29,8 @@ def state_dir_of(config: Path | None) -> Path:
     settings, mistakes = check_gateway(document)
     if settings is not None:
         return settings.state_dir
+    if document.value is None and not (path.resolve().parent / "var").is_dir():
+        raise SettingsError(mistakes)  # nothing says where the state is
     written = document.value.get("state_dir", "./var") if isinstance(document.value, dict) else "./var"
     if not isinstance(written, str):
         raise SettingsError(mistakes)

@@ -26,7 +26,7 @@ def read(text: str, folder: Path) -> tuple[AdminSettings | None, list[Mistake]]:
 
 def test_no_section_means_no_control_plane(tmp_path: Path) -> None:
     """The data plane runs alone."""
-    assert read("", tmp_path) == (None, [])
+    assert read("{}", tmp_path) == (None, [])
 
 
 @pytest.mark.parametrize(

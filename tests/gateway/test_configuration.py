@@ -84,9 +84,15 @@ def test_every_key_of_the_contract_arrives(tmp_path: Path) -> None:
     assert list(settings.other_sections) == ["lists"]
 
 
-def test_empty_file_has_sensible_defaults() -> None:
+def test_empty_file_is_a_mistake() -> None:
+    """As an editor leaves it on a full disk; `{}` asks for the defaults."""
+    for text in ("", "\n", "# words\n", "---\n", "~\n"):
+        assert messages(text) == ["text: this file is empty (write it again, or {} for the defaults)"]
+
+
+def test_file_without_sections_has_sensible_defaults() -> None:
     """Nothing written still answers this machine and private networks, and nobody else."""
-    settings = resolve("")
+    settings = resolve("{}")
     assert (Endpoint("127.0.0.1", 5300), Endpoint("::1", 5300)) == settings.dns.listen
     assert settings.dns.workers >= 1
     assert "0.0.0.0/0" not in map(str, settings.dns.allow_from)

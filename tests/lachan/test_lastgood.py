@@ -19,13 +19,14 @@ from gateway.errors import SettingsError
 from lachan.lastgood import VARIABLE, describe, keep, load_or_last_good
 from tests.support.certificates import Authority
 from tests.support.echogateway import free_port
-from tests.support.gateway import Gateway, RunningUpstream, ede_codes
+from tests.support.gateway import Gateway, RunningUpstream, ede_codes, run_command
 from tests.support.nineandadult import ADULT, CHILD, RECORDS, SETTINGS, prepare
 
 OPEN, BLOCKED = ["192.0.2.20"], ["0.0.0.0"]
 BROKEN = (
     ("a slip of the pen", SETTINGS.replace("band: TH", "band: XX"), "profiles[0].band"),
     ("empty", "\n", "this file is empty"),
+    ("comments alone", "# written again\n---\n", "this file is empty"),
 )
 UNREADABLE = (SETTINGS + "dns: [", SETTINGS[: SETTINGS.index("NL}")], "\x00", "state_dir: [", SETTINGS + "nonsense: 1\n")
 
@@ -62,10 +63,9 @@ def test_service_starts_with_the_last_good_settings_and_says_so(
         assert again.status()["last_change"]["outcome"] == "refused"
         assert again.metric("lachan_last_reload_successful") == 0  # the alert of deploy/prometheus
         assert again.http("/readyz")[0] == 200  # names resolve: its clients stay
-        if what != "empty":  # whoever asks for an empty file gets the defaults
-            refused = again.command("reload")
-            assert refused.returncode == 1 and told in refused.stderr
-            assert again.addresses("bet.example", source=CHILD) == BLOCKED
+        refused = again.command("reload")
+        assert refused.returncode == 1 and told in refused.stderr
+        assert again.addresses("bet.example", source=CHILD) == BLOCKED
         again.write(SETTINGS.replace("  - {id: bets, category: gamb, path: bets.hosts.txt}\n", ""))
         assert again.command("reload").returncode == 0
         assert again.addresses("bet.example", source=CHILD) == ["192.0.2.90"]
@@ -178,6 +178,34 @@ def test_server_by_name_that_is_not_found_costs_no_name(is_beside_another: bool,
             assert again.command("reload").returncode == 1
     by_hand = Gateway(tmp_path, lost, upstream=upstream.port).command("run")
     assert by_hand.returncode == 1 and "resolver.invalid" in by_hand.stderr
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but words\n", "---\n"], ids=["nought octets", "comments", "a mark"])
+def test_empty_file_is_no_file_of_defaults(text: str, upstream: RunningUpstream, tmp_path: Path) -> None:
+    """By hand, too: check, reload and run say one sentence, and what is in force stays; `{}` is what asks for the defaults."""
+    prepare(tmp_path)
+    said = "tệp này trống, không có thiết lập nào / this file is empty"
+    with Gateway(tmp_path, SETTINGS, upstream=upstream.port) as running:
+        running.write(text)
+        for command in ("check", "reload"):
+            refused = running.command(command)
+            assert refused.returncode == 1 and said in refused.stderr, refused
+        os.kill(running.pid, signal.SIGHUP)
+        time.sleep(1)
+        assert running.addresses("bet.example", source=CHILD) == BLOCKED
+        assert running.stop() == 0
+        again = running.command("run")
+        assert again.returncode == 1 and said in again.stderr and len(again.stderr.strip().splitlines()) == 1
+        running.write("{}\n")
+        assert running.command("check").returncode == 0
+
+
+def test_empty_file_elsewhere_says_so_whatever_is_asked(tmp_path: Path) -> None:
+    """Where nobody knows the state directory: the sentence, not that nothing runs."""
+    (tmp_path / "lachan.yaml").write_text("\n")
+    for command in ("status", "reload", "check"):
+        refused = run_command(command, "-c", str(tmp_path / "lachan.yaml"))
+        assert refused.returncode == 1 and "this file is empty" in refused.stderr, command
 
 
 def test_route_whose_server_is_not_found_costs_only_its_own_names(upstream: RunningUpstream, tmp_path: Path) -> None:
