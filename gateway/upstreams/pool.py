@@ -172,7 +172,7 @@ class PooledUpstream(ABC):
         self._opening: dict[Connection, asyncio.Task[None]] = {}
         self._batch: list[Exchange] = []
         self._queue: deque[tuple[float, Exchange]] = deque()
-        """Waits for a connection of its own, since when; for ever once it was reported as late."""
+        """Waits for a connection, where each gets one of its own, since when; for ever once it was reported as late."""
         self._one_each_until = float("-inf")
         self._leaving: dict[Connection, float] = {}
         """Answered its one question, at that time; the server should close it."""
@@ -203,29 +203,23 @@ class PooledUpstream(ABC):
         if self._is_closed:
             return
         now = self._loop.time()
+        self._queue.extend((now, exchange) for exchange in batch if not exchange.is_finished)
+        self._send_queued(now)
+
+    def _send_queued(self, now: float) -> None:
+        """Hang what waits on connections: on a few new ones, one on each, where the server wants that, else on those that have room."""
         touched: dict[Connection, None] = {}
-        for exchange in batch:
+        while self._queue and (now >= self._one_each_until or len(self._connections) < CONNECTIONS):
+            since, exchange = self._queue.popleft()
             if not exchange.is_finished:
-                if now < self._one_each_until:
-                    self._queue.append((now, exchange))
-                    continue
-                connection = self._pick(now)
+                connection = self._pick(now) if now >= self._one_each_until else self._open(now)
                 if not connection.waiting:
                     connection.waiting_since = now
-                connection.waiting.append(exchange)
+                (connection.waiting if since <= now else connection.delayed).append(exchange)
                 connection.used = now
                 touched[connection] = None
         for connection in touched:
             connection.flush()
-        self._open_queued(now)
-
-    def _open_queued(self, now: float) -> None:
-        """Open connections for questions that get one of their own."""
-        while self._queue and len(self._connections) < CONNECTIONS:
-            _, exchange = self._queue.popleft()
-            if not exchange.is_finished:
-                connection = self._open(now)
-                connection.waiting.append(exchange)
 
     def _pick(self, now: float) -> Connection:
         usable = [connection for connection in self._connections if not connection.is_retired]
@@ -288,7 +282,7 @@ class PooledUpstream(ABC):
         if now < self._one_each_until and not connection.load and connection in self._connections:
             self._connections.remove(connection)
             self._leaving[connection] = now
-            self._open_queued(now)
+            self._send_queued(now)
         try:
             if data[2] & 0x02:
                 raise UpstreamError("truncated on a stream")
@@ -332,7 +326,7 @@ class PooledUpstream(ABC):
         connection.delayed, connection.waiting, connection.pending = [], [], {}
         for sent_at, exchange in lost:
             self._miss(exchange, sent_at, now, fault, detail, True)
-        self._open_queued(now)
+        self._send_queued(now)
 
     def _miss(self, exchange: Exchange, sent_at: float, now: float, fault: Fault, detail: str, may_repeat: bool) -> None:
         if self.health.missed(sent_at, now, fault, detail):
@@ -373,7 +367,7 @@ class PooledUpstream(ABC):
                 self._queue.append((float("inf") if since <= limit else since, exchange))
                 if since <= limit:
                     self._miss(exchange, since, now, Fault.TIMEOUT, "still waiting for a connection", False)
-        self._open_queued(now)
+        self._send_queued(now)
 
     def _expire_pending(self, connection: Connection, limit: float, now: float) -> None:
         pending = connection.pending

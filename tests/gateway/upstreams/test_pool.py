@@ -129,6 +129,26 @@ async def test_server_that_started_over_is_not_taken_for_one_of_that_kind(open_r
         assert upstream.connections - before <= 1
 
 
+async def test_server_that_started_over_in_a_busy_second_costs_no_name(open_resolver: OpenResolver) -> None:
+    """What waited for a connection of its own goes out on those that are open as soon as the server is known not to want that."""
+
+    class Restarting(ScriptedUpstream):
+        def handle(self, asked: Asked) -> Script:
+            if asked.is_probe:
+                return super().handle(asked)
+            if asked.connection == 1:
+                return [Say(addresses(asked, "192.0.2.1")), Close(after=0.01)] if len(self.questions) == 1 else None
+            return [Say(addresses(asked, "192.0.2.1"), after=0.08)]
+
+    async with Restarting() as upstream:
+        asker = open_resolver(upstream, scheme="tcp")
+        waiting = [asker.begin(f"first{number}.example") for number in range(20)]
+        for number in range(150):
+            waiting.append(asker.begin(f"w{number}.example"))
+            await asyncio.sleep(0.01)
+        assert {type(outcome) for outcome in await asyncio.gather(*waiting)} == {Answer}
+
+
 async def test_questions_that_wait_for_a_connection_are_asked_elsewhere(open_resolver: OpenResolver) -> None:
     """Where a server of that kind is slow, what still waits for a connection after a while goes to the other server."""
 
