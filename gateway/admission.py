@@ -16,7 +16,7 @@ from gateway.metrics import MALFORMED, RATE_LIMITED, REFUSED_CLIENTS, TOKEN_GUES
 from gateway.query import ENCRYPTED, STREAMS, Origin, Query, Reject
 from gateway.ratelimit import Allowance, RateLimiter
 from gateway.tallies import SILENCE, Tallies
-from gateway.wire.compose import compose_error, compose_reject, compose_truncated
+from gateway.wire.compose import chaos_text, compose_error, compose_reject, compose_truncated
 from gateway.wire.constants import MAX_MESSAGE, Ede, Option, Rcode
 from gateway.wire.cookie import CookieJar, CookieState
 from gateway.wire.edns import option
@@ -30,6 +30,8 @@ GREETING_PAUSE: Final = 10
 MOST_CREDIT: Final = 4096
 STRANGERS_PER_SECOND: Final = 200
 _PROHIBITED: Final = ((Ede.PROHIBITED, ""),)
+_WHO: Final = frozenset(name + b"\0\x10\0\x03" for name in (b"\x02id\x06server\0", b"\x08hostname\x04bind\0"))
+"""Questions of class CH for TXT that ask which server this is (RFC 4892); those for its version are refused."""
 
 
 class Admission:
@@ -61,6 +63,7 @@ class Admission:
         self._dropped = counters.cell(RATE_LIMITED, "dropped")
         self._refused = counters.cell(REFUSED_CLIENTS)
         self._guesses = Guesses()
+        self._nsid = self._identity = b""
         self._counters = counters
         self._malformed = {
             Rcode.FORMERR: counters.cell(MALFORMED, "formerr"),
@@ -106,8 +109,21 @@ class Admission:
         cell = self._malformed.get(reject.rcode)
         if cell is not None:
             cell.n += 1
+        body = b""
+        if self._identity and reject.rcode == Rcode.REFUSED and reject.question.lower() in _WHO:
+            reject, body = reject._replace(rcode=Rcode.NOERROR), self._identity
         self._tallies.plain(origin.transport, 0, reject.rcode).n += 1
-        return compose_reject(reject, self.cookie(reject, origin), origin.transport in ENCRYPTED)
+        options = self.cookie(reject, origin) + self.identity(reject)
+        return compose_reject(reject, options, origin.transport in ENCRYPTED, body)
+
+    def identify(self, name: str) -> None:
+        """From here on clients that ask which server this is are told this name (ASCII); empty: they are told nothing."""
+        self._nsid = option(Option.NSID, name.encode("ascii")) if name else b""
+        self._identity = chaos_text(name) if name else b""
+
+    def identity(self, query: Query | Reject) -> bytes:
+        """The option that says which server this is, if the query asks for it and it is to be told."""
+        return self._nsid if query.edns is not None and Option.NSID in query.edns.others else b""
 
     def cookie(self, query: Query | Reject, origin: Origin) -> bytes:
         """The cookie option of the reply, if the query had one."""

@@ -155,6 +155,7 @@ class _Resolver:
                 user=written.dns.user,
                 name=written.dns.name,
                 link=LINK in written.dns.allow_from,
+                identity=written.dns.identity or "",
             ),
             upstreams=self._upstreams(written.upstreams, listen),
             policy=self._policy(),

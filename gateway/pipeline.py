@@ -117,8 +117,8 @@ class Pipeline:
         self._outcomes = Outcomes(settings.dns.name, self._tallies, asked, settings.structured_errors)
         self._ttl_max = settings.cache.client_ttl_max
         self._shorten()
-        keepalive = keepalive_option(settings.limits.tcp_idle)
-        self._replies = Replies(self._tables, self._tallies, self._notebook, self._admission, keepalive)
+        self._admission.identify(settings.dns.identity)
+        self._replies = Replies(self._tables, self._tallies, self._notebook, self._admission, keepalive_option(settings.limits.tcp_idle))
         self._settings = settings
 
     def _shorten(self) -> None:

@@ -121,6 +121,7 @@ class Replies:
         if edns is None or edns.plain:
             return b""
         options = self._admission.cookie(query, origin) if edns.cookie else b""
+        options += self._admission.identity(query)
         if edns.keepalive and origin.transport in (Transport.TCP, Transport.DOT):
             options += self._keepalive
         return options

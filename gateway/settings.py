@@ -51,6 +51,8 @@ class DnsSettings:
     name: str
     link: bool = False
     """Whether the networks of this machine's own links may ask, too (`gateway.links`)."""
+    identity: str = ""
+    """What NSID and `id.server` say; empty: nothing is said. ASCII."""
 
     @property
     def allowed_words(self) -> list[str]:

@@ -96,6 +96,15 @@ class DnsFile(Section):
         "The gateway's own name; health.<name> answers while it runs.",
         "lachan.internal",
     )
+    identity: Text | None = key(
+        None,
+        "Cổng lọc nào đã trả lời: nói với ai hỏi bằng tùy chọn NSID (dig +nsid, RFC 5001) hay TXT lớp CH của id.server và hostname.bind"
+        " (RFC 4892). Hữu ích khi nhiều cổng lọc đứng sau một địa chỉ. Bỏ trống: không nói.",
+        "Which gateway answered: told to whoever asks by the option NSID (dig +nsid, RFC 5001) or for TXT of class CH at id.server and"
+        " hostname.bind (RFC 4892). Useful where several gateways stand behind one address. Left out: it is not told.",
+        "lachan-1",
+        pattern=r"^[!-~](?:[ -~]{0,61}[!-~])?$",
+    )
 
 
 class TlsFile(Section):

@@ -117,19 +117,25 @@ def fix_ttl(answer: Answer, ttl: int) -> bytes:
     return bytes(body)
 
 
-def compose_reject(reject: Reject, options: bytes = b"", padded: bool = False) -> bytes:
-    """The reply to a query that is turned down (or that carried nothing but a cookie)."""
+def compose_reject(reject: Reject, options: bytes = b"", padded: bool = False, body: bytes = b"") -> bytes:
+    """The reply to a query that is turned down (or that carried nothing but a cookie, or asked who we are: `body` is the one record)."""
     opt = b""
     if reject.edns is not None:
         if reject.ede is not None:
             options += ede_option(reject.ede)
         if padded and reject.edns.padding:
-            options += padding_option(12 + len(reject.question) + len(opt_record()) + len(options), MAX_MESSAGE)
+            options += padding_option(12 + len(reject.question) + len(body) + len(opt_record()) + len(options), MAX_MESSAGE)
         opt = opt_record(reject.edns.do, options, reject.rcode >> 4)
     flags = Flag.QR | reject.flags & (Flag.OPCODE | Flag.RD | Flag.CD) | reject.rcode & 15
     if reject.rcode == Rcode.NOERROR:
         flags |= Flag.RA
-    return _HEADER.pack(reject.id, flags, 1 if reject.question else 0, 0, 0, 1 if opt else 0) + reject.question + opt
+    return _HEADER.pack(reject.id, flags, 1 if reject.question else 0, 1 if body else 0, 0, 1 if opt else 0) + reject.question + body + opt
+
+
+def chaos_text(text: str) -> bytes:
+    """One TXT record of class CH at the question's name, of at most 255 letters of ASCII."""
+    value = text.encode("ascii")[:255]
+    return _OWNER + _RECORD.pack(Qtype.TXT, Qclass.CH, 0, 1 + len(value)) + bytes((len(value),)) + value
 
 
 def compose_error(
