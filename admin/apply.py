@@ -52,7 +52,7 @@ CUT_WITH = "policies.cut"
 #: What a disk says that has no room, or refuses otherwise.
 UNWRITTEN = (OSError, DBAPIError)
 #: Counted up when `policyfile.cut` writes something else from the same rows.
-CUT_FORM = 2
+CUT_FORM = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from admin.moment import Moment, moment_in
 from admin.policyfile import NOTHING_AROUND, Around, TenantRows, networks_of, read_rows
 from admin.profiles import Profile
 from admin.totals import read_day
-from admin.unserved import Unserved, find_unserved, written_networks
+from admin.unserved import Unserved, look_at
 from admin.values import ProfileKind
 from blocklists.tables import OrganisationId
 
@@ -67,7 +67,7 @@ async def read_cards(
         others=tuple(card for card in cards if card.profile.kind not in people),
         unnamed=unnamed_devices(rows, seen),
         networks=tuple(network for site in rows.sites for network in networks_of(site, rows)),
-        unserved=find_unserved(written_networks(rows.devices), around),
+        unserved=look_at(rows, around),
     )
 
 

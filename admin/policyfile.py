@@ -65,6 +65,7 @@ class Around:
 
 
 NOTHING_AROUND = Around()
+_BY_ADDRESS = (DeviceMatch.NETWORK, DeviceMatch.ADDRESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class TenantRows:
     home: Home | None = None
     #: What the education department closed in the schools of this place.
     above: Sequence[SchoolRule] = ()
-    #: The networks of every other tenant's places on this gateway.
+    #: The networks of every other tenant's places on this gateway; not read where the tenant's own have none.
     others: Sequence[str] = ()
     around: Around = NOTHING_AROUND
 
@@ -108,11 +109,12 @@ async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: da
     row = (await connection.execute(statement)).one_or_none()
     if row is None:
         raise NotFound
+    own_sites = await list_sites(connection, tenant)
     return TenantRows(
         tenant=tenant,
         kind=OrganisationKind(row.kind),
         time_zone=row.time_zone,
-        sites=await list_sites(connection, tenant),
+        sites=own_sites,
         profiles=await list_profiles(connection, tenant),
         devices=await list_devices(connection, tenant),
         switches=await _all_switches(connection, tenant),
@@ -126,7 +128,7 @@ async def read_rows(connection: AsyncConnection, tenant: OrganisationId, now: da
         place=row.place_code or "",
         above=await rules_in(connection, tenant, row.place_code or "") if row.kind == OrganisationKind.SCHOOL.value else (),
         home=await load_home(connection, tenant),
-        others=await list_other_networks(connection, tenant, now),
+        others=await list_other_networks(connection, tenant, now) if any(site.networks for site in own_sites) else (),
         kept={profile: keeping.days for profile, keeping in (await list_keepings(connection, tenant)).items()},
     )
 
@@ -142,7 +144,8 @@ def cut(rows: TenantRows, shelf: Shelf, page_address: Sequence[str]) -> Json:
     children = [profile for profile in rows.profiles if profile.kind in (ProfileKind.CHILD, ProfileKind.CLASS)]
     bands = sorted({profile.band.value for profile in children}) or [strictest_band(list(rows.profiles)).value]
     guest = next((profile.id for profile in rows.profiles if profile.kind is ProfileKind.GUEST), None)
-    lent = {loan.device_id: loan for loan in rows.loans}
+    lent, away = {loan.device_id: loan for loan in rows.loans}, foreign_networks(rows)
+    known_by = {device.id: sorted(one.text() for one in device.matches if one.value not in away) for device in rows.devices}
     site_of = {profile.id: profile.site_id for profile in rows.profiles}
     document: Json = {
         "format": 1,
@@ -159,12 +162,12 @@ def cut(rows: TenantRows, shelf: Shelf, page_address: Sequence[str]) -> Json:
                 "profile": device.profile_id if device.id not in rows.ends else guest,
                 "group": None,
                 "site": site_of[device.profile_id],
-                "match": sorted(match.text() for match in device.matches),
+                "match": known_by[device.id],
             }
             | _home(device, rows.home)
             | (_lent(lent.get(device.id), site_of) or _ending(device, rows.ends.get(device.id)))
             for device in sorted(rows.devices, key=lambda device: device.id)
-            if device.profile_id in site_of and device.matches and (device.id not in rows.ends or guest is not None)
+            if device.profile_id in site_of and known_by[device.id] and (device.id not in rows.ends or guest is not None)
         ],
     }
     if rows.place:
@@ -204,20 +207,39 @@ def _home(device: Device, home: Home | None) -> Json:
 def networks_of(site: Site, rows: TenantRows) -> tuple[str, ...]:
     """The networks of a place as they are enforced: those stored, those of its own classes and devices, and, where nobody else has a place
     on this gateway, whatever `dns.allow_from` serves today. Nothing is taken from another place; one without networks stays so."""
+    return _split(site, rows)[0]
+
+
+def foreign_networks(rows: TenantRows) -> frozenset[str]:
+    """Networks and addresses of classes and devices that lie in another place on this gateway: their rules cannot hold there, and no file
+    has them, so that whatever else changes is enforced."""
+    return frozenset(one for site in rows.sites for one in _split(site, rows)[1])
+
+
+def _split(site: Site, rows: TenantRows) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The networks of a place, and what of its classes and devices lies in another one."""
     if not site.networks:
-        return ()
-    elsewhere = [ip_network(one) for other in rows.sites if other.id != site.id for one in other.networks]
-    elsewhere += map(ip_network, rows.others)
+        return (), ()
+    elsewhere = [*(one for other in rows.sites if other.id != site.id for one in other.networks), *rows.others]
     found = [ip_network(one) for one in (*site.networks, *(rows.around.served if not elsewhere else ()))]
-    elsewhere += map(ip_network, rows.around.taken)
     here = {profile.id for profile in rows.profiles if profile.site_id == site.id}
-    for device in rows.devices:
-        if device.profile_id in here:
-            own = (ip_network(match.value) for match in device.matches if match.kind in (DeviceMatch.NETWORK, DeviceMatch.ADDRESS))
-            found += [one for one in own if not any(one.version == other.version and one.overlaps(other) for other in elsewhere)]
+    own = {match.value for device in rows.devices if device.profile_id in here for match in device.matches if match.kind in _BY_ADDRESS}
+    outside = {one: network for one, network in ((one, ip_network(one)) for one in sorted(own)) if not lies_in(network, found)}
+    foreign: list[str] = []
+    if outside:  # a province has thousands of places: what lies in one's own needs none of the others
+        others = [ip_network(one) for one in (*elsewhere, *rows.around.taken)]
+        foreign = [one for one, network in outside.items() if any(network.version == it.version and network.overlaps(it) for it in others)]
+        found += [network for one, network in outside.items() if one not in foreign]
     four = collapse_addresses([one for one in found if isinstance(one, IPv4Network)])
     six = collapse_addresses([one for one in found if isinstance(one, IPv6Network)])
-    return tuple(map(str, (*four, *six)))
+    return tuple(map(str, (*four, *six))), tuple(foreign)
+
+
+def lies_in(network: IPv4Network | IPv6Network, others: Sequence[IPv4Network | IPv6Network]) -> bool:
+    """Whether the whole of a network is in one of others."""
+    return any(
+        network.version == one.version and network.prefixlen >= one.prefixlen and network.network_address in one for one in others
+    )
 
 
 def _site(site: Site, networks: Sequence[str], bands: Sequence[str]) -> Json:

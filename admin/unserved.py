@@ -1,38 +1,47 @@
 """Networks that people wrote and that `dns.allow_from` refuses: devices there get no answer at all, so every page that takes or shows a
-network says so, with the line that mends it. Pure. Only the pages import this module.
+network says so, with the line that mends it; and those in another place on this gateway, whose rules hold there. Pure. Only the pages
+import this module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_network
 
 from admin.devices import Device
-from admin.policyfile import Around
+from admin.policyfile import Around, TenantRows, foreign_networks, lies_in
 from admin.values import DeviceMatch
 from gateway.settings import allow_line
 
 
 @dataclass(frozen=True, slots=True)
 class Unserved:
-    """The networks, and the line of the section `dns` that lets them ask, too."""
+    """The networks, and the line of the section `dns` that lets them ask, too; and those that are in another place on this gateway."""
 
     networks: tuple[str, ...]
     line: str
+    foreign: tuple[str, ...] = ()
+
+
+def look_at(rows: TenantRows, around: Around, devices: Sequence[Device] | None = None, more: Iterable[str] = ()) -> Unserved | None:
+    """What a page says of the networks of a tenant's devices, or of these devices, and of `more`; None where all is well."""
+    written = written_networks(rows.devices if devices is None else devices)
+    found = find_unserved([*more, *written], around)
+    foreign = _in_order(foreign_networks(replace(rows, around=around)).intersection(written))
+    return replace(found or Unserved((), ""), foreign=foreign) if foreign else found
 
 
 def find_unserved(networks: Iterable[str], around: Around) -> Unserved | None:
     """Those of some networks and addresses that may not wholly ask; None where all may, or nobody knows who may."""
     allowed = [ip_network(one) for one in (*around.served, *around.link)]
-    refused = {one for one in networks if not any(_is_inside(one, other) for other in allowed)}
-    found = tuple(sorted(refused, key=lambda one: (":" in one, int(ip_network(one).network_address), one)))
+    found = _in_order({one for one in networks if not lies_in(ip_network(one), allowed)})
     return Unserved(found, allow_line([*around.words, *found])) if found and allowed else None
 
 
 def is_inside(network: str, others: Iterable[str]) -> bool:
     """Whether a network lies in one of others."""
-    return any(_is_inside(network, ip_network(other)) for other in others)
+    return lies_in(ip_network(network), [ip_network(other) for other in others])
 
 
 def written_networks(devices: Iterable[Device]) -> list[str]:
@@ -41,6 +50,5 @@ def written_networks(devices: Iterable[Device]) -> list[str]:
     return [match.value for device in devices for match in device.matches if match.kind in kinds]
 
 
-def _is_inside(text: str, other: IPv4Network | IPv6Network) -> bool:
-    network = ip_network(text)
-    return network.version == other.version and network.network_address in other and network.prefixlen >= other.prefixlen
+def _in_order(networks: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(networks, key=lambda one: (":" in one, int(ip_network(one).network_address), one)))

@@ -38,7 +38,7 @@ from admin.routes.setup import gateway_addresses
 from admin.setup import public_url
 from admin.sharing import adults_of
 from admin.tenants import is_hosted
-from admin.unserved import find_unserved, written_networks
+from admin.unserved import look_at
 from admin.values import ProfileKind
 from blocklists.tables import OrganisationKind
 
@@ -147,7 +147,7 @@ async def show_devices(visit: Visit, stored: bool = False, mistakes: tuple[Field
         "only_one": not hosted and len(group_seen(seen)) == 1 and len(rows.devices) > 1,
         "gateway_addresses": gateway_addresses(visit.services, visit.request),
         "enforcement": enforcement,
-        "unserved": find_unserved(written_networks(rows.devices), visit.services.applier.around),
+        "unserved": look_at(rows, visit.services.applier.around),
         "stored": stored,
         "mistakes": mistakes,
         "pressed": pressed if any(pressed == one.address for one in unnamed) else "",

@@ -20,7 +20,7 @@ from admin.policyfile import TenantRows, networks_of, read_rows
 from admin.profiles import change_site
 from admin.routes.home import waiting_of
 from admin.tenants import mark_changed
-from admin.unserved import find_unserved, is_inside, written_networks
+from admin.unserved import is_inside, look_at
 from admin.values import DeviceMatch
 from blocklists.tables import OrganisationKind
 
@@ -96,7 +96,7 @@ async def _page(
             for site in rows.sites
         ],
         "served": (*rows.around.served, *rows.around.link),
-        "unserved": find_unserved([*written, *written_networks(rows.devices)], rows.around),
+        "unserved": look_at(rows, rows.around, more=written),
         "enforcement": enforcement,
         "stored": stored,
         "may_change": visit.may(Permission.PROFILE_LOOSEN),

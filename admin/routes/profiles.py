@@ -45,7 +45,7 @@ from admin.routes.home import look_around, waiting_of
 from admin.setup import band_of_class
 from admin.totals import read_day, read_watched
 from admin.treats import TREATS
-from admin.unserved import find_unserved, written_networks
+from admin.unserved import look_at
 from admin.values import CHILD_BANDS, OverrideKind, ProfileId, ProfileKind, SwitchState, TargetKind
 from admin.watching import WATCHABLE, end_watch, start_watch
 from blocklists.tables import OrganisationKind
@@ -349,9 +349,7 @@ async def _overview(
         "closed": states.count(SwitchState.BLOCK),
         "names": rows.names.get(found.id, ()),
         "enforcement": enforcement,
-        "unserved": find_unserved(
-            written_networks(one for one in rows.devices if one.profile_id == found.id), visit.services.applier.around
-        ),
+        "unserved": look_at(rows, visit.services.applier.around, [one for one in rows.devices if one.profile_id == found.id]),
         "watched_until": rows.watches[found.id][1] if found.id in rows.watches else None,
         "watched": watched,
         "may_watch": found.kind is ProfileKind.CHILD and found.band in WATCHABLE,

@@ -16,9 +16,10 @@ from admin.errors import NotFound
 from admin.hours import Hours, set_hours
 from admin.names import add_name
 from admin.overrides import start_override
-from admin.policyfile import Around, cut, has_policy, read_rows
+from admin.policyfile import Around, cut, foreign_networks, has_policy, networks_of, read_rows
 from admin.profiles import create_site
 from admin.switches import set_switch
+from admin.unserved import look_at
 from admin.values import Days, DeviceMatch, HoursEffect, NameEffect, OverrideKind, SwitchKind, SwitchState, TargetKind
 from blocklists.tables import OrganisationId, OrganisationKind
 from gateway.policy.claims import contradictions
@@ -124,7 +125,8 @@ async def test_places_networks_follow_the_classes_and_who_may_ask_today(
 
 
 async def test_networks_of_another_tenant_are_never_taken(services: Services, family: Family, act: Act, now: datetime) -> None:
-    """Beside another place on this gateway nobody has what is served to all; a class inside the other's network is a mistake, told."""
+    """Beside another place on this gateway nobody has what is served to all; a class inside the other's network has its rules, which is
+    told, and whatever else changes is enforced."""
     other = await make_school(services.database, now, "Trường B", None)
     async with services.database.write() as connection:
         theirs = Act(other.tenant, act.by, now)
@@ -134,5 +136,18 @@ async def test_networks_of_another_tenant_are_never_taken(services: Services, fa
         rows = replace(await read_rows(connection, family.tenant, now), around=Around(served=("10.0.0.0/8",)))
     document = cut(rows, SHELF, ())
     assert document["sites"][0]["networks"] == ["192.168.0.0/16"]
-    assert {one.path for one in contradictions(parse_policy_file(document))} >= {"sites[0].networks"}
-    assert "10.2.3.0/24" in (await services.applier.settle(family.tenant)).error
+    assert contradictions(parse_policy_file(document)) == [] and "10.2.3.0/24" not in str(document["clients"])
+    assert foreign_networks(rows) == {"10.2.3.0/24"}
+    assert (await services.applier.settle(family.tenant)).error == ""
+    told = look_at(rows, Around(served=("10.0.0.0/8", "192.168.0.0/16")))
+    assert told is not None and (told.networks, told.foreign) == ((), ("10.2.3.0/24",))
+
+
+async def test_thousands_of_other_places_cost_nothing_where_everything_is_in_ones_own(
+    services: Services, family: Family, now: datetime
+) -> None:
+    """Each page and each file asks; only a device outside its own place makes the others be looked at one by one."""
+    async with services.database.read() as connection:
+        rows = await read_rows(connection, family.tenant, now)
+    strange = replace(rows, others=["no network, so whoever reads it fails"])
+    assert networks_of(rows.sites[0], strange) == ("192.168.0.0/16",)

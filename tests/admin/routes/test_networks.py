@@ -86,6 +86,30 @@ async def test_a_school_changes_its_networks(services: Services, app: ASGIApp, g
     await browser.close()
 
 
+async def test_a_neighbour_cannot_freeze_the_rules_of_a_school(
+    services: Services, app: ASGIApp, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """Another school writes a network around this one's class: whose place that is stays as it was written, this school's pages say it, and
+    what it changes is enforced."""
+    school, made = await open_school(services, now, "10.2.7.0/24")
+    other = await make_school(services.database, now, "Trường B", None)
+    async with services.database.write() as connection:
+        await create_site(
+            connection, Act(other.tenant, by_account(other.account, Role.SCHOOL_ADMIN), now), "Trường", "school", ("10.2.0.0/16",)
+        )
+    browser = Visitor(app)
+    await browser.sign_in(school.sign_in, PASSWORD)
+    await browser.get(f"/profiles/{made}")
+    await browser.submit(f"/profiles/{made}/off", {}, ("until", "1h"))
+    assert "Đã có hiệu lực trên cổng lọc" in browser.text
+    for page in ("/", f"/profiles/{made}", "/devices", "/networks"):
+        await browser.get(page)
+        assert "10.2.7.0/24 nằm trong mạng của một nơi khác trên cổng lọc này" in browser.text, page
+    await browser.get("/")
+    assert "mọi quy tắc đang có hiệu lực" not in browser.text
+    await browser.close()
+
+
 async def test_two_places_of_a_school_never_name_the_same_network(
     services: Services, app: ASGIApp, gateway: ScriptedGateway, now: datetime
 ) -> None:
