@@ -27,9 +27,10 @@ default_profile: lon
 RECORDS = {("open.example", "A"): ["192.0.2.20"]}
 
 
-def row(up: bool, answered: int, fault: str = "", *, is_default: bool = True) -> dict[str, Any]:
+def row(up: bool, answered: int, fault: str = "", *, is_default: bool = True, failed: int = 0) -> dict[str, Any]:
     """One upstream as a worker sees it."""
-    return {"default": is_default, "up": up, "answered": answered, "fault": fault, "detail": ""}
+    counts = {"asked": answered + failed, "answered": answered, "failed": failed}
+    return {"default": is_default, "up": up, "fault": fault, "detail": ""} | counts
 
 
 def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
@@ -56,8 +57,8 @@ def test_one_line_when_all_are_gone_and_one_when_one_is_back(caplog: pytest.LogC
     ):
         watch.look(workers, float(second))
         assert not watch.is_out
-    gone = [[row(False, 10, "timeout"), row(False, 0, "tls"), route], [row(True, 1), route]]
     for second in range(5, 15):
+        gone = [[row(False, 10, "timeout", failed=second), row(False, 0, "tls"), route], [row(True, 1), route]]
         watch.look(gone, float(second))
     assert watch.is_out
     watch.look([[row(True, 11), row(False, 0, "tls"), route], [row(True, 1), route]], 15.0)
@@ -66,6 +67,19 @@ def test_one_line_when_all_are_gone_and_one_when_one_is_back(caplog: pytest.LogC
         ("upstreams.gone", ["timeout", "tls"]),
         ("upstreams.back", None),
     ]
+
+
+def test_worker_that_nobody_asks_any_more_knows_of_no_outage(caplog: pytest.LogCaptureFixture) -> None:
+    """The line was gone for a minute at night. One worker has not been asked since, the others answer now and then: all is well. When it
+    is asked again and the line is gone, it is told."""
+    watch = OutageWatch()
+    idle = [row(False, 10, "timeout", failed=30)]
+    for second in range(60):
+        watch.look([idle, [row(True, 5 + second // 10)]], float(second))
+        assert not watch.is_out
+    for second in range(60, 70):
+        watch.look([[row(False, 10, "timeout", failed=second)], [row(True, 10)]], float(second))
+    assert watch.is_out and [each.event for each in caplog.records] == ["upstreams.gone"]  # type: ignore[attr-defined]
 
 
 def test_certificate_nobody_trusts_is_told_where_people_look(tmp_path: Path) -> None:
