@@ -90,9 +90,14 @@ class _Reader:
     def __init__(self, part: Any, out: FileText) -> None:
         self._links = part.rels
         self._out = out
+        self._code = ""
 
     def blocks(self, element: Any) -> None:
         """Everything below an element that holds paragraphs and tables."""
+        self._blocks(element)
+        self._end_code()
+
+    def _blocks(self, element: Any) -> None:
         for name, child in _children(element):
             if name == "p":
                 inside: list[Any] = []
@@ -104,7 +109,7 @@ class _Reader:
                     if not _is_deleted(row):
                         self._row(row)
             else:
-                self.blocks(child)
+                self._blocks(child)
 
     def _row(self, row: Any) -> None:
         inside: list[Any] = []
@@ -133,7 +138,9 @@ class _Reader:
             elif name == "txbxContent":
                 inside.append(child)
             elif name == "instrText":
-                self._field(child.text or "")
+                self._code += child.text or ""  # Word divides it among runs as it likes
+            elif name == "fldChar":
+                self._end_code()
             else:
                 if name == "hyperlink":
                     self._link(child.get(_LINK_ID))
@@ -145,6 +152,10 @@ class _Reader:
     def _link(self, identity: str | None) -> None:
         if identity in self._links and self._links[identity].is_external:
             self._out.link(str(self._links[identity].target_ref))
+
+    def _end_code(self) -> None:
+        self._field(self._code)
+        self._code = ""
 
     def _field(self, text: str) -> None:
         for target in _FIELD_LINK.findall(text):

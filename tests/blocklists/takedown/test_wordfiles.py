@@ -102,6 +102,15 @@ def test_what_is_passed_over_is_named() -> None:
     ]  # fmt: skip
 
 
+def test_a_field_code_in_pieces_is_a_link() -> None:
+    """Word parts it among runs, between the marks of the field."""
+    letter = docx.Document()
+    mark = '<w:r><w:fldChar w:fldCharType="{}"/></w:r>'.format
+    pieces = "".join(f"<w:r><w:instrText>{text}</w:instrText></w:r>" for text in (' HYPERLINK "https://chi-', 'lien-ket.example/" '))
+    body(letter, f"<w:p>{mark('begin')}{pieces}{mark('separate')}{run('xem')}{mark('end')}</w:p>")
+    assert [(one.code, one.detail) for one in read(letter).unread] == [("links", "chi-lien-ket.example")]
+
+
 def test_another_zip_is_no_document() -> None:
     """What no document is ends in words."""
     with pytest.raises(UnreadableFile) as refused:
