@@ -17,6 +17,7 @@ import logging
 import os
 import sqlite3
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,8 @@ FORMAT = 1
 _DATA, _MANIFEST = "lachan.db", "manifest.json"
 MOST_OCTETS = 8 * 1024**3
 """Of the unpacked database; a file that claims more is refused."""
+_WAIT = ("wait for the program that holds the database", "chờ chương trình đang giữ cơ sở dữ liệu")
+_MAKE_ROOM = ("make room on the disk", "dọn chỗ trên đĩa")
 _PIECE = 1024 * 1024
 _MOST_MANIFEST = 4096
 #: What a disk says that has no room, or refuses otherwise.
@@ -78,21 +81,41 @@ class KeptElsewhere(StartError):
 async def back_up(database: Database, state_dir: Path, path: Path, now: datetime) -> Backup:
     """Write a backup to a new file, with the address of the list office that the state directory follows. Raises StartError with the
     remedy; an existing file is never overwritten. A database of a newer program is not copied: what must not be in a backup may have other
-    places there."""
+    places there; nor is one without tables, which is only the file that looking for it has made."""
     number = (await refuse_newer(database)).number
+    if not number:
+        raise StartError(
+            f"there is nothing to back up yet in {state_dir}: lachan run makes it; is this the settings file you mean (-c FILE)?",
+            f"chưa có gì để sao lưu trong {state_dir}: lachan run tạo ra; có đúng tệp cấu hình không (-c TỆP)?",
+        )
     if await asyncio.to_thread(path.exists):
-        raise StartError(f"cannot write {path}: it is there already: choose another name")
+        raise StartError(
+            f"cannot write {path}: it is there already: choose another name", f"không ghi được {path}: đã có ở đó rồi: chọn tên khác"
+        )
     try:
         with scratch(path.parent, "backup") as place:
             copy = place / _DATA
             if not await database.copy_to(copy):
-                raise KeptElsewhere("admin.database: PostgreSQL keeps its own backups: pg_dump --format=custom --file=lachan.dump DATABASE")
+                raise KeptElsewhere(
+                    "admin.database: PostgreSQL keeps its own backups: pg_dump --format=custom --file=lachan.dump DATABASE",
+                    "admin.database: PostgreSQL có cách sao lưu riêng: pg_dump --format=custom --file=lachan.dump DATABASE",
+                )
             await asyncio.to_thread(forget_histories, copy)
             office = read_joined(state_dir)
             info = Backup(now.astimezone(UTC), number, copy.stat().st_size, office.url if office is not None else "")
             return pack(copy, path, info)
+    except (FileNotFoundError, NotADirectoryError):
+        folder = path.parent
+        raise StartError(
+            f"cannot write {path}: there is no folder {folder}: make it, or choose another place",
+            f"không ghi được {path}: không có thư mục {folder}: tạo nó, hoặc chọn chỗ khác",
+        ) from None
     except _REFUSED as error:
-        raise StartError(f"cannot write {path}: {_why(error)}: make room there, or choose another place or name") from None
+        why = _why(error)
+        raise StartError(
+            f"cannot write {path}: {why}: make room there, or choose another place or name",
+            f"không ghi được {path} ({why}): dọn chỗ ở đó, hoặc chọn chỗ hay tên khác",
+        ) from None
 
 
 def pack(copy: Path, path: Path, info: Backup) -> Backup:
@@ -121,8 +144,11 @@ async def restore(database: Database, state_dir: Path, path: Path, now: datetime
         done, head = await _replace(database, state_dir, path, now)
     except _REFUSED as error:
         why = str(_why(error))
-        remedy = "wait for the program that holds the database" if "locked" in why else "make room on the disk"
-        raise NotNow(f"cannot put {path} back ({why}); nothing was changed: {remedy}, then try again") from None
+        remedy, vi = _WAIT if "locked" in why else _MAKE_ROOM
+        raise NotNow(
+            f"cannot put {path} back ({why}); nothing was changed: {remedy}, then try again",
+            f"không đặt lại được {path} ({why}); chưa có gì thay đổi: {vi}, rồi thử lại",
+        ) from None
     try:
         if head is not None:
             note_restored(state_dir, head)  # after whatever a running program noted of the old one meanwhile
@@ -156,7 +182,10 @@ async def _replace(database: Database, state_dir: Path, path: Path, now: datetim
         office = info.office if info.office and read_joined(state_dir) is None else ""
         copy, kept = place / "before.db", state_dir / f"lachan-before-restore-{now:%Y%m%dT%H%M%S}.db"
         if not await database.copy_to(copy):
-            raise StartError("admin.database: PostgreSQL is restored by its own tools: pg_restore --clean --dbname=DATABASE lachan.dump")
+            raise StartError(
+                "admin.database: PostgreSQL is restored by its own tools: pg_restore --clean --dbname=DATABASE lachan.dump",
+                "admin.database: PostgreSQL được đặt lại bằng công cụ riêng: pg_restore --clean --dbname=DATABASE lachan.dump",
+            )
         await asyncio.to_thread(forget_histories, copy)
         copy.rename(kept)
         try:
@@ -188,14 +217,32 @@ def read_info(path: Path) -> Backup:
         office = str(manifest.get("office", ""))[:600]
         info = Backup(datetime.fromisoformat(manifest["made_at"]), int(manifest["schema"]), int(manifest["octets"]), office)
     except OSError as error:
-        raise NotNow(f"cannot read {path}: {error.strerror or error}") from None
+        raise NotNow(f"cannot read {path}: {_why(error)}", f"không đọc được {path} ({_why(error)})") from None
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError):
-        raise StartError(f"{path} is not a backup of lachan, or it is cut short: take another copy of it") from None
+        raise StartError(
+            f"{path} is not a backup of lachan, or it is cut short: take another copy of it",
+            f"{path} không phải bản sao lưu của lachan, hoặc bị cắt ngắn: lấy lại bản khác",
+        ) from None
     if manifest.get("format") != FORMAT:
-        raise StartError(f"{path} was made by another version of lachan: put it back with that version")
+        raise StartError(
+            f"{path} was made by another version of lachan: put it back with that version",
+            f"{path} do phiên bản lachan khác tạo ra: đặt lại bằng phiên bản đó",
+        )
     if data.file_size != info.octets or info.octets > MOST_OCTETS:
-        raise StartError(f"{path} does not hold what it says: take another copy of it")
+        raise _damaged(path)
+    if not info.schema:
+        raise StartError(
+            f"{path} holds nothing: it was made before there was anything: take another one",
+            f"{path} không chứa gì: nó được tạo khi chưa có dữ liệu nào: lấy bản khác",
+        )
     return info
+
+
+def _damaged(path: Path) -> StartError:
+    return StartError(
+        f"{path} is damaged: its content is not what was written: take another copy of it",
+        f"{path} bị hỏng: nội dung không còn như lúc ghi: lấy lại bản khác",
+    )
 
 
 def unpack(path: Path, fresh: Path) -> Backup:
@@ -211,17 +258,21 @@ def unpack(path: Path, fresh: Path) -> Backup:
                     if left < 0:
                         break
                     out.write(piece)
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise StartError(f"{path} cannot be unpacked ({error}): take another copy of it") from None
+    except (zipfile.BadZipFile, EOFError, zlib.error):
+        raise _damaged(path) from None
     except OSError as error:
-        raise NotNow(f"{path} cannot be unpacked ({error}): make room on the disk, or take another copy of it") from None
+        why = _why(error)
+        raise NotNow(
+            f"{path} cannot be unpacked ({why}): make room on the disk, or take another copy of it",
+            f"không mở được {path} ({why}): dọn chỗ trên đĩa, hoặc lấy lại bản khác",
+        ) from None
     if left or _digest(fresh) != manifest.get("sha256"):
-        raise StartError(f"{path} is damaged: its content is not what was written; take another copy of it")
+        raise _damaged(path)
     return info
 
 
 def _why(error: Exception) -> object:
-    return error.orig if isinstance(error, DBAPIError) else error.strerror if isinstance(error, OSError) else error
+    return error.orig if isinstance(error, DBAPIError) else (error.strerror or error) if isinstance(error, OSError) else error
 
 
 def _digest(path: Path) -> str:

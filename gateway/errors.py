@@ -52,7 +52,11 @@ class PolicyFileError(MistakesError):
 
 
 class StartError(LachanError):
-    """The program cannot start; the text is one sentence that names the remedy."""
+    """The program cannot start; the text is one sentence that names the remedy. `vi`: the same in Vietnamese, where it brings its own."""
+
+    def __init__(self, text: str, vi: str = "") -> None:
+        super().__init__(text)
+        self.vi = vi
 
 
 class InvalidName(LachanError):

@@ -171,6 +171,8 @@ def settings_of(config: Path | None) -> AdminSettings:
     if configuration.admin is None:
         raise StartError(
             f"{configuration.path.name} has no admin section, so there are no accounts and no database: to back up a gateway alone, copy"
-            f" this file and {configuration.gateway.state_dir}"
+            f" this file and {configuration.gateway.state_dir}",
+            f"{configuration.path.name} không có mục admin, nên không có tài khoản, cơ sở dữ liệu: để sao lưu riêng cổng lọc, chép tệp"
+            f" này và {configuration.gateway.state_dir}",
         )
     return configuration.admin

@@ -4,6 +4,7 @@ operator may: a backup holds everybody's data."""
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Annotated, BinaryIO
 
@@ -24,6 +25,7 @@ from gateway.errors import StartError
 router = APIRouter()
 
 _PIECE = 256 * 1024
+_SCRATCH = re.compile(r"/\S*/\.lachan-\w+-\w+/(?:sent|whole)")
 
 Looker = Annotated[Visit, Depends(need(Permission.STATUS_READ))]
 
@@ -45,7 +47,7 @@ async def take(visit: Annotated[Visit, Depends(need(Permission.SYSTEM_BACKUP))])
             await back_up(visit.services.database, state, place / "whole", visit.now)
             file = (place / "whole").open("rb")
     except (StartError, OSError) as error:
-        return await _page(visit, _fault(error))
+        return await _page(visit, _fault(visit, error))
     name = f'attachment; filename="lachan-{visit.now:%Y%m%dT%H%M}.backup"'
     headers = {"Content-Disposition": name, "Content-Length": str(os.fstat(file.fileno()).st_size)}
     return StreamingResponse(_pieces(file), headers=headers, media_type="application/octet-stream")
@@ -62,7 +64,7 @@ async def put_back(visit: Annotated[Visit, Depends(need(Permission.SYSTEM_BACKUP
                 return await _page(visit, mistakes=(FieldMistake("file", "required"),))
             done = await restore(visit.services.database, state, place / "sent", visit.now)
     except (StartError, OSError) as error:
-        return await _page(visit, _fault(error))
+        return await _page(visit, _fault(visit, error))
     visit.services.applier.hurry()
     drop_cookie(visit.request, SESSION)
     return open_page(visit.request, "more/restored.html", {"done": done})
@@ -81,8 +83,12 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
             yield piece
 
 
-def _fault(error: StartError | OSError) -> str:
-    return f"{error.strerror}: make room on the disk" if isinstance(error, OSError) else str(error)
+def _fault(visit: Visit, error: StartError | OSError) -> str:
+    """In the words of the page; where the file lies for the moment is nobody's business."""
+    is_vietnamese = visit.language == "vi"
+    if isinstance(error, OSError):
+        return f"{error.strerror}: {'dọn chỗ trên đĩa' if is_vietnamese else 'make room on the disk'}"
+    return _SCRATCH.sub("tệp này" if is_vietnamese else "this file", error.vi if is_vietnamese and error.vi else str(error))
 
 
 async def _page(visit: Visit, fault: str = "", mistakes: tuple[FieldMistake, ...] = ()) -> Response:

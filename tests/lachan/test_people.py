@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +20,9 @@ from typer.testing import CliRunner
 from admin.ended import note_ended
 from admin.migrate import migrate
 from blocklists.database import open_database
+from gateway.errors import LachanError
 from lachan.__main__ import app
+from lachan.errortext import explain_error
 from tests.support.people import make_person
 
 RUNNER = CliRunner()
@@ -64,6 +68,42 @@ def test_verify_journal_of_an_empty_database(tmp_path: Path) -> None:
     assert "no admin section" in str(found.exception)
     found = RUNNER.invoke(app, ["backup", str(tmp_path / "x.zip"), *settings(tmp_path, admin=False)])
     assert f"to back up a gateway alone, copy this file and {tmp_path / 'var'}" in str(found.exception)
+
+
+def test_a_backup_of_nothing_is_not_made(tmp_path: Path) -> None:
+    """The wrong settings file, or a program that never ran: a file without anything in it, called a backup, would be the loss of everything
+    on the day it is put back."""
+    found = RUNNER.invoke(app, ["backup", str(tmp_path / "x.backup"), *settings(tmp_path)])
+    assert found.exit_code == 1 and "there is nothing to back up yet in" in str(found.exception)
+    assert not (tmp_path / "x.backup").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "said"),
+    [
+        ("backup", "there", ("đã có ở đó rồi: chọn tên khác", "it is there already: choose another name")),
+        ("backup", "none/x", ("không có thư mục", "there is no folder")),
+        ("backup", "there/x", ("không có thư mục", "there is no folder")),
+        ("restore", "none", ("không đọc được", "cannot read")),
+        ("restore", "there", ("không phải bản sao lưu của lachan", "is not a backup of lachan")),
+        ("restore", "empty", ("không chứa gì", "holds nothing")),
+    ],
+)
+def test_what_goes_wrong_with_a_backup_is_told_in_both_languages(tmp_path: Path, command: str, name: str, said: tuple[str, str]) -> None:
+    """With what to do about it, and nothing is changed or written."""
+    arguments = settings(tmp_path)
+    make_database(tmp_path)
+    (tmp_path / "there").write_text("a letter")
+    with zipfile.ZipFile(tmp_path / "empty", "w") as archive:
+        archive.writestr("manifest.json", json.dumps({"format": 1, "made_at": "2026-11-28T00:00:00+00:00", "schema": 0, "octets": 0}))
+        archive.writestr("lachan.db", b"")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    found = RUNNER.invoke(app, [command, str(tmp_path / name), *arguments, *(["--yes"] if command == "restore" else [])])
+    assert found.exit_code == 1 and isinstance(found.exception, LachanError)
+    told = explain_error(found.exception)
+    assert told.startswith("lỗi / error: ") and len(told.splitlines()) == 1 and str(tmp_path / name) in told
+    assert all(words in told for words in said) and told.index(said[0]) < told.index(said[1]), told
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_backup_onto_a_full_disk_is_one_sentence(tmp_path: Path) -> None:

@@ -64,9 +64,13 @@ async def test_file_that_is_no_backup_says_so(parent: Visitor, services: Service
     """And changes nothing; a forgotten file is a mistake of the field."""
     await parent.get("/backup")
     token = dict(parent.forms[0].fields)["_form"]
-    for sent, words in (({"file": ("x", b"nonsense", "text/plain")}, "is not a backup"), ({"file": ("x", b"", "text/plain")}, "")):
+    for sent, words in (
+        ({"file": ("x", b"nonsense", "text/plain")}, "tệp này không phải bản sao lưu của lachan"),
+        ({"file": ("x", b"", "text/plain")}, ""),
+    ):
         response = await parent.http.post("/backup/restore", data={"_form": token}, files=sent, headers={"Origin": parent.origin})
         assert response.status_code == 422 and words in response.text
+        assert ".lachan-restore" not in response.text, "where it lay for a moment says nothing to anybody"
     assert {"Bi", "Na"} <= await labels(services, family)
 
 
