@@ -116,8 +116,6 @@ _WORDS: Final = tuple(
         (r"run it with sudo, or as the user of the gateway", "chạy bằng sudo hoặc bằng người dùng của cổng lọc"),
         (r"choose a state_dir that can be written", "chọn state_dir ghi được"),
         (r"make room on the disk", "dọn chỗ trên đĩa"),
-        (r"cannot put (.+?) back \(.+?\); nothing was changed", r"không đặt lại được \1; chưa có gì thay đổi"),
-        (r"wait for the program that holds the database", "chờ chương trình đang giữ cơ sở dữ liệu"),
         # The database
         (r"cannot write (\S+) \((.+)\), so the schema was not changed: make room on the disk",
          r"không ghi được \1 (\2), nên cơ sở dữ liệu chưa được nâng cấp: dọn chỗ trên đĩa"),
