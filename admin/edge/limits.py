@@ -26,8 +26,10 @@ LARGER = {
     "/api/v1/tenant": 600 * 1024,
 }
 LARGER_SECONDS = 120.0
-LARGE_AT_ONCE = 2
+LARGE_AT_ONCE = 4
 """Bodies over the ordinary limit that may be under way at once: they are read before anybody is asked who sends them."""
+LARGE_EACH = 2
+"""Of these, so many of one address (or home): one that sends slowly for ever keeps nobody else's out."""
 MOST_EACH = 80
 """Requests of one address (or home) that may be under way at once. A page takes hundredths of a second, so that this is a school of many
 hundreds behind one address; without it, a few slow ones would take every place there is."""
@@ -64,7 +66,7 @@ class BodyLimit:
         self.app = app
         self.most = most
         self.seconds = seconds
-        self._large = 0
+        self._large: Counter[object] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -76,13 +78,15 @@ class BodyLimit:
         if not claimed.isdigit() or int(claimed) > most:
             raise TooLarge
         if most > self.most and (int(claimed) > self.most or "transfer-encoding" in headers):
-            if self._large >= LARGE_AT_ONCE:
+            home = home_of(scope.get("client"))
+            if self._large[home] >= LARGE_EACH or self._large.total() >= LARGE_AT_ONCE:
                 raise Busy
-            self._large += 1
+            self._large[home] += 1
             try:
                 await self._bounded(scope, receive, send, most)
             finally:
-                self._large -= 1
+                self._large[home] -= 1
+                self._large += Counter()  # forgets those that have none any more
         else:
             await self._bounded(scope, receive, send, most)
 

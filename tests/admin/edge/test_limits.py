@@ -87,8 +87,9 @@ async def test_one_address_leaves_room_for_the_others() -> None:
     assert going == 8
 
 
-async def test_two_large_bodies_at_once_and_no_more() -> None:
-    """Whoever sends them is asked only afterwards, so that a few strangers could fill the memory; the third is told to wait."""
+async def test_large_bodies_are_few_and_one_address_keeps_nobody_out() -> None:
+    """Whoever sends them is asked only afterwards, so that a few strangers could fill the memory: the next one is told to wait. Two slow
+    ones of one address leave room for another's letter."""
     path, large = "/api/v1/office/orders", b"x" * 200_000
     release, inside = asyncio.Event(), 0
 
@@ -98,13 +99,25 @@ async def test_two_large_bodies_at_once_and_no_more() -> None:
         await release.wait()
         await count(scope, receive, send)
 
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(BodyLimit(slow)), base_url="http://x") as client:
-        under_way = [asyncio.create_task(client.post(path, content=large)) for _ in range(2)]
-        while inside < 2:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    limit = BodyLimit(slow)
+
+    def come(address: str, content: bytes = large) -> asyncio.Task[httpx.Response]:
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(limit, client=(address, 1)), base_url="http://x")
+        return asyncio.create_task(client.post(path, content=content))
+
+    async def refused(address: str) -> None:
         with pytest.raises(Busy):
-            await client.post(path, content=large)
-        release.set()
-        assert (await client.post(path, content=b"x")).text == "1", "an ordinary body is not held up"
-        assert [one.text for one in await asyncio.gather(*under_way)] == ["200000"] * 2
-        assert (await client.post(path, content=large)).text == "200000"
+            await come(address)
+
+    under_way = [come("203.0.113.7") for _ in range(2)]
+    while inside < 2:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await refused("203.0.113.7")
+    under_way += [come("203.0.113.8"), come("203.0.113.9")]
+    while inside < 4:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await refused("203.0.113.10")
+    release.set()
+    assert (await come("203.0.113.7", b"x")).text == "1", "an ordinary body is not held up"
+    assert [one.text for one in await asyncio.gather(*under_way)] == ["200000"] * 4
+    assert (await come("203.0.113.7")).text == "200000"
