@@ -152,6 +152,7 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
     changes: Changes = {}
     code = problem = ""
     expires_at = waits_for = kept = other = 0
+    lost: release.Orders | None = None
     joined = read_joined(state_dir)
     with alone(state_dir, "follow", wait=True):
         enforced = serial_in_force(state_dir)
@@ -160,6 +161,8 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
             mark, folder = fingerprint_of(root), state_dir / "follow" / hashlib.sha256(root).hexdigest()[:16]
             if not is_of(state_dir, mark, folder):
                 enforced, other = 0, enforced
+            elif (lost := lost_list(state_dir, folder, mark)) is not None:
+                enforced = lost.serial
             now = datetime.fromtimestamp(WallClock.from_environment(os.environ).now(), UTC)
             held, read, keys = holder(state_dir), reader(state_dir), key_source(state_dir, settings.keys)
             wanted = follow(
@@ -194,6 +197,12 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
         except OSError as error:
             is_root = error.filename == str(settings.root)
             code, problem = "root" if is_root else "disk", f"{error.filename or state_dir}: {error.strerror}"
+        if lost is not None and not changes and orders_in_force(state_dir) is None:
+            again: Changes = {"orders": {"serial": lost.serial, "segments": list(lost.segments), "origin": ORIGIN, "root": lost.root}}
+            try:
+                changes = {} if commit and put_in_force(state_dir, again) else again
+            except (LachanError, OSError) as error:
+                enforced, code, problem = 0, code or "apply", problem or str(error)
         at = WallClock.from_environment(os.environ).now()
         state = (read_state(state_dir) or FollowState()).after(enforced, code, problem, at, expires_at, waits_for, other)
         write_state(state_dir, state)
@@ -201,6 +210,25 @@ def take_round(configuration: Configuration, *, commit: bool, stick: Path | None
             health = count_health(state_dir, enforced, at)
             tell(state_dir, Enforced(enforced, code, state.waits_for, kept, health), at)
     return state, changes
+
+
+def lost_list(state_dir: Path, folder: Path, mark: str) -> release.Orders | None:
+    """The list that was in force before every generation was lost with the disk, as far as it is kept here whole: of the office whose
+    releases are in `folder` and whose root has the fingerprint `mark`. None when a list is in force, or none was."""
+    from blocklists.follower import kept_list
+    from blocklists.turns import read_word
+
+    state, newest = read_state(state_dir), kept_list(folder)
+    if orders_in_force(state_dir) is not None or state is None or newest is None:
+        return None
+    one = next((one for one in (newest, *newest.before) if one.serial == state.serial), None)
+    if one is None or not all(map(holder(state_dir), one.segments)):
+        return None
+    try:
+        segments, _ = without_withdrawn(state_dir, one.segments, read_word(folder).statement.out_of(one.serial))
+    except (GenerationError, OSError):
+        return None
+    return release.Orders(one.serial, segments, ORIGIN, mark)
 
 
 def _root_bytes(state_dir: Path, settings: FollowSettings, joined: Joined | None) -> bytes:

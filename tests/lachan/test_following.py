@@ -318,6 +318,27 @@ def test_release_comes_on_a_stick_where_there_is_no_network(office: Publisher, t
         assert is_blocked(gateway, "worse.example")
 
 
+@pytest.mark.parametrize("is_there", [False, True], ids=["office away", "office there"])
+def test_list_outlives_every_generation(is_there: bool, office: Publisher, tmp_path: Path) -> None:
+    """The disk loses all that says what is in force: the office's list that was in force is so again at the start, from the parts that are
+    kept, withdrawn entries left out; nobody waits for the office or its next release."""
+    office.publish(2, "bad.example", "worse.example")
+    with serve(office.folder) as url, RunningUpstream(RECORDS) as upstream:
+        with Gateway(tmp_path, SETTINGS, upstream=upstream.port, url=url) as gateway:
+            assert comes_true(lambda: is_blocked(gateway, "worse.example"))
+        for path in (tmp_path / "var" / "generations").iterdir():
+            path.write_bytes(b"")
+        other = url if is_there else "http://127.0.0.1:9"
+        with Gateway(tmp_path, SETTINGS, upstream=upstream.port, url=other) as again:
+            assert is_blocked(again, "bad.example") and is_blocked(again, "worse.example") and not is_blocked(again, "lifted.example")
+            assert canary(again) == '"2"'
+            assert "NO generation is whole" in " ".join(again.command("status").stdout.split())
+            state = read_state(tmp_path / "var")
+            assert state is not None and state.serial == 2
+        with Gateway(tmp_path, SETTINGS, upstream=upstream.port, url=other) as third:
+            assert is_blocked(third, "worse.example")
+
+
 def test_masked_names_need_a_key_and_without_one_the_last_good_release_stays(office: Publisher, tmp_path: Path) -> None:
     """A release with a sealed segment: without its key the gateway goes on with what it has and says so; with the file that the office
     handed over the name is blocked, and so it is from a stick."""
