@@ -11,13 +11,13 @@ from starlette.types import ASGIApp
 from admin.dependencies import Services
 from admin.office import open_office
 from admin.officebulletins import NewBulletin, add_bulletin
-from blocklists.catalogue import load
 from blocklists.takedown import tables
 from blocklists.takedown.model import Actor, Capacity
 from gateway.policy.explain import explain_lines
 from tests.support.generation import category, order, profile, segment
 from tests.support.judging import AT_SCHOOL, make_desk
 from tests.support.office import OfficeGateway, Officers, officer
+from tests.support.shippedcatalogue import load
 
 LETTER = """ỦY BAN NHÂN DÂN TỈNH LAI CHÂU
 Số:       /UBND-VX          Lai Châu, ngày   tháng 8 năm 2024

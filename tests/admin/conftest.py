@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher, Type
 from starlette.types import ASGIApp
 
 from admin.app import create_app, make_services
@@ -20,7 +21,6 @@ from admin.migrate import migrate
 from admin.pages.assets import Assets
 from admin.pages.render import Pages
 from admin.settings import AdminSettings
-from blocklists.catalogue import load
 from blocklists.database import Database, open_database
 from blocklists.tables import Role
 from gateway.settings import DnsSettings, Endpoint, GatewaySettings, UpstreamSettings
@@ -31,6 +31,7 @@ from tests.support.generation import category, make_generation, order, policy, p
 from tests.support.livegateway import live_gateway
 from tests.support.office import OfficeGateway, Officers, make_officers, officer
 from tests.support.postgres import Server
+from tests.support.shippedcatalogue import load
 from tests.support.tenantwatch import tenants_watched
 from tests.support.visitor import Visitor
 from tests.support.writewatch import nothing_slow_inside_writes
@@ -73,6 +74,16 @@ async def storage(request: pytest.FixtureRequest, migrated_file: Path, tmp_path:
         return
     server: Server = request.getfixturevalue("postgres")
     yield await server.fresh(NOW)
+
+
+_QUICK = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1, type=Type.ID)
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password costs these tests a twentieth of what the product spends on one; `test_passwords` is about just that."""
+    if request.path.stem != "test_passwords":
+        monkeypatch.setattr("admin.passwords._hasher", _QUICK)
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from admin.catalogue import Shelves, read_shipped
-from blocklists.catalogue import load
 from gateway.policy.model import Band
 from gateway.release import commit_generation, write_file
 from tests.support.generation import START, category, make_generation
+from tests.support.shippedcatalogue import load
 
 SHELF = read_shipped()
 

@@ -9,10 +9,10 @@ import pytest
 
 from admin.officeform import CATEGORIES
 from admin.rpzsettings import Audience, ListCategory, ZoneCategory
-from blocklists.catalogue import load
 from blocklists.categoryzone import Offer
 from gateway.policy.model import Band
 from tests.admin.test_settings import read
+from tests.support.shippedcatalogue import load
 
 HEAD = 'admin: {listen: "127.0.0.1:8080"}\n'
 

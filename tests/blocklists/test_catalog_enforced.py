@@ -9,10 +9,10 @@ from pathlib import Path
 import dns.message
 import dns.rcode
 
-from blocklists.catalogue import load
 from tests.support.client import answers
 from tests.support.generation import profile
 from tests.support.oneworker import OneWorker
+from tests.support.shippedcatalogue import load
 from tests.support.upstream import ScriptedUpstream
 
 SAFE = {"A": "192.0.2.80", "AAAA": "2001:db8::80"}

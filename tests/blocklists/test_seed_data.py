@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 import blocklists
-from blocklists.catalogue import load
 from blocklists.guard import ORDER, Guard
 from blocklists.normalize import Host, normalize_host
 from blocklists.parsers import Match
 from gateway.wire.name import covering_keys, key_from_text
 from gateway.yamlfile import read
+from tests.support.shippedcatalogue import load
 
 SEED = Path(blocklists.__file__).parent / "seed"
 LISTS = sorted(path.relative_to(SEED).as_posix() for path in SEED.rglob("*.txt") if path.parent.name != "licences")

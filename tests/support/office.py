@@ -16,13 +16,13 @@ from starlette.types import ASGIApp
 from admin.audit import MACHINE, Act
 from admin.passwords import Passwords
 from admin.tenants import create_account, create_organisation, grant_role
-from blocklists.catalogue import load
 from blocklists.database import Database
 from blocklists.tables import AccountId, OrganisationId, OrganisationKind, Role
 from gateway import release
 from tests.support.controlsocket import Fields, ScriptedGateway
 from tests.support.generation import make_generation
 from tests.support.people import PASSWORD
+from tests.support.shippedcatalogue import load
 from tests.support.visitor import Visitor
 
 _hashes: list[str] = []

@@ -21,11 +21,11 @@ from admin.hours import Hours, set_hours
 from admin.pages.assets import FOLDER
 from admin.profiles import change_profile
 from admin.values import Days, HoursEffect
-from blocklists.catalogue import load
 from gateway.policy.model import Band
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.family import Family
 from tests.support.generation import category, make_generation, order, policy, profile, segment
+from tests.support.shippedcatalogue import load
 from tests.support.visitor import Visitor
 
 BANDS = (Band.MN, Band.TH, Band.CS, Band.PT, Band.NL)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from blocklists.catalogue import load
 from blocklists.takedown.assertions import BANDS, AssertionCheck, candidate, shipped
 from blocklists.takedown.model import Match
 from tests.support.generation import category, make_generation
+from tests.support.shippedcatalogue import load
 
 CHILDREN = ("TH", "CS", "PT")
 

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import func, select
 
 from admin.office import open_office
-from blocklists.catalogue import load
 from blocklists.database import Database
 from blocklists.guard import Guard
 from blocklists.normalize import key_of_name
@@ -18,6 +17,7 @@ from blocklists.takedown.candidatetables import Origin
 from blocklists.takedown.model import Actor, Capacity, NotFound, TransitionRefused
 from tests.admin.conftest import database, migrated_file, now, storage
 from tests.support.office import Officers, make_officers
+from tests.support.shippedcatalogue import load
 
 __all__ = ["database", "migrated_file", "now", "storage"]
 

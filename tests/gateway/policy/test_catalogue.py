@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from blocklists.catalogue import load
 from gateway.errors import GenerationError
 from gateway.policy.catalogue import CLOSED, OPEN, BandDefaults, Catalogue, Cell, read_catalogue
 from gateway.policy.model import Band
 from gateway.policy.names import Coverage
 from tests.support.catalogue import BANDS, cells, make_catalogue, tiers
+from tests.support.shippedcatalogue import load
 
 
 def read(**changes: Any) -> Catalogue:
