@@ -71,7 +71,7 @@ class Services:
     post: Post
     pins: PinDoor
     homes: Homes
-    #: One backup at a time: what was asked for twice at once is looked up, made and noted by one after the other.
+    #: One backup at a time: what was asked for twice at once is looked up, made and noted by one after the other; an erasing waits, too.
     backing_up: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def now(self) -> datetime:

@@ -48,7 +48,7 @@ from admin.treats import TREATS
 from admin.unserved import look_at
 from admin.values import CHILD_BANDS, OverrideKind, ProfileId, ProfileKind, SwitchState, TargetKind
 from admin.watching import WATCHABLE, end_watch, start_watch
-from blocklists.tables import OrganisationKind
+from blocklists.tables import OrganisationId, OrganisationKind
 from gateway.policy.model import Band
 
 router = APIRouter()
@@ -262,10 +262,15 @@ async def erase_everywhere(services: Services, act: Act, profile: str) -> None:
             await erase_profile(connection, act, wanted)
     async with contextlib.AsyncExitStack() as then:  # the last one first
         then.push_async_callback(services.applier.forget, tenant)
-        then.push_async_callback(asyncio.to_thread, erase_in_kept, state, tenant, wanted)
+        then.push_async_callback(_erase_in_kept, services, tenant, wanted)
         then.push_async_callback(asyncio.to_thread, erase_in_copies, state, tenant, wanted)
         then.push_async_callback(asyncio.to_thread, clear_leftovers, state)
         await services.applier.settle(tenant)
+
+
+async def _erase_in_kept(services: Services, tenant: OrganisationId, profile: ProfileId) -> None:
+    async with services.backing_up:  # one that is under way was begun before, and comes to its place first
+        await asyncio.to_thread(erase_in_kept, services.settings.state_dir, tenant, profile)
 
 
 async def _start(visit: Visit, profile: str, kind: OverrideKind) -> Response:

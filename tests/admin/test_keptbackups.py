@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import sqlite3
@@ -17,6 +18,7 @@ from admin.dependencies import Services
 from admin.erasing import erase_in_copies
 from admin.errors import Conflict, NoRoom, NotFound
 from admin.keptbackups import FOLDER, MOST, drop_backup, erase_in_kept, find_backup, keep_backup, list_backups, path_of
+from admin.routes.profiles import erase_everywhere
 from tests.support.family import Family
 
 
@@ -90,6 +92,21 @@ async def test_what_is_erased_is_erased_in_them(services: Services, family: Fami
     assert copy.execute("SELECT label FROM profiles WHERE id = ?", (family.bi.id,)).fetchall() == [("",)]
     copy.close()
     await restore(services.database, state, path_of(state, kept), act.now)
+
+
+async def test_one_that_is_being_made_is_erased_in_when_it_is_there(services: Services, family: Family, act: Act, tmp_path: Path) -> None:
+    """It was copied while the child was there, and comes to the shelf after the child was erased everywhere else."""
+    state = services.settings.state_dir
+    kept = path_of(state, await keep_backup(services.database, state, act.now))
+    kept.rename(tmp_path / "whole")
+    async with services.backing_up:
+        erasing = asyncio.create_task(erase_everywhere(services, act, family.bi.id))
+        await asyncio.wait([erasing], timeout=2)
+        (tmp_path / "whole").rename(kept)
+    await erasing
+    with zipfile.ZipFile(kept) as archive:
+        text = archive.read("lachan.db")
+    assert b"192.168.1.31" not in text and b"192.168.1.32" in text
 
 
 async def test_a_copy_of_another_shape_is_left_and_erased_in(services: Services, family: Family, act: Act) -> None:
