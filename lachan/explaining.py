@@ -1,13 +1,14 @@
 """`lachan explain`: which rule decides a name for a client at a moment, and which rules lost. Only `lachan` imports this module.
 
-It loads the generation in force from the state directory, so it needs no running gateway and answers what the workers would.
+It loads the generation in force from the state directory, so it needs no running gateway and answers what the workers would. Only who a
+device is that is known by its MAC is asked of the running gateway, by the address it asked from.
 """
 
 from __future__ import annotations
 
 import asyncio
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,7 +18,8 @@ from zoneinfo import ZoneInfo
 import typer
 
 from gateway.clock import VIET_NAM, WallClock
-from gateway.errors import InvalidName, LachanError
+from gateway.control import ask_now
+from gateway.errors import ControlError, InvalidName, LachanError
 from gateway.links import own_networks
 from gateway.policy.model import (
     Block,
@@ -85,6 +87,10 @@ def explain(config: Path | None, name: str, client: str | None, profile: str | N
     moment = parse_moment(at) if at else WallClock.from_environment(os.environ).now()
     labels = read_labels(config)
     match = find_match(snapshot, client, profile, labels)
+    is_sure = True
+    if client is not None and match.client_id is None:
+        rows = rows_at(state_dir, client)
+        match, is_sure = seen_match(snapshot, rows) or match, {row.get("client") for row in rows} == {None}
     policy = snapshot.effective(match, moment)
     decision = snapshot.explain(key, type_number(qtype), policy)
     shown = host.name if isinstance(host, Host) and "/" in name else name
@@ -92,6 +98,11 @@ def explain(config: Path | None, name: str, client: str | None, profile: str | N
         typer.echo(f"{_printable(shown)} {qtype.upper()}: TỪ CHỐI (EDE 18) / REFUSED (EDE 18)")
         typer.echo(f"  {client}: ngoài dns.allow_from, chỉ được trả lời khi hỏi bằng mã riêng (DoT, DoH); khi ấy:")
         typer.echo(f"  {client}: outside dns.allow_from, answered only with a token of its own (DoT, DoH); the rules then:")
+    if client is not None and match.client_id is None and not is_sure:
+        typer.echo(f"! không biết máy nào ở {client}: nó chưa hỏi cổng lọc đang chạy, hoặc bạn không được hỏi cổng lọc ấy. Máy được nhận")
+        typer.echo("  bằng MAC có thể theo quy tắc khác điều dưới đây: hỏi bằng --client MÃ hay --profile")
+        typer.echo(f"! it is not known which device is at {client}: it did not ask the running gateway, or you may not ask that. A device")
+        typer.echo("  known by its MAC may have other rules than these: ask by --client ID or --profile")
     for line in describe(shown, qtype.upper(), match, policy, moment, decision, labels):
         typer.echo(line)
     for line in apps_of(snapshot.catalogue, key):
@@ -100,9 +111,6 @@ def explain(config: Path | None, name: str, client: str | None, profile: str | N
         see = f"lachan query {_printable(shown)} @CỔNG_LỌC"
         typer.echo(f"  câu trả lời cũng được xét (bí danh, địa chỉ) và có thể bị chặn: xem bằng {see}")
         typer.echo("  the answer is judged, too (aliases, addresses), and may be blocked: that command shows it")
-    if client is not None and match.client_id is None:
-        typer.echo("  máy được nhận bằng MAC không tra được theo địa chỉ: hỏi bằng --client MÃ hay --profile")
-        typer.echo("  a device known by its MAC cannot be found by its address: ask by --client ID or --profile")
     rule, orders = decision.verdict.rule, read_manifest(state_dir, number).orders
     if rule is not None and rule.kind is Reason.ORDER and orders is not None and orders.origin != "office":
         typer.echo("  theo tệp, do một người viết, không có chữ ký / by file, one person, unsigned")
@@ -152,6 +160,26 @@ def is_turned_away(config: Path | None, snapshot: Snapshot, client: str, moment:
     except (ValueError, LachanError):
         return False
     return not allowed and snapshot.linked(address.packed, moment) is None
+
+
+def rows_at(state_dir: Path, client: str) -> list[dict[str, object]]:
+    """What the running gateway knows of the device at an address; nothing where none runs, this user may not ask it, or it never asked."""
+    try:
+        address = str(ip_address(client))
+        rows = ask_now(state_dir, {"do": "devices", "address": address}, 10.0)["devices"]
+    except (ValueError, ControlError, KeyError):
+        return []
+    return [row for row in rows if not row.get("by_token")]
+
+
+def seen_match(snapshot: Snapshot, rows: Sequence[Mapping[str, object]]) -> Match | None:
+    """Whose policy a device has that the running gateway knows; None for one that nobody named, and where it saw several."""
+    if len({(row.get("tenant"), row.get("client")) for row in rows}) != 1 or not rows[0].get("client"):
+        return None
+    try:
+        return snapshot.match_of(str(rows[0]["tenant"]), None, None, str(rows[0]["client"]))
+    except KeyError:
+        return None
 
 
 def find_match(snapshot: Snapshot, client: str | None, profile: str | None, labels: Labels = ()) -> Match:

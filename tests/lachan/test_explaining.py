@@ -51,10 +51,11 @@ def test_verdict_is_told_with_who_decided(
 def test_an_address_is_judged_by_its_name_and_a_bare_address_of_a_client_is_told(
     prepared_once: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The name that was judged stands there, not the address that was pasted; who is known by a MAC cannot be found by an address."""
+    """The name that was judged stands there, not the address that was pasted; where no running gateway tells who is at an address, that
+    is said before anything else."""
     text = told(prepared_once, capsys, "https://Facebook.com/groups/1", client="10.9.9.9")
-    assert text.startswith("facebook.com A: ")
-    assert "ask by --client ID or --profile" in text
+    assert text.startswith("! không biết máy nào ở 10.9.9.9") and "\nfacebook.com A: " in text
+    assert text.index("ask by --client ID or --profile") < text.index("facebook.com A: ")
     assert "ask by --client ID" not in told(prepared_once, capsys, "facebook.com", client="may-be")
 
 

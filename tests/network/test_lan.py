@@ -93,6 +93,18 @@ def test_child_is_known_by_the_hardware_address(home: Home) -> None:
     assert home.tablet.addresses("facebook.com", "+tcp") == ["0.0.0.0"]
 
 
+def test_explain_asks_the_running_gateway_who_is_at_an_address(home: Home) -> None:
+    """A tablet known by its MAC is explained with its own rules, a guest with a guest's; who never asked is said to be unknown first."""
+    eventually(["198.51.100.20"], lambda: home.tablet.addresses("open.example"))
+    said = home.gateway.command("explain", "chess.example", "--client", CHILD).stdout
+    assert "may-be → be-9-tuoi" in said and "BLOCKED" in said and "it is not known" not in said
+    assert home.computer.addresses("open.example", source=GUEST) == ["198.51.100.20"]
+    said = home.gateway.command("explain", "chess.example", "--client", GUEST).stdout
+    assert "guest (KH)" in said and "it is not known" not in said
+    said = home.gateway.command("explain", "chess.example", "--client", "10.77.0.99").stdout
+    assert said.startswith("! không biết máy nào ở 10.77.0.99")
+
+
 def test_adult_is_known_by_the_address(home: Home) -> None:
     """The same network and the same second: open for the adult, over UDP and TCP."""
     for transport in ((), ("+tcp",)):
