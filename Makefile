@@ -1,5 +1,8 @@
-# Lá Chắn DNS. `make run` and `make test` do everything on a machine with Python 3.11 and make.
-PYTHON ?= python3.11
+# Lá Chắn DNS. `make run` and `make test` do everything on a machine with Python 3.11 (or newer, with venv) and make.
+# Python nào: 3.11 nếu có, nếu không thì bản mới hơn có venv / which Python: 3.11 where it is there, else a newer one that has venv
+FITS := -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+FOUND = $(shell for each in python3.11 python3.12 python3.13 python3; do $$each $(FITS) && echo $$each && break; done)
+PYTHON ?= $(or $(FOUND),python3.11)
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -10,9 +13,9 @@ help: ## các lệnh / this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 $(VENV)/.installed: pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "Cần Python 3.11 / Python 3.11 is needed: install it, or say make PYTHON=python3.12 (bản mới hơn cũng được / a newer one does, too)"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Cần Python 3.11 / Python 3.11 is needed: say make PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python không có venv / Python has no venv: sudo apt install python3-venv"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "Cần Python 3.11 hay mới hơn, có venv / Python 3.11 or newer is needed, with venv: sudo apt install $(notdir $(PYTHON)) $(notdir $(PYTHON))-venv, hay / or make PYTHON=/path/to/python"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Cần Python 3.11 hay mới hơn / Python 3.11 or newer is needed, $(PYTHON) is older: say make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) không có venv / has no venv: sudo apt install $(notdir $(PYTHON))-venv"; exit 1; }
 	@echo "Cài đặt lần đầu, khoảng một phút / first installation, about a minute ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,postgresql,doq]'

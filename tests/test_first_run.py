@@ -242,5 +242,45 @@ def test_make_without_the_right_python_says_what_to_install(tmp_path: Path) -> N
     done = subprocess.run(
         ["make", "run", "PYTHON=python-of-nowhere"], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
     )
-    assert done.returncode != 0 and "Python 3.11 is needed: install it, or say make PYTHON=" in done.stdout
+    assert done.returncode != 0 and "Python 3.11 or newer is needed, with venv: sudo apt install python-of-nowhere" in done.stdout
     assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("there", "taken", "said"),
+    [
+        ({"python3": 0, "python3.11": 0, "python3.12": 0}, "python3.11", ""),
+        ({"python3": 0, "python3.12": 0}, "python3.12", ""),  # Ubuntu 24.04
+        ({"python3": 0, "python3.13": 0}, "python3.13", ""),  # Debian 13
+        ({"python3": 0}, "python3", ""),  # newer than we know
+        ({"python3": 3, "python3.12": 0}, "python3.12", ""),
+        ({"python3": 4, "python3.12": 4}, "", "sudo apt install python3.11 python3.11-venv"),
+        ({"python3": 3}, "", "sudo apt install python3.11 python3.11-venv"),  # Ubuntu 22.04 has 3.10
+        ({"python3.11": 4}, "", "python3.11 không có venv / has no venv: sudo apt install python3.11-venv"),
+    ],
+)
+def test_make_takes_the_python_that_is_there(tmp_path: Path, there: dict[str, int], taken: str, said: str) -> None:
+    """3.11 first, which the tests run with, then a newer one with venv, without a word on the command line; else one sentence. Each
+    stand-in is good (0), too old (3), or without venv (4)."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("make", "sh", "touch"):
+        if (path := shutil.which(name)) is None:
+            pytest.skip(f"needs {name}")
+        (programs / name).symlink_to(path)
+    for name, status in there.items():
+        (programs / name).write_text(
+            f'#!/bin/sh\nstatus={status}\n[ "$1" = -m ] && {{ echo "$0 makes it"; exit 9; }}\n'
+            'case "$2" in *ensurepip*) exit $status ;; *) [ $status != 3 ] ;; esac\n'
+        )
+        (programs / name).chmod(0o755)
+    done = subprocess.run(
+        ["make", "install", f"SHELL={programs}/sh"], cwd=tmp_path, env={"PATH": str(programs)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    if taken:
+        assert f"{taken} makes it" in done.stdout, done.stdout + done.stderr
+    else:
+        assert said in done.stdout and len(done.stdout.splitlines()) == 1 and "makes it" not in done.stdout, done.stdout + done.stderr
