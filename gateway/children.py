@@ -20,12 +20,15 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
+from pathlib import Path
 
 from gateway.privileges import give_up_rights
 
 log = logging.getLogger(__name__)
 
 CRASHED = 70  # EX_SOFTWARE
+FIRST_TO_GO = 100
+"""By how much the kernel is to end a child rather than the supervisor, of 1000 (proc(5), oom_score_adj)."""
 _PR_SET_PDEATHSIG = 1
 _RESET = (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2)
 _IGNORED = (
@@ -169,6 +172,7 @@ def _become_child(request: _Request, parent: int) -> None:
             signal.signal(number, signal.SIG_IGN)
         give_up_rights()  # the supervisor may hold one for a low port that is late
         _follow_parent(parent)
+        _go_before(parent)
         silence_descriptors(request.keep)
         _forget_watcher()
         asyncio.set_event_loop(None)
@@ -206,6 +210,14 @@ def silence_descriptors(keep: Collection[int]) -> None:
                 continue
             os.dup2(null, number, inheritable=False)
     os.close(null)
+
+
+def _go_before(parent: int) -> None:
+    """Where memory ends, let the kernel choose a child rather than the supervisor: that one starts another child, and nobody the other way
+    round."""
+    with contextlib.suppress(OSError, ValueError):
+        above = int(Path(f"/proc/{parent}/oom_score_adj").read_text())
+        Path("/proc/self/oom_score_adj").write_text(str(min(above + FIRST_TO_GO, 1000)))
 
 
 def _follow_parent(parent: int) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,19 @@ def test_fork_gives_exit_status_and_a_clean_child() -> None:
         assert reader.read() == b"fine"
     kept.close()
     unwanted.close()
+
+
+def test_child_goes_before_the_supervisor_where_memory_ends() -> None:
+    """The kernel is told to choose a child, which the supervisor starts again."""
+    own = Path("/proc/self/oom_score_adj")
+    above = int(own.read_text())
+    forking = ForkingLoop()
+
+    async def main() -> int:
+        child = await forking.fork("test", lambda: int(int(own.read_text()) > min(above, 999)))
+        return os.waitstatus_to_exitcode(await child.ended)
+
+    assert forking.run(main()) == 1
 
 
 def test_subprocess_that_still_runs_is_no_warning() -> None:
