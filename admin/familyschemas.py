@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictInt
 
@@ -127,6 +127,10 @@ class PhoneOut(BaseModel):
     label: str
     android_name: str | None
     doh_url: str | None
+    refused: Literal["own", "unknown", "names"] | None = Field(
+        description="Why phones refuse the certificate of these addresses, so that a phone set to them has no Internet: it signed itself,"
+        " no known authority signed it, or it is for other names. Null: they do not."
+    )
 
 
 class CategoryOut(BaseModel):

@@ -1,4 +1,5 @@
-"""The certificate of the pages, when the machine made it for itself: then a browser warns, and what it shows can be compared with paper.
+"""Certificates that nobody vouches for. That of the pages, when the machine made it: a browser warns, and what it shows can be compared
+with paper. That of DNS over TLS and HTTPS, when phones refuse it (`phones_doubt`): a phone that is set to it has no Internet.
 
 Every sheet, poster and link that leads to such pages carries the certificate's fingerprint and says what to do; nothing is said where an
 authority vouches for it. Imported by routes, by the terminal's words (`admin.process`, `admin.commands`) and by `lachan`.
@@ -8,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import textwrap
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from admin.settings import AdminSettings
 from admin.setup import public_url
+from gateway.certificatetrust import Doubt, doubt_of
+from gateway.settings import GatewaySettings
 
 
 def own_fingerprint(settings: AdminSettings) -> str:
@@ -33,6 +37,11 @@ def own_fingerprint(settings: AdminSettings) -> str:
 async def warning_ahead(settings: AdminSettings) -> str:
     """The fingerprint that a browser's warning will show at these pages; empty when it will not warn."""
     return await asyncio.to_thread(own_fingerprint, settings)
+
+
+async def phones_doubt(gateway: GatewaySettings, now: datetime) -> Doubt:
+    """Why phones refuse the certificate under which they would ask this gateway; empty when they do not, or it has none."""
+    return await asyncio.to_thread(doubt_of, gateway.tls, now) if gateway.tls is not None else ""
 
 
 def terminal_lines(settings: AdminSettings) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from itertools import combinations
 from pathlib import Path
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from gateway.certificatetrust import doubt_of, doubt_told
 from gateway.certificatewatch import CertificateState, end_of
 from gateway.errors import Mistake, SettingsError
 from gateway.policy.model import Band
@@ -34,7 +36,7 @@ def check(config: Path | None) -> None:
     check_ports(configuration)
     notes = [*odd_values(configuration), *unused_groups(configuration), *open_default(configuration), *unserved(configuration)]
     notes += no_system_server(configuration)
-    for note in [*notes, *ending_certificate(configuration, time.time())]:
+    for note in [*notes, *ending_certificate(configuration, time.time()), *refused_certificate(configuration, datetime.now(UTC))]:
         typer.echo(f"! {note}")
     lists, profiles = len(configuration.lists.lists), len(configuration.gateway.policy["profiles"])
     typer.echo(f"{path}: hợp lệ, {profiles} hồ sơ, {lists} danh sách thêm. / valid, {profiles} profiles, {lists} lists of your own.")
@@ -152,6 +154,16 @@ def ending_certificate(configuration: Configuration, now: float) -> list[str]:
     """A sentence while the certificate of the encrypted listeners has ended, or ends within a fortnight of `now` (unix seconds)."""
     tls = configuration.gateway.tls
     return [f"tls.certificate: {words}" for words in CertificateState(end_of(tls.certificate)).sentences(now)] if tls is not None else []
+
+
+def refused_certificate(configuration: Configuration, now: datetime, authorities: Path | None = None) -> list[str]:
+    """A sentence while phones refuse the certificate of the encrypted listeners at `now`. `authorities`: a PEM file instead of the
+    system's."""
+    gateway = configuration.gateway
+    if gateway.tls is None or not (gateway.dot or gateway.doh or gateway.doq):
+        return []
+    told = doubt_told(gateway.tls, doubt_of(gateway.tls, now, authorities))
+    return [f"tls.certificate: {told}"] if told else []
 
 
 def no_system_server(configuration: Configuration) -> list[str]:

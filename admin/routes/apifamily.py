@@ -37,6 +37,7 @@ from admin.familyschemas import (
     WatchOut,
 )
 from admin.onboarding import Phone, add_phone, load_phone, reach_of, renew_token
+from admin.owncertificate import phones_doubt
 from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.profiles import load_profile, load_strictest
@@ -286,13 +287,15 @@ async def _judge_showing(connection: AsyncConnection, who: Caller, phone: Phone)
 async def _phone(who: Caller, device: str) -> PhoneOut:
     async with who.services.database.read() as connection:
         phone = await load_phone(connection, who.tenant_id, device)
-    reach = reach_of(who.services.settings.gateway)
+    gateway = who.services.settings.gateway
+    reach = reach_of(gateway)
     return PhoneOut(
         id=phone.device.id,
         profile=phone.device.profile_id,
         label=phone.device.label,
         android_name=reach.android_name(phone.token),
         doh_url=reach.doh_url(phone.token),
+        refused=await phones_doubt(gateway, who.now) or None,
     )
 
 

@@ -13,7 +13,7 @@ from admin.errors import FieldMistake
 from admin.hosting import MOST_FAMILIES, count_families, list_join_codes, load_join_code, make_join_code, withdraw_join_code
 from admin.notices import Message
 from admin.onboarding import reach_of
-from admin.owncertificate import warning_ahead
+from admin.owncertificate import phones_doubt, warning_ahead
 from admin.pages.qr import draw_qr
 from admin.pages.words import mark as _
 from admin.permissions import Permission
@@ -59,6 +59,7 @@ async def show_sheet(code: str, visit: Host) -> Response:
     address = f"{public_url(visit.services.settings)}/family/{found.code}"
     context = {"code": found, "address": address, "picture": draw_qr(address), "waiting": await waiting_of(visit)}
     context["certificate"] = await warning_ahead(visit.services.settings)
+    context["doubt"] = await phones_doubt(visit.services.settings.gateway, visit.now)
     return visit.page("hosting/sheet.html", context)
 
 
@@ -111,6 +112,7 @@ async def _page(visit: Visit, mistakes: tuple[FieldMistake, ...] = ()) -> Respon
         "codes": codes,
         "count": count,
         "reach": reach_of(visit.services.settings.gateway),
+        "doubt": await phones_doubt(visit.services.settings.gateway, visit.now),
         "typed": {name: visit.form.raw(name) for name in ("label", "most", "sign_in")},
         "mistakes": mistakes,
         "waiting": await waiting_of(visit),

@@ -17,6 +17,7 @@ from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
 from admin.forms import read_form
 from admin.hosting import JoinCode, find_join_code, join
 from admin.onboarding import add_phone, list_tokens, reach_of
+from admin.owncertificate import phones_doubt
 from admin.pages.words import mark as _
 from admin.permissions import Permission
 from admin.profiles import NewProfile, create_profile, list_profiles, list_sites, load_profile
@@ -173,5 +174,6 @@ async def _phone_page(visit: Visit, mistakes: tuple[FieldMistake, ...] = ()) -> 
     async with visit.services.database.read() as connection:
         profiles = await list_profiles(connection, visit.tenant_id)
     people = [profile for profile in profiles if profile.kind in (ProfileKind.CHILD, ProfileKind.ADULT)]
-    context = {"people": people, "reach": reach_of(visit.services.settings.gateway), "mistakes": mistakes}
+    gateway = visit.services.settings.gateway
+    context = {"people": people, "reach": reach_of(gateway), "mistakes": mistakes, "doubt": await phones_doubt(gateway, visit.now)}
     return visit.page("hosting/phone.html", context, 422 if mistakes else 200)

@@ -15,10 +15,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from admin.dependencies import Services, Visit, address_of, form_token, need, open_page, services_of, session_of
 from admin.devices import frees_new_device, frees_when_forgotten, retire_device
 from admin.edge.headers import allow_pictures_of
-from admin.errors import ConfirmationNeeded, CoolingOff, Forbidden, NotFound
+from admin.errors import ConfirmationNeeded, CoolingOff, FieldMistake, Forbidden, NotFound
 from admin.link import GatewayAway, Probe
 from admin.onboarding import Phone, add_phone, apple_profile, is_token, load_phone, profile_of_token, reach_of, renew_token, sign_profile
-from admin.owncertificate import warning_ahead
+from admin.owncertificate import phones_doubt, warning_ahead
 from admin.permissions import Permission
 from admin.profiles import Profile, load_profile, load_strictest
 from admin.routes.home import waiting_of
@@ -44,8 +44,7 @@ async def show_new(profile: str, visit: Assigner) -> Response:
     """One question: what to call the phone."""
     async with visit.services.database.read() as connection:
         found = await load_profile(connection, visit.tenant_id, profile)
-    context = {"profile": found, "reach": reach_of(visit.services.settings.gateway), "waiting": await waiting_of(visit)}
-    return visit.page("onboarding/new.html", context)
+    return await _new(visit, found)
 
 
 @router.post("/profiles/{profile}/phones")
@@ -56,15 +55,20 @@ async def create(profile: str, visit: Assigner) -> Response:
         found = await load_profile(connection, visit.tenant_id, profile)
         strictest = await load_strictest(connection, visit.tenant_id)
     if visit.form.mistakes:
-        reach = reach_of(visit.services.settings.gateway)
-        context = {"profile": found, "reach": reach, "waiting": await waiting_of(visit), "mistakes": tuple(visit.form.mistakes)}
-        return visit.page("onboarding/new.html", context, 422)
+        return await _new(visit, found, tuple(visit.form.mistakes))
     if frees_new_device(strictest, found):  # the sheet frees whichever phone it is read by
         visit.require(Permission.PROFILE_LOOSEN)
     async with visit.services.database.write() as connection:
         device = await add_phone(connection, visit.act, found.id, label)
     await visit.services.applier.settle(visit.tenant_id)
     return visit.go(f"/phones/{device}")
+
+
+async def _new(visit: Visit, profile: Profile, mistakes: tuple[FieldMistake, ...] = ()) -> Response:
+    gateway = visit.services.settings.gateway
+    context = {"profile": profile, "reach": reach_of(gateway), "waiting": await waiting_of(visit), "mistakes": mistakes}
+    context["doubt"] = await phones_doubt(gateway, visit.now)
+    return visit.page("onboarding/new.html", context, 422 if mistakes else 200)
 
 
 @router.get("/phones/{device}")
@@ -81,6 +85,7 @@ async def show_sheet(device: str, visit: Reader) -> Response:
     page = _page_of(visit.services, phone)
     context = {"phone": phone, "profile": profile, "reach": reach, "page": page, "waiting": await waiting_of(visit)}
     context["certificate"] = await warning_ahead(visit.services.settings)
+    context["doubt"] = await phones_doubt(visit.services.settings.gateway, visit.now)
     return visit.page("onboarding/sheet.html", context)
 
 
@@ -137,6 +142,7 @@ async def show_phone(token: str, request: Request) -> HTMLResponse:
         _, profile = await profile_of_token(connection, token)
     context = {"token": token, "reach": reach, "android": reach.android_name(token), "doh": reach.doh_url(token)}
     context |= {"owner": profile, "leave_token": await _leave_token(request, profile)}
+    context["doubt"] = await phones_doubt(services_of(request).settings.gateway, services_of(request).now())
     return open_page(request, "onboarding/phone.html", context)
 
 

@@ -197,7 +197,7 @@ def test_school_in_five_minutes_then_a_family_joins_it(networks: Networks, tmp_p
     phone = networks.machine("phone", outside, f"{OUTSIDE}/24")
     authority = Authority(tmp_path)
     server = authority.vouch(NAME, f"*.{NAME}")
-    files = {"certificate": server.certificate, "key": server.key}
+    files = {"certificate": server.certificate, "key": server.key, "environment": {"SSL_CERT_FILE": str(authority.file)}}  # as a public one
     with HousedUpstream(box, RECORDS) as upstream, HousedGateway(box, tmp_path, SCHOOL, upstream=upstream.port, **files) as gateway:
         link = wait_for(gateway.log, r"http://\S+/setup/\S+").replace("10.78.0.1", BOX)
         ask_until(laptop, "lachan.internal")

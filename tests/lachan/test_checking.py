@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import SettingsError
+from lachan.certificate import write
 from lachan.checking import check
 from lachan.errortext import explain_error
 
@@ -159,3 +160,17 @@ def test_port_that_two_sections_want_is_a_mistake(sections: str, found: str, tmp
     with pytest.raises(SettingsError) as refused:
         check(path)
     assert found in str(refused.value)
+
+
+def test_certificate_that_phones_refuse_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Valid, and whoever sets a phone to it loses the Internet: the check says so where phones would ask, and only there."""
+    certificate, key = write("dns.example", [], tmp_path / "own")
+    text = f"tls: {{certificate: {certificate}, key: {key}, name: dns.example}}\nprofiles: [{{id: a, band: NL}}]\n"
+    path = tmp_path / "lachan.yaml"
+    path.write_text(text, encoding="utf-8")
+    check(path)
+    assert "tls.certificate" not in capsys.readouterr().out
+    path.write_text(text + 'dot: {listen: ["127.0.0.1:8853"]}\n', encoding="utf-8")
+    check(path)
+    told = capsys.readouterr().out
+    assert "! tls.certificate: điện thoại" in told and "nó tự ký" in told and "has no Internet" in told

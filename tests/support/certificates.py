@@ -14,9 +14,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAY = datetime.timedelta(days=1)
+_OF_AUTHORITY = x509.KeyUsage(
+    digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False, key_agreement=False,
+    key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Authority:
         builder = x509.CertificateBuilder(self._name, self._name, self._key.public_key(), serial, now - DAY, now + 30 * DAY)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
-        self._certificate = builder.sign(self._key, hashes.SHA256())
+        self._certificate = builder.add_extension(_OF_AUTHORITY, critical=True).sign(self._key, hashes.SHA256())
         self.file = folder / f"{name.replace(' ', '-').lower()}.pem"
         self.file.write_bytes(self._certificate.public_bytes(Encoding.PEM))
 
@@ -63,6 +67,7 @@ class Authority:
         builder = x509.CertificateBuilder(self._name, subject, key.public_key(), x509.random_serial_number(), now - 2 * DAY, ends)
         builder = builder.add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
         builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         stem = self._folder / f"server-{self._count}"
         stem.with_suffix(".pem").write_bytes(certificate.public_bytes(Encoding.PEM))

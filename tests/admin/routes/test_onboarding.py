@@ -5,22 +5,32 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 from starlette.types import ASGIApp
 
+from admin.app import create_app
 from admin.dependencies import Services
+from admin.permissions import Scope
 from admin.profiles import list_profiles
 from admin.setup import ensure_token
 from admin.values import BANDS_BY_STRICTNESS, ProfileKind
-from blocklists.tables import organisations
+from blocklists.tables import OrganisationKind, Role, organisations
+from gateway.settings import EncryptedSettings, Endpoint, TlsSettings
+from lachan.certificate import write
 from tests.admin.conftest import Clock
+from tests.admin.routes.test_api import client_for
 from tests.support.controlsocket import ScriptedGateway
+from tests.support.family import Family
+from tests.support.people import make_person
 from tests.support.visitor import Visitor
 
 PASSWORD = "mùa thu lá bay"
+NAME = "dns.example.net"
 
 
 @pytest.fixture
@@ -85,6 +95,47 @@ async def test_a_parent_who_is_signed_in_on_the_childs_phone_is_told_to_sign_out
     assert "Hãy đăng xuất trước khi đưa máy cho Bi." in parent.text
     await parent.submit("/sign-out")
     assert "Hãy đăng xuất" not in (await parent.get(page)).text
+
+
+async def test_no_sheet_is_given_without_a_word_where_phones_refuse_the_certificate(
+    services: Services, family: Family, gateway: ScriptedGateway, tmp_path: Path, now: datetime
+) -> None:
+    """A self-signed certificate: a phone set to it has no Internet. The question, the sheet, the steps, the host's page, the poster, the
+    joining family and the API say so and what to do; the steps are folded away. With a real one nobody reads of it."""
+    certificate, key = write(NAME, [], tmp_path / "own")
+    dot, doh = (EncryptedSettings((Endpoint("192.0.2.1", port),)) for port in (853, 443))
+    reached = replace(services.settings.gateway, tls=TlsSettings(certificate, key, NAME), dot=dot, doh=doh)
+    app = create_app(replace(services, settings=replace(services.settings, gateway=reached)))
+    await make_person(services.database, now, "xa", OrganisationKind.OPERATOR, Role.OPERATOR)
+    mother, host, stranger = Visitor(app), Visitor(app), Visitor(app, address="192.168.1.77")
+    await mother.sign_in("me", PASSWORD)
+    await host.sign_in("xa", PASSWORD)
+    await mother.get(f"/profiles/{family.bi.id}/phones/new")
+    said = [mother.text]
+    await mother.submit(f"/profiles/{family.bi.id}/phones", {"label": "máy xanh"})
+    said.append(mother.text)
+    found = re.search(r"/phone/[a-z0-9-]+", mother.text)
+    assert found
+    await stranger.get(found[0])
+    said.append(stranger.text)
+    assert '<details class="fold card"><summary>Vẫn xem các bước</summary>' in stranger.response.text
+    await host.get("/families")
+    said.append(host.text)
+    await host.submit("/families/codes", {"label": "Xã Sơn Vĩ", "most": "50"})
+    said.append(host.text)
+    sheet = re.search(r"/family/[a-z0-9-]+", host.text)
+    assert sheet
+    await stranger.get(sheet[0])
+    await stranger.submit(sheet[0], {"sign_in": "melan", "pin": "407193", "again": "407193"})
+    await stranger.submit("/welcome", {"label": "Tí", "band": "TH"}, ("go", "1"))
+    said.append(stranger.text)
+    assert [text.count("Đừng cài điện thoại nào vào cổng lọc này vội: chứng chỉ của nó là tự ký") for text in said] == [1] * 6
+    assert all("DNS riêng › Tự động" in text for text in said)
+    async with await client_for(app, services, family, Scope.READ) as client:
+        phone = next(one for one in (await client.get("/devices")).json()["items"] if one["label"] == "máy xanh")
+        assert (await client.get(f"/phones/{phone['id']}")).json()["refused"] == "own"
+    for browser in (mother, host, stranger):
+        await browser.close()
 
 
 async def test_renewed_or_removed_phone_ends_the_old_sheet(
