@@ -34,6 +34,7 @@ from admin.tables import device_matches
 from admin.tenantfile import NEW_TOKEN, write_tenant
 from admin.tenantreading import Wanted, WantedDevice, WantedProfile, WantedSite
 from admin.tenants import create_account, create_organisation, grant_role, is_hosted, mark_changed
+from admin.unserved import lies_elsewhere
 from admin.values import DeviceMatch, ProfileId, ProfileKind, SiteId, SwitchKind
 from blocklists.database import Database
 from blocklists.tables import OrganisationKind, Role
@@ -285,6 +286,9 @@ class _Import:
         wanted_token = token or new_token() if want.token == NEW_TOKEN else want.token
         if wanted_token is not None and wanted_token != token and await is_token(self.connection, wanted_token):
             self.mistakes.append(Mistake(want.place, "this private name belongs to another phone; write new"))
+            return
+        if (found is None or not _has_same_matches(found, want)) and lies_elsewhere(want.matches, self.rows):
+            self.mistakes.append(Mistake(want.place, "this network belongs to another place on this gateway"))
             return
         matches = [*want.matches, *([Match(DeviceMatch.TOKEN, wanted_token)] if wanted_token is not None else [])]
         if found is None:

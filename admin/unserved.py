@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
-from admin.devices import Device
+from admin.devices import Device, Match
+from admin.errors import FieldMistake, InvalidInput
 from admin.policyfile import Around, TenantRows, foreign_networks, lies_in
 from admin.values import DeviceMatch
 from gateway.settings import allow_line
@@ -42,6 +43,22 @@ def find_unserved(networks: Iterable[str], around: Around) -> Unserved | None:
 def is_inside(network: str, others: Iterable[str]) -> bool:
     """Whether a network lies in one of others."""
     return lies_in(ip_network(network), [ip_network(other) for other in others])
+
+
+def refuse_elsewhere(matches: Iterable[Match], field: str, rows: TenantRows) -> None:
+    """Refuse a network or address that is, or has a part, in somebody else's place on this gateway and not in one's own: it would never
+    hold. Raises InvalidInput."""
+    if lies_elsewhere(matches, rows):
+        raise InvalidInput(FieldMistake(field, "network_elsewhere"))
+
+
+def lies_elsewhere(matches: Iterable[Match], rows: TenantRows) -> bool:
+    """Whether one of these networks and addresses is, or has a part, in somebody else's place and is not in one of this tenant's own."""
+    elsewhere = [ip_network(one) for one in (*rows.others, *rows.around.taken)]
+    own = [ip_network(network) for site in rows.sites for network in site.networks]
+    written = [ip_network(match.value) for match in matches if match.kind in (DeviceMatch.NETWORK, DeviceMatch.ADDRESS)]
+    outside = [one for one in written if not lies_in(one, own)]
+    return any(one.version == other.version and one.overlaps(other) for one in outside for other in elsewhere)
 
 
 def written_networks(devices: Iterable[Device]) -> list[str]:

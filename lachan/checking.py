@@ -15,6 +15,7 @@ import typer
 from gateway.certificatetrust import doubt_of, doubt_told
 from gateway.certificatewatch import CertificateState, end_of
 from gateway.errors import Mistake, SettingsError
+from gateway.policy.claims import text_of, wider_than_site
 from gateway.policy.model import Band
 from gateway.policy.tenant import parse_policy_file
 from gateway.servers import FALLBACK_USED
@@ -35,6 +36,7 @@ def check(config: Path | None) -> None:
     check_zones(configuration)
     check_ports(configuration)
     notes = [*odd_values(configuration), *unused_groups(configuration), *open_default(configuration), *unserved(configuration)]
+    notes += too_wide(configuration)
     notes += no_system_server(configuration)
     for note in [*notes, *ending_certificate(configuration, time.time()), *refused_certificate(configuration, datetime.now(UTC))]:
         typer.echo(f"! {note}")
@@ -181,6 +183,16 @@ def open_default(configuration: Configuration) -> list[str]:
     return [
         f"default_profile: thiết bị chưa đặt tên được luật của người lớn ('{default}'), kể cả điện thoại mới của một em / a device that"
         f" nobody named gets an adult's rules ('{default}'), a child's new phone, too; leave default_profile out for the strictest"
+    ]
+
+
+def too_wide(configuration: Configuration) -> list[str]:
+    """A sentence for each client whose network reaches beyond its own site: the devices in the rest are not that client."""
+    return [
+        f"clients[{number}].match: {text_of(network)} rộng hơn các mạng của sites '{site.id}'; máy ở phần thừa KHÔNG theo thiết bị này. Thu"
+        f" hẹp lại, hoặc thêm mạng ấy vào nơi đó / {text_of(network)} is wider than the networks of its site '{site.id}'; devices in the"
+        " rest are NOT this client. Narrow it, or add that network to the site"
+        for number, network, site in wider_than_site(parse_policy_file(configuration.gateway.policy))
     ]
 
 

@@ -288,6 +288,7 @@ FILE_MISTAKES = (
     _("must be new, or the private name of a phone"),
     _("an address, a network, a MAC or a phone is needed here"),
     _("this private name belongs to another phone; write new"),
+    _("this network belongs to another place on this gateway"),
     _("a device that is not in this file has this address already"),
     _("a family on somebody else's gateway has no network and no addresses there: only phones"),
     _("must be a time such as 21:00"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -28,6 +29,7 @@ from admin.profiles import load_profile, load_strictest
 from admin.requests import Request, answer, list_requests, load_request
 from admin.routes.api import After, Caller, IdempotencyKey, Limit, caller, cut_page, load_owner, made_before, note_made
 from admin.schemas import AnswerIn, DeviceChange, DeviceIn, DeviceOut, DevicePage, NewDeviceOut, PageOf, RequestOut
+from admin.unserved import refuse_elsewhere
 from admin.values import Decision, ProfileKind
 
 router = APIRouter()
@@ -61,6 +63,8 @@ async def assign(who: Writer, new: DeviceIn, response: Response, key: Idempotenc
         profile = await load_owner(connection, who, new.profile)
         if profile.kind is ProfileKind.GUEST:
             raise InvalidInput(FieldMistake("profile", "unknown"))
+        rows = await read_rows(connection, who.tenant_id, who.now)
+        refuse_elsewhere([match], "match", replace(rows, around=who.services.applier.around))
         judge_owner(who.tenant.kind, profile, [match])
         if frees_new_device(await load_strictest(connection, who.tenant_id), profile):
             who.require(Permission.PROFILE_LOOSEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -38,7 +39,7 @@ from admin.routes.setup import gateway_addresses
 from admin.setup import public_url
 from admin.sharing import adults_of
 from admin.tenants import is_hosted
-from admin.unserved import look_at
+from admin.unserved import look_at, refuse_elsewhere
 from admin.values import ProfileKind
 from blocklists.tables import OrganisationKind
 
@@ -73,6 +74,8 @@ async def assign(visit: Writer) -> Response:
         async with visit.services.database.read() as connection:
             profile = await load_profile(connection, visit.tenant_id, owner)
             strictest = await load_strictest(connection, visit.tenant_id)
+            rows = await read_rows(connection, visit.tenant_id, visit.now)
+        refuse_elsewhere(matches, "address", replace(rows, around=visit.services.applier.around))
         judge_owner(visit.tenant.kind, profile, matches)
         if frees_new_device(strictest, profile):
             visit.require(Permission.PROFILE_LOOSEN)

@@ -31,6 +31,19 @@ def is_outside(network: Network, site: Site | None) -> bool:
     return site is not None and bool(site.networks) and not any(do_overlap(network, own) for own in site.networks)
 
 
+def wider_than_site(policy: TenantPolicy) -> list[tuple[int, Network, Site]]:
+    """The networks of clients that reach beyond their own site (the number of the client, the network, the site): whoever asks from the
+    rest is not met as this client. Those wholly outside are `contradictions`."""
+    found = []
+    for number, client in enumerate(policy.clients):
+        site = policy.sites.get(client.site or "")
+        if site is None or not site.networks:
+            continue
+        outside = [one for one in client.networks if not is_outside(one, site) and not _is_covered(one, site.networks)]
+        found += [(number, network, site) for network in outside]
+    return found
+
+
 def is_anywhere(site: Site | None) -> bool:
     """Whether a client of this site is met wherever it asks."""
     return site is None or not (site.networks or site.listen)
@@ -69,6 +82,19 @@ def text_of(network: Network) -> str:
     """A network as a person writes it."""
     address = str(ip_address(network.address))
     return address if network.length == len(network.address) * 8 else f"{address}/{network.length}"
+
+
+def _is_covered(network: Network, others: Sequence[Network]) -> bool:
+    """Whether all of a network is in some others together."""
+    if any(do_overlap(network, other) and network.length >= other.length for other in others):
+        return True
+    inside = [one for one in others if do_overlap(network, one)]
+    size = len(network.address) * 8
+    return sum(1 << (size - one.length) for one in set(inside) if not _is_in_another(one, inside)) >= 1 << (size - network.length)
+
+
+def _is_in_another(one: Network, others: Iterable[Network]) -> bool:
+    return any(other != one and do_overlap(one, other) and one.length > other.length for other in others)
 
 
 def _of_sites(policy: TenantPolicy) -> Iterable[Mistake]:

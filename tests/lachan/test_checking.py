@@ -174,3 +174,29 @@ def test_certificate_that_phones_refuse_is_told(tmp_path: Path, capsys: pytest.C
     check(path)
     told = capsys.readouterr().out
     assert "! tls.certificate: điện thoại" in told and "nó tự ký" in told and "has no Internet" in told
+
+
+@pytest.mark.parametrize(
+    ("networks", "match", "told"),
+    [
+        ("10.1.0.0/16", "10.0.0.0/8", True),
+        ("10.1.0.0/17, 10.1.128.0/17", "10.1.0.0/16", False),
+        ("10.1.0.0/17, 10.1.0.0/18", "10.1.0.0/16", True),
+        ("10.1.0.0/16", "10.1.3.0/24", False),
+    ],
+)
+def test_client_wider_than_its_site_is_told(
+    networks: str, match: str, told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who asks from the part outside is not that client: a slip of one digit is named with both remedies, and the file still holds."""
+    path = tmp_path / "lachan.yaml"
+    text = f"""\
+profiles: [{{id: th, band: TH}}]
+default_profile: th
+sites: [{{id: truong, class: school, bands: [TH], networks: [{networks}]}}]
+clients: [{{id: hs, profile: th, site: truong, match: [{match}]}}]
+"""
+    path.write_text(text, encoding="utf-8")
+    check(path)
+    out = capsys.readouterr().out
+    assert ("! clients[0].match" in out and f"{match} is wider than the networks of its site" in out) == told

@@ -9,11 +9,13 @@ from starlette.types import ASGIApp
 from admin.audit import Act, by_account
 from admin.dependencies import Services
 from admin.devices import Match, assign_device
+from admin.permissions import Scope
 from admin.policyfile import networks_of, read_rows
 from admin.profiles import NewProfile, create_profile, create_site
 from admin.values import DeviceMatch, ProfileKind
 from blocklists.tables import Role
 from gateway.policy.model import Band
+from tests.admin.routes.test_api import client_for
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.family import Family
 from tests.support.people import PASSWORD, Person, make_school
@@ -139,3 +141,25 @@ async def test_a_family_has_no_such_page(visitor: Visitor, family: Family, gatew
     assert visitor.response.status_code == 404
     await visitor.get("/devices")
     assert "không nhận được câu trả lời nào" not in visitor.text
+
+
+async def test_a_class_is_given_no_network_of_another_place(
+    services: Services, app: ASGIApp, family: Family, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """Written for a class of A, a network in B's place would never hold while the pages say it does: the form and the API refuse it with a
+    sentence, and take what is in nobody's place, or also in one's own."""
+    school, made = await open_school(services, now)
+    other = await make_school(services.database, now, "Trường B", None)
+    async with services.database.write() as connection:
+        act = Act(other.tenant, by_account(other.account, Role.SCHOOL_ADMIN), now)
+        await create_site(connection, act, "Trường", "school", ("10.2.0.0/16", "192.168.0.0/16"))
+    browser = Visitor(app)
+    await browser.sign_in(school.sign_in, PASSWORD)
+    for network, status in (("10.2.7.0/24", 422), ("10.2.7.9", 422), ("10.9.7.0/24", 200), ("192.168.7.0/24", 200)):
+        await browser.get("/devices")
+        await browser.submit("/devices", {"address": network, "owner": made, "label": "Phòng"})
+        assert (browser.response.status_code, "Mạng này thuộc một nơi khác" in browser.text) == (status, status == 422), network
+    await browser.close()
+    async with await client_for(app, services, family, Scope.POLICY) as client:
+        refused = await client.post("/devices", json={"match": "10.2.8.0/24", "profile": family.bi.id, "label": "Phòng"})
+        assert (refused.status_code, refused.json()["error"]["fields"]) == (422, [{"field": "match", "code": "network_elsewhere"}])
