@@ -1,25 +1,34 @@
 """Slowing down guessers without giving strangers a way to lock somebody out. Pure state; the caller gives the monotonic time.
 
-Three budgets, each of them doubling its wait from one second to fifteen minutes: the address (its /64 for IPv6), the account as tried
+Three budgets, the first two doubling their wait from one second to fifteen minutes: the address (its /64 for IPv6), the account as tried
 from one network (/24, /48), and the account as tried from everywhere by unknown browsers (that one never waits longer than two
-seconds: it limits a crowd, it cannot keep the owner out). A browser that signed in before (a secret cookie, kept hashed) has a budget
-of its own and none of the others; so does the machine's owner, whatever strangers do. An account whose secret is short (a PIN) has a
-third budget that waits as long as the others: its family's phones are known browsers, and its recovery sheet opens from anywhere, so
-guessing from many networks wins nothing and still locks nobody out. A try counts as a failure from the
-moment it is let in (`enter`) until it turns out to be right, so that guesses sent side by side win nothing. Kept in memory and bounded: a
-restart forgets waits, and the two lanes of `admin.passwords` still bound the guesses.
+seconds: it limits a crowd, it cannot keep the owner out). The network begins to wait only when many of its addresses guess at one account:
+each counts for ADDRESS_SHARE tries until they are NETWORK_FREE_TRIES together, so a child with one device keeps no parent's new phone out
+(over IPv6 a home is one address; the recovery sheet opens in any case). What a guesser has at most, with the best pauses: 320 tries a day
+from one address, 1,150 from one network however many addresses, 43,200 at one account from the whole Internet, 120 at a PIN.
+
+A browser that signed in before (a secret cookie, kept hashed) has a budget of its own and none of the others; so does the machine's owner,
+whatever strangers do. An account whose secret is short (a PIN) has a third budget that waits as long as the others: its family's phones
+are known browsers, and its recovery sheet opens from anywhere, so guessing from many networks wins nothing and still locks nobody out. A
+try counts as a failure from the moment it is let in (`enter`) until it turns out to be right, so that guesses sent side by side win
+nothing. Kept in memory and bounded: a restart forgets waits, and the two lanes of `admin.passwords` still bound the guesses.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
 from admin.errors import TooManyTries
 
 FREE_TRIES = 5
 LONGEST_WAIT = 900.0
+#: For how many tries one address counts in its network, and how many those of all must be before the network waits.
+ADDRESS_SHARE = FREE_TRIES
+NETWORK_FREE_TRIES = 40
+#: Addresses of one network that are told apart; the rest count as one.
+MOST_SHARES = 64
 SHORT_FREE_TRIES = 12
 CROWD_FREE_TRIES = 50
 CROWD_WAIT = 2.0
@@ -34,6 +43,18 @@ class _Budget:
     failures: int = 0
     open_at: float = 0.0
     last: float = 0.0
+    #: Of a network: the tries by address.
+    shares: dict[str, int] = field(default_factory=dict)
+
+    def change(self, home: str, by: int) -> None:
+        """One try more or less by an address."""
+        self.failures += by
+        home = home if home in self.shares or len(self.shares) < MOST_SHARES else ""
+        self.shares[home] = max(0, self.shares.get(home, 0) + by)
+
+    def is_of_many(self) -> bool:
+        """Whether so many addresses guess that their network must wait."""
+        return sum(min(tries, ADDRESS_SHARE) for tries in self.shares.values()) >= NETWORK_FREE_TRIES
 
 
 class Throttle:
@@ -62,7 +83,7 @@ class Throttle:
     def withdrawn(self, account: str, address: str, browser: str | None, *, short: bool = False) -> None:
         """A try that was let in and never made: nobody waits for it."""
         for key in _keys(account, address, browser, short):
-            self._give_back(key)
+            self._give_back(key, address)
 
     def failed(self, now: float, account: str, address: str, browser: str | None, *, short: bool = False) -> None:
         """A wrong password: the next try waits longer."""
@@ -71,9 +92,9 @@ class Throttle:
             budget = kept.pop(key, None)
             if budget is None or now - budget.last > (FORGET_SHORT_AFTER if key.startswith("short") else self._forget_after):
                 budget = _Budget()
-            budget.failures += 1
+            budget.change(home_of(address), 1)
             budget.last = now
-            budget.open_at = now + _wait_after(key, budget.failures, self._longest)
+            budget.open_at = now + _wait_after(key, budget, self._longest)
             kept[key] = budget
             while len(kept) > MOST_BUDGETS:
                 kept.popitem(last=False)
@@ -83,13 +104,13 @@ class Throttle:
         for key in _keys(account, address, browser, short=True):
             self._place_of(key).pop(key, None)
         if browser is None:
-            self._give_back(f"crowd {account}")
+            self._give_back(f"crowd {account}", address)
 
-    def _give_back(self, key: str) -> None:
+    def _give_back(self, key: str, address: str) -> None:
         budget = self._place_of(key).get(key)
         if budget is not None:
-            budget.failures -= 1
-            budget.open_at = min(budget.open_at, budget.last + _wait_after(key, budget.failures, self._longest))
+            budget.change(home_of(address), -1)
+            budget.open_at = min(budget.open_at, budget.last + _wait_after(key, budget, self._longest))
             if budget.failures <= 0:
                 del self._place_of(key)[key]
 
@@ -115,9 +136,14 @@ def _keys(account: str, address: str, browser: str | None, short: bool) -> tuple
     return (f"address {home_of(address)}", f"network {network} {account}", f"{'short' if short else 'crowd'} {account}")
 
 
-def _wait_after(key: str, failures: int, longest: float) -> float:
+def _wait_after(key: str, budget: _Budget, longest: float) -> float:
+    failures, free = budget.failures, FREE_TRIES
     if key.startswith("crowd"):
         return CROWD_WAIT if failures > CROWD_FREE_TRIES else 0.0
-    if failures < (SHORT_FREE_TRIES if key.startswith("short") else FREE_TRIES):
+    if key.startswith("network"):
+        if not budget.is_of_many():
+            return 0.0
+        free = NETWORK_FREE_TRIES
+    if failures < (SHORT_FREE_TRIES if key.startswith("short") else free):
         return 0.0
-    return float(min(longest, 2.0 ** min(failures - FREE_TRIES, 20)))
+    return float(min(longest, 2.0 ** min(failures - free, 20)))

@@ -6,12 +6,14 @@ import pytest
 
 from admin.errors import TooManyTries
 from admin.throttle import (
+    ADDRESS_SHARE,
     CROWD_WAIT,
     FORGET_AFTER,
     FORGET_SHORT_AFTER,
     FREE_TRIES,
     LONGEST_WAIT,
     MOST_BUDGETS,
+    NETWORK_FREE_TRIES,
     SHORT_FREE_TRIES,
     Throttle,
 )
@@ -50,6 +52,59 @@ def test_another_house_never_waits_for_a_stranger() -> None:
     throttle = Throttle()
     fail(throttle, 500, address="198.51.100.9")
     assert throttle.wait(0.0, "me", "203.0.113.5", None) <= CROWD_WAIT
+
+
+def test_a_child_with_one_device_keeps_no_parent_of_the_same_home_out() -> None:
+    """Thirty wrong passwords, or three thousand, from one device: a fresh browser beside it waits two seconds at most, that device long."""
+    for times in (30, 3000):
+        throttle = Throttle()
+        fail(throttle, times, address="192.168.77.22")
+        assert throttle.wait(0.0, "me", "192.168.77.31", None) <= CROWD_WAIT
+        assert throttle.wait(0.0, "me", "192.168.77.22", None) == LONGEST_WAIT
+
+
+def test_many_addresses_of_one_network_are_one_guesser() -> None:
+    """Eight devices that each guess what is free have used up what their network has; names in between win nothing."""
+    throttle = Throttle()
+    for device in range(NETWORK_FREE_TRIES // ADDRESS_SHARE):
+        assert throttle.wait(0.0, "me", "192.168.77.99", None) == 0.0
+        fail(throttle, 3, account="somebody else", address=f"192.168.77.{device}")
+        fail(throttle, ADDRESS_SHARE, address=f"192.168.77.{device}")
+    assert throttle.wait(0.0, "me", "192.168.77.99", None) >= 1.0
+    for device in range(100, 120):
+        fail(throttle, 1, address=f"192.168.77.{device}")
+    assert throttle.wait(0.0, "me", "192.168.77.99", None) == LONGEST_WAIT
+    assert throttle.wait(0.0, "me", "192.168.78.99", None) <= CROWD_WAIT
+
+
+@pytest.mark.parametrize(("addresses", "most"), [(1, 320), (12, 1_150)])
+def test_guesses_of_a_day_are_as_few_as_the_docstring_says(addresses: int, most: int) -> None:
+    """Whatever pause a guesser makes after how many waits: so many tries in 24 hours from one address, and from all of a network."""
+    found = []
+    for rounds in range(5, 12):
+        throttle, now, tries, used = Throttle(), 0.0, 0, 0
+        while now < 86_400:
+            waits = [throttle.wait(now, "me", f"192.0.2.{number}", None) for number in range(addresses)]
+            wait = min(waits)
+            if wait and used >= rounds:
+                now, used = now + FORGET_AFTER + 1, 0
+            elif wait:
+                now, used = now + wait, used + 1
+            else:
+                throttle.failed(now, "me", f"192.0.2.{waits.index(0.0)}", None)
+                tries += 1
+        found.append(tries)
+    assert max(found) <= most, found
+
+
+def test_a_network_that_took_its_tries_back_is_free() -> None:
+    """Tries that were let in and never made count for no address of the network."""
+    throttle = Throttle()
+    for device in range(60):
+        for _ in range(4):
+            throttle.enter(0.0, "me", f"192.168.77.{device}", None)
+            throttle.withdrawn("me", f"192.168.77.{device}", None)
+    assert throttle.wait(0.0, "me", "192.168.77.99", None) == 0.0
 
 
 def test_one_address_guessing_many_accounts_waits() -> None:
