@@ -28,6 +28,7 @@ WANTED = {  # what an operator must hear of, and the alert that says it
     "disk": "LachanDiskFull",
     "a certificate that ends": "LachanCertificateEnds",
     "a renewed certificate that is not taken": "LachanCertificateRefused",
+    "a network that two claim": "LachanDisputedClaims",
     "clock": "LachanClock",
     "a test clock in earnest": "LachanTestClock",
 }
