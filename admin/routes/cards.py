@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from admin.dependencies import Services, Visit, need
+from admin.onboarding import reach_of
 from admin.owncertificate import warning_ahead
 from admin.pages.qr import draw_qr
 from admin.permissions import Permission
@@ -26,7 +27,11 @@ async def show_way_in(visit: Reader) -> Response:
     """The short local name with its picture, for the door of a room, a class or the fridge."""
     address = way_in(visit.services)
     own = await warning_ahead(visit.services.settings) if address.startswith("https:") else ""
-    context = {"address": address, "picture": draw_qr(f"{address}add"), "certificate": own, "waiting": await waiting_of(visit)}
+    async with visit.services.database.read() as connection:
+        hosted = await is_hosted(connection, visit.tenant_id)
+    reaches_out = reach_of(visit.services.settings.gateway).is_ready
+    context: dict[str, Any] = {"hosted": hosted, "reaches_out": reaches_out, "waiting": await waiting_of(visit)}
+    context |= {"address": address, "picture": draw_qr(f"{address}add"), "certificate": own}
     return visit.page("cards/wayin.html", context)
 
 

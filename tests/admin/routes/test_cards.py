@@ -6,13 +6,17 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from starlette.types import ASGIApp
 
+from admin.audit import Act, by_account
 from admin.dependencies import Services
+from admin.hosting import load_join_code, make_join_code
 from admin.routes.cards import way_in
+from blocklists.tables import OrganisationKind, Role
 from gateway.settings import Endpoint
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.family import Family
-from tests.support.people import PASSWORD
+from tests.support.people import PASSWORD, make_person
 from tests.support.visitor import Visitor
 
 
@@ -41,3 +45,20 @@ async def test_cards_are_linked_from_home_and_hold_what_they_promise(
     await visitor.get("/cards/go-back")
     assert "Xóa 192.168.1.2" in visitor.text
     assert "sudo systemctl disable --now lachan.socket lachan.service" in visitor.text
+
+
+async def test_a_phone_that_joined_by_a_sheet_uses_its_way_in_everywhere(
+    app: ASGIApp, services: Services, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """A family on somebody else's gateway has no network of its own: the card does not send the child home first."""
+    school = await make_person(services.database, now, "truong", OrganisationKind.SCHOOL, Role.SCHOOL_ADMIN)
+    async with services.database.write() as connection:
+        made = await make_join_code(connection, Act(school.tenant, by_account(school.account, Role.SCHOOL_ADMIN), now), "Trường", 20)
+        code = (await load_join_code(connection, school.tenant, made, now)).code
+    mother = Visitor(app, address="192.168.1.99")
+    await mother.get(f"/family/{code}")
+    await mother.submit(f"/family/{code}", {"sign_in": "melan", "pin": "407193", "again": "407193"})
+    await mother.submit("/welcome", {"label": "Tí", "band": "TH"}, ("go", "1"))
+    await mother.get("/cards/way-in")
+    assert "Máy đã cài thì dùng được ở mọi nơi" in mother.text and "Chỉ dùng trong mạng này" not in mother.text
+    await mother.close()
