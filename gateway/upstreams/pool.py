@@ -2,8 +2,8 @@
 
 A small pool of connections per upstream, questions pipelined on each. Questions of one turn of the loop leave in one write (over TLS: one
 record). A connection that says nothing while questions wait is given up, and the next question opens a fresh one. A server that closes a
-connection after it answered some of what was open there (old routers) gets one question on each for a while, a few side by
-side. One task per connection that is being opened, none per question.
+connection after it answered some of what was open there (old routers), or reads one question and forgets the others, gets one question on
+each for a while, a few side by side. One task per connection that is being opened, none per question.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ SILENCE: Final = 1.2
 LATE: Final = 6.0
 ONE_EACH_FOR: Final = 600.0
 """A server that closed a connection with questions open, though it had answered one meanwhile, gets one on each for so long, in seconds."""
+MUTE_FOR: Final = 60.0
+"""One that answered a single question on a connection and let the others lie gets one on each for so long."""
 CLOSES_WITHIN: Final = 0.5
 """Such a server closes each connection so soon after its answer, in seconds. One that does not had merely started over."""
 MAX_STRANGERS: Final = 64
@@ -60,6 +62,7 @@ class Connection(asyncio.Protocol, ABC):
         self.used = opened
         self.answered = float("-inf")
         """When the last answer came."""
+        self.answers = 0
         self.waiting: list[Exchange] = []
         """Not yet written, the first since `waiting_since`."""
         self.waiting_since = opened
@@ -174,6 +177,7 @@ class PooledUpstream(ABC):
         self._queue: deque[tuple[float, Exchange]] = deque()
         """Waits for a connection, where each gets one of its own, since when; for ever once it was reported as late."""
         self._one_each_until = float("-inf")
+        self._should_close = True
         self._leaving: dict[Connection, float] = {}
         """Answered its one question, at that time; the server should close it."""
         self._is_closed = False
@@ -279,6 +283,7 @@ class PooledUpstream(ABC):
         sent_at, exchange, question = entry
         self._forget(connection, key)
         connection.answered = now
+        connection.answers += 1
         if now < self._one_each_until and not connection.load and connection in self._connections:
             self._connections.remove(connection)
             self._leaving[connection] = now
@@ -320,13 +325,16 @@ class PooledUpstream(ABC):
         lost = [(connection.opened, exchange) for exchange in (*connection.delayed, *connection.waiting)]
         lost += [(sent_at, exchange) for sent_at, exchange, _ in connection.pending.values()]
         if any(sent_at <= connection.answered for sent_at, _, _ in connection.pending.values()):
-            self._one_each_until = now + ONE_EACH_FOR
-            for other in self._connections:
-                other.is_retired = True
+            self._give_one_each(now, ONE_EACH_FOR, True)
         connection.delayed, connection.waiting, connection.pending = [], [], {}
         for sent_at, exchange in lost:
             self._miss(exchange, sent_at, now, fault, detail, True)
         self._send_queued(now)
+
+    def _give_one_each(self, now: float, seconds: float, should_close: bool) -> None:
+        self._one_each_until, self._should_close = now + seconds, should_close
+        for connection in self._connections:
+            connection.is_retired = True
 
     def _miss(self, exchange: Exchange, sent_at: float, now: float, fault: Fault, detail: str, may_repeat: bool) -> None:
         if self.health.missed(sent_at, now, fault, detail):
@@ -358,7 +366,8 @@ class PooledUpstream(ABC):
             connection, since = next(iter(self._leaving.items()))
             if now - since < CLOSES_WITHIN:
                 break
-            self._one_each_until = now
+            if self._should_close:
+                self._one_each_until = now
             del self._leaving[connection]
             connection.abort()
         for _ in range(len(self._queue)):
@@ -384,6 +393,8 @@ class PooledUpstream(ABC):
             connection.is_retired = connection.is_retired or is_forgotten
             self._miss(exchange, sent_at, now, Fault.TIMEOUT, "", is_forgotten)
         if overdue and not connection.is_retired:
+            self._ask_singly(connection, now)
+        if overdue and not connection.is_retired:
             oldest = next(iter(overdue.values()))[0]
             if connection.heard < oldest < now - SILENCE:
                 connection.is_retired = True
@@ -395,6 +406,15 @@ class PooledUpstream(ABC):
                 break
             del overdue[key]
             connection.drop(key)
+
+    def _ask_singly(self, connection: Connection, now: float) -> None:
+        """Ask what was left lying on a connection again, where its server answered the first question and then nothing more."""
+        left = [(sent_at, exchange) for sent_at, exchange, _ in connection.overdue.values() if sent_at <= connection.answered]
+        if self.is_encrypted or connection.answers != 1 or len(left) < 2 or now - connection.answered <= RTO_MIN:
+            return
+        self._give_one_each(now, MUTE_FOR, False)
+        for sent_at, exchange in left:
+            self._miss(exchange, sent_at, now, Fault.TIMEOUT, "one answer on a connection", True)
 
     @property
     def is_idle(self) -> bool:

@@ -149,6 +149,24 @@ async def test_server_that_started_over_in_a_busy_second_costs_no_name(open_reso
         assert {type(outcome) for outcome in await asyncio.gather(*waiting)} == {Answer}
 
 
+@pytest.mark.parametrize("scheme", ["udp", "tcp"])
+async def test_server_that_reads_one_question_of_each_connection(open_resolver: OpenResolver, scheme: str) -> None:
+    """It lets the others lie and keeps the connection open: they are asked again, each on its own, long before their clients give up."""
+
+    class Forgetting(OneEach):
+        def handle(self, asked: Asked) -> Script:
+            steps = super().handle(asked)
+            return steps[:1] if isinstance(steps, list) else steps
+
+    async with Forgetting() as upstream:
+        asker = open_resolver(upstream, scheme=scheme)
+        for most in (1.7, 0.5):
+            started = asyncio.get_running_loop().time()
+            outcomes = await asyncio.gather(*(asker.begin(f"w{most}-{number}.example") for number in range(10)))
+            assert [type(outcome) for outcome in outcomes] == [Answer] * 10
+            assert asyncio.get_running_loop().time() - started < most
+
+
 async def test_questions_that_wait_for_a_connection_are_asked_elsewhere(open_resolver: OpenResolver) -> None:
     """Where a server of that kind is slow, what still waits for a connection after a while goes to the other server."""
 
