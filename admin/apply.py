@@ -265,6 +265,8 @@ class Applier:
         async with self.database.read() as connection:
             revision = (await read_enforcement(connection, tenant)).revision
             rows = replace(await read_rows(connection, tenant, self.now()), around=self.around)
+        if not has_policy(rows.kind):
+            return None
         document = cut(rows, shelf, self.page_address)
         try:
             refuse_contradictions(parse_policy_file(document, shelf.catalogue))

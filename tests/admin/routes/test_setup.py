@@ -140,6 +140,15 @@ async def test_a_school_says_its_name_and_papers_and_invitations_are_headed_with
     await teacher.close()
 
 
+async def test_an_operator_sets_up_a_place_for_other_families(visitor: Visitor, services: Services, gateway: ScriptedGateway) -> None:
+    """It runs the gateway for others and has no rules itself: place and password, and the families' page opens."""
+    await open_wizard(visitor, services)
+    await visitor.submit("/setup", {"place": "host"}, ("go", "1"))
+    await visitor.submit("/setup", {"sign_in": "buu-dien", "password": PASSWORD, "again": PASSWORD}, ("go", "1"))
+    assert visitor.response.status_code == 200 and visitor.response.url.path == "/families"
+    assert not gateway.policies
+
+
 async def test_one_network_for_all_is_not_given_to_the_staff_by_accident(
     visitor: Visitor, services: Services, gateway: ScriptedGateway
 ) -> None:
