@@ -15,6 +15,8 @@ from gateway.policy.model import Band
 
 Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9a-z]+$")]
 Label = Annotated[str, Field(min_length=1, max_length=40)]
+#: The number of a version, or of a row of the journal, as either database can hold it.
+Serial = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$", examples=["21:00"])]
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

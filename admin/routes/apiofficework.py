@@ -49,7 +49,7 @@ from admin.officeversions import read_version
 from admin.permissions import Permission
 from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller, cut_page, made_before, note_made, page_of
 from admin.routes.apioffice import Reader, Releases, actor_in, actor_with, actors_in, changing, entry_out, reading
-from admin.schemas import PageOf
+from admin.schemas import PageOf, Serial
 from blocklists.tables import Role
 from blocklists.takedown import candidates, cases, renewing, returns, store
 from blocklists.takedown.deadlines import VIET_NAM
@@ -120,7 +120,7 @@ async def renew(who: Approver, entry_id: str, wanted: RenewIn) -> EntryOut:
 
 
 @router.get("/versions/{serial}")
-async def show_version(who: Releases, serial: int) -> DifferenceOut:
+async def show_version(who: Releases, serial: Serial) -> DifferenceOut:
     """What a version brought and took away: counts, and the first 1,000 entries of each by name."""
     async with reading(who) as (connection, office):
         found = await read_version(connection, office, serial)
@@ -134,7 +134,7 @@ async def show_version(who: Releases, serial: int) -> DifferenceOut:
 
 
 @router.post("/versions/{serial}/return", status_code=201)
-async def go_back(who: Lifter, serial: int, wanted: LiftIn, key: IdempotencyKey = None) -> ReturnOut:
+async def go_back(who: Lifter, serial: Serial, wanted: LiftIn, key: IdempotencyKey = None) -> ReturnOut:
     """Back to an earlier version; a second person confirms it within a day."""
     async with changing(who) as (connection, office):
         made = await made_before(connection, who, key, "return", wanted, str(serial))

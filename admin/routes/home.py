@@ -24,6 +24,7 @@ from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.recovery import find_renewal, find_uses, uses_pin
 from admin.requests import count_waiting
+from admin.schemas import Serial
 from admin.schoolmoves import find_move
 from admin.sharing import find_guesses
 from admin.tenants import is_alone
@@ -116,7 +117,7 @@ async def show_more(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
 
 
 @router.get("/journal")
-async def show_journal(visit: Annotated[Visit, Depends(need(Permission.JOURNAL_READ))], before: int | None = None) -> Response:
+async def show_journal(visit: Annotated[Visit, Depends(need(Permission.JOURNAL_READ))], before: Serial | None = None) -> Response:
     """Who changed what: the rows that concern this tenant."""
     async with visit.services.database.read() as connection:
         rows = await read_journal(connection, visit.tenant_id, JOURNAL_PAGE + 1, before)

@@ -31,6 +31,7 @@ from admin.officeversions import read_version
 from admin.owncertificate import warning_ahead
 from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, actors_of, sign, signing_of, unlock, words_of
+from admin.schemas import Serial
 from admin.setup import public_url
 from blocklists.tables import Role
 from blocklists.takedown import cases, returns, store
@@ -154,13 +155,13 @@ async def releases(visit: Releases) -> Response:
 
 
 @router.get("/office/releases/{serial}")
-async def release(visit: Releases, serial: int) -> Response:
+async def release(visit: Releases, serial: Serial) -> Response:
     """What one version brought and took away."""
     return await _release(visit, serial)
 
 
 @router.post("/office/releases/{serial}/return")
-async def go_back(visit: Lift, serial: int) -> Response:
+async def go_back(visit: Lift, serial: Serial) -> Response:
     """Back to an earlier version: what came later leaves at once, and a second person confirms it within a day."""
     reason = visit.form.raw("reason")[:300]
 

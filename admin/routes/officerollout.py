@@ -14,6 +14,7 @@ from admin.officerollout import FEWEST, Rule, ahead, behind, go_on, hold, read_r
 from admin.officetallies import read_stages
 from admin.permissions import Permission
 from admin.routes.officeparts import signing_of, words_of
+from admin.schemas import Serial
 from blocklists.takedown.workflow import TransitionRefused
 
 router = APIRouter()
@@ -45,7 +46,7 @@ async def change_rule(visit: Approve) -> Response:
 
 
 @router.post("/office/rollout/{serial}/hold")
-async def hold_back(visit: Hold, serial: int) -> Response:
+async def hold_back(visit: Hold, serial: Serial) -> Response:
     """Hold a release back where it is; what gateways enforce stays."""
     async with visit.services.database.write() as connection:
         await hold(connection, visit.act, serial, "person")
@@ -54,7 +55,7 @@ async def hold_back(visit: Hold, serial: int) -> Response:
 
 
 @router.post("/office/rollout/{serial}/on")
-async def let_go_on(visit: Approve, serial: int) -> Response:
+async def let_go_on(visit: Approve, serial: Serial) -> Response:
     """Let a release go on; by another person than the one who held it."""
     try:
         async with visit.services.database.write() as connection:

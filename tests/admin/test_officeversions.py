@@ -55,6 +55,24 @@ async def test_a_long_list_is_counted_and_bounded(
     assert (first.drops.count, len(first.drops.rows)) == (25, 10)
 
 
+async def test_a_number_that_no_version_can_have_is_none(
+    app: ASGIApp, database: Database, officers: Officers, office_gateway: OfficeGateway, now: datetime
+) -> None:
+    """Typed into the address: told, never a fault of the program; the journal takes no such number, either."""
+    key = await program(app, database, officers.tenant, officers.approver, now)
+    browser: Visitor = await officer(app, "approver")
+    for number in (2**31, 10**20):
+        assert (await key.get(f"/versions/{number}")).status_code == 422
+        for path in (f"/office/releases/{number}", f"/journal?before={number}"):
+            assert (await browser.get(path)).status_code == 422, path
+        await browser.get("/office/rollout")
+        token = {"_form": next(value for form in browser.forms for name, value in form.fields if name == "_form"), "reason": "x"}
+        for path in (f"/office/releases/{number}/return", f"/office/rollout/{number}/hold", f"/office/rollout/{number}/on"):
+            assert (await browser.post(path, token)).status_code == 422, path
+    await key.aclose()
+    await browser.close()
+
+
 async def test_page_and_api_tell_the_counts(
     app: ASGIApp, database: Database, officers: Officers, office_gateway: OfficeGateway, now: datetime
 ) -> None:
