@@ -121,10 +121,19 @@ def system_servers(own: Sequence[Endpoint], files: Iterable[Path] = RESOLV_CONF)
     return ()
 
 
-def as_the_system_asks(settings: GatewaySettings) -> GatewaySettings:
-    """The settings with the resolvers this machine uses now, where the file names nobody; unchanged while it uses the same, or none."""
-    upstreams = settings.upstreams
-    found = system_servers(settings.dns.listen) if upstreams.origin != "file" else ()
-    if not found or found == upstreams.servers:
+def as_the_system_asks(settings: GatewaySettings, files: Iterable[Path] = RESOLV_CONF) -> GatewaySettings:
+    """The settings with the resolvers this machine uses now, where the file names nobody; unchanged while it uses the same, or none.
+
+    What turns out to be this gateway itself, as soon as the machine has that address again, is left out; the last resort where nobody is
+    left.
+    """
+    upstreams, listen = settings.upstreams, settings.dns.listen
+    if upstreams.origin == "file":
         return settings
+    left = tuple(server for server in upstreams.servers if not is_listened_on(server.address, server.port, listen))
+    found = system_servers(listen, files) or left
+    if found == upstreams.servers:
+        return settings
+    if not found:
+        return replace(settings, upstreams=replace(upstreams, servers=tuple(map(parse_server, FALLBACK)), origin="fallback"))
     return replace(settings, upstreams=replace(upstreams, servers=found, origin="system"))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from gateway.servers import FALLBACK, parse_server, system_servers
+from gateway.servers import FALLBACK, as_the_system_asks, parse_server, system_servers
 from gateway.settings import Endpoint, UpstreamAddress
 from tests.support.certificates import Authority
+from tests.support.echogateway import settings_from
 
 PIN = "/pin-sha256=" + "A" * 43 + "="
 
@@ -115,3 +118,24 @@ def test_pin_is_made_as_the_documents_say(tmp_path: Path) -> None:
     made = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
     assert made == certificate.pin
     assert parse_server(server.replace("BASE64", made)).path == f"/pin-sha256={made}"
+
+
+def test_system_is_followed_and_we_never_ask_ourselves(tmp_path: Path) -> None:
+    """Other resolvers are taken over, none changes nothing; one that becomes ourselves when the address is back is left out, and the last
+    resort stands in where nobody is left. What a person wrote stays."""
+    file = tmp_path / "resolv.conf"
+    base = settings_from({"state_dir": str(tmp_path)})
+    listening = replace(base, dns=replace(base.dns, listen=(Endpoint("127.0.0.1", 53),)))
+
+    def now(origin: Literal["file", "system", "fallback"], *servers: str) -> tuple[str, list[str]]:
+        asked = replace(listening.upstreams, servers=tuple(map(parse_server, servers)), origin=origin)
+        found = as_the_system_asks(replace(listening, upstreams=asked), [file]).upstreams
+        return found.origin, [server.address for server in found.servers]
+
+    assert now("system", "udp://192.0.2.1") == ("system", ["192.0.2.1"])
+    assert now("system", "udp://127.0.0.1") == ("fallback", [server.removeprefix("udp://") for server in FALLBACK])
+    assert now("system", "udp://127.0.0.1", "udp://192.0.2.1") == ("system", ["192.0.2.1"])
+    assert now("fallback", *FALLBACK)[0] == "fallback"
+    file.write_text("nameserver 127.0.0.1\nnameserver 192.0.2.2\n")
+    assert now("fallback", *FALLBACK) == now("system", "udp://192.0.2.1") == ("system", ["192.0.2.2"])
+    assert now("file", "udp://192.0.2.1") == ("file", ["192.0.2.1"])
