@@ -49,6 +49,7 @@ from admin.tenants import read_place
 from admin.values import ProfileKind
 from admin.watching import WATCHABLE, end_watch, list_watches, start_watch
 from blocklists.places import gazetteer
+from blocklists.tables import OrganisationKind
 from blocklists.takedown.deadlines import VIET_NAM
 from gateway.policy.tenant import PLACE
 
@@ -182,8 +183,8 @@ async def begin_to_wait(who: Annotated[Caller, Depends(caller(Permission.REQUEST
 
 @router.get("/digest", tags=["status"])
 async def show_week(who: Chooser) -> DigestOut:
-    """The last whole week: one number for each child, no names of sites."""
-    if not has_policy(who.tenant.kind):
+    """The last whole week of a family: one number for each child, no names of sites. A school has none (404): it counts no class."""
+    if who.tenant.kind is not OrganisationKind.FAMILY:
         raise NotFound
     async with who.services.database.read() as connection:
         week = await make_digest(connection, who.tenant_id, who.now, who.tenant.time_zone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import httpx
@@ -16,6 +17,7 @@ from tests.admin.routes.test_api import api as api
 from tests.admin.routes.test_api import client_for
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.family import Family
+from tests.support.people import make_school
 
 
 async def test_dates_are_added_once_and_taken_away(api: httpx.AsyncClient) -> None:
@@ -129,3 +131,10 @@ async def test_the_place_is_read_and_set(api: httpx.AsyncClient, services: Servi
         assert (refused.status_code, refused.json()["error"]["field"]) == (422, "place"), wrong
     async with services.database.read() as connection:
         assert [row.action for row in await read_rows(connection, family.tenant, 9)].count("place.set") == 3
+
+
+async def test_a_school_has_no_digest(app: ASGIApp, services: Services, family: Family, now: datetime) -> None:
+    """As on its pages: no class is counted, and a program is not given an empty week as if there were nothing to tell."""
+    school = await make_school(services.database, now, "A", None)
+    async with await client_for(app, services, replace(family, tenant=school.tenant, account=school.account), Scope.READ) as client:
+        assert (await client.get("/digest")).status_code == 404

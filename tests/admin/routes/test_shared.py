@@ -22,7 +22,7 @@ from gateway.settings import EncryptedSettings, Endpoint, TlsSettings
 from tests.admin.conftest import Clock
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.family import Family
-from tests.support.people import PASSWORD
+from tests.support.people import PASSWORD, make_school
 from tests.support.visitor import Visitor
 
 PIN = "4071"
@@ -249,3 +249,13 @@ async def test_stranger_and_the_page_behind_blocked_names_have_no_pin_form(
     assert link.startswith("http://127.0.0.1:8080/adult")
     assert (await behind.post("/adult", {"pin": PIN, "span": "60m"}, headers={"Host": "lachan.internal"})).status_code in (403, 404)
     await behind.close()
+
+
+async def test_a_pupil_reads_nothing_of_parents_phones(services: Services, app: ASGIApp, gateway: ScriptedGateway, now: datetime) -> None:
+    """At a school no PIN lends a device: the page says how teachers do it, and sends nobody to a parent's phone."""
+    school = await make_school(services.database, now, "A", None)
+    gateway.see("192.168.1.55", now, tenant=school.tenant)
+    pupil = Visitor(app, address="192.168.1.55")
+    await pupil.get("/adult")
+    assert "Ở trường không ai mượn máy bằng mã PIN" in pupil.text and "ba mẹ" not in pupil.text
+    await pupil.close()
