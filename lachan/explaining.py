@@ -20,7 +20,7 @@ import typer
 from gateway.clock import VIET_NAM, WallClock
 from gateway.control import ask_now
 from gateway.errors import ControlError, InvalidName, LachanError
-from gateway.links import own_networks
+from gateway.links import may_ask, own_networks
 from gateway.policy.model import (
     Block,
     Decision,
@@ -156,7 +156,7 @@ def is_turned_away(config: Path | None, snapshot: Snapshot, client: str, moment:
 
     try:
         address = ip_address(client)
-        allowed = load(find_file(config), require_files=False).gateway.dns.serves(client)
+        allowed = may_ask(load(find_file(config), require_files=False).gateway.dns, client)
     except (ValueError, LachanError):
         return False
     return not allowed and snapshot.linked(address.packed, moment) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,13 @@ def test_address_that_may_not_ask_is_refused(prepared_once: Path, capsys: pytest
     assert text.startswith("facebook.com A: TỪ CHỐI (EDE 18) / REFUSED (EDE 18)\n") and "outside dns.allow_from" in text
     for client in ("127.0.0.1", "may-me", "192.168.1.77"):
         assert "REFUSED" not in told(prepared_once, capsys, "facebook.com", client=client)
+
+
+def test_address_of_the_own_link_may_ask(prepared_once: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A phone with the provider's IPv6 is answered (`link` in `dns.allow_from`), and told so; one of another network is not."""
+    monkeypatch.setattr("gateway.links.own_networks", lambda: (ip_network("2001:db8:5::/64"),))
+    assert "REFUSED" not in told(prepared_once, capsys, "facebook.com", client="2001:db8:5::77")
+    assert "REFUSED" in told(prepared_once, capsys, "facebook.com", client="2001:db8:6::77")
 
 
 def test_rules_that_lost_are_listed(prepared_once: Path, capsys: pytest.CaptureFixture[str]) -> None:
