@@ -260,7 +260,7 @@ class Supervisor:
                     raise
                 settings, late = merge_settings(self._settings, prepared.settings)
                 if occasion == "reload":
-                    self._generations.stood_in = None
+                    self._generations.stood_in = self._generations.refused = None
                 number = await self._generations.apply(self._crew, prepared.changes, settings)
                 self._settings = settings
                 self._standing.notes, self._standing.of_lists = (*prepared.notes, *late), prepared.of_lists
@@ -330,6 +330,7 @@ class Supervisor:
         self._settings = settings
         self._standing.notes, self._standing.of_lists = (*prepared.notes, *late), prepared.of_lists
         if prepared.refused is not None:
+            self._generations.refused = prepared.refused
             self._generations.refuse(prepared.refused)
         self._in_background(self._tick())
         await self._crew.start(target)

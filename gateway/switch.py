@@ -58,6 +58,8 @@ class Generations:
         self.switched_at = 0.0
         self.stood_in: StandIn | None = None
         """What was damaged at the start; forgotten when a person asks for a reload that goes well."""
+        self.refused: LachanError | None = None
+        """Why the settings in force are not those written; whatever is put in force meanwhile is not all that somebody wanted."""
         self.on_switch: list[Callable[[Target], None]] = []
         self._state_dir = state_dir
         self._load = load
@@ -221,7 +223,7 @@ class Generations:
         number = self.target.number if self.target is not None else 0
         self.last = Attempt(self._clock.now(), outcome, number)
         self._totals.add(RELOADS, (outcome,))
-        self._totals.set(RELOAD_OK, (), int(self.stood_in is None))
+        self._totals.set(RELOAD_OK, (), int(self.stood_in is None and self.refused is None))
 
     def _announce(self) -> None:
         assert self.target is not None

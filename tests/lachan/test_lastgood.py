@@ -96,12 +96,18 @@ def test_whatever_cannot_be_read_the_last_good_settings_can(text: str, tmp_path:
 def test_lists_are_prepared_anew_from_the_last_good_settings(upstream: RunningUpstream, tmp_path: Path) -> None:
     """An upgrade that knows a list better compiles again, also while the file has a mistake."""
     prepare(tmp_path)
-    with service(tmp_path, SETTINGS, upstream):
+    with service(tmp_path, SETTINGS, upstream) as running:
         pass
     (tmp_path / "games.txt").write_text("game.example\nlesson.example\n")
     with service(tmp_path, SETTINGS + "nonsense: 1\n", upstream) as again:
         assert again.addresses("lesson.example", source=CHILD) == BLOCKED
         assert again.addresses("game.example", source=CHILD) == BLOCKED
+        again.metrics = running.metrics
+        (tmp_path / "games.txt").write_text("game.example\n")
+        assert again.command("prepare", "--commit").returncode == 0  # as every list that is refreshed
+        assert again.status()["last_change"]["outcome"] == "applied"
+        assert again.addresses("lesson.example", source=CHILD) == ["192.0.2.80"]
+        assert again.metric("lachan_last_reload_successful") == 0  # the file is still refused
 
 
 def test_a_person_at_the_terminal_reads_the_mistake_instead(upstream: RunningUpstream, tmp_path: Path) -> None:
