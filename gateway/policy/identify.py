@@ -272,9 +272,9 @@ def _claims_of(policy: TenantPolicy) -> Iterable[tuple[str, object, _Claim]]:
         for network in dict.fromkeys(client.networks):
             never = is_outside(network, at)
             yield "network", _prefix(network.address, network.length), _Claim(policy, client, at, never) if never else claim
-        for mac in client.macs:
+        for mac in dict.fromkeys(client.macs):
             yield "mac", mac, claim
-        for token in client.tokens:
+        for token in dict.fromkeys(client.tokens):
             yield "token", token, claim
         for linked in client.linked or ():
             yield "linked", _prefix(linked.network.address, linked.network.length), claim

@@ -41,6 +41,17 @@ def client(identity: str, *matches: str, **members: Any) -> dict[str, Any]:
     return {"id": identity, "profile": "p", "match": list(matches), **members}
 
 
+def test_what_one_client_writes_twice_is_written_once() -> None:
+    """The same MAC in capitals, the same token, the same network on two lines: one device, which nobody disputes."""
+    mac = "aa:bb:cc:dd:ee:01"
+    twice = client("tablet", f"mac:{mac}", f"mac:{mac.upper()}", "token:k3j9abcdefgh", "token:k3j9abcdefgh", "10.1.2.3", "10.1.2.3/32")
+    directory = Directory([tenant("local", "operator", default_profile="guest", clients=[twice])])
+    assert directory.disputes == ()
+    assert ask(directory, "10.9.9.9", mac=mac) == ("tablet", "local", None, "mac")
+    assert ask(directory, "10.9.9.9", token="k3j9abcdefgh") == ("tablet", "local", None, "token")
+    assert ask(directory, "10.1.2.3") == ("tablet", "local", None, "address")
+
+
 def test_exact_address_then_the_longest_network() -> None:
     """The most specific claim names the client; without any it is unknown."""
     directory = Directory(
