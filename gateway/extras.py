@@ -92,6 +92,8 @@ class Extra:
     is_silent: bool = False
     is_late: bool = False
     """Whether its sockets are not all open yet: it starts once they are."""
+    is_leaving: bool = False
+    """Whether it was told to end, for the next one to begin under other settings."""
     keeper: asyncio.Task[None] | None = field(default=None)
 
     @property
@@ -138,6 +140,15 @@ class Extras:
             if extra.is_late and extra.process.takes_quic:
                 extra.sockets[:] = sockets
                 self.take_in(extra.sockets)
+
+    def renew_quic(self, settings: GatewaySettings) -> None:
+        """The process that terminates QUIC begins anew under these settings; what comes meanwhile waits in its sockets."""
+        for extra in self.extras:
+            if extra.process.takes_quic and settings.tls is not None:
+                [extra.process] = quic_process(settings)
+                if extra.child is not None and extra.pid is not None:
+                    extra.is_leaving = True
+                    extra.child.signal(signal.SIGTERM)
 
     def add(self, process: ExtraProcess) -> None:
         """Start one more, which has no sockets, unless one of this name is there already."""
@@ -193,6 +204,9 @@ class Extras:
             self._totals.set(PROCESS_UP, (name,), 0)
             if self._is_stopping:
                 return
+            if extra.is_leaving:
+                extra.is_leaving = False
+                continue
             extra.restarts += 1
             self._totals.add(PROCESS_RESTARTS, (name,))
             pause = FIRST_PAUSE if time.monotonic() - started >= LIVED_SECONDS else min(max(pause * 2, FIRST_PAUSE), LONGEST_PAUSE)

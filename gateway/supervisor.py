@@ -262,6 +262,8 @@ class Supervisor:
                 if occasion == "reload":
                     self._generations.stood_in = self._generations.refused = None
                 number = await self._generations.apply(self._crew, prepared.changes, settings)
+                if (settings.tls, settings.limits) != (self._settings.tls, self._settings.limits):
+                    self._extras.renew_quic(settings)
                 self._settings = settings
                 self._standing.notes, self._standing.of_lists = (*prepared.notes, *late), prepared.of_lists
                 for process in prepared.processes:

@@ -92,3 +92,18 @@ def test_numbers_name_the_transport(gateway: tuple[Gateway, int, Path]) -> None:
         time.sleep(0.2)
     assert it.metric("lachan_queries_total", transport="doq") >= before + 3
     assert "lachan_connections{" in it.http("/metrics")[1] and 'transport="doq"' in it.http("/metrics")[1]
+
+
+def test_other_certificate_files_are_served_after_a_reload(gateway: tuple[Gateway, int, Path], tmp_path: Path) -> None:
+    """`tls` names other files now: a phone that trusts the new authority alone is answered, on the same port, and no process has failed."""
+    it, port, _ = gateway
+    [before] = [row for row in it.status()["processes"] if row["name"] == "doq"]
+    other = Authority(tmp_path)
+    made = other.vouch("dns.example", "*.dns.example")
+    written = it.path.read_text()
+    line = next(line for line in written.splitlines() if line.startswith("tls:"))
+    it.path.write_text(written.replace(line, f"tls: {{certificate: {made.certificate}, key: {made.key}, name: dns.example}}"))
+    assert it.command("reload").returncode == 0
+    assert address(port, other.file, "open.example") == ["198.51.100.20"]
+    [after] = [row for row in it.status()["processes"] if row["name"] == "doq"]
+    assert after["restarts"] == before["restarts"] and after["pid"] != before["pid"]
