@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from ipaddress import IPv6Network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,7 +113,7 @@ class Standing:
     late: Callable[[], list[str]] = list
     """What could not be opened yet, a sentence each."""
 
-    _told: tuple[Target, tuple[str, ...]] | None = None
+    _told: tuple[Target, tuple[IPv6Network, ...], tuple[str, ...]] | None = None
 
     def __post_init__(self) -> None:
         self.generations.on_switch.append(self._look_at_files)
@@ -216,11 +217,13 @@ class Standing:
         return found + [DOWN.format(name=each.process.name) for each in self.extras.extras if each.restarts and not each.is_at_work]
 
     def _unserved(self, target: Target) -> tuple[str, ...]:
-        """Networks that somebody wrote and that may not ask; worked out once for a generation under its settings."""
-        if self._told is None or self._told[0] is not target:
+        """Networks that somebody wrote and that may not ask; worked out once for a generation under its settings, and again when this
+        machine's links have other networks."""
+        link = own_networks() if target.settings.dns.link else ()
+        if self._told is None or self._told[0] is not target or self._told[1] != link:
             policies = getattr(target.snapshot, "tenants", {}).values()
-            self._told = (target, tuple(describe_unserved(policies, target.settings.dns)))
-        return self._told[1]
+            self._told = (target, link, tuple(describe_unserved(policies, target.settings.dns)))
+        return self._told[2]
 
     def certificate(self) -> CertificateState | None:
         """How the certificate of the encrypted listeners stands; None when there is none."""

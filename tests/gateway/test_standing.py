@@ -7,13 +7,15 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from gateway.policy.identify import Dispute
 from gateway.policy.tenant import parse_policy_file
 from gateway.settings import DnsSettings
-from gateway.standing import describe_disputes, describe_unserved, list_row, list_states, merge_upstreams
+from gateway.standing import Standing, describe_disputes, describe_unserved, list_row, list_states, merge_upstreams
 from tests.support.echogateway import EchoGateway, free_port
 from tests.support.generation import policy, profile
 
@@ -58,6 +60,20 @@ def test_claims_that_cannot_hold_are_told_by_a_sentence_each() -> None:
     assert "một máy (a device) của local x nằm ngoài" in told[1]
     assert describe_disputes([]) == []
     assert describe_disputes([Dispute("10.1.0.0/16", ("a", "b"), False)] * 9)[-1].endswith("and 4 more like these")
+
+
+def test_network_of_a_link_that_comes_later_is_told_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider's prefix arrives a minute after the start: from then on nobody reads that devices there get no answer."""
+    rows = [{"id": "3a", "profile": "p", "match": ["2001:db8:5::/64"]}]
+    one = parse_policy_file(policy("truong", "school", profiles=[profile("TH", "p", "school")], clients=rows))
+    settings = SimpleNamespace(dns=DnsSettings((), 1, (), None, "lachan.internal", True))
+    target: Any = SimpleNamespace(settings=settings, snapshot=SimpleNamespace(tenants={"truong": one}))
+    standing = object.__new__(Standing)
+    standing._told = None
+    monkeypatch.setattr("gateway.standing.own_networks", lambda: ())
+    assert len(standing._unserved(target)) == 1
+    monkeypatch.setattr("gateway.standing.own_networks", lambda: (ip_network("2001:db8:5::/64"),))
+    assert standing._unserved(target) == ()
 
 
 def test_networks_that_may_not_ask_are_told_with_the_line_that_lets_them() -> None:
