@@ -227,14 +227,15 @@ class _Resolver:
         for place, server in _places(servers, routes):
             if is_listened_on(server.address, server.port, listen):
                 remedy = "it would ask itself for ever: name your router's or provider's server, or another resolver"
-                self._mistake(place, f"{server} is this gateway's own address", remedy)
+                self._mistake(place, f"{server.label} is this gateway's own address", remedy)
 
     def _refuse_unreachable(self, servers: Sequence[UpstreamAddress], routes: Mapping[str, Sequence[UpstreamAddress]]) -> None:
         """An encrypted server by name needs somebody who can be asked for its address."""
         unreachable = set(find_unreachable([*servers, *(server for route in routes.values() for server in route)]))
         for place, server in _places(servers, routes):
             if server in unreachable:
-                remedy = f"write it behind an @, such as {server}@192.0.2.1, or add a plain server (udp:// or tcp://)"
+                shown = server.label + ("/…" if server.path else "")  # the path may be the key of an account, and this goes into the log
+                remedy = f"write it behind an @, such as {shown}@192.0.2.1, or add a plain server (udp:// or tcp://)"
                 self._mistake(place, f"nobody can be asked for the address of {server.name}", remedy)
 
     def _policy(self) -> dict[str, Any]:

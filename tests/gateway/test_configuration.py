@@ -163,6 +163,15 @@ def test_quic_without_its_package_is_one_sentence(monkeypatch: pytest.MonkeyPatc
     assert any("doq needs the extra package aioquic (install it with: pip install 'lachan[doq]')" in line for line in found)
 
 
+def test_path_of_an_upstream_stands_in_no_mistake_about_a_sound_one() -> None:
+    """It may be the key of an account, and mistakes go into the log and the status when the last good settings stand in."""
+    nobody = messages('upstreams: {servers: ["https://doh.example/abc123"]}')
+    ourselves = messages('dns: {listen: ["127.0.0.1:443"]}\nupstreams: {servers: ["https://doh.example/abc123@127.0.0.1"]}')
+    assert "nobody can be asked for the address of doh.example (write it behind an @, such as https://doh.example:443/…@192" in nobody[0]
+    assert "https://doh.example:443 is this gateway's own address" in ourselves[0]
+    assert "abc123" not in "".join([*nobody, *ourselves])
+
+
 def test_own_address_as_upstream_is_refused() -> None:
     """A gateway that asks itself would never answer."""
     found = messages('dns: {listen: ["127.0.0.1:5300"]}\nupstreams: {servers: ["udp://127.0.0.1:5300"]}')
