@@ -61,6 +61,11 @@ up() {
         ${LACHAN_OPTIONS:-} $(mounts) "$image" run -c /etc/lachan/lachan.yaml --take-over >/dev/null
     if wait_until_ready "$new"; then
         for each in $old; do engine rm -f "$each" >/dev/null; done
+        status=0
+        why=$(engine exec "$new" python -m lachan.answering /etc/lachan/lachan.yaml /opt/lachan "$READY_SECONDS" 2>/dev/null) || status=$?
+        if [ "$status" = 2 ]; then # 1: ảnh cũ chưa trả lời được câu này / an older image that cannot tell
+            fail "$new: $why: $ENGINE logs $new; về ảnh trước / back to the image before: sh deploy/container/lachan.sh up IMAGE"
+        fi
         say "Lá Chắn DNS đang chạy / is running: $new"
         say "  tình trạng / status:  $ENGINE exec $new lachan status -c /etc/lachan/lachan.yaml"
         say "  nhật ký / log:        $ENGINE logs $new"

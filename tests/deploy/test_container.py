@@ -78,6 +78,11 @@ elif words[0] == "ps":
     print(*(each.name for each in running.iterdir() if each.read_text() == kind), sep="\\n")
 elif words[0] == "logs":
     print("a traceback" if os.environ.get("BROKEN") else '{"event": "start.ready"}')
+elif words[0] == "exec":
+    assert words[2:6] == ["python", "-m", "lachan.answering", "/etc/lachan/lachan.yaml"]
+    status = os.environ.get("PAGES", "0")
+    print("the pages do not run" if status != "0" else "")
+    sys.exit(int(status))
 elif words[0] == "inspect":
     print(os.environ.get("BROKEN", "0"))
 elif words[0] == "rm":
@@ -159,6 +164,19 @@ def test_script_keeps_the_old_program_when_the_new_one_fails(engine: Engine) -> 
     assert "the old one goes on answering: lachan-old" in done.stderr
     assert "a traceback" in done.stderr
     assert engine.running() == {"lachan-net", "lachan-old"}
+
+
+@pytest.mark.parametrize(("told", "code"), [("0", 0), ("1", 0), ("2", 1)])
+def test_an_upgrade_whose_pages_do_not_come_up_is_no_success(engine: Engine, told: str, code: int) -> None:
+    """A change of the database that does not go through: names are answered by the new one, and how to go back is said. An older image,
+    which cannot tell (1), is not blamed."""
+    engine.script("up", "image:1")
+    (engine.folder / "running" / program_of(engine)).rename(engine.folder / "running" / "lachan-old")
+    done = engine.script("up", "image:2", PAGES=told)
+    assert done.returncode == code, done.stderr
+    assert ("is running" in done.stdout) is (code == 0)
+    assert ("the pages do not run" in done.stderr and "back to the image before" in done.stderr) is (code == 1)
+    assert "lachan-old" not in engine.running() and program_of(engine)
 
 
 def test_script_changes_nothing_when_the_configuration_has_mistakes(engine: Engine) -> None:
