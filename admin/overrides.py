@@ -136,10 +136,10 @@ async def _end(connection: AsyncConnection, act: Act, override: Override) -> Non
 
 
 def read_end(choice: str, clock: str | None, now: datetime, zone: str, *, asks: bool = False) -> datetime:
-    """The absolute end of an act: `30m`, `1h`, `2h`, `3h`, `morning` (six o'clock), or `clock` with a time of day. With `asks` a time that
-    has passed today is asked back (`ends_meant`), and answered by the moment itself, as ISO 8601 has it. Raises InvalidInput."""
+    """The absolute end of an act: `30m`, `1h`, `90m`, `2h`, `3h`, `morning` (six o'clock), or `clock` with a time of day. With `asks` a
+    time that has passed today is asked back (`ends_meant`), and answered by the moment itself, as ISO 8601 has it. Raises InvalidInput."""
     here = now.astimezone(ZoneInfo(zone))
-    spans = {"15m": 15, "30m": 30, "1h": 60, "2h": 120, "3h": 180}
+    spans = {"15m": 15, "30m": 30, "1h": 60, "90m": 90, "2h": 120, "3h": 180}
     if choice in spans:
         return now + timedelta(minutes=spans[choice])
     if choice == "morning":

@@ -167,7 +167,8 @@ class TargetModel(In):
 
 class OverrideIn(In):
     """A timed act: off, or open with targets. The end is absolute, at most 24 hours ahead. What is opened beyond the beginning of the next
-    rest time or offline hours is refused (`time_rest`) unless `through_rest` says that it is meant."""
+    rest time or offline hours is refused (`time_rest`) unless `through_rest` says that it is meant. A class is opened for ninety minutes at
+    most (`class_long`)."""
 
     kind: Literal["off", "open"]
     until: datetime

@@ -91,6 +91,8 @@ MISTAKES: Mapping[str, str] = {
     "locked": _("This is locked for this age."),
     "mail_form": _("Please write one mail address, such as me@example.com."),
     "hook_form": _("Please write an address that begins with https://, without a password in it."),
+    "class_long": _("For a class at most 90 minutes at a time. What is to stay open longer belongs in its hours or its groups of content."),
+    "no_lesson": _("This is not opened for a lesson at this age. Whoever runs the school can open it in the groups of content."),
     "class_off": _("The internet of this class is switched off now. Who switched it off can switch it on again."),
     "dates_backwards": _("The last day comes before the first."),
     "dates_long": _("At most 150 days at a time."),

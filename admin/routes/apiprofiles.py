@@ -14,6 +14,7 @@ from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
 from admin.history import stop_history
 from admin.hours import Hours, set_hours
 from admin.hours import is_looser as are_hours_looser
+from admin.lessons import check_span
 from admin.moment import moment_in
 from admin.names import add_name, list_names, read_pattern, remove_name
 from admin.officetighten import with_rules
@@ -215,6 +216,8 @@ async def start(who: Writer, profile: str, new: OverrideIn, key: IdempotencyKey 
     targets = _targets(who, new.targets) if kind is OverrideKind.OPEN else []
     if kind is OverrideKind.OPEN and not targets:
         raise InvalidInput(FieldMistake("targets", "required"))
+    if kind is OverrideKind.OPEN:
+        check_span(found, who.now, new.until, "until")
     rest_at = moment_in(found, rows, who.services.shelves.current(), who.now).rest_at
     if kind is OverrideKind.OPEN and rest_at is not None and new.until > rest_at and not new.through_rest:
         raise InvalidInput(FieldMistake("until", "time_rest"))

@@ -24,6 +24,7 @@ from admin.history import stop_history
 from admin.home import make_card
 from admin.hours import paint_week
 from admin.keptbackups import clear_leftovers, erase_in_kept
+from admin.lessons import MINUTES, check_span, lesson_groups
 from admin.moment import moment_in
 from admin.officetighten import rules_for, with_rules
 from admin.overrides import end_override, ends_meant, list_overrides, load_override, read_end, shortens_off, start_override
@@ -57,15 +58,8 @@ Reader = Annotated[Visit, Depends(need(Permission.PROFILE_READ))]
 Writer = Annotated[Visit, Depends(need(Permission.PROFILE_TIGHTEN))]
 Loosener = Annotated[Visit, Depends(need(Permission.PROFILE_LOOSEN))]
 
-#: Minutes a teacher may open something for a class; a lesson, two lessons.
-LESSONS = (15, 45, 90)
 ENDS = ("30m", "1h", "2h", "morning")
-#: What lessons need most stands first in the list.
-_FIRST_FOR_LESSONS = ("video", "search", "chat", "social", "aichat", "live", "short", "game", "game00", "game12", "game16")
-
-
-def _for_lessons(code: str) -> int:
-    return _FIRST_FOR_LESSONS.index(code) if code in _FIRST_FOR_LESSONS else len(_FIRST_FOR_LESSONS)
+CLASS_ENDS = ("30m", "1h", "90m")
 
 
 @router.get("/profiles/new")
@@ -135,15 +129,16 @@ async def end_act(profile: str, act: str, visit: Writer) -> Response:
 async def open_for_class(profile: str, visit: Annotated[Visit, Depends(need(Permission.CLASS_OPEN))]) -> Response:
     """A teacher opens one group that may be delegated for a class, for a lesson; never what is locked."""
     code = visit.form.raw("category")
-    minutes = visit.form.one_of("minutes", [str(one) for one in LESSONS])
+    minutes = visit.form.one_of("minutes", [str(one) for one in MINUTES])
     async with visit.services.database.read() as connection:
         found = await load_profile(connection, visit.tenant_id, profile)
         shelf = with_rules(visit.services.shelves.current(), await rules_for(connection, visit.tenant), found)
         acts = await list_overrides(connection, visit.tenant_id, visit.now)
     if found.kind is not ProfileKind.CLASS:
         raise NotFound
-    if code not in shelf.leisure or shelf.cell(code, found.band, found.band).locked:
-        visit.form.mistake("category", "required" if not code else "locked")
+    if code not in lesson_groups(shelf, found.band):
+        is_locked = code not in shelf.leisure or shelf.cell(code, found.band, found.band).locked
+        visit.form.mistake("category", "required" if not code else "locked" if is_locked else "no_lesson")
     if any(act.profile_id == found.id and act.kind is OverrideKind.OFF and act.is_active(visit.now) for act in acts):
         visit.form.mistake("category", "class_off")
     if visit.form.mistakes:
@@ -283,12 +278,14 @@ async def _start(visit: Visit, profile: str, kind: OverrideKind) -> Response:
         targets = _read_targets(visit, shelf, found.band) if kind is OverrideKind.OPEN else []
         clock = read_clock(visit.form.raw("clock"))
         ends_at = read_end(visit.form.raw("until"), clock, visit.now, visit.tenant.time_zone, asks=kind is OverrideKind.OPEN)
+        if kind is OverrideKind.OPEN:
+            if rest_at is not None and not visit.form.has("through"):
+                ends_at = min(ends_at, rest_at)
+            check_span(found, visit.now, ends_at, "clock")
     except InvalidInput as error:
         return await _overview(visit, profile, False, error.mistakes, error.status, kind)
     if kind is OverrideKind.OPEN:
         visit.require(Permission.PROFILE_LOOSEN)
-        if rest_at is not None and not visit.form.has("through"):
-            ends_at = min(ends_at, rest_at)
     async with visit.services.database.write() as connection:
         if kind is OverrideKind.OFF and await shortens_off(connection, visit.tenant_id, found.id, ends_at, visit.now):
             visit.require(Permission.PROFILE_LOOSEN)
@@ -333,6 +330,7 @@ async def _overview(
     states = list(own.values())
     card = make_card(found, rows, seen, total, shelf, visit.now)
     zone, rest_at = visit.tenant.time_zone, card.moment.rest_at
+    opening = CLASS_ENDS if found.kind is ProfileKind.CLASS else ENDS
     passed = read_clock(visit.form.raw("clock")) if any(one.code == "clock_passed" for one in mistakes) else None
     context: dict[str, Any] = {
         "profile": found,
@@ -347,7 +345,7 @@ async def _overview(
         "hours": rows.hours.get(found.id, ()),
         "treats": {name: treat for name, treat in TREATS.items() if _open_codes(shelf, name, found.band)},
         "ends": ENDS,
-        "opening_ends": [one for one in ENDS if one != "morning" or rest_at is None or rest_at >= read_end(one, None, visit.now, zone)],
+        "opening_ends": [one for one in opening if one != "morning" or rest_at is None or rest_at >= read_end(one, None, visit.now, zone)],
         "meant": [] if passed is None else ends_meant(passed, visit.now, zone),
         "through": mistaken is not None and visit.form.has("through"),
         "opened": states.count(SwitchState.ALLOW),
@@ -358,12 +356,8 @@ async def _overview(
         "watched_until": rows.watches[found.id][1] if found.id in rows.watches else None,
         "watched": watched,
         "may_watch": found.kind is ProfileKind.CHILD and found.band in WATCHABLE,
-        "lessons": LESSONS,
-        "lesson_groups": [
-            code
-            for code in sorted(shelf.leisure, key=_for_lessons)
-            if found.kind is ProfileKind.CLASS and not shelf.cell(code, found.band, found.band).locked
-        ],
+        "lessons": MINUTES,
+        "lesson_groups": lesson_groups(shelf, found.band) if found.kind is ProfileKind.CLASS else [],
         "kept_days": rows.kept.get(found.id, 0),
         "stored": stored,
         "mistakes": mistakes,

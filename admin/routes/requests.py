@@ -15,6 +15,7 @@ from admin.apply import read_enforcement
 from admin.dependencies import Visit, need
 from admin.errors import FieldMistake, Forbidden
 from admin.foresight import Verdict, is_locked
+from admin.lessons import is_used_in_lessons
 from admin.names import is_whole_ending
 from admin.permissions import Permission
 from admin.policyfile import has_policy
@@ -118,4 +119,4 @@ def _is_for_a_lesson(visit: Visit, verdict: Verdict | None, profile: Profile) ->
         return False
     shelf = visit.services.shelves.current()
     is_theirs = bool(verdict.categories) and (not verdict.blocked or verdict.reason in _OF_GROUPS)
-    return is_theirs and all(code in shelf.leisure for code in verdict.categories) and not is_locked(verdict, shelf, profile.band)
+    return is_theirs and all(is_used_in_lessons(shelf, code) for code in verdict.categories) and not is_locked(verdict, shelf, profile.band)

@@ -23,7 +23,7 @@ from admin.profiles import list_profiles
 from admin.setup import NewChild, Owner, Plan, make_tenant
 from admin.tenants import create_account, grant_role
 from admin.values import Days, HoursEffect, TargetKind
-from blocklists.tables import OrganisationKind, Role
+from blocklists.tables import OrganisationId, OrganisationKind, Role
 from gateway.errors import ControlError
 from gateway.policy.model import Band
 from tests.admin.conftest import Clock
@@ -363,12 +363,12 @@ async def test_form_without_its_token_is_refused(parent: Visitor, family: Family
         assert response.status_code == 403
 
 
-async def test_teacher_opens_one_group_for_a_lesson(services: Services, app: ASGIApp, now: datetime) -> None:
-    """From a phone: one group for at most ninety minutes, never what is locked; a teacher has no other button."""
+async def make_tenant_of_class(services: Services, now: datetime, band: Band = Band.CS) -> OrganisationId:
+    """A school with the class 7B, its administrator "truong" and its teacher "co-lan"."""
     plan = Plan(
         kind=OrganisationKind.SCHOOL,
         owner=Owner("truong", await Passwords().hash(PASSWORD), "vi"),
-        children=(NewChild("7B", Band.CS),),
+        children=(NewChild("7B", band),),
         devices=(),
         networks=("10.1.0.0/16",),
         messenger=False,
@@ -379,30 +379,63 @@ async def test_teacher_opens_one_group_for_a_lesson(services: Services, app: ASG
         act = Act(made.tenant, by_account(made.account, Role.SCHOOL_ADMIN), now)
         teacher = await create_account(connection, "co-lan", "co-lan", plan.owner.password_hash, "vi", now)
         await grant_role(connection, act, teacher, Role.TEACHER)
-        (klass,) = [one for one in await list_profiles(connection, made.tenant) if one.label == "7B"]
+    return made.tenant
+
+
+async def test_teacher_opens_one_group_for_a_lesson(services: Services, app: ASGIApp, now: datetime) -> None:
+    """From a phone: one group for at most ninety minutes, never what is locked; a teacher has no other button."""
+    tenant = await make_tenant_of_class(services, now)
+    async with services.database.read() as connection:
+        (klass,) = [one for one in await list_profiles(connection, tenant) if one.label == "7B"]
     phone = Visitor(app, address="10.1.0.7")
     await phone.sign_in("co-lan", PASSWORD)
     await phone.get(f"/profiles/{klass.id}")
     assert not phone.has_form(f"/profiles/{klass.id}/off")
+    assert "Mạng xã hội" in phone.response.text and "Tên miền mới" not in phone.response.text and "Học hộ" not in phone.response.text
     lesson = f"/profiles/{klass.id}/lesson"
     assert (await phone.submit(lesson, {"category": "gamb"}, ("minutes", "45"))).status_code == 422
     form = next(form for form in phone.forms if form.action == lesson)
     fields = {**dict(form.fields), "category": "video"}
+    assert (await phone.submit(lesson, {"category": "cheat"}, ("minutes", "45"))).status_code == 422
+    assert "Ở lứa tuổi này nhóm này không mở cho tiết học" in phone.text
     for minutes in ("91", "120", "0", "-5", ""):  # no button of the page, but whoever sends it by hand
         assert (await phone.post(lesson, {**fields, "minutes": minutes})).status_code == 422, minutes
     await phone.get(f"/profiles/{klass.id}")
     assert (await phone.submit(lesson, {"category": "video"}, ("minutes", "90"))).status_code == 200
     async with services.database.read() as connection:
-        (longest,) = await list_overrides(connection, made.tenant, now)
+        (longest,) = await list_overrides(connection, tenant, now)
     assert longest.ends_at - now == timedelta(minutes=90)
     await phone.submit(lesson, {"category": "video"}, ("minutes", "45"))
     async with services.database.read() as connection:
-        (opened,) = await list_overrides(connection, made.tenant, now)
+        (opened,) = await list_overrides(connection, tenant, now)
     assert (opened.ends_at - now, opened.targets) == (timedelta(minutes=45), ((TargetKind.CATEGORY, "video"),))
     await phone.submit(f"{lesson}/end")
     async with services.database.read() as connection:
-        assert await list_overrides(connection, made.tenant, now) == []
+        assert await list_overrides(connection, tenant, now) == []
     await phone.close()
+
+
+async def test_whoever_runs_a_school_opens_a_class_for_ninety_minutes_at_most(services: Services, app: ASGIApp, now: datetime) -> None:
+    """On the page of a class both cards have the same bound; what is to stay open longer belongs in the hours."""
+    made = await make_tenant_of_class(services, now)
+    async with services.database.read() as connection:
+        (klass,) = [one for one in await list_profiles(connection, made) if one.label == "7B"]
+    desk = Visitor(app, address="10.1.0.7")
+    await desk.sign_in("truong", PASSWORD)
+    await desk.get(f"/profiles/{klass.id}")
+    action = f"/profiles/{klass.id}/open"
+    form = next(one for one in desk.forms if one.action == action)
+    assert [value for _, value in form.buttons] == ["30m", "1h", "90m", "clock"]
+    token = dict(form.fields)["_form"]
+    for until in ({"until": "2h"}, {"until": "clock", "clock": "21:01"}, {"until": "morning", "through": "1"}):
+        assert (await desk.post(action, {"what": "games", "_form": token, **until})).status_code == 422, until
+        assert "Với một lớp, mỗi lần nhiều nhất 90 phút" in desk.text
+    await desk.get(f"/profiles/{klass.id}")
+    assert (await desk.submit(action, {"what": "games"}, ("until", "90m"))).status_code == 200
+    async with services.database.read() as connection:
+        (opened,) = await list_overrides(connection, made, now)
+    assert opened.ends_at - now == timedelta(minutes=90)
+    await desk.close()
 
 
 async def test_watch_first_is_begun_and_ended(visitor: Visitor, family: Family) -> None:
