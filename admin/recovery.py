@@ -74,8 +74,10 @@ def judge_account_pin(pin: str, again: str) -> list[FieldMistake]:
     """Why a PIN cannot be an account's; empty when it can: six to eight digits that are not the first guess."""
     if not (pin.isascii() and pin.isdigit() and SHORTEST <= len(pin) <= LONGEST):
         return [FieldMistake("pin", "pin_long_form")]
-    if len(set(pin)) < 3 or judge_pin(pin) or re.fullmatch(r"(.{2,3})\1+|(?:19|20)\d\d(?:19|20)\d\d", pin):
+    if len(set(pin)) < 3 or re.fullmatch(r"(.{2,3})\1+|(?:19|20)\d\d(?:19|20)\d\d", pin):
         return [FieldMistake("pin", "pin_easy")]
+    if mistakes := judge_pin(pin):
+        return mistakes
     return [] if pin == again else [FieldMistake("again", "pin_differs")]
 
 

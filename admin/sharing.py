@@ -10,6 +10,7 @@ for no PIN, and the password for the rest.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,6 +36,12 @@ SPANS = {"30m": timedelta(minutes=30), "60m": timedelta(minutes=60)}
 LONGEST_WAIT, FORGET_AFTER = 3600.0, 86_400.0
 #: After so many wrong ones the parents are told, and again when there are four times as many.
 TOLD_AT = (5, 20, 80, 320)
+#: The ways a birthday is typed; two digits of a year may be any.
+_DATES = tuple(
+    re.compile(pattern.format(d=r"(?P<day>\d\d)", m=r"(?P<month>\d\d)", y=r"\d\d", full=r"(?:19|20)\d\d"))
+    for pattern in ("{d}{m}", "{m}{y}", "{full}", "{d}{m}{y}", "{y}{m}{d}", "{m}{full}", "{d}{m}{full}", "{full}{m}{d}")
+)
+_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 #: A slip of the finger is forgotten after a day.
 SLIP = timedelta(days=1)
 TOLD_FOR = timedelta(days=7)
@@ -76,13 +83,26 @@ class PinDoor:
 
 
 def judge_pin(pin: str) -> list[FieldMistake]:
-    """Why a new PIN cannot be taken; empty when it can: four to eight digits, not all the same and not in a row."""
+    """Why a new PIN cannot be taken; empty when it can: four to eight digits, not all the same, not in a row, no birthday."""
     if not (pin.isascii() and pin.isdigit() and SHORTEST <= len(pin) <= LONGEST):
         return [FieldMistake("pin", "pin_form")]
     steps = {int(after) - int(before) for before, after in pairwise(pin)}
     if steps in ({0}, {1}, {-1}):
         return [FieldMistake("pin", "pin_easy")]
-    return []
+    return [FieldMistake("pin", "pin_birthday")] if looks_like_date(pin) else []
+
+
+def looks_like_date(pin: str) -> bool:
+    """Whether digits are a day as people write one: day and month, month and year, a year of people who live, day, month and year."""
+    return any(_fits(pin, pattern) for pattern in _DATES)
+
+
+def _fits(pin: str, pattern: re.Pattern[str]) -> bool:
+    found = pattern.fullmatch(pin)
+    if found is None:
+        return False
+    parts = found.groupdict()
+    return 1 <= int(parts.get("month", 1)) <= 12 and 1 <= int(parts.get("day", 1)) <= _DAYS[int(parts.get("month", 1)) - 1]
 
 
 async def read_pin(connection: AsyncConnection, tenant: OrganisationId) -> str | None:

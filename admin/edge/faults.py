@@ -103,8 +103,11 @@ def wait_text(request: Request, error: AdminError) -> str:
     if not isinstance(error, TooManyTries):
         return ""
     services = services_of(request)
-    formats = Formats(services.pages.words[language_of(request)], VIET_NAM, services.now())
-    return formats.span(timedelta(seconds=math.ceil(error.retry_after)))
+    words, seconds = services.pages.words[language_of(request)], math.ceil(error.retry_after)
+    if seconds < 60:
+        return words.ngettext("{n} second", "{n} seconds", max(1, seconds)).format(n=max(1, seconds))
+    formats = Formats(words, VIET_NAM, services.now())
+    return formats.span(timedelta(seconds=seconds))
 
 
 async def _ask_password(request: Request, error: AdminError) -> Response | None:

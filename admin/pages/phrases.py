@@ -43,6 +43,7 @@ MISTAKES: Mapping[str, str] = {
         "instead."
     ),
     "hosted_address": _("On somebody else's gateway a device is known by its own sheet only: add it as a phone."),
+    "pin_birthday": _("This looks like a birthday or a year: children try those first. Please choose other digits."),
     "pin_easy": _("This PIN is guessed first. Please choose another."),
     "sign_in_form": _("2 to 64 letters or digits, without spaces."),
     "sign_in_taken": _("This sign-in name is taken."),

@@ -54,6 +54,8 @@ async def parent(database: Database, now: datetime) -> Person:
         ("252525", "pin_easy"),
         ("407407", "pin_easy"),
         ("19851987", "pin_easy"),
+        ("271118", "pin_birthday"),
+        ("20181127", "pin_birthday"),
     ],
 )
 def test_judge_account_pin_refuses_what_is_guessed_first(pin: str, code: str) -> None:

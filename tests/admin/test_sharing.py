@@ -35,9 +35,11 @@ from tests.support.family import Family
 
 @pytest.mark.parametrize(
     ("pin", "code"), [("4071", ""), ("40718263", ""), ("1111", "pin_easy"), ("4567", "pin_easy"), ("9876", "pin_easy")]
+    + [(pin, "pin_birthday") for pin in ("2015", "1987", "2711", "0615", "271118", "181127", "112018", "27112018", "20181127", "2902")]
+    + [(pin, "") for pin in ("4071", "3213", "3002", "407193", "310299", "13992", "19851987", "951753")]
 )
 def test_pin_is_digits_that_are_not_guessed_first(pin: str, code: str) -> None:
-    """Four to eight digits, neither all the same nor in a row."""
+    """Four to eight digits, neither all the same nor in a row, nor a day or year as people write one."""
     assert "".join(mistake.code for mistake in judge_pin(pin)) == code
 
 
