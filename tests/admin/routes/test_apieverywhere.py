@@ -80,6 +80,7 @@ BODIES: Mapping[tuple[str, str], dict[str, Any]] = {
     ("post", "/office/rollout/{serial}/on"): {"reason": "x"},
     ("post", "/office/lists"): {"source": "Danh sách A", "category": "gamb", "text": "ca-do.example"},
     ("put", "/list-office"): {"code": "https://danhsach.example/release#" + "a" * 26},
+    ("patch", "/organisation"): {"name": "Nhà Bi"},
     ("put", "/place"): {"place": "12"},
     ("post", "/invitations"): {"role": "parent"},
     ("post", "/staff"): {"last": "2026-12-31"},
