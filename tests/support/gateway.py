@@ -32,6 +32,7 @@ import pytest
 from gateway.control import ask_now
 from gateway.errors import ControlError
 from tests.support.echogateway import free_port
+from tests.support.prepared import lay_out
 from tests.support.upstream import ScriptedUpstream
 
 READY_SECONDS = 180.0
@@ -40,7 +41,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Gateway:
-    """One running program. `port` is the first DNS port, `log` the file with everything it wrote."""
+    """One running program. `port` is the first DNS port, `log` the file with everything it wrote. The shipped lists are compiled already
+    (tests/support/prepared.py)."""
 
     def __init__(
         self, folder: Path, text: str, *, command: str = "run", environment: Mapping[str, str] | None = None, **fields: object
@@ -52,6 +54,7 @@ class Gateway:
         self.port = 0
         self._fields = {"folder": folder, "metrics": self.metrics, **fields}
         self._command = command
+        self._is_prepared = command == "run"
         self._environment = {**os.environ, "LACHAN_LOG_FORMAT": "json", **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self.write(text)
@@ -66,6 +69,8 @@ class Gateway:
 
     def start(self) -> Self:
         """Start the program and wait until every worker answers. Raises AssertionError with its log when it ends before."""
+        if self._is_prepared:
+            lay_out(self.path)
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "lachan", self._command, "-c", str(self.path)]
             self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
