@@ -38,7 +38,7 @@ PUT_DOWN_SECONDS = 60.0
 FAREWELL_SECONDS = 2.0
 """How long a successor that answers waits for the one before to end its pages of numbers."""
 
-GONE_SECONDS = 1.0
+GONE_SECONDS = 5.0
 """How long the one that runs may take to end, where it closed the line: killed, it closes that before it lets the state directory go."""
 
 _GO = b"go"

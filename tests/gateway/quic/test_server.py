@@ -214,8 +214,10 @@ async def test_one_client_cannot_take_all_places(running: Running) -> None:
         await clients[0].wait_closed()
         async with running.dial() as again:
             assert await again.ask(QUERY) == QUERY
-    await asyncio.sleep(0.2)
-    assert (running.server.budgets.places.taken, running.server.budgets.places._of, running.server.connections) == (0, {}, set())
+    async with asyncio.timeout(15):  # one that was given up in the middle is forgotten by the server's own clock
+        while running.server.connections or running.server.budgets.places.taken:  # noqa: ASYNC110 - the server has no event for it
+            await asyncio.sleep(0.05)
+    assert (running.server.budgets.places.taken, running.server.budgets.places._of) == (0, {})
 
 
 async def test_addresses_are_proven_when_connections_come_fast(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
