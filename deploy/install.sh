@@ -146,7 +146,7 @@ lacking() {
             judge_python "$place" || status=$?
             case $status in
                 3) say "  $place: cũ hơn 3.11 / older than 3.11" ;;
-                4) say "  $place: không có venv / has no venv: apt install python3-venv" ;;
+                4) say "  $place: không có venv / has no venv: apt install $(basename "$place")-venv" ;;
                 5) say "  $place: tài khoản $ACCOUNT không đọc được thư mục của nó / the account $ACCOUNT cannot read its folder" ;;
                 *) say "  $place: không chạy được / does not run" ;;
             esac
