@@ -52,7 +52,7 @@ def test_each_reason_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(3, "older than 3.11"), (4, "apt install python3-venv"), (5, "lachan cannot read"), (9, "does not run")]
+    ("status", "words"), [(3, "older than 3.11"), (4, "no venv: apt install {name}-venv"), (5, "lachan cannot read"), (9, "does not run")]
 )
 def test_where_none_can_be_taken_the_real_reason_is_said(tmp_path: Path, status: int, words: str) -> None:
     """Each Python with its own reason, and nothing else blamed."""
@@ -60,7 +60,9 @@ def test_where_none_can_be_taken_the_real_reason_is_said(tmp_path: Path, status:
         play(tmp_path / "first", name, status)
     done = run("lacking", tmp_path / "first", tmp_path / "nothing")
     lines = [line for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert len(lines) == 4 and all(words in line and str(tmp_path) in line for line in lines), done.stdout
+    assert len(lines) == 4, done.stdout
+    for name, line in zip(("python3.13", "python3.12", "python3.11", "python3"), lines, strict=True):
+        assert words.format(name=name) in line and f"{tmp_path}/first/{name}:" in line, done.stdout
     assert os.path.basename(lines[0].split(":")[0]).startswith("python3")
 
 
