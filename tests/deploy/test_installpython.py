@@ -61,7 +61,7 @@ def test_where_none_can_be_taken_the_real_reason_is_said(tmp_path: Path, status:
     done = run("lacking", tmp_path / "first", tmp_path / "nothing")
     lines = [line for line in done.stdout.splitlines() if line.startswith("  ")]
     assert len(lines) == 4, done.stdout
-    for name, line in zip(("python3.13", "python3.12", "python3.11", "python3"), lines, strict=True):
+    for name, line in zip(("python3.11", "python3.12", "python3.13", "python3"), lines, strict=True):
         assert words.format(name=name) in line and f"{tmp_path}/first/{name}:" in line, done.stdout
     assert os.path.basename(lines[0].split(":")[0]).startswith("python3")
 
