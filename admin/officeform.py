@@ -27,6 +27,7 @@ MOST_BASIS = 20
 _STANDS_ON = re.compile(r"\s*(?:←|<-|<)\s*")
 _LAW = re.compile(r"/QH\d+|/NĐ-CP|\bLuật\b|/PL-UBTVQH")
 _BLANK_DAY = re.compile(r"^[\s.…_-]*/(\d{1,2})/(\d{4})$")
+_WHOLE_DAY = re.compile(r"^\s*\d{1,2}[/.-]\d{1,2}[/.-]\d{4}\s*$")
 
 
 def first_values(letter: Letter, now: datetime) -> dict[str, str]:
@@ -63,7 +64,7 @@ def values_of(form: Form) -> dict[str, str]:
 def read_order_form(form: Form, sealed: Unsealed, now: datetime, known_schools: frozenset[str] = frozenset()) -> NewOrder:
     """The document as the officer stands by it. Raises InvalidInput with every mistake."""
     symbol = _symbol(form)
-    issued = _issued(form)
+    issued = _issued(form, now.astimezone(VIET_NAM).date())
     from_day, until_day = _day(form, "valid_from"), _day(form, "valid_until")
     no_end = form.has("no_end")
     starts = _midnight(from_day) if from_day else now
@@ -154,15 +155,18 @@ def _symbol(form: Form) -> Symbol | None:
         return None
 
 
-def _issued(form: Form) -> PartialDate | None:
-    """05/08/2026, or /8/2026 while the clerk has not put the day."""
+def _issued(form: Form, today: date) -> PartialDate | None:
+    """05/08/2026, or /8/2026 while the clerk has not put the day; a slip (20/13/2026, next year's date) is no date of a document."""
     text = form.raw("issued_on")
     if not text:
         return None
     blank = _BLANK_DAY.match(text)
     found = PartialDate(int(blank[2]), int(blank[1]), None) if blank else parse_date(text)
-    if found is None or (found.month is not None and not 1 <= found.month <= 12):
+    if found is None or (found.month is not None and not 1 <= found.month <= 12) or (found.complete is None and _WHOLE_DAY.match(text)):
         form.mistake("issued_on", "date_form")
+        return None
+    if found.is_after(today):
+        form.mistake("issued_on", "issued_later")
         return None
     return found
 

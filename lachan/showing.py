@@ -55,7 +55,7 @@ def effective(configuration: Configuration) -> dict[str, Any]:  # Any: plain YAM
 
 def _gateway(gateway: GatewaySettings) -> Iterator[tuple[str, Any]]:  # Any: plain YAML values
     yield "state_dir", str(gateway.state_dir)
-    dns = {name: value for name, value in _plain(gateway.dns).items() if name != "link"}
+    dns = {name: value for name, value in _plain(gateway.dns).items() if name != "link" and (name, value) != ("identity", "")}
     yield "dns", dns | {"allow_from": gateway.dns.allowed_words}
     if gateway.tls:
         yield "tls", _tls(gateway.tls)

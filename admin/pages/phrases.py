@@ -105,6 +105,7 @@ MISTAKES: Mapping[str, str] = {
     "stage_share": _("Shares are whole numbers from 1 to 99, the second larger than the first."),
     "stage_time": _("Times are whole minutes, at most a day, and all gateways come after the second share."),
     "date_form": _("Please write a date such as 05/08/2026."),
+    "issued_later": _("A document cannot be of a later day than today. Please compare its date with the document."),
     "end_passed": _("This day has passed."),
     "state_host_days": _(
         "A name under gov.vn or edu.vn is blocked for 7 days at most: choose a nearer day, or take its row out of the text and register it"

@@ -100,7 +100,7 @@ async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> 
     places, unknown = read_places(",".join(new.places), who.now.astimezone(VIET_NAM).date())
     if unknown or not there.issuperset(new.schools):
         raise InvalidInput(FieldMistake("places" if unknown else "schools", "place_unknown" if unknown else "unknown"))
-    basis = intake.letter.basis
+    issued, basis = intake.letter.issued_on, intake.letter.basis
     parents: tuple[int | None, ...] = ()
     if new.basis is not None:
         documents, parents = read_chain(new.basis)
@@ -118,7 +118,7 @@ async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> 
         organisations=tuple(sorted(set(new.schools))),
         capacity=intake.letter.capacity,
         subject=new.subject if new.subject is not None else intake.letter.subject,
-        issued_on=intake.letter.issued_on,
+        issued_on=issued if issued is None or not issued.is_after(who.now.astimezone(VIET_NAM).date()) else None,  # an end, read as it
         basis=basis,
         basis_parents=parents,
         urgent=intake.letter.urgent if new.urgent is None else new.urgent,

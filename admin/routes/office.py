@@ -36,6 +36,7 @@ from admin.setup import public_url
 from blocklists.tables import Role
 from blocklists.takedown import cases, returns, store
 from blocklists.takedown.agencies import agencies_on, agency_row
+from blocklists.takedown.before import find_others
 from blocklists.takedown.deadlines import VIET_NAM
 from blocklists.takedown.documents import SymbolError
 from blocklists.takedown.workflow import TransitionRefused
@@ -213,7 +214,8 @@ async def _entry(visit: Visit, entry_id: str, fault: str = "", status: int = 200
             page = await read_entry(connection, office, entry_id, actors_of(visit), visit.now)
         except store.NotFound as error:
             raise NotFound from error
-    context = {"page": page, "entry": page.row, "say": words_of(visit), "fault": fault, **await _standing(visit)}
+        others = await find_others(connection, office, entry_id, page.row["host"])
+    context = {"page": page, "entry": page.row, "others": others, "say": words_of(visit), "fault": fault, **await _standing(visit)}
     return visit.page("office/entry.html", context, status)
 
 

@@ -29,6 +29,7 @@ from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, actors_of, sign, signing_of, unlock, words_of
 from blocklists.takedown import store
 from blocklists.takedown.agencies import find_named
+from blocklists.takedown.before import find_same, read_before
 from blocklists.takedown.filetext import Unread, UnreadableFile
 from blocklists.takedown.importer import Row
 from blocklists.takedown.masking import names_key
@@ -81,8 +82,8 @@ async def read(visit: Annotated[Visit, Depends(need(Permission.ORDER_REGISTER, f
         return _new(visit, text=text, category=category, fault=words_of(visit).said(error.vi, error.en), status=422)
     if not intake.found.rows:
         return _new(visit, text=text, category=category, mistakes=(FieldMistake("text", "no_address"),), unread=intake.unread, status=422)
-    values, source = await _filled(visit, office, intake)
-    return _check(visit, values, category, sealed, intake=intake, there=there, source=source)
+    values, source, same = await _filled(visit, office, intake)
+    return _check(visit, values, category, sealed, intake=intake, there=there, source=source, same=same)
 
 
 @router.get("/office/orders/readings/{reading_id}")
@@ -110,8 +111,8 @@ async def watch(visit: Register, reading_id: str) -> Response:
         readings.drop(reading.account, reading.id)
         return _new(visit, category=reading.category, fault=words_of(visit).said(error.vi, error.en), status=422)
     intake = readings.show(reading)
-    values, source = await _filled(visit, office, intake)
-    return _check(visit, values, reading.category, sealed, intake=intake, there=there, reading=reading.id, source=source)
+    values, source, same = await _filled(visit, office, intake)
+    return _check(visit, values, reading.category, sealed, intake=intake, there=there, reading=reading.id, source=source, same=same)
 
 
 @router.post("/office/orders")
@@ -269,10 +270,12 @@ async def show_order(
             office = await open_office(connection, visit.tenant_id)
             page = await read_order(connection, office, order_id, actors_of(visit), visit.now)
             hosts = await taken_hosts(connection, office, order_id)
+            is_open = page.row["category"] != MASKED and page.row["state"] in ("parsed", "verified", "awaiting_second", "urgent")
+            before = await read_before(connection, office, [host for host, _ in hosts], order_id) if is_open else []
     except store.NotFound as error:
         raise NotFound from error
     reach: Preview | None = None
-    if page.row["category"] != MASKED and page.row["state"] in ("parsed", "verified", "awaiting_second", "urgent"):
+    if is_open:
         services = visit.services
         reach = await asyncio.to_thread(lambda: preview(hosts, services.office.guard.document(), services.settings.state_dir))
         broken = await asyncio.to_thread(broken_by, services.office.assertions, hosts, page.row)
@@ -280,7 +283,8 @@ async def show_order(
         reach = replace(reach, broken=broken, asked=asked)
     context = {
         "page": page, "order": page.row, "say": words_of(visit), "reach": reach, "fault": fault, "opened": opened,
-        "standing": visit.services.office.duty.standing, "will_block": len(hosts), "mistakes": mistakes, **await signing_of(visit),
+        "standing": visit.services.office.duty.standing, "will_block": len(hosts), "before": before,
+        "mistakes": mistakes, **await signing_of(visit),
     }  # fmt: skip
     return visit.page("office/order.html", context, status)
 
@@ -296,8 +300,8 @@ def _new(
     return visit.page("office/new.html", context, status)
 
 
-async def _filled(visit: Visit, office: store.Office, intake: Intake) -> tuple[dict[str, str], str]:
-    """What the form is filled in with, and the earlier document that its basis was taken from."""
+async def _filled(visit: Visit, office: store.Office, intake: Intake) -> tuple[dict[str, str], str, RowMapping | None]:
+    """What the form is filled in with, the earlier document that its basis was taken from, and the same document registered before."""
     values = first_values(intake.letter, visit.now)
     async with visit.services.database.read() as connection:
         letterhead = values["issuer"]
@@ -306,13 +310,14 @@ async def _filled(visit: Visit, office: store.Office, intake: Intake) -> tuple[d
             values["issuer"] = known["name"]
         issuers = {letterhead, values["issuer"]} - {""}
         values["basis"], source = await suggest_basis(connection, office, issuers, values["basis"])
-    return values, source
+        same = await find_same(connection, office, values["symbol"], values["issuer"])
+    return values, source, same
 
 
 def _check(
     visit: Visit, values: dict[str, str], category: str, sealed: str, *, intake: Intake | None = None,
     counts: list[tuple[str, int]] | None = None, mistakes: tuple[FieldMistake, ...] = (), fault: str = "",
-    there: Sequence[RowMapping] = (), reading: str = "", source: str = "", unread: Sequence[Unread] = (),
+    there: Sequence[RowMapping] = (), reading: str = "", source: str = "", unread: Sequence[Unread] = (), same: RowMapping | None = None,
 ) -> Response:  # fmt: skip
     rows = list(intake.found.rows) if intake else []
     shown = _first(rows)
@@ -320,7 +325,7 @@ def _check(
         "values": values, "category": category, "categories": CATEGORIES, "sealed": sealed, "say": words_of(visit), "mistakes": mistakes,
         "rows": shown, "more": len(rows) - len(shown), "counts": counts or tally(row.item for row in rows),
         "intake": intake, "masked": category == MASKED, "fault": fault, "schools": there, "bands": EVERYBODY,
-        "reading": reading, "source": source, "unread": intake.unread if intake else unread,
+        "reading": reading, "source": source, "unread": intake.unread if intake else unread, "same": same,
     }  # fmt: skip
     return visit.page("office/check.html", context, 422 if mistakes or fault else 200)
 

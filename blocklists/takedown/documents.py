@@ -89,6 +89,10 @@ class PartialDate:
             return None
         return date(self.year, self.month, self.day)
 
+    def is_after(self, day: date) -> bool:
+        """Whether it is later than this day, whatever its blanks are filled with."""
+        return date(self.year, self.month or 1, self.day or 1) > day
+
 
 class SymbolError(ValueError):
     """Text that is not a document symbol; `reason_vi` and `reason_en` say why in plain words."""

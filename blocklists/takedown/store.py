@@ -21,6 +21,7 @@ from blocklists.database import call_after
 from blocklists.tables import new_id
 from blocklists.takedown import tables
 from blocklists.takedown.agencies import require_there
+from blocklists.takedown.before import read_before
 from blocklists.takedown.deadlines import VIET_NAM
 from blocklists.takedown.documents import PartialDate, Symbol
 from blocklists.takedown.freetext import Mark, require_clean, require_unnamed
@@ -244,6 +245,8 @@ async def move_order(
     require_clean(reason, "Lý do", "Reason")
     require_unnamed(reason, row["category"], "Lý do", "Reason")
     event = decide(await order_case(connection, office, row, reason), verb, actor, now)
+    if verb in ("approve", "approve_urgent") and not reason.strip():
+        await _require_not_opened(connection, office, order_id)
     values: dict[str, Any] = {"state": event.after.value, "reason": reason.strip()}
     if verb == "verify":
         values |= {"verified_by": actor.account, "verified_at": now}
@@ -264,6 +267,17 @@ async def move_order(
         connection, office, actor, verb, Kind.ORDER, order_id, now, before=event.before.value, after=event.after.value, basis=row["symbol"]
     )
     return event
+
+
+async def _require_not_opened(connection: AsyncConnection, office: Office, order_id: str) -> None:
+    """A name that was opened again is not closed by a paste: somebody says why."""
+    hosts = [item["host"] for item in await item_rows(connection, office, order_id) if will_block(item)]
+    if any(one.opened_at is not None for one in await read_before(connection, office, hosts, order_id)):
+        raise TransitionRefused(
+            "reason_missing",
+            "Có trang từng bị chặn và đã được mở lại: hãy ghi vì sao nay chặn lại.",
+            "A site was blocked before and opened again: say why it is blocked anew.",
+        )
 
 
 async def _make_entries(connection: AsyncConnection, office: Office, order_id: str, now: datetime, *, urgent: bool) -> None:

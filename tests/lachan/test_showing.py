@@ -18,7 +18,7 @@ from tests.support.certificates import Authority
 
 EVERYTHING = """\
 state_dir: own
-dns: {listen: ["127.0.0.1:5300", "[::1]:5300"], workers: 3, allow_from: [127.0.0.0/8], user: nobody, name: gate.example}
+dns: {listen: ["127.0.0.1:5300", "[::1]:5300"], workers: 3, allow_from: [127.0.0.0/8], user: nobody, name: gate.example, identity: cong-1}
 tls: {certificate: server-1.pem, key: server-1.key, name: dns.example}
 dot: {listen: ["127.0.0.1:8853"]}
 doh: {listen: ["127.0.0.1:8443"], path: /hoi}

@@ -47,6 +47,10 @@ ALLOWED = {
     "Renew the certificate and put both files in place. Nothing needs a restart.",
     "The certificate files on the machine cannot be used: they do not fit together, or the gateway may not read them. The one before is "
     "still served.",
+    "A phone that is set all the same opens no page at all. Whoever runs the gateway first puts a certificate of a public authority in "
+    "place:",
+    # as the phone's own menu calls it
+    "Set already, and nothing opens? Android: Private DNS, “Automatic”. iPhone: General, VPN & Device Management, remove Lá Chắn.",
 }
 
 

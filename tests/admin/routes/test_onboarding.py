@@ -129,7 +129,7 @@ async def test_no_sheet_is_given_without_a_word_where_phones_refuse_the_certific
     await stranger.submit(sheet[0], {"sign_in": "melan", "pin": "407193", "again": "407193"})
     await stranger.submit("/welcome", {"label": "Tí", "band": "TH"}, ("go", "1"))
     said.append(stranger.text)
-    assert [text.count("Đừng cài điện thoại nào vào cổng lọc này vội: chứng chỉ của nó là tự ký") for text in said] == [1] * 6
+    assert [text.count("Đừng cài điện thoại nào vào cổng lọc này vội: cổng lọc tự ký giấy bảo mật của mình") for text in said] == [1] * 6
     assert all("DNS riêng › Tự động" in text for text in said)
     async with await client_for(app, services, family, Scope.READ) as client:
         phone = next(one for one in (await client.get("/devices")).json()["items"] if one["label"] == "máy xanh")
