@@ -44,48 +44,6 @@ async def decide(one: Visitor, decision: str) -> None:
     await one.submit(form.action, {"reason": "cả trang lừa đảo"}, ("decision", decision))
 
 
-async def test_the_same_letter_is_not_registered_twice_by_accident_and_what_was_opened_is_not_closed_by_a_paste(
-    one: Visitor, two: Visitor, gateway: OfficeGateway
-) -> None:
-    """A second paste is told with a link; what it blocks twice, and what was opened again meanwhile, stands before whoever decides."""
-    first = await register(one)
-    await one.get("/office/orders/new")
-    await one.submit("/office/orders/read", {"text": LETTER, "category": "order"})
-    assert "Văn bản này đã được ghi nhận" in one.text and first in one.links
-    await one.submit("/office/orders")
-    second = one.response.url.path
-    assert second.startswith("/office/orders/") and second != first
-    await one.get(first)
-    await decide(one, "leave")
-    await one.submit(f"{first}/verify")
-    await two.get(first)
-    await two.submit(f"{first}/approve", button=("step", "approve"))
-    assert gateway.enforced() == {"example.qua-tang-hoc-sinh.", "example.game-doi-the."}
-    await one.get(second)
-    assert "2 tên miền đang bị chặn theo văn bản khác" in one.text and "412/QĐ-SVHTTDL" in one.text
-    await two.get("/office/entries?q=game-doi-the.example")
-    entry = next(link for link in two.links if link.startswith("/office/entries/"))
-    await two.get(entry)
-    await two.submit(f"{entry}/lift", {"reason": "Trang đã dọn sạch"})
-    assert gateway.enforced() == {"example.qua-tang-hoc-sinh."}
-    await one.get(second)
-    await decide(one, "leave")
-    await one.submit(f"{second}/verify")
-    await two.get(second)
-    assert "1 tên miền từng bị chặn và đã được mở lại" in two.text
-    await two.submit(f"{second}/approve", button=("step", "approve"))
-    assert two.response.status_code == 409 and "hãy ghi vì sao nay chặn lại" in two.text
-    assert gateway.enforced() == {"example.qua-tang-hoc-sinh."}
-    await two.submit(f"{second}/approve", {"reason": "Trang lại có cờ bạc"}, button=("step", "approve"))
-    assert gateway.enforced() == {"example.qua-tang-hoc-sinh.", "example.game-doi-the."}
-    await two.get("/office/entries?q=qua-tang-hoc-sinh.example")
-    entry = next(link for link in two.links if link.startswith("/office/entries/"))
-    await two.get(entry)
-    assert "Tên này còn bị chặn ở mục khác" in two.text
-    await two.submit(f"{entry}/lift", {"reason": "Trang đã dọn sạch"})
-    assert "Tên này vẫn bị chặn theo mục khác" in two.text
-
-
 async def test_a_letter_becomes_an_order_in_force(one: Visitor, two: Visitor, gateway: OfficeGateway) -> None:
     """From the text of a letter to a published segment: read, registered, verified by one, approved by another, enforced."""
     path = await register(one)
