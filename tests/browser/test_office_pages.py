@@ -13,7 +13,7 @@ import pytest
 from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import SCREENSHOTS
+from tests.browser.conftest import SCREENSHOTS, keep
 from tests.browser.looks import faint_edges, odd_sizes, small_targets
 from tests.support.echogateway import free_port
 from tests.support.gateway import ROOT, Gateway, RunningUpstream, ede_codes
@@ -43,9 +43,9 @@ class Desk:
         self.page.goto(self.origin + path)
 
     def look(self, name: str) -> None:
-        """Keep a picture; nothing is wider than the screen."""
+        """Keep a picture for whoever wants it; nothing is wider than the screen."""
         self.page.wait_for_load_state()
-        self.page.screenshot(path=SCREENSHOTS / f"office-{name}-{self.width}.png", full_page=True)
+        keep(self.page, f"office-{name}-{self.width}")
         wide = self.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= self.width, f"{name} is {wide} px wide on a screen of {self.width}"
 
@@ -90,6 +90,7 @@ class Steps:
     def compare(self) -> None:
         """Presses and letters are those of the README; seconds are kept, and within five minutes for the whole road."""
         lines = [f"{name}: {cost} (machine {cost.machine:.1f} s)" for name, cost in self.costs.items()]
+        SCREENSHOTS.mkdir(exist_ok=True)
         (SCREENSHOTS / "office-walk.txt").write_text("\n".join(lines), encoding="utf-8")
         readme = (ROOT / "README.md").read_text(encoding="utf-8")
         for name, cost in self.costs.items():
@@ -334,7 +335,7 @@ def read_all(chromium: Browser, desk: Desk, paths: list[str]) -> dict[str, list[
             page.goto(desk.origin + path)
             assert page.evaluate("document.documentElement.scrollWidth") <= desk.width, f"{path} is too wide in {language}"
             name = re.sub(r"/[\w-]{16,}", "-one", path).replace("/", "-").strip("-")
-            page.screenshot(path=SCREENSHOTS / f"{language}-{scheme}-{name}-{desk.width}.png", full_page=True)
+            keep(page, f"{language}-{scheme}-{name}-{desk.width}")
             page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
             for fault in (*odd_sizes(page), *small_targets(page), *faint_edges(page)):
                 found.setdefault(f"looks: {fault}", []).append(f"{path} {language} {scheme}")
