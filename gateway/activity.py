@@ -23,7 +23,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from gateway.inspection import is_private
 from gateway.metrics import PROTECTED_CATEGORIES
 
 if TYPE_CHECKING:
@@ -204,15 +203,10 @@ class Activity:
         found = [device for device in self._devices.values() if device.mac == mac and not device.is_behind]
         return {device.address for device in found} if len({device.client for device in found}) <= 1 else set()
 
-    def clients_at(self, addresses: Collection[bytes], now: float) -> set[str | None]:
-        """Who asked from these addresses in the last ten minutes; None is a client that nobody named, and where the address is private
-        and somebody presented a private name, that very device."""
+    def lately_at(self, addresses: Collection[bytes], now: float) -> list[Device]:
+        """What asked from these addresses in the last ten minutes, as this worker knows it; another may know it by a later name."""
         lately = now - RECENT_SECONDS
-        here = [device for device in self._devices.values() if device.address in addresses and device.last_seen >= lately]
-        clients = {device.client for device in here}
-        if len(clients) > 1 and all(is_private(device.address) for device in here) and not any(device.is_behind for device in here):
-            clients.discard(None)
-        return clients
+        return [device for device in self._devices.values() if device.address in addresses and device.last_seen >= lately]
 
     def recent_blocks(self, address: bytes, now: float, client: str | None = None) -> list[JsonRow]:
         """The blocks of one client at one address in the last ten minutes, newest first."""

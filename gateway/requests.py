@@ -14,6 +14,7 @@ from gateway.crew import Crew
 from gateway.demand import MOST_NAMES_ASKED, registered_name, told
 from gateway.errors import ControlError, InvalidName
 from gateway.handover import Handover
+from gateway.inspection import is_private
 from gateway.metrics import ANSWERS, BLOCKED
 from gateway.standing import Standing
 from gateway.switch import CHANGES, Generations
@@ -24,6 +25,7 @@ Fields = dict[str, Any]  # Any: JSON values, checked where they are read
 Reload = Callable[[], Awaitable[Fields]]
 
 MOST_NONCE = 64
+MOST_BLOCKS_TOLD = 64
 
 
 def control_requests(
@@ -74,10 +76,7 @@ def control_requests(
 
     async def recent_blocks(fields: Fields) -> Fields:
         replies = await crew.ask("recent_blocks", 5.0, address=_address(fields))
-        rows = [row for reply in replies for row in reply.get("blocks", ())]
-        if len({client for reply in replies for client in reply.get("clients", ())}) > 1:
-            return {"blocks": []}  # several at one address: none is told what another was refused
-        return {"blocks": sorted(rows, key=lambda row: float(row["at"]), reverse=True)[:64]}
+        return {"blocks": merge_blocks(replies)[:MOST_BLOCKS_TOLD]}
 
     async def probe(fields: Fields) -> Fields:
         nonce = fields.get("nonce")
@@ -159,6 +158,23 @@ def merge_devices(reports: Iterable[Iterable[Fields]]) -> list[Fields]:
             newer = row if row["last_seen"] >= before["last_seen"] else before
             merged[key] = {**newer, "first_seen": min(row["first_seen"], before["first_seen"])}
     return sorted(merged.values(), key=lambda row: float(row["last_seen"]), reverse=True)
+
+
+def merge_blocks(replies: Iterable[Fields]) -> list[Fields]:
+    """What the one client of an address was refused, over all workers, newest first; nothing where several clients were seen there.
+
+    Who it is counts as of the last query, as in `merge_devices`: a worker that has heard nothing since the device got its name still knows
+    it as nobody's. Where the address is private and somebody presented a private name, that is this very device before or beside it."""
+    replies = list(replies)
+    here = merge_devices(reply.get("devices", ()) for reply in replies)
+    clients = {row["client"] for row in here}
+    if len(clients) > 1 and not any(row["behind"] for row in here) and all(is_private(ip_address(row["address"]).packed) for row in here):
+        clients.discard(None)
+    if len(clients) != 1:
+        return []
+    ours = [row for reply in replies for row in reply.get("blocks", ()) if row["client"] in clients]
+    told = [{field: value for field, value in row.items() if field != "client"} for row in ours]
+    return sorted(told, key=lambda row: float(row["at"]), reverse=True)
 
 
 def _address(fields: Fields) -> str:

@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Protocol
 
-from gateway.activity import Activity
+from gateway.activity import Activity, Device
 from gateway.channel import Channel, Fields
 from gateway.clock import POLL_SECONDS
 from gateway.crew import Loaded, WorkerStart
@@ -213,22 +213,21 @@ class WorkerLoop:
         if fields.get("address"):
             ours = self._addresses_of(str(fields["address"]))
             devices = [device for device in devices if device.address in ours and not device.is_behind]
-        rows = [
-            {
-                "address": str(ip_address(device.address)),
-                "behind": device.is_behind,
-                "by_token": device.is_by_token,
-                "mac": device.mac or self._plane.mac_of(device.address),
-                "name": "" if device.client else self._plane.host_name(device.address),
-                "client": device.client,
-                "tenant": device.tenant,
-                "profile": device.profile,
-                "first_seen": device.first_seen,
-                "last_seen": device.last_seen,
-            }
-            for device in devices[-MOST_DEVICES_TOLD:]
-        ]
-        return {"devices": rows}
+        return {"devices": [self._row(device) for device in devices[-MOST_DEVICES_TOLD:]]}
+
+    def _row(self, device: Device) -> Fields:
+        return {
+            "address": str(ip_address(device.address)),
+            "behind": device.is_behind,
+            "by_token": device.is_by_token,
+            "mac": device.mac or self._plane.mac_of(device.address),
+            "name": "" if device.client else self._plane.host_name(device.address),
+            "client": device.client,
+            "tenant": device.tenant,
+            "profile": device.profile,
+            "first_seen": device.first_seen,
+            "last_seen": device.last_seen,
+        }
 
     def _addresses_of(self, text: str) -> set[bytes]:
         """This address and the others of the same device, where the link tells its hardware address."""
@@ -237,13 +236,18 @@ class WorkerLoop:
         return {address} if mac is None else {address, *self._activity.addresses_of(mac)}
 
     async def _recent_blocks(self, fields: Fields) -> Fields:
-        """The blocks of the one client of an address, with who was seen there: where several were, the supervisor tells nobody's."""
+        """What was refused at an address, with who was seen there: the supervisor knows from all workers who it is now."""
         now = self._start.clock.now()
         addresses = self._addresses_of(str(fields["address"]))
-        clients = self._activity.clients_at(addresses, now)
-        rows = [row for client in clients for address in addresses for row in self._activity.recent_blocks(address, now, client)]
-        rows.sort(key=lambda row: float(str(row["at"])), reverse=True)
-        return {"blocks": rows, "clients": sorted(client or "" for client in clients)}
+        here = self._activity.lately_at(addresses, now)
+        clients = {device.client for device in here}
+        blocks = [
+            {**row, "client": client}
+            for client in clients
+            for address in addresses
+            for row in self._activity.recent_blocks(address, now, client)
+        ]
+        return {"blocks": blocks, "devices": [self._row(device) for device in here]}
 
     async def _probe(self, fields: Fields) -> Fields:
         return {"probe": self._activity.probe(str(fields["nonce"]), self._start.clock.now())}

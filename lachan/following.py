@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +57,7 @@ ORIGIN = "office"
 def follow_for_ever(path: Path) -> int:
     """Round after round, five minutes apart, sooner where the office's server lets us look and has news; never many gateways at the same
     moment. Ends only by a signal, and a round with it."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # subprocess.run kills its child then
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     follow = load_or_last_good(path)[0].lists.follow
     looker = Looker(follow.url if follow is not None else "")
     code = ""
@@ -82,8 +82,7 @@ def follow_once(path: Path, before: str) -> str:
     """One round in a child process; why it failed (empty when it did not). Only a change is logged."""
     command = [sys.executable, "-m", "lachan", "follow", "--report", "--commit", "-c", str(path)]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False, timeout=LONGEST_ROUND)
-        report = json.loads(done.stdout)
+        report = json.loads(_output_of(command))
         code, problem = str(report["code"]), str(report["problem"])
     except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
         code, problem = "disk", "the round gave no report"
@@ -94,6 +93,33 @@ def follow_once(path: Path, before: str) -> str:
     elif before and not code:
         log.info("the office's release is good again", extra={"event": "follow.restored"})
     return code
+
+
+def _output_of(command: list[str]) -> bytes:
+    """What a round wrote. It ends with us, also where we are asked to end at the very moment of its start (`subprocess.run` would leave it
+    behind then). Raises TimeoutExpired."""
+    child: subprocess.Popen[bytes] | None = None
+    try:
+        with _asked_to_end_later():
+            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        return child.communicate(timeout=LONGEST_ROUND)[0]
+    finally:
+        if child is not None:
+            with child:
+                child.kill()  # does nothing to one that ended
+
+
+@contextlib.contextmanager
+def _asked_to_end_later() -> Iterator[None]:
+    """A SIGTERM that comes meanwhile is obeyed after the block."""
+    asked: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        for number in asked[:1]:
+            signal.raise_signal(number)
 
 
 def command(config: Path | None, *, commit: bool, report: bool) -> int:

@@ -6,6 +6,7 @@ network an address passes from one device to another.
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 from collections.abc import Callable
@@ -94,3 +95,16 @@ def test_an_address_that_passes_to_another_device_takes_no_blocks_along(tmp_path
         assert gateway.command("reload").returncode == 0
         gateway.addresses("open.example", source="127.0.0.9")
         until(lambda: blocks(gateway, "127.0.0.9") == [])
+
+
+def test_a_device_that_was_just_given_its_name_is_told_its_blocks(tmp_path: Path) -> None:
+    """Every worker met it as nobody's; after it got its name one question reaches one worker, and the others know nothing of that."""
+    named = PASSED_ON.replace("workers: 1", "workers: 3").replace("WHOSE", "may-an").replace("WHO", "an")
+    nameless = re.sub(r"clients: .*", "clients: []", named)
+    with RunningUpstream(OPEN) as up, Gateway(tmp_path, nameless, command="gateway", up=up.port) as gateway:
+        for _ in range(40):
+            gateway.addresses("open.example", source="127.0.0.9")
+        gateway.write(named)
+        assert gateway.command("reload").returncode == 0
+        gateway.addresses("played-by-an.example", source="127.0.0.9")
+        until(lambda: blocks(gateway, "127.0.0.9") == ["played-by-an.example"])

@@ -401,8 +401,8 @@ async def test_what_was_blocked_is_remembered_for_its_client_only(tmp_path: Path
         await worker.ask("bet.example", source="127.0.0.3")
         worker.pipeline.count()
         address = bytes((127, 0, 0, 2))
-        [client] = worker.activity.clients_at({address}, START)
-        rows = worker.activity.recent_blocks(address, START, client)
+        [device] = worker.activity.lately_at({address}, START)
+        rows = worker.activity.recent_blocks(address, START, device.client)
         assert {(row["name"], row["category"]) for row in rows} == {("www.bet.example", "gamb")}
         counted = worker.activity.harvest()["counts"]
         assert isinstance(counted, list)

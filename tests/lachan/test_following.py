@@ -407,6 +407,30 @@ def test_missing_root_and_missing_office_are_told_apart(office: Publisher, tmp_p
     assert take_round(load(path), commit=True)[0].code == "unreachable"
 
 
+ASKED_TO_END = """
+import os, signal, subprocess, sys
+from pathlib import Path
+from lachan import following
+
+class Begun(subprocess.Popen):
+    def __init__(self, *words, **options):
+        super().__init__([sys.executable, "-c", "import time; time.sleep(60)"], **options)
+        print(self.pid, flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+subprocess.Popen = Begun
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+following.follow_once(Path("lachan.yaml"), "")
+"""
+
+
+def test_a_round_that_begins_as_the_gateway_ends_ends_with_it() -> None:
+    """The job is asked to end between the start of its child and the moment at which it holds it."""
+    job = subprocess.run([sys.executable, "-c", ASKED_TO_END], stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert job.returncode == 0
+    assert not Path(f"/proc/{int(job.stdout)}").exists()
+
+
 def test_only_a_change_is_logged(
     office: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -418,19 +442,14 @@ def test_only_a_change_is_logged(
     assert code == "unreachable"
     assert follow_once(path, code) == "unreachable"
     assert [record.message for record in caplog.records] == ["the office's release is not taken"]
-    monkeypatch.setattr(following.subprocess, "run", lambda *_, **__: _Done(json.dumps({"code": "", "problem": ""})))
+    monkeypatch.setattr(following, "_output_of", lambda _: json.dumps({"code": "", "problem": ""}).encode())
     assert follow_once(path, code) == ""
-    monkeypatch.setattr(following.subprocess, "run", lambda *_, **__: _Done(""))
+    monkeypatch.setattr(following, "_output_of", lambda _: b"")
     assert follow_once(path, "") == "disk"
     assert len(caplog.records) == 3
-    monkeypatch.setattr(following.subprocess, "run", lambda *_, **__: _Done(json.dumps({"code": "word", "problem": "expired"})))
+    monkeypatch.setattr(following, "_output_of", lambda _: json.dumps({"code": "word", "problem": "expired"}).encode())
     assert follow_once(path, "") == follow_once(path, "word") == "word"
     assert [record.message for record in caplog.records[3:]] == ["the word of the office's server cannot be used"], "the release is taken"
-
-
-class _Done:
-    def __init__(self, stdout: str) -> None:
-        self.stdout = stdout
 
 
 def test_check_judges_the_root_and_the_choice_of_source(office: Publisher, tmp_path: Path) -> None:
