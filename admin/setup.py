@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -153,6 +154,19 @@ def public_url(settings: AdminSettings) -> str:
     if ip_address(listen.host).is_unspecified:  # every address of this machine: name the one that others reach
         listen = Endpoint(_own_address(listen.host), listen.port)
     return f"{'https' if settings.tls else 'http'}://{listen}"
+
+
+def children_at(settings: AdminSettings, *, is_hosted: bool = False) -> str:
+    """Where a child's device opens the pages for children, without a path; empty where it opens none. At home the explaining page's
+    short name comes first; a family on somebody else's gateway uses the address under which its phones were set up. What answers on
+    this machine alone is nothing for a device."""
+    page, own, public = settings.block_page, settings.gateway.dns.name, public_url(settings)
+    named = f"http://{own}" + ("" if page.port == 80 else f":{page.port}") if page is not None else ""
+    if page is not None and ip_address(page.host).is_loopback and not settings.trusted_proxies:
+        named = ""
+    host = urlsplit(public).hostname or ""
+    reachable = "" if host == "localhost" or host.startswith("127.") or host == "::1" else public
+    return (reachable or named) if is_hosted else (named or reachable)
 
 
 async def create_tenant(connection: AsyncConnection, plan: Plan, shelf: Shelf, now: datetime) -> Made:

@@ -38,6 +38,7 @@ def check(config: Path | None) -> None:
     notes = [*odd_values(configuration), *unused_groups(configuration), *open_default(configuration), *unserved(configuration)]
     notes += too_wide(configuration)
     notes += no_system_server(configuration)
+    notes += no_page_for_children(configuration)
     for note in [*notes, *ending_certificate(configuration, time.time()), *refused_certificate(configuration, datetime.now(UTC))]:
         typer.echo(f"! {note}")
     lists, profiles = len(configuration.lists.lists), len(configuration.gateway.policy["profiles"])
@@ -171,6 +172,27 @@ def refused_certificate(configuration: Configuration, now: datetime, authorities
 def no_system_server(configuration: Configuration) -> list[str]:
     """A sentence where nobody is left to be asked but the last resort."""
     return [f"upstreams.servers: {FALLBACK_USED}"] if configuration.gateway.upstreams.origin == "fallback" else []
+
+
+def no_page_for_children(configuration: Configuration) -> list[str]:
+    """A sentence where there are pages but none that a child's device could open: no why, no asking, no way to help."""
+    if configuration.admin is None:
+        return []
+    from admin.setup import children_at
+
+    if children_at(configuration.admin, is_hosted=True):
+        return []
+    hosts = [each.host for each in configuration.gateway.dns.listen if _is_reached(each.host)]
+    line = f'block_page: {{listen: "{next(iter(hosts), "192.168.1.2")}:80"}}'
+    return [
+        "block_page: các trang chỉ mở được trên chính máy này, máy của trẻ không mở được trang nào để biết vì sao bị chặn và xin phép."
+        " Thêm vào tệp này rồi khởi động lại / the pages answer on this machine alone: no child's device can open one to see why something"
+        f" is blocked, and to ask. Add to this file, then restart: {line}"
+    ]
+
+
+def _is_reached(host: str) -> bool:
+    return not (ip_address(host).is_loopback or ip_address(host).is_unspecified)
 
 
 def open_default(configuration: Configuration) -> list[str]:

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from admin.dependencies import Services, Visit, need
+from admin.dependencies import Visit, need
 from admin.onboarding import reach_of
 from admin.owncertificate import warning_ahead
 from admin.pages.qr import draw_qr
 from admin.permissions import Permission
 from admin.routes.home import waiting_of
 from admin.routes.setup import gateway_addresses
-from admin.setup import public_url
+from admin.setup import children_at, public_url
 from admin.tenants import is_hosted
 
 router = APIRouter()
@@ -25,13 +25,14 @@ Reader = Annotated[Visit, Depends(need(Permission.PROFILE_READ))]
 @router.get("/cards/way-in")
 async def show_way_in(visit: Reader) -> Response:
     """The short local name with its picture, for the door of a room, a class or the fridge."""
-    address = way_in(visit.services)
-    own = await warning_ahead(visit.services.settings) if address.startswith("https:") else ""
+    door = await children_door(visit)
+    own = await warning_ahead(visit.services.settings) if door.startswith("https:") else ""
     async with visit.services.database.read() as connection:
         hosted = await is_hosted(connection, visit.tenant_id)
     reaches_out = reach_of(visit.services.settings.gateway).is_ready
     context: dict[str, Any] = {"hosted": hosted, "reaches_out": reaches_out, "waiting": await waiting_of(visit)}
-    context |= {"address": address, "picture": draw_qr(f"{address}add"), "certificate": own}
+    context |= {"address": way_in(visit, door), "picture": draw_qr(f"{door}/add") if door else None, "certificate": own}
+    context["line"] = "" if door else page_line(visit)
     return visit.page("cards/wayin.html", context)
 
 
@@ -49,9 +50,21 @@ async def show_go_back(visit: Reader) -> Response:
     return visit.page("cards/goback.html", context)
 
 
-def way_in(services: Services) -> str:
-    """Where a child reaches the explaining pages by hand, with the slash at the end without which browsers would search for the name."""
-    page = services.settings.block_page
-    if page is None:
-        return f"{public_url(services.settings)}/"
-    return f"http://{services.settings.gateway.dns.name}" + ("" if page.port == 80 else f":{page.port}") + "/"
+async def children_door(visit: Visit) -> str:
+    """Where the children of this family or school reach the pages for children (`admin.setup.children_at`); empty where nobody can."""
+    async with visit.services.database.read() as connection:
+        hosted = await is_hosted(connection, visit.tenant_id)
+    return children_at(visit.services.settings, is_hosted=hosted)
+
+
+def way_in(visit: Visit, door: str) -> str:
+    """What a child types: the short name with a slash at its end, without which browsers would search for it; the page itself where the
+    pages for adults stand at the same address. Empty where there is no door."""
+    if not door:
+        return ""
+    return f"{door}/why" if door == public_url(visit.services.settings) else f"{door}/"
+
+
+def page_line(visit: Visit) -> str:
+    """The line of the settings file that serves the page for children."""
+    return f'block_page: {{listen: "{next(iter(gateway_addresses(visit.services, visit.request)), "192.168.1.2")}:80"}}'

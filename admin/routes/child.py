@@ -39,7 +39,7 @@ from admin.pages.formats import Formats
 from admin.pages.words import mark
 from admin.requests import DEVICES_OF_HOME, NOTE_LENGTH, Asked, Quota, ask, find_by_code, read_code
 from admin.requests import Request as Asking
-from admin.setup import public_url
+from admin.setup import children_at, public_url
 from admin.sharing import read_pin
 from admin.values import RequestReason
 from blocklists.joined import read_joined
@@ -209,7 +209,14 @@ async def show_lesson(request: Request, topic: str) -> Response:
 async def show_add(request: Request) -> Response:
     """How to put these pages on the home screen of a phone."""
     here = await arrive(request)
-    return here.page("child/add.html", {"address": f"http://{here.services.settings.gateway.dns.name}/"})
+    return here.page("child/add.html", {"address": _typed(here)})
+
+
+def _typed(here: Here) -> str:
+    """What to type to come back to these pages: the short name where they stand alone, else where the reader is now."""
+    if not here.request.app.state.is_behind_names:
+        return f"{public_url(here.services.settings)}/why"
+    return f"{children_at(here.services.settings) or own_address(here.services, here.request)}/"
 
 
 @router.get("/manifest.webmanifest")

@@ -28,7 +28,9 @@ from admin.history import (
 from admin.historybox import show_code
 from admin.permissions import Permission
 from admin.profiles import Profile, load_profile
+from admin.routes.cards import children_door
 from admin.routes.home import waiting_of
+from admin.setup import public_url
 from admin.values import ProfileKind
 
 router = APIRouter()
@@ -132,5 +134,6 @@ async def _page(visit: Visit, profile: Profile, context: dict[str, Any]) -> Resp
         "visits": None,
         "day": None,
         "code": "",
+        "address": f"{await children_door(visit) or public_url(visit.services.settings)}/history",
     }
     return visit.page("profile/history.html", {**base, **context}, 422 if context.get("mistakes") else 200)

@@ -21,6 +21,7 @@ from admin.permissions import Permission
 from admin.policyfile import has_policy
 from admin.profiles import Profile, list_profiles, load_profile, strictest_band
 from admin.requests import answer, count_waiting, list_requests, load_request
+from admin.routes.cards import children_door, page_line, way_in
 from admin.values import Decision, ProfileKind
 from gateway.policy.model import Reason
 
@@ -94,6 +95,8 @@ async def _page(visit: Visit, stored: bool, mistakes: tuple[FieldMistake, ...] =
         "stored": stored,
         "mistakes": mistakes,
         "waiting": count,
+        "address": way_in(visit, door := await children_door(visit)),
+        "line": "" if door else page_line(visit),
     }
     return visit.page("requests/requests.html", context, 422 if mistakes else 200)
 

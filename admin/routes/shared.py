@@ -26,7 +26,7 @@ from admin.permissions import Permission
 from admin.profiles import load_profile
 from admin.recovery import uses_pin
 from admin.requests import answer, read_code
-from admin.routes.cards import way_in
+from admin.routes.cards import children_door
 from admin.routes.child import Here, arrive, find_asked
 from admin.routes.home import waiting_of
 from admin.setup import public_url
@@ -222,6 +222,6 @@ async def _pin_page(visit: Visit, done: bool = False, mistakes: tuple[FieldMista
         raise NotFound
     async with visit.services.database.read() as connection:
         has_pin = await read_pin(connection, visit.tenant_id) is not None
-    address = way_in(visit.services)
+    address = f"{await children_door(visit) or public_url(visit.services.settings)}/why"
     context = {"has_pin": has_pin, "done": done, "mistakes": mistakes, "address": address, "waiting": await waiting_of(visit)}
     return visit.page("more/pin.html", context, 422 if mistakes else 200)

@@ -68,6 +68,23 @@ def test_network_that_may_not_ask_is_told(tmp_path: Path, capsys: pytest.Capture
     assert "allow_from: [10.0.0.0/8, 113.160.10.0/24]" in told
 
 
+@pytest.mark.parametrize(
+    ("pages", "told"),
+    [
+        ('admin: {listen: "127.0.0.1:8080"}', True),
+        ('admin: {listen: "192.168.1.2:8080"}', False),
+        ('admin: {listen: "127.0.0.1:8080"}\nblock_page: {listen: "192.168.1.2:80"}', False),
+        ("", False),
+    ],
+)
+def test_pages_that_no_child_can_open_are_told(pages: str, told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file is valid; a card with an address that opens nothing would be printed. The line that serves the page is given."""
+    path = tmp_path / "lachan.yaml"
+    path.write_text(f'dns: {{listen: ["192.168.1.2:53"]}}\n{pages}\n', encoding="utf-8")
+    check(path)
+    assert ('block_page: {listen: "192.168.1.2:80"}' in capsys.readouterr().out) == told
+
+
 ZONE = "$TTL 60\n@ SOA . . 1 1 1 1 1\nbad.example CNAME .\n"
 
 
