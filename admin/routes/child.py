@@ -109,9 +109,9 @@ async def show_why(request: Request) -> Response:
 async def show_ask(request: Request, host: str = "") -> Response:
     """The form: which site, why, and who will read it."""
     here = await arrive(request)
-    if here.reader.tenant is None:
-        return here.page("child/nobody.html", status=404)
     name = read_host(host)
+    if here.reader.tenant is None:
+        return here.page("child/nobody.html", {"host": name or ""}, 404)
     if name:
         explanation = await _explain(here, name)
         if not explanation.asks:
@@ -124,7 +124,7 @@ async def send(request: Request) -> Response:
     """Look at the words first: help before anything else, whatever is amiss; then what is better left out; then note the request."""
     here = await arrive(request)
     if here.reader.tenant is None:
-        return here.page("child/nobody.html", status=404)
+        return here.page("child/nobody.html", {"host": ""}, 404)
     form = await read_form(request)
     host, reason, note = form.raw("host")[:300], form.raw("reason"), " ".join(form.raw("note").split())
     name = read_host(host)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -11,12 +12,13 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp
 
-from admin.app import create_page_app
+from admin.app import create_app, create_page_app
 from admin.audit import Act
 from admin.dependencies import Services
 from admin.devices import list_devices, retire_device
 from admin.onboarding import add_phone
 from admin.requests import A_DAY
+from admin.sharing import set_pin
 from gateway.settings import EncryptedSettings, Endpoint, TlsSettings
 from tests.support.controlsocket import ScriptedGateway
 from tests.support.family import Family
@@ -28,11 +30,17 @@ CODE = re.compile(r"[A-Z2-9]{4}(?:-[A-Z2-9]{4}){3}")
 
 
 @pytest.fixture
-def page_app(services: Services) -> ASGIApp:
-    """The child's pages of a gateway that phones reach from anywhere."""
+def reached(services: Services) -> Services:
+    """A gateway that phones reach from anywhere."""
     tls, dot = TlsSettings(Path("c"), Path("k"), "dns.example.net"), EncryptedSettings((Endpoint("192.0.2.1", 853),))
     gateway = replace(services.settings.gateway, tls=tls, dot=dot)
-    return create_page_app(replace(services, settings=replace(services.settings, gateway=gateway)))
+    return replace(services, settings=replace(services.settings, gateway=gateway))
+
+
+@pytest.fixture
+def page_app(reached: Services) -> ASGIApp:
+    """Its pages for children."""
+    return create_page_app(reached)
 
 
 @pytest.fixture
@@ -101,7 +109,7 @@ async def test_child_says_yes_away_from_home(
     await bi.submit("/history/agree?lang=vi")
     assert CODE.search(bi.text), bi.text
     await bi.get("/why")
-    assert "neighbour.example" not in bi.text and "trang này không liệt kê những gì đã bị chặn" in bi.text
+    assert "neighbour.example" not in bi.text and "Trang này không liệt kê những gì đã bị chặn" in bi.text and "ngoài nhà" not in bi.text
 
 
 async def test_nobody_else_becomes_that_phone(
@@ -171,6 +179,28 @@ async def test_a_neighbours_wrong_codes_keep_no_child_from_its_answer(
     assert (await neighbour.get(path)).status_code == 429  # who guessed is refused the right one, too: else no guess would be
     assert (await bi.get(path)).status_code == 200, bi.text
     await neighbour.close()
+
+
+@pytest.mark.parametrize("path", ["/why", "/ask?host=play.example", "/adult", "/history"])
+async def test_every_page_that_knows_no_phone_lets_it_show_itself(
+    path: str, reached: Services, phone: str, family: Family, gateway: ScriptedGateway, act: Act
+) -> None:
+    """Two families behind one address: no page ends at "not known"; after the button it is Bi's own page, with the site it asked for."""
+    async with reached.database.write() as connection:
+        await set_pin(connection, act, "stored")
+    bi = Visitor(create_app(reached), address=PROVIDER)
+    await bi.get(path)
+    assert "Ở đây chưa biết máy này" not in bi.text and "Đặt tên cho máy" not in bi.text
+    await bi.get(next(link for link in bi.links if link.startswith("/own?to=")))
+    [nonce] = set(re.findall(r"http://check-([0-9a-f]{24})\.lachan\.internal", bi.response.text))
+    gateway.probes[nonce] = {"client": phone, "address": PROVIDER, "transport": "dot", "profile": family.bi.id}
+    await bi.get(html.unescape(re.findall(r'href="(/own/look[^"]*)"', bi.response.text)[0]))
+    assert bi.response.url.path == path.partition("?")[0] and not [link for link in bi.links if link.startswith("/own")]
+    if path.startswith("/ask"):
+        assert 'value="play.example"' in bi.response.text and "Bi" in bi.text
+    if path == "/adult":
+        assert bi.has_form("/adult?lang=vi", ("span", "30m"))
+    await bi.close()
 
 
 async def test_the_check_gives_up_kindly_and_leads_nowhere_else(bi: Visitor, phone: str) -> None:
