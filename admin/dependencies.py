@@ -28,7 +28,7 @@ from admin.catalogue import Shelves
 from admin.choices import NOTHING_CHOSEN, Choices, hold, read_choices
 from admin.edge.cookies import BROWSER, LANGUAGE, SESSION, give_cookie, read_cookie
 from admin.edge.origin import SAFE
-from admin.errors import AdminError, ForeignRequest, NotFound, NotSignedIn
+from admin.errors import AdminError, ForeignRequest, NotFound, NotSignedIn, SheetUnknown
 from admin.foresight import Foresight
 from admin.forms import CODE_FIELD, PASSKEY_FIELD, PASSWORD_FIELD, TOKEN_FIELD, Form, read_form
 from admin.helplines import Helplines
@@ -256,7 +256,7 @@ def wrong_ones_count(request: Request) -> Iterator[None]:
     except NotFound:
         services = services_of(request)
         services.lookups.take(address_of(request), services.now())
-        raise
+        raise SheetUnknown from None
 
 
 def language_of(request: Request, live: SignedIn | None = None) -> str:

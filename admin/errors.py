@@ -107,6 +107,12 @@ class NotFound(AdminError):
     code = "not_found"
 
 
+class SheetUnknown(NotFound):
+    """No paper carries this code: it was mistyped, or the paper is worth nothing any more."""
+
+    code = "sheet_unknown"
+
+
 class Conflict(AdminError):
     """The object exists already or changed meanwhile."""
 

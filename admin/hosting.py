@@ -22,12 +22,15 @@ from admin.familytables import hosted_families, join_codes
 from admin.recovery import begin_pin
 from admin.setup import Made, Owner, Plan, Words, make_tenant
 from admin.sharing import set_pin
-from blocklists.tables import EVERY_TENANT, ID_SIGNS, OrganisationId, OrganisationKind, new_id
+from admin.tenants import fold_sign_in
+from blocklists.tables import EVERY_TENANT, ID_SIGNS, OrganisationId, OrganisationKind, accounts, new_id, role_assignments
 
 #: Two groups of five signs: 49 bits. A code makes an empty family and shows nothing, and guesses are counted.
 GROUPS, GROUP = 2, 5
 HOLDS = timedelta(days=120)
 MOST_FAMILIES = 5000
+#: How long after joining the first page, sent once more, is the same family's.
+AGAIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,18 @@ async def join(connection: AsyncConnection, code: JoinCode, owner: Owner, words:
     await set_pin(connection, act, owner.password_hash)
     await record(connection, act, Action.FAMILY_JOINED, made.tenant)
     return made
+
+
+async def joined_lately(connection: AsyncConnection, code: JoinCode, sign_in: str, now: datetime) -> bool:
+    """Whether a family with this sign-in name came by this very sheet within the last hour: its first page may be sent a second time."""
+    statement = (
+        select(hosted_families.c.tenant_id)
+        .join(role_assignments, role_assignments.c.organisation_id == hosted_families.c.tenant_id)
+        .join(accounts, accounts.c.id == role_assignments.c.account_id)
+        .where(accounts.c.sign_in == fold_sign_in(sign_in), hosted_families.c.code_id == code.id, hosted_families.c.joined_at > now - AGAIN)
+        .execution_options(**EVERY_TENANT)  # nobody is told more than that the name is taken
+    )
+    return (await connection.execute(statement)).first() is not None
 
 
 async def _count_joined(connection: AsyncConnection, codes: Sequence[str]) -> dict[str, int]:

@@ -126,6 +126,10 @@ MISTAKES: Mapping[str, str] = {
 #: What to say for a whole request that could not be done: a headline and what to do.
 FAULTS: Mapping[str, tuple[str, str]] = {
     "not_found": (_("There is no such page"), _("The link is old, or the thing was removed.")),
+    "sheet_unknown": (
+        _("No sheet has this code"),
+        _("Compare every letter of the address with the sheet. Is it right? Then the sheet is too old: ask where you got it."),
+    ),
     "forbidden": (_("Your role does not include this"), _("Somebody with the right role can do it.")),
     "person_needed": (_("Only a person decides this"), _("Open the page of it, and decide there.")),
     "factor_needed": (_("This needs a second step at sign-in"), _("Set it up under More › My account, then come back.")),

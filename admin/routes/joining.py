@@ -7,15 +7,18 @@ everything again after signing in.
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
-from admin.dependencies import Visit, language_of, need, open_page, services_of, session_of, wrong_ones_count
-from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound
+from admin.auth import CodeNeeded, WrongPassword
+from admin.dependencies import Visit, address_of, language_of, need, open_page, services_of, session_of, wrong_ones_count
+from admin.edge.cookies import BROWSER, read_cookie
+from admin.errors import Conflict, FieldMistake, InvalidInput, NotFound, TooManyTries
 from admin.forms import read_form
-from admin.hosting import JoinCode, find_join_code, join
+from admin.hosting import JoinCode, find_join_code, join, joined_lately
 from admin.onboarding import add_phone, list_tokens, reach_of
 from admin.owncertificate import phones_doubt
 from admin.pages.words import mark as _
@@ -23,7 +26,7 @@ from admin.permissions import Permission
 from admin.profiles import NewProfile, create_profile, list_profiles, list_sites, load_profile
 from admin.recovery import judge_account_pin, read_paper_code, uses_pin
 from admin.routes.setup import MOST_CHILDREN, Answers, words_for_labels
-from admin.routes.sign import admit
+from admin.routes.sign import admit, let_in
 from admin.setup import ASKS_MESSENGER, MESSENGER, Owner
 from admin.switches import set_switch
 from admin.tenants import SIGN_IN, fold_sign_in
@@ -67,7 +70,8 @@ async def make_family(code: str, request: Request) -> Response:
     except Conflict as error:
         if error.field != "sign_in":
             raise
-        return await _name_page(request, found, sign_in, (FieldMistake("sign_in", error.code),))
+        again = await _sent_again(request, found, sign_in, pin)
+        return again or await _name_page(request, found, sign_in, (FieldMistake("sign_in", error.code),))
     await services.applier.settle(made.tenant)
     await admit(request, made.account)
     return RedirectResponse("/welcome", 303)
@@ -143,6 +147,29 @@ async def _find(request: Request, code: str) -> JoinCode:
     with wrong_ones_count(request):
         async with services.database.read() as connection:
             return await find_join_code(connection, read_paper_code(code), services.now())
+
+
+async def _sent_again(request: Request, code: JoinCode, sign_in: str, pin: str) -> Response | None:
+    """On a slow line the first page is sent twice: whoever made this account a moment ago by this sheet, and shows its PIN, goes on.
+    None for anybody else. Guesses wait as at the sign-in page."""
+    services = services_of(request)
+    async with services.database.read() as connection:
+        if not await joined_lately(connection, code, sign_in, services.now()):
+            return None
+    try:
+        opened = await services.door.sign_in(
+            sign_in,
+            pin,
+            address=address_of(request),
+            browser_secret=read_cookie(request, BROWSER),
+            user_agent=request.headers.get("user-agent", ""),
+            kept=True,
+            now=services.now(),
+            monotonic=time.monotonic(),
+        )
+    except (CodeNeeded, WrongPassword, TooManyTries):
+        return None
+    return let_in(request, opened, "/welcome")
 
 
 async def _signs_in_with_pin(request: Request, account: AccountId) -> bool:

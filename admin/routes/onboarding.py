@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from admin.dependencies import Services, Visit, address_of, form_token, need, open_page, services_of, session_of
 from admin.devices import frees_new_device, frees_when_forgotten, retire_device
 from admin.edge.headers import allow_pictures_of
-from admin.errors import ConfirmationNeeded, CoolingOff, FieldMistake, Forbidden, NotFound
+from admin.errors import ConfirmationNeeded, CoolingOff, FieldMistake, Forbidden, NotFound, SheetUnknown
 from admin.link import GatewayAway, Probe
 from admin.onboarding import Phone, add_phone, apple_profile, is_token, load_phone, profile_of_token, reach_of, renew_token, sign_profile
 from admin.owncertificate import phones_doubt, warning_ahead
@@ -223,7 +223,7 @@ async def known_phone(token: str, request: Request) -> None:
             if await is_token(connection, token):
                 return
     services.lookups.take(address_of(request), services.now())
-    raise NotFound
+    raise SheetUnknown
 
 
 def _page_of(services: Services, phone: Phone) -> str:

@@ -118,6 +118,32 @@ async def test_wrong_sheets_and_easy_pins_are_refused(visitor: Visitor, sheet: s
     assert visitor.response.status_code == 422
 
 
+@pytest.mark.parametrize("kind", ["family", "staff-join", "phone"])
+async def test_a_mistyped_address_of_a_paper_says_to_compare_it(visitor: Visitor, kind: str, sheet: str) -> None:
+    """One wrong letter is no old link: what to do, and whom to ask."""
+    await visitor.get(f"/{kind}/9szsv-aaaaa-bbbbb")
+    assert visitor.response.status_code == 404
+    assert "so lại từng chữ" in visitor.text and "hỏi nơi hoặc người đã đưa phiếu" in visitor.text and "Liên kết đã cũ" not in visitor.text
+
+
+async def test_the_first_page_sent_twice_is_the_same_familys(
+    visitor: Visitor, sheet: str, open_browser: Callable[[str], Visitor], clock: Clock
+) -> None:
+    """The answer to the first press never came: the second goes on. Another PIN, or a later hour, does not."""
+    typed = {"sign_in": "MeLan", "pin": PIN, "again": PIN}
+    lost, other = open_browser("192.168.1.99"), open_browser("192.168.1.98")
+    for browser in (lost, visitor, other):
+        await browser.get(f"/family/{sheet}")
+    await lost.submit(f"/family/{sheet}", typed)
+    await visitor.submit(f"/family/{sheet}", typed)
+    assert visitor.response.url.path == "/welcome", visitor.text
+    await other.submit(f"/family/{sheet}", typed | {"pin": NEW_PIN, "again": NEW_PIN})
+    assert other.response.status_code == 422 and "đã có người dùng" in other.text
+    clock.forward(hours=2)
+    await other.submit(f"/family/{sheet}", typed)
+    assert other.response.status_code == 422 and "đã có người dùng" in other.text
+
+
 async def test_host_and_another_family_see_nothing_of_it(visitor: Visitor, sheet: str, open_browser: Callable[[str], Visitor]) -> None:
     """The host reads a number; another family on the same gateway gets "not found" for every address of this one."""
     await join(visitor, sheet)
