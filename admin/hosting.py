@@ -120,6 +120,12 @@ async def join(connection: AsyncConnection, code: JoinCode, owner: Owner, words:
     return made
 
 
+async def has_families(connection: AsyncConnection) -> bool:
+    """Whether any family joined this gateway by a sheet: such a family goes back to its host, who has no command line to offer."""
+    statement = select(hosted_families.c.tenant_id).limit(1).execution_options(**EVERY_TENANT)  # of nobody in particular
+    return (await connection.execute(statement)).first() is not None
+
+
 async def joined_lately(connection: AsyncConnection, code: JoinCode, sign_in: str, now: datetime) -> bool:
     """Whether a family with this sign-in name came by this very sheet within the last hour: its first page may be sent a second time."""
     statement = (

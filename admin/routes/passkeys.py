@@ -56,10 +56,10 @@ async def sign_in(request: Request) -> Response:
         fault = services.pages.words[language_of(request)].gettext(
             _("This passkey was not taken. Please try once more, or use your password.")
         )
-        return show_page(request, target, fault=fault, status=error.status)
+        return await show_page(request, target, fault=fault, status=error.status)
     except TooManyTries as error:
         fault = services.pages.words[language_of(request)].gettext(_("Too many tries. Please wait {time}."))
-        return show_page(request, target, fault=fault.format(time=wait_text(request, error)), status=error.status)
+        return await show_page(request, target, fault=fault.format(time=wait_text(request, error)), status=error.status)
     return let_in(request, opened, target)
 
 

@@ -114,8 +114,8 @@ async def set_new_pin(request: Request) -> Response:
 @router.get("/new-password")
 @router.get("/new-password/{code}")
 async def show_new_password(request: Request, code: str = "") -> Response:
-    """A field for the code of a recovery sheet; the picture on the paper brings it along."""
-    return open_page(request, "recovery/newpassword.html", {"code": read_paper_code(code)})
+    """The code of a recovery sheet first: it says whether a password or a PIN is to be chosen. The picture on the paper brings it along."""
+    return open_page(request, "recovery/newpassword.html", {"code": read_paper_code(code), "asks_code": not code})
 
 
 @router.post("/new-password")
@@ -124,12 +124,15 @@ async def set_new_password(request: Request) -> Response:
     services = services_of(request)
     form = await read_form(request)
     code, password = read_paper_code(form.raw("code")), form.raw("password")
-    context = {"code": form.raw("code")[:40]}
+    asks_code = not form.has("password")
+    context = {"code": form.raw("code")[:40], "asks_code": asks_code}
     paper = await _find(request, code)
     if paper is None:
         return open_page(request, "recovery/newpassword.html", {**context, "mistakes": (FieldMistake("code", "recovery_code"),)}, 422)
     if paper.has_pin:
         return RedirectResponse(f"/new-pin/{code}", 303)
+    if asks_code:
+        return RedirectResponse(f"/new-password/{code}", 303)
     mistakes = judge_new(password, fold_sign_in(paper.sign_in))
     if not mistakes and form.raw("again") != password:
         mistakes = [FieldMistake("again", "password_differs")]

@@ -16,6 +16,7 @@ from admin.edge.cookies import BROWSER, BROWSER_SECONDS, LANGUAGE, SESSION, drop
 from admin.edge.faults import wait_text
 from admin.errors import NotFound, TooManyTries
 from admin.forms import read_form
+from admin.hosting import has_families
 from admin.pages.words import mark as _
 from admin.passkeys import Purpose
 from admin.permissions import Permission
@@ -39,7 +40,7 @@ async def show_sign_in(request: Request, next: str = "/", made: bool = False, re
     async with services.database.read() as connection:
         if await is_empty(connection):
             return RedirectResponse("/setup", 303)
-    return show_page(request, own_path(next), made=made, renewed=renewed)
+    return await show_page(request, own_path(next), made=made, renewed=renewed)
 
 
 @router.post("/sign-in")
@@ -64,10 +65,10 @@ async def sign_in(request: Request) -> Response:
         return _ask_code(request, error.ticket, target)
     except WrongPassword as error:
         fault = words.gettext(_("The sign-in name and the password do not belong together."))
-        return show_page(request, target, form.raw("sign_in"), kept, fault, error.status)
+        return await show_page(request, target, form.raw("sign_in"), kept, fault, error.status)
     except TooManyTries as error:
         fault = words.gettext(_("Too many tries. Please wait {time}.")).format(time=wait_text(request, error))
-        return show_page(request, target, form.raw("sign_in"), kept, fault, error.status)
+        return await show_page(request, target, form.raw("sign_in"), kept, fault, error.status)
     return let_in(request, opened, target)
 
 
@@ -87,7 +88,7 @@ async def sign_in_with_code(request: Request) -> Response:
         fault = words.gettext(_("Too many tries. Please wait {time}.")).format(time=wait_text(request, error))
         return _ask_code(request, ticket, target, fault, error.status)
     except TicketOver as error:
-        return show_page(request, target, fault=words.gettext(_("That took too long. Please begin again.")), status=error.status)
+        return await show_page(request, target, fault=words.gettext(_("That took too long. Please begin again.")), status=error.status)
     return let_in(request, opened, target)
 
 
@@ -150,7 +151,7 @@ def own_path(text: str) -> str:
     return text if _OWN_PATH.fullmatch(text) else "/"
 
 
-def show_page(
+async def show_page(
     request: Request,
     target: str,
     name: str = "",
@@ -164,6 +165,8 @@ def show_page(
     its password or PIN was."""
     context = {"next": target, "sign_in": name, "kept": kept, "fault": fault, "options": _options(request), "made": made}
     context["renewed"] = renewed
+    async with services_of(request).database.read() as connection:
+        context["has_families"] = await has_families(connection)
     return open_page(request, "sign/in.html", context, status)
 
 

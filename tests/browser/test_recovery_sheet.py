@@ -56,6 +56,7 @@ def test_a_mother_sets_up_keeps_the_sheet_and_comes_back_by_it(page: Page, place
     page.click("main form button")
     page.click("a[href='/new-password']")
     page.fill("#code", code.upper())
+    page.click("main form button")
     set_password(page)
     expect(page.locator("form[action='/recovery'] button")).to_be_visible()
     page.context.clear_cookies()

@@ -198,6 +198,25 @@ async def test_recovery_sheet_sets_a_new_pin_once(visitor: Visitor, sheet: str, 
     assert again.response.status_code == 422
 
 
+async def test_a_forgotten_pin_is_asked_for_on_one_page_and_the_slip_is_named(
+    visitor: Visitor, sheet: str, open_browser: Callable[[str], Visitor]
+) -> None:
+    """From the link at the sign-in: the code, then the page of the PIN. Without the sheet its host helps, no command."""
+    await visitor.get("/sign-in")
+    assert "phiếu hẹn" not in visitor.text  # nobody joined by a sheet
+    await join(visitor, sheet)
+    code = code_of(visitor)
+    found = open_browser("192.168.1.4")
+    await found.get("/sign-in")
+    assert found.text.index("phiếu hẹn") < found.text.index("sudo lachan")
+    await found.get("/new-password")
+    assert {name for form in found.forms if form.action == "/new-password" for name in form.names} == {"code"}
+    await found.submit("/new-password", {"code": code.replace("-", " ").upper()})
+    assert found.response.url.path == f"/new-pin/{code}"
+    await found.submit("/new-pin", {"pin": NEW_PIN, "again": NEW_PIN})
+    assert found.response.url.path == "/recovery"
+
+
 async def test_guesses_from_everywhere_wait_but_the_familys_phone_does_not(
     visitor: Visitor, sheet: str, open_browser: Callable[[str], Visitor]
 ) -> None:
