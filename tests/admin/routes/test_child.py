@@ -79,6 +79,17 @@ async def test_sensitive_name_is_not_in_the_list_of_the_last_minutes(bi: Visitor
     assert "play.example" in bi.text and not re.search(r"adult\.example|hurt\.example", bi.response.text)
 
 
+async def test_every_link_read_aloud_says_where_it_leads(bi: Visitor, gateway: ScriptedGateway, now: datetime) -> None:
+    """No two links of one name: whom one calls, and which site is asked for."""
+    for host in ("play.example", "bet.example"):
+        gateway.block("192.168.1.31", host, "game", now)
+    await bi.get("/help")
+    for name in ("Gọi 113", "Gọi 115", "Mở vn-cop.vn"):
+        assert f'aria-label="{name}"' in bi.response.text
+    await bi.get("/why")
+    assert 'aria-label="Xin mở: play.example"' in bi.response.text
+
+
 async def test_order_answers_451_with_its_number(bi: Visitor) -> None:
     """An authority's order is told as one, with the header of RFC 7725."""
     assert await at(bi, "ordered.example") == 451

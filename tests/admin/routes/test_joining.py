@@ -83,7 +83,7 @@ async def test_a_hall_of_parents_joins_behind_one_address(sheet: str, open_brows
 async def test_family_joins_by_the_printed_sheet(visitor: Visitor, sheet: str, services: Services, gateway: ScriptedGateway) -> None:
     """Four pages; then the phone's own page, whose token the gateway enforces for the child. Nothing asks for mail or a number."""
     await visitor.get(f"/family/{sheet}")
-    assert "Trường Kim Đồng" in visitor.text
+    assert "Trường Kim Đồng" in visitor.text and "Bước 1 trên 4 Bước 2 trên 4" in visitor.text
     assert {name for form in visitor.forms for name in form.names} == {"sign_in", "pin", "again", "back"}
     await join(visitor, sheet)
     assert "Phiếu khôi phục" in visitor.text
