@@ -88,7 +88,7 @@ def _settings(folder: Path, port: int, page_port: int) -> AdminSettings:
         database=f"sqlite+aiosqlite:///{folder / 'lachan.db'}",
         state_dir=folder,
         gateway=GatewaySettings(folder, dns, UpstreamSettings((), "fastest", {}, 2.0), {}),
-        block_page=Endpoint("127.0.0.1", page_port),
+        block_page=Endpoint("192.168.1.2", page_port),  # as devices at home reach it
     )
 
 

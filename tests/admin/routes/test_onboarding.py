@@ -144,6 +144,9 @@ async def test_renewed_or_removed_phone_ends_the_old_sheet(
     """A new sheet makes the old one worthless at once; a phone taken away has none."""
     old = await make_phone(parent)
     sheet = str(parent.response.url.path)
+    asks, _, acts = parent.response.text.partition(f'action="{sheet}/renew"')
+    assert asks.rindex("<details") > asks.rindex("</section>"), "the first press only opens the question"
+    assert "hết hiệu lực ngay" in acts.partition("</details>")[0]
     await parent.submit(f"{sheet}/renew")
     (token,) = enforced_tokens(services, gateway)
     assert f"/phone/{token}" != old
