@@ -26,6 +26,14 @@ MAX_PAGES: Final = 2000
 _WIDE_GAP = re.compile(" {41,}")
 _MORE_PAGES = Unread("pages", "Chỉ đọc 2.000 trang đầu của tệp PDF.", "Only the first 2,000 pages of the PDF were read.")
 
+_KINDS: Final = "CSV, XLSX, DOCX, PDF, EML, HTML, TXT"
+_IMAGE = re.compile(
+    rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a|BM.{4}\x00{4}|II\x2a\x00|MM\x00\x2a|RIFF.{4}WEBP|.{4}ftyp(?:hei|hev|mif|avi)", re.DOTALL
+)
+"""How pictures begin: PNG, JPEG, GIF, BMP, TIFF, WebP, HEIC and AVIF."""
+_PACKED = re.compile(rb"Rar!\x1a\x07|7z\xbc\xaf\x27\x1c|\x1f\x8b|PK\x05\x06|PK\x07\x08")
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
 _PICTURES = Unread(
     "picture_pages", "Có trang của tệp PDF là ảnh, chưa có chữ: hãy gõ những gì ở trang ấy.",
     "Pages of the PDF are pictures without text: type what stands there.",
@@ -33,7 +41,7 @@ _PICTURES = Unread(
 
 
 def read_file(name: str, content: bytes) -> FileText:
-    """The rows of cells in a file, by its ending, and what was not read; a text has one cell a line. Raises UnreadableFile."""
+    """The rows of cells in a file, by its bytes and ending, and what was not read; a text has one cell a line. Raises UnreadableFile."""
     if len(content) > MAX_BYTES:
         raise UnreadableFile("too_big", "Tệp quá lớn (tối đa 32 MB). Hãy tách ra.", "The file is too big (32 MB at most). Split it.")
     out = FileText()
@@ -53,6 +61,20 @@ def _read_into(name: str, content: bytes, out: FileText) -> None:
             "old_office",
             "Tệp Office đời cũ (.doc, .xls): hãy lưu lại thành .docx hoặc .xlsx.",
             "An old Office file: save it as .docx or .xlsx.",
+        )
+    elif _IMAGE.match(content):
+        raise UnreadableFile(
+            "image",
+            f"Đây là hình, không có chữ để đọc: hãy gõ danh sách vào ô bên dưới, hoặc chọn tệp {_KINDS}.",
+            f"This is a picture without text to read: type the list into the box below, or choose a file of the kind {_KINDS}.",
+        )
+    elif _PACKED.match(content):
+        raise _packed()
+    elif b"\x00" in content and not content.startswith(_UTF16):  # no text has one: a program, a sound, a disk
+        raise UnreadableFile(
+            "no_text",
+            f"Tệp này không phải văn bản, không đọc được: hãy chọn tệp {_KINDS}.",
+            f"This file is no text and cannot be read: choose a file of the kind {_KINDS}.",
         )
     elif ending == "eml":
         read_mail(content, out, _read_into)
@@ -74,7 +96,17 @@ def _is_workbook(content: bytes) -> bool:
         raise UnreadableFile("broken", "Tệp hỏng, không mở được.", "The file is broken and cannot be opened.") from None
     if unpacked > MAX_UNPACKED:
         raise UnreadableFile("unpacks_too_big", "Tệp bung ra quá lớn.", "The file unpacks to too much.")
+    if "[Content_Types].xml" not in names:
+        raise _packed()
     return any(name.startswith("xl/") for name in names)
+
+
+def _packed() -> UnreadableFile:
+    return UnreadableFile(
+        "packed",
+        f"Đây là tệp nén: hãy mở ra rồi chọn từng tệp bên trong ({_KINDS}).",
+        f"This is an archive: unpack it and choose the files inside one by one ({_KINDS}).",
+    )
 
 
 def _pdf(content: bytes, out: FileText) -> None:
@@ -129,7 +161,7 @@ def _table(text: str, out: FileText) -> None:
 
 def _decode(content: bytes) -> str:
     """UTF-8 (with or without a mark), UTF-16 by its mark, else the Vietnamese Windows code page."""
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if content.startswith(_UTF16):
         return content.decode("utf-16", errors="replace")
     try:
         return content.decode("utf-8-sig")

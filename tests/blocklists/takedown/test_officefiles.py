@@ -76,6 +76,37 @@ def test_unreadable_file_says_what_to_do(name: str, content: bytes, code: str) -
     assert refusal.value.en
 
 
+def _zip() -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("danh-sach.txt", "bad-1.net")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR bad-1.net", "Đây là hình"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF bad-1.net", "Đây là hình"),
+        (b"\xff\xd8\xff\xe1Exif bad-1.net", "Đây là hình"),
+        (b"GIF89a bad-1.net", "Đây là hình"),
+        (b"RIFF\x10\x00\x00\x00WEBP bad-1.net", "Đây là hình"),
+        (b"\x00\x00\x00\x18ftypheic bad-1.net", "Đây là hình"),
+        (_zip(), "Đây là tệp nén"),
+        (b"Rar!\x1a\x07\x01\x00 bad-1.net", "Đây là tệp nén"),
+        (b"7z\xbc\xaf\x27\x1c bad-1.net", "Đây là tệp nén"),
+        (b"MZ\x90\x00\x03\x00 bad-1.net", "không phải văn bản"),
+        (b"\x7fELF\x02\x01\x01\x00 bad-1.net", "không phải văn bản"),
+    ],
+)
+@pytest.mark.parametrize("name", ["anh.png", "cong-van.docx", "danh-sach.csv", "thu.eml", "trang.html", "khong-duoi"])
+def test_what_is_no_text_is_refused_by_its_bytes_whatever_it_is_called(name: str, content: bytes, said: str) -> None:
+    """A picture, an archive or a program gives no rows of nonsense: the officer reads what it is and what to bring instead."""
+    with pytest.raises(UnreadableFile) as refusal:
+        hosts(name, content)
+    assert said in refusal.value.vi
+
+
 def test_zip_bomb_is_refused_before_it_is_read() -> None:
     """A file that would unpack to gigabytes is refused by its own directory."""
     content = io.BytesIO()
