@@ -13,7 +13,7 @@ from admin.hours import Hours, read_windows, windows_of
 from admin.overrides import LONGEST, Override, Target
 from admin.policyfile import TenantRows, written_hours
 from admin.profiles import Profile
-from admin.values import HoursEffect, OverrideKind
+from admin.values import WEEKDAYS, HoursEffect, OverrideKind
 from gateway.policy.model import NEVER
 from gateway.policy.schedule import Window, inactive_from, next_boundary
 
@@ -63,26 +63,32 @@ def moment_in(profile: Profile, rows: TenantRows, shelf: Shelf, now: datetime) -
     """What holds for a profile of a tenant now; for a family's guests also what its children's hours bring."""
     acts = [act for act in rows.overrides if act.profile_id == profile.id]
     windows = read_windows(written_hours(profile, rows, with_dates(shelf, rows.dates)))
-    return _with_rest(_moment(windows, acts, now, rows.time_zone), windows, now, rows.time_zone)
+    own = replace(rows, hours={each: _without_lessons(written) for each, written in rows.hours.items()})
+    rests = read_windows(written_hours(profile, own, with_dates(shelf, rows.dates)))
+    return _with_rest(_moment(windows, acts, now, rows.time_zone), rests, now, rows.time_zone)
 
 
 def moment_of(rows: Sequence[Hours], acts: Sequence[Override], shelf: Shelf, now: datetime, zone: str) -> Moment:
     """What holds by these hours and acts of one profile now."""
     windows = windows_of(rows, shelf)
-    return _with_rest(_moment(windows, acts, now, zone), windows, now, zone)
+    return _with_rest(_moment(windows, acts, now, zone), windows_of(_without_lessons(rows), shelf), now, zone)
+
+
+def _without_lessons(rows: Sequence[Hours]) -> list[Hours]:
+    return [row for row in rows if row.days not in WEEKDAYS]  # a lesson of the timetable is no rest: nothing that was opened ends there
 
 
 def _with_rest(moment: Moment, windows: Sequence[tuple[HoursEffect, Window]], now: datetime, zone: str) -> Moment:
     every = [window for _, window in windows]
     seconds, last = now.timestamp(), (now + LONGEST).timestamp()
-    running = {id(window) for window in every if window.is_active(seconds, zone)}
+    running = {effect for effect, window in windows if window.is_active(seconds, zone)}
     while (seconds := next_boundary(every, seconds, zone)) <= last:
-        active = {id(window): effect for effect, window in windows if window.is_active(seconds, zone)}
-        begun = [effect for window, effect in active.items() if window not in running]
+        active = {effect for effect, window in windows if window.is_active(seconds, zone)}
+        begun = active - running  # hours that join those before are one rest with them
         if begun:
             standing = next(_STANDINGS[effect] for effect, _ in _STRICTEST_FIRST if effect in begun)
             return replace(moment, rest_at=datetime.fromtimestamp(seconds, UTC), rest_standing=standing)
-        running = set(active)
+        running = active
     return moment
 
 

@@ -167,13 +167,24 @@ async def find_by_code(connection: AsyncConnection, code: str, now: datetime) ->
     return _request(row) if row is not None else None
 
 
-async def answer(connection: AsyncConnection, act: Act, request: Request, decision: Decision, profile: Profile | None, zone: str) -> None:
-    """Answer a request once; what it opens is opened in the same transaction. Raises Conflict when it was answered meanwhile,
+async def answer(
+    connection: AsyncConnection,
+    act: Act,
+    request: Request,
+    decision: Decision,
+    profile: Profile | None,
+    zone: str,
+    rest_at: datetime | None,
+) -> None:
+    """Answer a request once; what it opens is opened in the same transaction, until `rest_at` at the latest: the next rest time of the
+    profile, or None where somebody said that it is to go on through it. Raises Conflict when it was answered meanwhile,
     InvalidInput when it would open a whole ending such as every .vn site.
     """
     if decision is not Decision.NO and is_whole_ending(request.host):
         raise InvalidInput(FieldMistake("decision", "name_suffix"))
     until = end_of(decision, act.now, zone)
+    if until is not None and rest_at is not None:
+        until = min(until, rest_at)
     result = await connection.execute(
         update(requests)
         .where(requests.c.tenant_id == act.tenant, requests.c.id == request.id, requests.c.state == RequestState.WAITING.value)

@@ -239,10 +239,12 @@ class RequestOut(BaseModel):
 
 
 class AnswerIn(In):
-    """The answer; `profile` where the request has none."""
+    """The answer; `profile` where the request has none. What it opens ends at the next rest time of the profile at the latest, unless
+    `through_rest` says that it is to go on through it."""
 
     decision: Decision
     profile: Identifier | None = None
+    through_rest: bool = False
 
 
 class DevicePage(BaseModel):

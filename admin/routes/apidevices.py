@@ -23,6 +23,7 @@ from admin.devices import (
 from admin.errors import FieldMistake, InvalidInput
 from admin.home import unnamed_devices
 from admin.link import GatewayAway, SeenDevice
+from admin.moment import moment_in
 from admin.permissions import Permission
 from admin.policyfile import read_rows
 from admin.profiles import load_profile, load_strictest
@@ -135,7 +136,11 @@ async def decide(who: Annotated[Caller, Depends(caller(Permission.REQUEST_ANSWER
         if chosen is None and given.decision is not Decision.NO:
             raise InvalidInput(FieldMistake("profile", "required"))
         profile = await load_owner(connection, who, chosen) if chosen else None
-        await answer(connection, who.act, found, given.decision, profile, who.tenant.time_zone)
+        rest_at = None
+        if profile is not None and not given.through_rest:
+            rows = await read_rows(connection, who.tenant_id, who.now)
+            rest_at = moment_in(profile, rows, who.services.shelves.current(), who.now).rest_at
+        await answer(connection, who.act, found, given.decision, profile, who.tenant.time_zone, rest_at)
         done = await load_request(connection, who.tenant_id, request)
     await who.services.applier.settle(who.tenant_id)
     return _request_out(done)

@@ -26,7 +26,7 @@ from admin.hours import paint_week
 from admin.keptbackups import clear_leftovers, erase_in_kept
 from admin.lessons import MINUTES, check_span, lesson_groups
 from admin.moment import moment_in
-from admin.officetighten import rules_for, with_rules
+from admin.officetighten import with_rules
 from admin.overrides import end_override, ends_meant, list_overrides, load_override, read_end, shortens_off, start_override
 from admin.pages.weekgrid import draw_week, monday_of
 from admin.permissions import Permission
@@ -132,8 +132,10 @@ async def open_for_class(profile: str, visit: Annotated[Visit, Depends(need(Perm
     minutes = visit.form.one_of("minutes", [str(one) for one in MINUTES])
     async with visit.services.database.read() as connection:
         found = await load_profile(connection, visit.tenant_id, profile)
-        shelf = with_rules(visit.services.shelves.current(), await rules_for(connection, visit.tenant), found)
-        acts = await list_overrides(connection, visit.tenant_id, visit.now)
+        rows = await read_rows(connection, visit.tenant_id, visit.now)
+        rest_at = moment_in(found, rows, visit.services.shelves.current(), visit.now).rest_at
+        shelf = with_rules(visit.services.shelves.current(), rows.above, found)
+        acts = rows.overrides
     if found.kind is not ProfileKind.CLASS:
         raise NotFound
     if code not in lesson_groups(shelf, found.band):
@@ -144,6 +146,8 @@ async def open_for_class(profile: str, visit: Annotated[Visit, Depends(need(Perm
     if visit.form.mistakes:
         return await _overview(visit, profile, False, tuple(visit.form.mistakes), 422)
     until = visit.now + timedelta(minutes=int(minutes))
+    if rest_at is not None and not visit.form.has("through"):
+        until = min(until, rest_at)
     async with visit.services.database.write() as connection:
         await start_override(connection, visit.act, found.id, OverrideKind.OPEN, until, [(TargetKind.CATEGORY, code)])
     await visit.services.applier.settle(visit.tenant_id)
@@ -357,6 +361,7 @@ async def _overview(
         "watched": watched,
         "may_watch": found.kind is ProfileKind.CHILD and found.band in WATCHABLE,
         "lessons": MINUTES,
+        "lesson_rests": rest_at is not None and rest_at < visit.now + timedelta(minutes=max(MINUTES)),
         "lesson_groups": lesson_groups(shelf, found.band) if found.kind is ProfileKind.CLASS else [],
         "kept_days": rows.kept.get(found.id, 0),
         "stored": stored,

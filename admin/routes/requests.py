@@ -16,11 +16,12 @@ from admin.dependencies import Visit, need
 from admin.errors import FieldMistake, Forbidden
 from admin.foresight import Verdict, is_locked
 from admin.lessons import is_used_in_lessons
+from admin.moment import Moment, moment_in
 from admin.names import is_whole_ending
 from admin.permissions import Permission
-from admin.policyfile import has_policy
+from admin.policyfile import has_policy, read_rows
 from admin.profiles import Profile, list_profiles, load_profile, strictest_band
-from admin.requests import answer, count_waiting, list_requests, load_request
+from admin.requests import answer, count_waiting, end_of, list_requests, load_request
 from admin.routes.cards import children_door, page_line, way_in
 from admin.values import Decision, ProfileKind
 from gateway.policy.model import Reason
@@ -61,7 +62,11 @@ async def decide(request: str, visit: Reader) -> Response:
         if decision not in (FOR_A_LESSON if profile is None or _is_for_a_lesson(visit, verdict, profile) else (Decision.NO,)):
             return await _page(visit, False, (FieldMistake(f"profile-{request}", "locked"),))
     async with visit.services.database.write() as connection:
-        await answer(connection, visit.act, found, decision, profile, visit.tenant.time_zone)
+        rest_at = None
+        if profile is not None and not visit.form.has("through"):
+            rows = await read_rows(connection, visit.tenant_id, visit.now)
+            rest_at = moment_in(profile, rows, visit.services.shelves.current(), visit.now).rest_at
+        await answer(connection, visit.act, found, decision, profile, visit.tenant.time_zone, rest_at)
     if decision is not Decision.NO:
         await visit.services.applier.settle(visit.tenant_id)
     return visit.go("/requests?stored=1" if decision is not Decision.NO else "/requests")
@@ -76,8 +81,10 @@ async def _page(visit: Visit, stored: bool, mistakes: tuple[FieldMistake, ...] =
         profiles = await list_profiles(connection, visit.tenant_id)
         enforcement = await read_enforcement(connection, visit.tenant_id)
         count = await count_waiting(connection, visit.tenant_id, visit.now)
+        around = await read_rows(connection, visit.tenant_id, visit.now)
     by_id = {profile.id: profile for profile in profiles}
     rows = []
+    rests: dict[str, Moment | None] = {}
     for one in waiting:
         profile = by_id.get(one.profile_id) if one.profile_id else None
         verdict = await visit.services.foresight.judge(visit.tenant_id, one.profile_id, one.host, visit.now)
@@ -86,9 +93,14 @@ async def _page(visit: Visit, stored: bool, mistakes: tuple[FieldMistake, ...] =
         locked = is_whole_ending(one.host) or (verdict is not None and verdict.blocked and is_locked(verdict, shelf, band))
         part = None if locked or (verdict is not None and not verdict.blocked) else shelf.service_of(one.host)
         service = shelf.name_of(part.id, visit.language) if part is not None else ""
-        rows.append((one, profile, verdict, groups, locked, service, _answers(visit, verdict, profile, locked)))
+        answers = _answers(visit, verdict, profile, locked)
+        rows.append((one, profile, verdict, groups, locked, service, answers))
+        ends = [end for decision in answers if (end := end_of(decision, visit.now, visit.tenant.time_zone)) is not None]
+        moment = moment_in(profile, around, shelf, visit.now) if profile is not None and ends else None
+        rests[one.id] = moment if moment is not None and moment.rest_at is not None and moment.rest_at < max(ends) else None
     context = {
         "rows": rows,
+        "rests": rests,
         "answered": [(one, by_id.get(one.profile_id) if one.profile_id else None) for one in answered],
         "people": [profile for profile in profiles if profile.kind is not ProfileKind.GUEST and _is_ones_own(visit, profile)],
         "enforcement": enforcement,

@@ -10,6 +10,7 @@ import time
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import RedirectResponse, Response
 
 from admin.audit import Act
@@ -20,19 +21,21 @@ from admin.edge.faults import wait_text
 from admin.errors import FieldMistake, NotFound, TooManyTries
 from admin.forms import read_form
 from admin.link import is_local
+from admin.moment import Moment, moment_in
 from admin.notices import Message
 from admin.pages.words import mark as _
 from admin.permissions import Permission
-from admin.profiles import load_profile
+from admin.policyfile import read_rows
+from admin.profiles import Profile, load_profile
 from admin.recovery import uses_pin
-from admin.requests import answer, read_code
+from admin.requests import answer, end_of, read_code
 from admin.routes.cards import children_door
 from admin.routes.child import Here, arrive, find_asked
 from admin.routes.home import waiting_of
 from admin.setup import public_url
 from admin.sharing import AT_DEVICE, SPANS, WrongPin, judge_pin, lend, note_right, note_wrong, read_pin, set_pin, take_back
 from admin.values import Decision, DeviceId, RequestState
-from blocklists.tables import OrganisationKind
+from blocklists.tables import OrganisationId, OrganisationKind
 
 router = APIRouter()
 
@@ -104,7 +107,9 @@ async def answer_here(request: Request, code: str) -> Response:
     chosen = found.profile_id or (here.reader.profile.id if here.reader.profile is not None else None)
     async with here.services.database.write() as connection:
         profile = await load_profile(connection, tenant, chosen) if chosen is not None else None
-        await answer(connection, Act(tenant, AT_DEVICE, now), found, Decision(form.raw("decision")), profile, here.reader.zone)
+        moment = await _moment_of(here, connection, tenant, profile)
+        rest_at = None if moment is None or form.has("through") else moment.rest_at
+        await answer(connection, Act(tenant, AT_DEVICE, now), found, Decision(form.raw("decision")), profile, here.reader.zone, rest_at)
     await here.services.applier.settle(tenant)
     return RedirectResponse(f"/answer/{wanted}", 303)
 
@@ -204,6 +209,10 @@ async def _answer_page(here: Here, code: str, mistake: FieldMistake | None = Non
     tenant = here.reader.tenant
     async with here.services.database.read() as connection:
         has_pin = tenant is not None and await read_pin(connection, tenant) is not None
+        chosen = (found.profile_id if found is not None else None) or (here.reader.profile.id if here.reader.profile is not None else None)
+        is_here = tenant is not None and found is not None and found.tenant_id == tenant
+        profile = await load_profile(connection, tenant, chosen) if is_here and tenant is not None and chosen is not None else None
+        moment = await _moment_of(here, connection, tenant, profile)
     if found is None or found.tenant_id != tenant or found.state is not RequestState.WAITING or not has_pin:
         raise NotFound
     words = here.services.pages.words[here.language]
@@ -213,8 +222,17 @@ async def _answer_page(here: Here, code: str, mistake: FieldMistake | None = Non
         (Decision.TODAY, words.gettext(_("Today"))),
         (Decision.NO, words.gettext(_("No"))),
     ]
-    context = {"asked": found, "choices": choices, "wait": wait, "mistakes": (mistake,) if mistake else ()}
-    return here.page("child/answerhere.html", context, status)
+    latest = end_of(Decision.TODAY, here.services.now(), here.reader.zone)
+    is_near = moment is not None and moment.rest_at is not None and latest is not None and moment.rest_at < latest
+    context = {"rests": moment if is_near else None, "asked": found, "choices": choices, "wait": wait}
+    return here.page("child/answerhere.html", {**context, "mistakes": (mistake,) if mistake else ()}, status)
+
+
+async def _moment_of(here: Here, connection: AsyncConnection, tenant: OrganisationId | None, profile: Profile | None) -> Moment | None:
+    if profile is None or tenant is None:
+        return None
+    now = here.services.now()
+    return moment_in(profile, await read_rows(connection, tenant, now), here.services.shelves.current(), now)
 
 
 async def _pin_page(visit: Visit, done: bool = False, mistakes: tuple[FieldMistake, ...] = ()) -> Response:

@@ -66,3 +66,16 @@ def test_opened_things_are_listed_beside_the_hours() -> None:
     found = moment_of([NIGHT], [act(OverrideKind.OPEN, 45), act(OverrideKind.EXCEPTION, -1)], SHELF, NOW, ZONE)
     assert len(found.opened) == 1
     assert found.opened_targets == ((TargetKind.CATEGORY, "game"),)
+
+
+def test_hours_that_join_are_one_rest() -> None:
+    """Half an hour into a rest that is written in two parts, midnight is not where the next one begins."""
+    rows = [Hours(Days.EVERY, "19:00", "24:00", HoursEffect.REST), Hours(Days.EVERY, "00:00", "06:00", HoursEffect.REST)]
+    assert moment_of(rows, [], SHELF, NOW, ZONE).rest_at == datetime(2026, 10, 13, 12, 0, tzinfo=UTC)
+
+
+def test_a_lesson_of_the_timetable_is_no_rest_time() -> None:
+    """What is opened in a class does not close with the bell; the night is where it ends."""
+    lesson = Hours(Days.MON, "20:00", "20:45", HoursEffect.STUDY)
+    assert moment_of([lesson, NIGHT], [], SHELF, NOW, ZONE).rest_at == datetime(2026, 10, 12, 14, 0, tzinfo=UTC)
+    assert moment_of([lesson], [], SHELF, NOW, ZONE).rest_at is None

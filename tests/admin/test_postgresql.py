@@ -96,7 +96,7 @@ async def test_request_is_asked_answered_and_applied(services: Services, gateway
     act = Act(family.tenant, by_account(family.account, Role.FIRST_PARENT), now)
     async with services.database.write() as connection:
         asked = await ask(connection, family.tenant, Asked(family.bi.id, "a.example", RequestReason.LESSON, "x", family.bi.band), now)
-        await answer(connection, act, asked, Decision.HOUR, family.bi, "Asia/Ho_Chi_Minh")
+        await answer(connection, act, asked, Decision.HOUR, family.bi, "Asia/Ho_Chi_Minh", None)
         assert len(await list_overrides(connection, family.tenant, now + timedelta(minutes=59))) == 1
         assert (await list_requests(connection, family.tenant, now))[0] == []
     assert not (await services.applier.settle(family.tenant)).is_pending

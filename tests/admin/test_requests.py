@@ -65,7 +65,7 @@ async def test_timed_yes_opens_until_its_end(
     """An answer with a time is an exception of the profile with an absolute end."""
     async with services.database.write() as connection:
         asked = await ask(connection, family.tenant, wish(family.bi.id), now)
-        await answer(connection, act, asked, decision, family.bi, ZONE)
+        await answer(connection, act, asked, decision, family.bi, ZONE, None)
         done = await load_request(connection, family.tenant, asked.id)
         (opened,) = await list_overrides(connection, family.tenant, now)
     assert (done.state, done.decision, done.open_until) == (RequestState.ANSWERED, decision, now + until)
@@ -81,7 +81,7 @@ async def test_always_lists_the_name_and_clears_a_denial(services: Services, fam
     async with services.database.write() as connection:
         await add_name(connection, act, family.bi.id, NameEffect.DENY, "scratch.example")
         asked = await ask(connection, family.tenant, wish(family.bi.id), now)
-        await answer(connection, act, asked, Decision.ALWAYS, family.bi, ZONE)
+        await answer(connection, act, asked, Decision.ALWAYS, family.bi, ZONE, None)
         (rule,) = await list_names(connection, family.tenant, family.bi.id)
         assert (rule.effect, rule.pattern) == (NameEffect.ALLOW, "scratch.example")
         assert await list_overrides(connection, family.tenant, now) == []
@@ -91,7 +91,7 @@ async def test_no_opens_nothing(services: Services, family: Family, act: Act, no
     """A no is an answer, and only that."""
     async with services.database.write() as connection:
         asked = await ask(connection, family.tenant, wish(family.bi.id), now)
-        await answer(connection, act, asked, Decision.NO, family.bi, ZONE)
+        await answer(connection, act, asked, Decision.NO, family.bi, ZONE, None)
         assert await list_overrides(connection, family.tenant, now) == []
         waiting, answered = await list_requests(connection, family.tenant, now)
     assert (waiting, [one.decision for one in answered]) == ([], [Decision.NO])
@@ -108,9 +108,9 @@ async def test_whole_ending_is_neither_asked_for_nor_opened(services: Services, 
     for decision in (Decision.HOUR, Decision.ALWAYS):
         with pytest.raises(InvalidInput):
             async with services.database.write() as connection:
-                await answer(connection, act, noted, decision, family.bi, ZONE)
+                await answer(connection, act, noted, decision, family.bi, ZONE, None)
     async with services.database.write() as connection:
-        await answer(connection, act, noted, Decision.NO, family.bi, ZONE)
+        await answer(connection, act, noted, Decision.NO, family.bi, ZONE, None)
         assert await list_names(connection, family.tenant, family.bi.id) == []
 
 
@@ -118,17 +118,17 @@ async def test_second_answer_is_a_conflict(services: Services, family: Family, a
     """Two parents who press at once do not contradict each other."""
     async with services.database.write() as connection:
         asked = await ask(connection, family.tenant, wish(family.bi.id), now)
-        await answer(connection, act, asked, Decision.NO, family.bi, ZONE)
+        await answer(connection, act, asked, Decision.NO, family.bi, ZONE, None)
     with pytest.raises(Conflict):
         async with services.database.write() as connection:
-            await answer(connection, act, asked, Decision.ALWAYS, family.bi, ZONE)
+            await answer(connection, act, asked, Decision.ALWAYS, family.bi, ZONE, None)
 
 
 async def test_shared_device_gets_its_profile_from_the_answer(services: Services, family: Family, act: Act, now: datetime) -> None:
     """Where nobody knew who asked, the parent says for whom it opens."""
     async with services.database.write() as connection:
         asked = await ask(connection, family.tenant, wish(None), now)
-        await answer(connection, act, asked, Decision.HOUR, family.na, ZONE)
+        await answer(connection, act, asked, Decision.HOUR, family.na, ZONE, None)
         (opened,) = await list_overrides(connection, family.tenant, now)
         done = await load_request(connection, family.tenant, asked.id)
     assert (opened.profile_id, done.profile_id) == (family.na.id, family.na.id)

@@ -9,10 +9,13 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
+from admin.audit import Act, by_account
 from admin.dependencies import Services
+from admin.hours import Hours, set_hours
 from admin.permissions import Scope
 from admin.requests import Asked, ask
-from admin.values import RequestReason
+from admin.values import Days, HoursEffect, RequestReason
+from blocklists.tables import Role
 from tests.admin.routes.test_api import client_for
 from tests.admin.routes.test_profiles import in_force
 from tests.support.controlsocket import ScriptedGateway
@@ -86,3 +89,20 @@ async def test_requests_are_read_and_answered(
     assert (done.status_code, done.json()["decision"]) == (200, "1h")
     assert in_force(services, gateway, family, family.bi.id)["overrides"][0]["names"] == ["play.example"]
     assert (await api.post(path, json={"decision": "no"})).status_code == 409
+
+
+async def test_an_answer_ends_where_the_rest_time_begins(
+    api: httpx.AsyncClient, services: Services, family: Family, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """As on the page: bedtime closes what was opened, unless `through_rest` says that it is meant."""
+    rows = (Hours(Days.EVERY, "20:00", "06:00", HoursEffect.OFFLINE),)
+    async with services.database.write() as connection:
+        await set_hours(connection, Act(family.tenant, by_account(family.account, Role.PARENT), now), family.bi.id, rows)
+        asked = [
+            await ask(connection, family.tenant, Asked(family.bi.id, host, RequestReason.LESSON, "", family.bi.band), now)
+            for host in ("a.example", "b.example")
+        ]
+    for one, more in zip(asked, ({}, {"through_rest": True}), strict=True):
+        assert (await api.post(f"/requests/{one.id}/answer", json={"decision": "1h", **more})).status_code == 200
+    ends = {act["names"][0]: act["until"] for act in in_force(services, gateway, family, family.bi.id)["overrides"]}
+    assert ends == {"a.example": "2026-10-12T13:00:00Z", "b.example": "2026-10-12T13:30:00Z"}

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from starlette.types import ASGIApp
 
-from admin.audit import Act, by_account
+from admin.audit import MACHINE, Act, by_account
 from admin.dependencies import Services
 from admin.hours import Hours, set_hours
 from admin.overrides import list_overrides
@@ -410,8 +410,16 @@ async def test_teacher_opens_one_group_for_a_lesson(services: Services, app: ASG
         (opened,) = await list_overrides(connection, tenant, now)
     assert (opened.ends_at - now, opened.targets) == (timedelta(minutes=45), ((TargetKind.CATEGORY, "video"),))
     await phone.submit(f"{lesson}/end")
-    async with services.database.read() as connection:
+    async with services.database.write() as connection:
         assert await list_overrides(connection, tenant, now) == []
+        rows = (Hours(Days.EVERY, "20:00", "06:00", HoursEffect.OFFLINE), Hours(Days.MON, "19:40", "20:25", HoursEffect.STUDY))
+        await set_hours(connection, Act(tenant, MACHINE, now), klass.id, rows)
+    for typed, minutes in (({}, 30), ({"through": "1"}, 45)):  # the rest time closes it, not the bell
+        await phone.get(f"/profiles/{klass.id}")
+        await phone.submit(lesson, {"category": "video", **typed}, ("minutes", "45"))
+        async with services.database.read() as connection:
+            (opened,) = await list_overrides(connection, tenant, now)
+        assert opened.ends_at - now == timedelta(minutes=minutes)
     await phone.close()
 
 

@@ -12,6 +12,7 @@ from admin.app import create_page_app
 from admin.audit import Act, by_account
 from admin.dependencies import Services
 from admin.devices import Match, list_devices
+from admin.hours import Hours, set_hours
 from admin.names import add_name
 from admin.overrides import list_overrides, start_override
 from admin.passwords import Passwords
@@ -19,7 +20,7 @@ from admin.profiles import list_profiles
 from admin.requests import Asked, ask, list_requests
 from admin.setup import NewChild, NewDevice, Owner, Plan, make_tenant
 from admin.tenants import create_account, grant_role
-from admin.values import DeviceMatch, NameEffect, OverrideKind, ProfileId, RequestReason, TargetKind
+from admin.values import Days, DeviceMatch, HoursEffect, NameEffect, OverrideKind, ProfileId, RequestReason, TargetKind
 from blocklists.tables import OrganisationKind, Role
 from gateway.policy.model import Band
 from tests.admin.conftest import Clock
@@ -56,6 +57,28 @@ async def test_yes_for_an_hour_is_in_force_at_once(
     (act,) = in_force(services, gateway, family, family.bi.id)["overrides"]
     assert (act["kind"], act["names"], act["until"]) == ("exception", ["play.example"], "2026-10-12T13:30:00Z")
     assert "Không có ai đang chờ trả lời." in parent.text
+
+
+async def test_yes_ends_where_the_rest_time_begins(
+    parent: Visitor, services: Services, family: Family, gateway: ScriptedGateway, now: datetime
+) -> None:
+    """The whole day is until bedtime, unless the parent ticked that it goes on; also where the parent chose whose wish it is."""
+    rows = (Hours(Days.EVERY, "20:00", "06:00", HoursEffect.OFFLINE),)
+    async with services.database.write() as connection:
+        await set_hours(connection, Act(family.tenant, by_account(family.account, Role.PARENT), now), family.bi.id, rows)
+    first, second = [await wish(services, family, now, family.bi.id, host) for host in ("play.example", "games.example")]
+    third = await wish(services, family, now, None, "fun.example")
+    await parent.get("/requests")
+    assert parent.text.count("Mở cả trong giờ nghỉ") == 2
+    await parent.submit(f"/requests/{first}", button=("decision", "today"))
+    await parent.submit(f"/requests/{second}", {"through": "1"}, ("decision", "today"))
+    await parent.submit(f"/requests/{third}", {"profile": family.bi.id}, ("decision", "1h"))
+    ends = {act["names"][0]: act["until"] for act in in_force(services, gateway, family, family.bi.id)["overrides"]}
+    assert ends == {
+        "play.example": "2026-10-12T13:00:00Z",
+        "games.example": "2026-10-12T17:00:00Z",
+        "fun.example": "2026-10-12T13:00:00Z",
+    }
 
 
 async def test_childs_words_are_text(parent: Visitor, services: Services, family: Family, now: datetime) -> None:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from starlette.types import ASGIApp
 
 from admin.app import create_app, create_page_app
-from admin.audit import Act, By
+from admin.audit import Act, By, by_account
 from admin.dependencies import Services
+from admin.hours import Hours, set_hours
 from admin.names import list_names
 from admin.notices import Message
 from admin.onboarding import add_phone
+from admin.overrides import list_overrides
 from admin.policyfile import cut, read_rows
+from admin.values import Days, HoursEffect
+from blocklists.tables import Role
 from gateway.settings import EncryptedSettings, Endpoint, TlsSettings
 from tests.admin.conftest import Clock
 from tests.support.controlsocket import ScriptedGateway
@@ -112,6 +116,25 @@ async def test_request_is_answered_on_the_same_screen(parent: Visitor, shared: V
     await parent.get("/journal")
     assert "người có mã PIN" in parent.text
     assert (await shared.get(f"/answer/{code}/here")).status_code == 404, "answered once"
+
+
+async def test_an_answer_on_the_same_screen_ends_where_the_rest_time_begins(
+    parent: Visitor, shared: Visitor, services: Services, family: Family
+) -> None:
+    """The whole day is until bedtime here, too, unless the adult ticked that it goes on."""
+    rows = (Hours(Days.EVERY, "20:00", "06:00", HoursEffect.OFFLINE),)
+    async with services.database.write() as connection:
+        await set_hours(connection, Act(family.tenant, by_account(family.account, Role.PARENT), services.now()), family.bi.id, rows)
+    await set_pin(parent)
+    for host, typed in (("play.example", {}), ("www.tiktok.com", {"through": "1"})):
+        await shared.get(f"/ask?host={host}")
+        await shared.submit(shared.forms[0].action, {"reason": "lesson"})
+        code = shared.response.url.path.rsplit("/", 1)[1]
+        await shared.get(f"/answer/{code}/here?lang=vi")
+        await shared.submit(f"/answer/{code}/here?lang=vi", {"pin": PIN, **typed}, ("decision", "today"))
+    async with services.database.read() as connection:
+        ends = {act.targets[0][1]: act.ends_at - services.now() for act in await list_overrides(connection, family.tenant, services.now())}
+    assert ends == {"play.example": timedelta(minutes=30), "www.tiktok.com": timedelta(hours=4, minutes=30)}
 
 
 async def test_one_phone_of_a_family_is_borrowed_away_from_home(
