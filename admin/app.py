@@ -140,6 +140,11 @@ def make_services(settings: AdminSettings, database: Database, wall: Callable[[]
 
 def create_app(services: Services) -> ASGIApp:
     """The application for people with accounts, and the API."""
+    return at_the_edge(create_site(services), services, own_hosts(services.settings))
+
+
+def create_site(services: Services) -> FastAPI:
+    """Its pages and the API, without the layers at the edge. Everything reads `state.services`, also of what is mounted at /api/v1."""
     app = FastAPI(title="Lá Chắn", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.services = services
     app.state.is_behind_names = False
@@ -161,7 +166,7 @@ def create_app(services: Services) -> ASGIApp:
     app.include_router(homelink.router, include_in_schema=False)
     app.add_route("/static/{name}", services.pages.assets.serve, ["GET", "HEAD"])
     app.mount("/api/v1", create_api(services))
-    return at_the_edge(app, services, own_hosts(services.settings))
+    return app
 
 
 def create_page_app(services: Services) -> ASGIApp:

@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Protocol, cast
 
-import dns.asyncquery
 import dns.exception
 import dns.flags
 import dns.message
@@ -152,6 +151,8 @@ class TransferServer:
 
     async def _notify(self, origin: dns.name.Name, secondary: Secondary) -> None:
         zone = self.feed.zones[origin]
+        import dns.asyncquery  # loads what speaks QUIC: a tenth of a second that only the first notice takes
+
         for wait in NOTIFY_TRIES:
             await asyncio.sleep(wait)
             notice = dns.message.make_query(origin, dns.rdatatype.SOA)

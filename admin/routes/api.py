@@ -163,8 +163,9 @@ def create_api(services: Services) -> FastAPI:
     def published() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = describe(plain())
-        apiprofiles.name_codes(app.openapi_schema, services.shelves.current().catalogue)
-        apifamily.name_places(app.openapi_schema, services.now())
+        current: Services = app.state.services
+        apiprofiles.name_codes(app.openapi_schema, current.shelves.current().catalogue)
+        apifamily.name_places(app.openapi_schema, current.now())
         return app.openapi_schema
 
     app.openapi = published  # type: ignore[method-assign]  # the way FastAPI offers

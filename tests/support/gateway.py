@@ -54,7 +54,7 @@ class Gateway:
         self.port = 0
         self._fields = {"folder": folder, "metrics": self.metrics, **fields}
         self._command = command
-        self._is_prepared = command == "run"
+        self._is_prepared = command in ("run", "gateway")
         self._environment = {**os.environ, "LACHAN_LOG_FORMAT": "json", **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self.write(text)
