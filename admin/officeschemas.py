@@ -21,6 +21,8 @@ class OrderIn(In):
     symbol: Line | None = None
     issuer: Line | None = None
     subject: Line | None = None
+    #: The day of the document, where it is read wrongly; never later than today.
+    issued_on: Day | None = None
     valid_from: Day | None = None
     valid_until: Day | None = None
     no_end: bool = False
@@ -121,9 +123,13 @@ class UnreadOut(In):
 
 
 class RegisteredOut(OrderOut):
-    """A document as it was registered, and what of its letter was not read: `[]` when everything was."""
+    """A document as it was registered, and what of its letter was not read: `[]` when everything was.
+
+    `same_as`: another document of the same number by the same issuer that is registered and was not refused, by id.
+    """
 
     unread: list[UnreadOut]
+    same_as: str | None
 
 
 class OrderRow(In):

@@ -45,9 +45,10 @@ from admin.routes.api import PAGE, After, Caller, IdempotencyKey, Limit, caller,
 from admin.routes.officeorders import APPROVALS
 from admin.schemas import PageOf
 from blocklists.takedown import cases, store
+from blocklists.takedown.before import find_same
 from blocklists.takedown.clocks import Levels, read_levels
 from blocklists.takedown.deadlines import VIET_NAM
-from blocklists.takedown.documents import SymbolError, parse_symbol
+from blocklists.takedown.documents import PartialDate, SymbolError, parse_symbol
 from blocklists.takedown.filetext import UnreadableFile
 from blocklists.takedown.model import Actor, Capacity
 from blocklists.takedown.store import NewOrder, Office
@@ -101,6 +102,10 @@ async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> 
     if unknown or not there.issuperset(new.schools):
         raise InvalidInput(FieldMistake("places" if unknown else "schools", "place_unknown" if unknown else "unknown"))
     issued, basis = intake.letter.issued_on, intake.letter.basis
+    if new.issued_on is not None:
+        issued = PartialDate(new.issued_on.year, new.issued_on.month, new.issued_on.day)
+    if issued is not None and issued.is_after(who.now.astimezone(VIET_NAM).date()):
+        raise InvalidInput(FieldMistake("issued_on", "issued_later"))
     parents: tuple[int | None, ...] = ()
     if new.basis is not None:
         documents, parents = read_chain(new.basis)
@@ -118,7 +123,7 @@ async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> 
         organisations=tuple(sorted(set(new.schools))),
         capacity=intake.letter.capacity,
         subject=new.subject if new.subject is not None else intake.letter.subject,
-        issued_on=issued if issued is None or not issued.is_after(who.now.astimezone(VIET_NAM).date()) else None,  # an end, read as it
+        issued_on=issued,
         basis=basis,
         basis_parents=parents,
         urgent=intake.letter.urgent if new.urgent is None else new.urgent,
@@ -132,8 +137,9 @@ async def register(who: Registrar, new: OrderIn, key: IdempotencyKey = None) -> 
         if made is None:
             made = await store.register(connection, office, order, actor_in(who), who.now)
             await note_made(connection, who, key, made, "takedown_order", new)
+        same = await find_same(connection, office, symbol.as_written, order.issuer, made)
     unread = [UnreadOut(code=part.code, words=part.en) for part in intake.unread]
-    return RegisteredOut(**(await order_out(who, made)).model_dump(), unread=unread)
+    return RegisteredOut(**(await order_out(who, made)).model_dump(), unread=unread, same_as=same["id"] if same else None)
 
 
 @router.get("/orders")

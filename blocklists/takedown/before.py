@@ -30,9 +30,9 @@ class Before:
     reason: str = ""
 
 
-async def find_same(connection: AsyncConnection, office: Office, written: str, issuer: str) -> RowMapping | None:
-    """The latest document of this number and symbol by the same issuer that was not refused; None when there is none, or when it has no
-    number yet (drafts of one office look alike)."""
+async def find_same(connection: AsyncConnection, office: Office, written: str, issuer: str, but: str = "") -> RowMapping | None:
+    """The latest document of this number and symbol by the same issuer that was not refused, other than `but`; None when there is none, or
+    when it has no number yet (drafts of one office look alike)."""
     try:
         symbol = parse_symbol(written)
     except SymbolError:
@@ -46,7 +46,7 @@ async def find_same(connection: AsyncConnection, office: Office, written: str, i
         .order_by(table.c.received_at.desc())
     )
     rows = (await connection.execute(statement)).mappings().all()
-    return next((row for row in rows if row["issuer"].casefold() == issuer.casefold()), None)
+    return next((row for row in rows if row["id"] != but and row["issuer"].casefold() == issuer.casefold()), None)
 
 
 async def read_before(connection: AsyncConnection, office: Office, hosts: Sequence[str], order_id: str) -> list[Before]:

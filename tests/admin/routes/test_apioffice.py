@@ -86,6 +86,28 @@ async def test_a_program_is_told_what_was_not_read(app: ASGIApp, database: Datab
     await one.aclose()
 
 
+async def test_a_program_is_told_of_the_same_document_and_a_date_of_a_later_day_is_refused(
+    app: ASGIApp, database: Database, officers: Officers, now: datetime
+) -> None:
+    """As at the page: a second registration names the first; sent again under its key, it is not a second one."""
+    one = await program(app, database, officers.tenant, officers.verifier, now)
+    first = (await one.post("/orders", json={"text": LETTER}, headers={"Idempotency-Key": "a"})).json()
+    assert first["same_as"] is None
+    assert (await one.post("/orders", json={"text": LETTER}, headers={"Idempotency-Key": "a"})).json()["same_as"] is None
+    assert (await one.post("/orders", json={"text": LETTER})).json()["same_as"] == first["id"]
+    assert (await one.post("/orders", json={"text": LETTER, "symbol": "413/QĐ-SVHTTDL"})).json()["same_as"] is None
+    later = (now + timedelta(days=400)).date()
+    letter = f"Số: 9/CAT-PV\nngày {later:%d tháng %m năm %Y}\nmot.example\n"
+    told = [{"field": "issued_on", "code": "issued_later"}]
+    refused = await one.post("/orders", json={"text": letter, "issuer": "Công an tỉnh"})
+    assert (refused.status_code, refused.json()["error"]["fields"]) == (422, told)
+    refused = await one.post("/orders", json={"text": LETTER, "issued_on": later.isoformat()})
+    assert (refused.status_code, refused.json()["error"]["fields"]) == (422, told)
+    mended = await one.post("/orders", json={"text": letter, "issuer": "Công an tỉnh", "issued_on": now.date().isoformat()})
+    assert mended.status_code == 201, mended.text
+    await one.aclose()
+
+
 async def test_masked_names_are_in_no_answer(app: ASGIApp, database: Database, officers: Officers, now: datetime) -> None:
     """A program sees an opaque id where a person would have to open the name."""
     one = await program(app, database, officers.tenant, officers.verifier, now)
