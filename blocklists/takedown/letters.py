@@ -54,7 +54,7 @@ def read_letter(text: str) -> Letter:
     days = _DAYS.search(folded)
     return Letter(
         symbol=own,
-        issued_on=next((found for line in lines[:_HEAD_LINES] if (found := parse_date(line)) is not None), None),
+        issued_on=next((found for line in lines[:_HEAD_LINES] if (found := parse_date(line)) not in (None, ends)), None),
         issuer=_issuer(lines),
         capacity=next((f"{mark['mark']}. {mark['office'].strip()}" for line in lines if (mark := _CAPACITY.match(line))), ""),
         subject=_subject(lines),

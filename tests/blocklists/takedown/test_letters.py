@@ -82,3 +82,9 @@ def test_no_letter_keeps_the_office_busy(text: str) -> None:
         "text = sys.stdin.read(); read_letter(text); list(find_addresses(text, frozenset({'com'})))"
     )
     assert subprocess.run([sys.executable, "-c", program], input=text, text=True, timeout=60, check=False).returncode == 0
+
+
+def test_the_end_of_a_document_is_not_read_as_its_own_date() -> None:
+    """A short letter without a date of its own says until when it holds: that day is the end alone."""
+    letter = read_letter("Số: 8/QĐ-SVHTTDL\nđến hết ngày 31 tháng 12 năm 2026\nmoi.example")
+    assert (letter.issued_on, letter.until) == (None, date(2026, 12, 31))
