@@ -20,7 +20,7 @@ from admin.policyfile import NOTHING_AROUND, Around, TenantRows, networks_of, re
 from admin.profiles import Profile
 from admin.totals import read_day
 from admin.unserved import Unserved, look_at
-from admin.values import ProfileKind
+from admin.values import DeviceId, ProfileKind
 from blocklists.tables import OrganisationId
 
 
@@ -76,8 +76,8 @@ def make_card(
 ) -> Card:
     """The card of one profile."""
     own = tuple(device for device in rows.devices if device.profile_id == profile.id)
-    ids = {device.id for device in own}
-    times = [one.last_seen for one in seen if one.client in ids]
+    last = last_seen(rows, seen)
+    times = [last[device.id] for device in own if device.id in last]
     return Card(
         profile=profile,
         moment=moment_in(profile, rows, shelf, now),
@@ -85,6 +85,21 @@ def make_card(
         seen_at=max(times, default=None),
         blocked=total[1] if total else None,
     )
+
+
+def last_seen(rows: TenantRows, seen: Sequence[SeenDevice]) -> dict[DeviceId, datetime]:
+    """When each named device of a tenant asked last; also one that was named after it asked, which the gateway knows by its address."""
+    known = {device.id for device in rows.devices}
+    owners = {match.value: device.id for device in rows.devices for match in device.matches if device.is_single}
+    found: dict[DeviceId, datetime] = {}
+    for one in seen:
+        device = DeviceId(one.client) if one.client in known and one.client else None
+        if device is None and one.client is None and one.tenant == rows.tenant and not one.is_shared:
+            values = (one.address, *one.others, (one.mac or "").lower(), one.network)
+            device = next((owners[value] for value in values if value in owners), None)
+        if device is not None:
+            found[device] = max(one.last_seen, found.get(device, one.last_seen))
+    return found
 
 
 def unnamed_devices(rows: TenantRows, seen: Sequence[SeenDevice]) -> tuple[SeenDevice, ...]:

@@ -25,7 +25,7 @@ from admin.devices import (
     retire_device,
 )
 from admin.errors import AdminError, Conflict, FieldMistake, InvalidInput
-from admin.home import unnamed_devices
+from admin.home import last_seen, unnamed_devices
 from admin.homelink import Home, judge_address
 from admin.moment import Moment, moment_in
 from admin.onboarding import load_phone, reach_of
@@ -134,7 +134,6 @@ async def show_devices(visit: Visit, stored: bool = False, mistakes: tuple[Field
         enforcement = await read_enforcement(connection, visit.tenant_id)
         hosted = await is_hosted(connection, visit.tenant_id)
     people = [profile for profile in rows.profiles if profile.kind is not ProfileKind.GUEST]
-    last = {one.client: one.last_seen for one in reversed(seen) if one.client}
     unnamed = unnamed_devices(rows, seen)
     context = {
         "unnamed": [(one, has_private_mac(one.mac)) for one in unnamed],
@@ -144,7 +143,7 @@ async def show_devices(visit: Visit, stored: bool = False, mistakes: tuple[Field
         "adults": adults_of(people),
         "here": address_of(visit.request),
         "resting": _resting(visit, rows),
-        "last": last,
+        "last": last_seen(rows, seen),
         "away": away,
         "hosted": hosted,
         "only_one": not hosted and len(group_seen(seen)) == 1 and len(rows.devices) > 1,

@@ -49,6 +49,15 @@ async def test_a_named_device_is_not_new_before_the_gateway_knows_it(services: S
     assert cards.unnamed == ()
 
 
+async def test_a_device_that_was_named_a_moment_ago_was_seen(services: Services, family: Family, now: datetime) -> None:
+    """It asked before it had a name: it is not "not seen lately" until it asks again."""
+    asked = [seen(now, family, "192.168.1.31", minutes=1), SeenDevice("192.168.1.32", None, None, "another", "", now, now)]
+    async with services.database.read() as connection:
+        cards = await read_cards(connection, family.tenant, asked, read_shipped(), now)
+    bi, na = cards.people
+    assert (bi.seen_at, na.seen_at) == (now - timedelta(minutes=1), None)
+
+
 async def test_figures_of_the_cards_come_from_queries(live: Services, gateway_running: Gateway) -> None:
     """Bi's tablet asks: its card has the blocks and when it was seen; Na's asks nothing, which is not known, not zero."""
     family = await make_family(live, "127.0")
