@@ -18,6 +18,7 @@ from admin.link import SeenDevice
 from admin.moment import Moment, moment_in
 from admin.policyfile import NOTHING_AROUND, Around, TenantRows, networks_of, read_rows
 from admin.profiles import Profile
+from admin.sharing import Loan
 from admin.totals import read_day
 from admin.unserved import Unserved, look_at
 from admin.values import DeviceId, ProfileKind
@@ -26,13 +27,15 @@ from blocklists.tables import OrganisationId
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One child, class or group of adults. `seen_at` None: not known. `blocked` None: nothing counted today."""
+    """One child, class or group of adults. `seen_at` None: not known. `blocked` None: nothing counted today. `lent`: devices of theirs
+    that an adult uses now; what those ask is not the child's."""
 
     profile: Profile
     moment: Moment
     devices: tuple[Device, ...]
     seen_at: datetime | None
     blocked: int | None
+    lent: tuple[tuple[Device, Loan], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +80,15 @@ def make_card(
     """The card of one profile."""
     own = tuple(device for device in rows.devices if device.profile_id == profile.id)
     last = last_seen(rows, seen)
-    times = [last[device.id] for device in own if device.id in last]
+    loans = {loan.device_id: loan for loan in rows.loans}
+    times = [last[device.id] for device in own if device.id in last and device.id not in loans]
     return Card(
         profile=profile,
         moment=moment_in(profile, rows, shelf, now),
         devices=own,
         seen_at=max(times, default=None),
         blocked=total[1] if total else None,
+        lent=tuple((device, loans[device.id]) for device in own if device.id in loans),
     )
 
 

@@ -80,6 +80,10 @@ async def test_phone_is_borrowed_and_comes_back(parent: Visitor, shared: Visitor
     assert told["until"] == "2026-10-12T13:00:00Z"
     await parent.get("/devices")
     assert "người lớn đang dùng đến 20:00" in parent.text
+    for page in ("/", f"/profiles/{family.bi.id}"):  # what the phone asks now is not Bi's
+        await parent.get(page)
+        assert "người lớn đang dùng đến 20:00" in parent.text and "dùng mạng vừa xong" not in parent.text
+        assert parent.has_form(f"/devices/{family.bi_phone}/back")
     clock.forward(minutes=31)
     assert await lent(services, family) == {}
     await shared.get("/adult")
