@@ -44,11 +44,14 @@ def is_left_out(item: pytest.Item) -> bool:
 #: Files that take minutes, the longest first: begun last, one of them would keep one processor busy while the others wait for the end.
 LONG = tuple(
     """
-    browser/test_office_pages lachan/test_following browser/test_every_page deploy/test_install browser/test_walks test_ten_gateways
-    test_end_to_end lachan/test_lists_command test_first_run gateway/policy/test_engine lachan/test_main browser/test_recovery_sheet
-    network/test_named_upstreams browser/test_phone_pages lachan/test_run test_policy_zones_and_bind test_starting gateway/test_worker
-    test_zones_from_primaries deploy/test_prometheus test_identity lachan/test_sampling admin/test_enforced lachan/test_joining
-    browser/test_joining_pages test_taking_over browser/test_key_walk gateway/test_supervisor test_siege
+    lachan/test_following browser/test_every_page browser/test_office_pages deploy/test_install lachan/test_lastgood browser/test_walks
+    test_ten_gateways test_end_to_end admin/test_enforced admin/routes/test_officerollout gateway/policy/test_engine browser/test_api_schema
+    browser/test_phone_pages browser/test_recovery_sheet browser/test_further_roles lachan/test_lists_command browser/test_second_resolver
+    test_first_run browser/test_family_pages test_policy_zones_and_bind gateway/test_worker browser/test_joining_pages test_full_disk
+    test_identity test_office_keeps_little test_starting gateway/test_standin browser/test_by_hand test_zones_from_primaries
+    browser/test_key_walk admin/routes/test_apieverywhere browser/test_rollout_pages admin/test_access gateway/upstreams/test_selector
+    admin/test_watching admin/test_process lachan/test_main lachan/test_run network/test_named_upstreams deploy/test_prometheus
+    lachan/test_sampling lachan/test_joining test_taking_over gateway/test_supervisor test_siege
     """.split()  # noqa: SIM905
 )
 
