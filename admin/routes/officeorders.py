@@ -184,7 +184,8 @@ async def decide(visit: Verify, order_id: str, item_id: str) -> Response:
 
     async def act(office: store.Office, connection: Any) -> None:  # Any: the write transaction
         reason = visit.form.raw("reason")[:300]
-        await store.decide_item(connection, office, item_id, decision, reason, actor_for(visit), visit.now, of=order_id)
+        actor = actor_for(visit)  # the page has these buttons on rows without a decision only
+        await store.decide_item(connection, office, item_id, decision, reason, actor, visit.now, of=order_id, is_first=True)
 
     return await _act(visit, order_id, act)
 

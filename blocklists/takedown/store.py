@@ -197,9 +197,11 @@ def will_block(item: RowMapping) -> bool:
 
 
 async def decide_item(
-    connection: AsyncConnection, office: Office, item_id: str, decision: str, reason: str, actor: Actor, now: datetime, *, of: str = ""
-) -> None:
+    connection: AsyncConnection, office: Office, item_id: str, decision: str, reason: str, actor: Actor, now: datetime, *, of: str = "",
+    is_first: bool = False,
+) -> None:  # fmt: skip
     """Block the whole host of a row, or leave it; only while the order is parsed, and blocking says why. `of`: the document it must be of.
+    `is_first`: whoever decides was shown a row without a decision, so that another one meanwhile is not replaced.
 
     Raises NotFound, TransitionRefused.
     """
@@ -217,6 +219,10 @@ async def decide_item(
         raise TransitionRefused("reason_missing", "Hãy ghi vì sao chặn cả trang web.", "Say why the whole site is blocked.")
     require_clean(reason, "Lý do", "Reason")
     require_unnamed(reason, order["category"], "Lý do", "Reason")
+    if is_first and item["decision"]:
+        if (item["decision"], item["decision_reason"], item["decided_by"]) == (decision, reason.strip(), actor.account):
+            return  # the same press once more
+        raise TransitionRefused("decided", "Dòng này đã được quyết định, hãy xem lại.", "This row was decided meanwhile; look at it again.")
     values = {"decision": decision, "decision_reason": reason.strip(), "decided_by": actor.account}
     await connection.execute(update(table).where(table.c.id == item_id, table.c.tenant_id == office.tenant).values(**values))
     await record(connection, office, actor, f"item_{decision}", Kind.ORDER, order["id"], now, after=f"{item_id}:{decision}")

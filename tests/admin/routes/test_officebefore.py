@@ -15,6 +15,21 @@ def gateway(office_gateway: OfficeGateway) -> OfficeGateway:
     return office_gateway
 
 
+async def test_a_page_from_before_does_not_replace_a_decision(one: Visitor) -> None:
+    """Two tabs show a row that asks; one decides it. The other one's press changes nothing and shows what was decided."""
+    path = await register(one)
+    stale = list(one.forms)
+    await decide(one, "block")
+    one.forms = stale
+    await decide(one, "block")  # the same press once more is no other decision
+    assert one.response.status_code == 200
+    one.forms = stale
+    await decide(one, "leave")
+    assert one.response.status_code == 409 and "Dòng này đã được quyết định, hãy xem lại" in one.text
+    await one.get(path)
+    assert "· chặn cả trang web (tên miền) : cả trang lừa đảo" in one.text
+
+
 async def test_the_same_letter_is_not_registered_twice_by_accident_and_what_was_opened_is_not_closed_by_a_paste(
     one: Visitor, two: Visitor, gateway: OfficeGateway
 ) -> None:
