@@ -11,6 +11,7 @@ from admin.errors import InvalidInput
 from admin.pages.phrases import MISTAKES
 from admin.pages.words import DATA, FIRST, SOURCE, Words
 from admin.pages.words import mark as _
+from blocklists.normalize import name_in_letters
 from blocklists.rejections import Reason
 from blocklists.takedown.workflow import TransitionRefused
 
@@ -287,6 +288,10 @@ class OfficeWords:
         """What is wrong with the first field that cannot be taken."""
         code = error.mistakes[0].code if error.mistakes else "unknown"
         return self._of(MISTAKES, code)
+
+    def letters(self, host: str | None) -> str:
+        """A name with xn-- parts as the document writes it, "" for any other."""
+        return name_in_letters(host or "")
 
     def refusal(self, error: TransitionRefused) -> str:
         """What the transition table says."""

@@ -294,3 +294,13 @@ def _is_ipv4(name: str) -> bool:
     if len(parts) == 1 and numbers[0] < 1 << 24:
         return False  # a bare small number is a line number or a year, not an address
     return all(number < 256 for number in numbers[:-1]) and numbers[-1] < 256 ** (5 - len(numbers))
+
+
+def name_in_letters(host: str) -> str:
+    """A name with xn-- parts as people write it (`xn--nhbc-4na10a004p.vn`: `đánhbạc.vn`); "" for any other, and where it is none."""
+    if "xn--" not in host:
+        return ""
+    try:
+        return idna.decode(host)
+    except (idna.IDNAError, UnicodeError, ValueError):
+        return ""

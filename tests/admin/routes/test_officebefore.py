@@ -15,6 +15,21 @@ def gateway(office_gateway: OfficeGateway) -> OfficeGateway:
     return office_gateway
 
 
+async def test_a_name_in_vietnamese_letters_is_shown_as_the_letter_writes_it(one: Visitor) -> None:
+    """Whoever compares the rows with the document reads its own letters beside the xn-- that is enforced; masked names stay masked."""
+    text = "Số: 77/CAT-PV\nđánhbạc.vn\nmot.example\n"
+    await one.get("/office/orders/new")
+    await one.submit("/office/orders/read", {"text": text, "category": "order"})
+    assert "xn--nhbc-4na10a004p.vn đánhbạc.vn" in one.text
+    await one.submit("/office/orders", {"issuer": "Công an tỉnh"})
+    assert one.response.url.path.startswith("/office/orders/") and "xn--nhbc-4na10a004p.vn đánhbạc.vn" in one.text
+    await one.get("/office/orders/new")
+    await one.submit("/office/orders/read", {"text": text, "category": "csam"})
+    assert "đánhbạc" not in one.text
+    await one.submit("/office/orders", {"issuer": "Công an tỉnh"})
+    assert "đánhbạc" not in one.text
+
+
 async def test_a_page_from_before_does_not_replace_a_decision(one: Visitor) -> None:
     """Two tabs show a row that asks; one decides it. The other one's press changes nothing and shows what was decided."""
     path = await register(one)
