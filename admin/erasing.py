@@ -12,6 +12,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import delete, select, update
@@ -36,12 +37,13 @@ from admin.tables import (
 )
 from admin.tenants import mark_changed
 from admin.values import ProfileId
-from blocklists.tables import OrganisationId
+from blocklists.tables import AccountId, OrganisationId, journal
 from gateway.errors import StartError
 
 log = logging.getLogger(__name__)
 
 ERASED = "erased.ids"
+JUST_NOW = timedelta(minutes=5)
 
 
 async def erase_profile(connection: AsyncConnection, act: Act, profile: ProfileId) -> None:
@@ -52,6 +54,13 @@ async def erase_profile(connection: AsyncConnection, act: Act, profile: ProfileI
     await connection.execute(update(profiles).where(*own).values(retired_at=act.now))
     await record(connection, act, Action.PROFILE_ERASED, profile)
     await mark_changed(connection, act)
+
+
+async def erased_lately(connection: AsyncConnection, tenant: OrganisationId, account: AccountId, now: datetime) -> bool:
+    """Whether this account erased a profile in the last minutes: what its page may say is done."""
+    own = (journal.c.tenant_id == tenant, journal.c.actor_id == account, journal.c.action == Action.PROFILE_ERASED.value)
+    statement = select(journal.c.seq).where(*own, journal.c.at > now - JUST_NOW).limit(1)
+    return (await connection.execute(statement)).first() is not None
 
 
 async def wipe(connection: AsyncConnection, tenant: OrganisationId, profile: ProfileId) -> None:

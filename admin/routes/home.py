@@ -13,6 +13,7 @@ from admin.apply import read_enforcement
 from admin.audit import read_rows as read_journal
 from admin.dependencies import Visit, address_of, need
 from admin.emergency import list_glasses
+from admin.erasing import erased_lately
 from admin.figures import read_figures
 from admin.following import keeps_machine
 from admin.home import Cards, read_cards
@@ -71,6 +72,7 @@ async def show_home(visit: Annotated[Visit, Depends(need(Permission.STATUS_READ)
         renewal = await find_renewal(connection, visit.tenant_id, visit.now)
         alone = await is_alone(connection)
         keeps = await keeps_machine(connection, visit.signed_in.actor, visit.tenant_id)
+        erased = erased and await erased_lately(connection, visit.tenant_id, visit.signed_in.actor.account_id, visit.now)
         sheets = await find_uses(connection, visit.tenant_id, visit.now)
     context: dict[str, object] = {
         "figures": figures,

@@ -91,6 +91,8 @@ async def test_backup_is_for_who_has_the_machine_alone(
 async def test_child_is_erased_in_one_step(parent: Visitor, services: Services, family: Family) -> None:
     """The page says what goes; afterwards nothing of the child is in the database, and the ids wait for older backups."""
     path = f"/profiles/{family.bi.id}"
+    await parent.get("/?erased=1")
+    assert "Đã xóa." not in parent.text, "an address alone says nothing"
     await parent.get(f"{path}/settings")
     await parent.submit(f"{path}/erase")
     assert "Xóa thật hết mọi điều về Bi?" in parent.text and "Bi" in await labels(services, family)  # asked once more
