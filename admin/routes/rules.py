@@ -28,6 +28,7 @@ from admin.routes.home import waiting_of
 from admin.switches import EXITS, EXITS_SWITCH, check_switch, is_loosening, is_open, list_switches, set_switch
 from admin.timetable import day_names, write_timetable
 from admin.values import WEEKDAYS, Days, HoursEffect, NameEffect, SwitchKind, SwitchState
+from gateway.policy.catalogue import Service
 from gateway.policy.model import Band
 
 router = APIRouter()
@@ -37,6 +38,8 @@ Writer = Annotated[Visit, Depends(need(Permission.PROFILE_TIGHTEN))]
 
 #: Groups of services that a parent may want to open or close; the others stand under groups of content, where they are locked.
 SHOWN_GROUPS = ("short-video", "social", "video", "games", "chat", "ai", "music", "live", "shopping", "search", "dating", "crypto")
+#: Letters from which on a word may mean an app, and how many apps are named.
+MEANT, MOST_MEANT = 3, 4
 
 
 @router.get("/profiles/{profile}/hours")
@@ -277,7 +280,18 @@ async def _names_page(visit: Visit, profile: Profile, stored: bool, mistakes: tu
                 band = strictest if profile.band is Band.KH else profile.band
                 context["outcomes"] = {effect.value: foresee(verdict, host, effect, shelf, band).value for effect in NameEffect}
                 context["groups"] = [shelf.name_of(code, visit.language) for code in verdict.categories]
+    context["apps"] = _apps_named(shelf, typed) if mistakes or "." not in typed else []
     return await _page(visit, "profile/names.html", profile, stored, context, mistakes)
+
+
+def _apps_named(shelf: Shelf, typed: str) -> list[Service]:
+    """The apps that somebody meant who typed a name instead of an address: "Facebook", "tik tok"."""
+    sought = fold(typed[:60]).replace(" ", "")
+    if len(sought) < MEANT:
+        return []
+    shown = [service for group in shelf.groups if group.id in SHOWN_GROUPS for service in group.services]
+    names = [(service, fold(service.name_vi).replace(" ", ""), fold(service.name_en).replace(" ", "")) for service in shown]
+    return [service for service, *called in names if any(sought in one for one in called)][:MOST_MEANT]
 
 
 async def _page(

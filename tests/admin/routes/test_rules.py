@@ -150,6 +150,17 @@ async def test_one_group_of_apps_is_open_at_a_time(parent: Visitor, family: Fami
     assert 'value="tiktok block"' in parent.response.text
 
 
+@pytest.mark.parametrize(("typed", "called"), [("Facebook", "Facebook"), ("youtube", "YouTube"), ("tik tok", "TikTok")])
+async def test_a_word_that_means_an_app_leads_to_the_app(parent: Visitor, family: Family, typed: str, called: str) -> None:
+    """A mother types what she calls it: the page keeps it and leads to that app of this child; an address asks no such question."""
+    path = f"/profiles/{family.bi.id}"
+    await parent.get(f"{path}/names?name={typed}")
+    assert f'value="{typed}"' in parent.response.text
+    assert f"{path}/apps?q={called}" in parent.links and "Có phải ý bạn là ứng dụng" in parent.text
+    await parent.get(f"{path}/names?name=scratch.mit.edu")
+    assert "Có phải ý bạn" not in parent.text
+
+
 async def test_app_with_addresses_from_memory_says_so(parent: Visitor, family: Family) -> None:
     """In the row of the app and once what it means; not where every address was looked up."""
     await parent.get(f"/profiles/{family.bi.id}/apps?q=tiktok")
