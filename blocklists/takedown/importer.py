@@ -104,6 +104,9 @@ def judge(found: Found, guard: Guard, digest: Callable[[str], str]) -> Row:
         verdict = Enforceability.IP_ONLY if host.reason is Reason.IP_ONLY else Enforceability.INVALID
         kept = _host_part(found.text)
         return _row(found, NewItem(kept, None, Match.BOTH, verdict, host.reason.value), host.vi, host.en)
+    if "." not in host.name:  # mostly a name whose dot was lost
+        item = NewItem(host.name, None, Match.BOTH, Enforceability.INVALID, Reason.NOT_A_RULE.value)
+        return _row(found, item, "không đọc được: thiếu dấu chấm", "cannot be read: its dot is missing")
     if guard.needs_second_approver(host.key) and not _is_refused_for_good(host.key, guard):
         state = host.key.startswith(("vn.gov.", "vn.edu."))
         item = NewItem(

@@ -74,13 +74,17 @@ def _pieces(line: str) -> Iterator[str]:
     yield piece
 
 
+_LOST_DOT = re.compile(r"\s*\d{1,5}\s*[.)/-]?\s+[a-z0-9-]{3,60}(?:com|net|org|info|vn|xyz|club|vip|online)\s*", re.IGNORECASE)
+"""A numbered row with one word that ends like a name and has no dot: told as a row that cannot be read, never mended."""
+
+
 def _of_line(number: int, line: str, endings: frozenset[str]) -> Iterator[Found]:
     folded = _GAP.sub(" ", unicodedata.normalize("NFC", line).replace("\u00a0", " "))
     bare = _MARKER.sub("", _BRACKET_DOT.sub(".", folded)).strip()
     if not bare:
         return
     if not re.search(r"\s", bare) or _SPACED_NAME.fullmatch(bare):
-        if (re.search(r"[.\[:/。．]", bare) and not _is_mail_header(bare)) or _is_mistyped(bare, endings):
+        if (re.search(r"[.\[:/。．]", bare) and not _is_mail_header(bare)) or _is_mistyped(bare, endings) or _LOST_DOT.fullmatch(folded):
             yield from (Found(number, one, alone=True) for one in _apart(bare, endings))
         return
     for word in bare.split():

@@ -30,6 +30,15 @@ async def test_a_name_in_vietnamese_letters_is_shown_as_the_letter_writes_it(one
     assert "đánhbạc" not in one.text
 
 
+async def test_a_numbered_row_that_lost_its_dot_stands_among_the_rows(one: Visitor) -> None:
+    """A letter of three rows is three rows on the page: the mistyped one is told as not readable, not left out; headings are no rows."""
+    await one.get("/office/orders/new")
+    text = "Số: 78/CAT-PV\n1. Telegram\n6. mot.example\n7. cobac247com\n8. hai.example\nxosocom\n"
+    await one.submit("/office/orders/read", {"text": text, "category": "order"})
+    assert "cobac247com dòng 4 · không đọc được: thiếu dấu chấm" in one.text and "1 không đọc được" in one.text
+    assert "Telegram" not in one.text and "xosocom" not in one.text
+
+
 async def test_a_page_from_before_does_not_replace_a_decision(one: Visitor) -> None:
     """Two tabs show a row that asks; one decides it. The other one's press changes nothing and shows what was decided."""
     path = await register(one)
