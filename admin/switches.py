@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.audit import Act, Action, record
 from admin.catalogue import Shelf
 from admin.errors import FieldMistake, InvalidInput
+from admin.overrides import Override
 from admin.profiles import Profile
 from admin.tables import switches
 from admin.tenants import mark_changed
-from admin.values import ProfileId, SwitchKind, SwitchState
+from admin.values import OverrideKind, ProfileId, SwitchKind, SwitchState, TargetKind
 from blocklists.tables import OrganisationId
 from gateway.policy.model import Band
 
@@ -77,6 +79,30 @@ def is_open(shelf: Shelf, set_by_owner: Switches, profile: Profile, strictest: B
     if own is not None:
         return own is SwitchState.ALLOW
     return all(is_open(shelf, set_by_owner, profile, strictest, SwitchKind.CATEGORY, one) for one in service.categories)
+
+
+def opened_until(
+    shelf: Shelf, set_by_owner: Switches, profile: Profile, strictest: Band, kind: SwitchKind, code: str, acts: Sequence[Override]
+) -> datetime | None:
+    """Until when what its switch closes is open all the same, by these acts; None where it is not. An opening of a group comes before the
+    switch of a service in it; a service of several groups is open as long as all that are closed are. An act that turns everything off
+    comes before what was opened earlier."""
+    if is_open(shelf, set_by_owner, profile, strictest, kind, code):
+        return None
+    service = shelf.catalogue.services[code] if kind is SwitchKind.SERVICE else None
+    if shelf.is_locked(service, profile.band, strictest) if service else shelf.cell(code, profile.band, strictest).locked:
+        return None
+    closed_at = max((act.starts_at for act in acts if act.kind is OverrideKind.OFF), default=None)
+    targets = [(target, act.ends_at) for act in acts if closed_at is None or act.starts_at > closed_at for target in act.targets]
+    own = max((ends for target, ends in targets if target == (TargetKind(kind.value), code)), default=None)
+    if own is not None or service is None:
+        return own
+    is_closed = set_by_owner.get((kind, code)) is SwitchState.BLOCK
+    free = {one for one in service.categories if is_open(shelf, set_by_owner, profile, strictest, SwitchKind.CATEGORY, one)}
+    needed = service.categories if is_closed else service.categories - free
+    ends_of = [max((ends for target, ends in targets if target == (TargetKind.CATEGORY, one)), default=None) for one in needed]
+    ends_known = [ends for ends in ends_of if ends is not None]
+    return min(ends_known) if ends_known and len(ends_known) == len(ends_of) else None
 
 
 def is_loosening(

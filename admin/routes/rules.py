@@ -3,6 +3,8 @@ password."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -21,11 +23,12 @@ from admin.hours import MOST_HOURS, Hours, is_looser, list_hours, paint_week, se
 from admin.locks import bases_of
 from admin.names import add_name, list_names, read_pattern, remove_name
 from admin.officetighten import rules_for, with_rules
+from admin.overrides import list_overrides
 from admin.pages.weekgrid import draw_week, monday_of
 from admin.permissions import Permission
 from admin.profiles import Profile, list_profiles, load_profile, strictest_band
 from admin.routes.home import waiting_of
-from admin.switches import EXITS, EXITS_SWITCH, check_switch, is_loosening, is_open, list_switches, set_switch
+from admin.switches import EXITS, EXITS_SWITCH, Switches, check_switch, is_loosening, is_open, list_switches, opened_until, set_switch
 from admin.timetable import day_names, write_timetable
 from admin.values import WEEKDAYS, Days, HoursEffect, NameEffect, SwitchKind, SwitchState
 from gateway.policy.catalogue import Service
@@ -98,8 +101,11 @@ async def show_apps(profile: str, visit: Reader, stored: bool = False, q: str = 
         groups = [(each, hits) for each, rows in groups if (hits := [row for row in rows if sought in names[row[0].id]])]
     bases = bases_of("H", visit.now.date())
     mine = {code for kind, code in own if kind is SwitchKind.SERVICE}
+    codes = [row[0].id for _, rows in groups for row in rows]
+    until = await _opened_of(visit, found, strictest, own, shelf, SwitchKind.SERVICE, codes)
     at_hand = group if group in {each.id for each in shown} else next((each.id for each in shown), "")
     context: dict[str, Any] = {"bases": bases, "groups": groups, "sought": q.strip()[:60], "own": mine, "at_hand": at_hand}
+    context |= {"until": until, "open_now": {each.id: sum(1 for row in rows if row[1] or row[0].id in until) for each, rows in groups}}
     context["unchecked"] = any(not row[0].verified for each, rows in groups if sought or each.id == at_hand for row in rows)
     return await _page(visit, "profile/apps.html", found, stored, context)
 
@@ -119,6 +125,7 @@ async def show_groups(profile: str, visit: Reader, stored: bool = False) -> Resp
         "exits_switch": EXITS_SWITCH,
         "rows": [(row, opened) for row, opened in free if row.code in having],
         "unlisted": [(row, opened) for row, opened in free if row.code not in having],
+        "until": await _opened_of(visit, found, strictest, own, shelf, SwitchKind.CATEGORY, [row.code for row, _ in free]),
         "has_partly": any(row.partly for row, _ in free),
         "locked": [row for row, _ in rows if row.cell.locked],
         "having": having,
@@ -211,6 +218,17 @@ async def _switches_of(visit: Visit, profile: str) -> tuple[Profile, Band, Any, 
         strictest = strictest_band(await list_profiles(connection, visit.tenant_id))
         shelf = with_rules(visit.services.shelves.current(), await rules_for(connection, visit.tenant), found)
         return found, strictest, await list_switches(connection, visit.tenant_id, found.id), shelf
+
+
+async def _opened_of(
+    visit: Visit, profile: Profile, strictest: Band, own: Switches, shelf: Shelf, kind: SwitchKind, codes: Sequence[str]
+) -> dict[str, datetime]:
+    """What somebody opened on top of the switches now, and until when."""
+    async with visit.services.database.read() as connection:
+        acts = await list_overrides(connection, visit.tenant_id, visit.now)
+    acts = [act for act in acts if act.profile_id == profile.id and act.is_active(visit.now)]
+    ends = {code: opened_until(shelf, own, profile, strictest, kind, code, acts) for code in codes}
+    return {code: end for code, end in ends.items() if end is not None}
 
 
 def _read_hours(form: Form) -> tuple[list[Hours], list[FieldMistake]]:

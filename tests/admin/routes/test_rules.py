@@ -161,6 +161,30 @@ async def test_a_word_that_means_an_app_leads_to_the_app(parent: Visitor, family
     assert "Có phải ý bạn" not in parent.text
 
 
+async def test_what_was_opened_for_a_while_is_open_on_the_page_of_apps(
+    parent: Visitor, services: Services, family: Family, clock: Clock
+) -> None:
+    """Counted as open now, with its end in the row and in its group; afterwards all is as before."""
+    path = f"/profiles/{family.bi.id}"
+    await parent.get(path)
+    await parent.submit(f"{path}/open", {"what": "chat"}, ("until", "1h"))
+    await parent.get(f"{path}/apps?group=chat")
+    rows = {
+        app: re.sub(r"<[^>]*>", "", found[0])
+        for app in ("messenger", "zalo")
+        if (found := re.search(rf'id="{app}">.*?</div>', parent.response.text, re.DOTALL))
+    }
+    assert "Mở đến 20:30" in rows["messenger"] and "đến" not in rows["zalo"], "Zalo is a social network, too, and that stays closed"
+    await parent.get(f"{path}/apps")
+    counts = re.search(r"Nhắn tin[^·]*?([0-9]+) đang mở", parent.text)
+    assert counts is not None and counts[1] != "0"
+    await parent.get(f"{path}/groups")
+    assert parent.text.count("Mở đến 20:30") == 1
+    clock.forward(hours=1)
+    await parent.get(f"{path}/apps?group=chat")
+    assert "đến 20:30" not in parent.text
+
+
 async def test_app_with_addresses_from_memory_says_so(parent: Visitor, family: Family) -> None:
     """In the row of the app and once what it means; not where every address was looked up."""
     await parent.get(f"/profiles/{family.bi.id}/apps?q=tiktok")
