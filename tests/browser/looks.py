@@ -36,6 +36,21 @@ _TARGETS = """(least) => [...document.querySelectorAll(`button, a.button, a.smal
   .filter(([one, box]) => box.height && (box.height < least - .5 || box.width < least / 2))
   .map(([one, box]) => [(one.innerText || one.name || one.className).trim().slice(0, 30), Math.round(box.width), Math.round(box.height)])
   .map(([words, width, height]) => `${width}×${height}: ${words}`)"""
+#: Words of more letters than this in a box narrower than three of them stand letter under letter.
+_SQUEEZED = """() => {
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const one = walker.currentNode.parentElement, words = walker.currentNode.data.trim();
+    if (words.length < 4 || one.closest("svg, script, noscript, option, .hidden") || !one.checkVisibility()) continue;
+    const range = document.createRange();
+    range.selectNodeContents(walker.currentNode);
+    const box = range.getBoundingClientRect(), letter = parseFloat(getComputedStyle(one).fontSize);
+    if (box.width > 1.6 * letter || box.height < 3 * letter) continue;
+    found.push(`${Math.round(box.width)}×${Math.round(box.height)}: ${words.slice(0, 30)}`);
+  }
+  return found;
+}"""
 _EDGES = """(least) => {
   const numbers = text => (text.match(/[\\d.]+/g) || []).map(Number);
   const linear = x => x <= .03928 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4;
@@ -76,4 +91,10 @@ def small_targets(page: Page) -> list[str]:
 def faint_edges(page: Page) -> list[str]:
     """Fields and buttons whose edge cannot be seen, in the colours that are set now."""
     found: list[str] = page.evaluate(_EDGES, EDGE)
+    return found
+
+
+def squeezed(page: Page) -> list[str]:
+    """Words in a box so narrow that their letters stand one under the other."""
+    found: list[str] = page.evaluate(_SQUEEZED)
     return found

@@ -26,7 +26,7 @@ from admin.requests import Asked, ask
 from admin.setup import Owner, ensure_token, make_tenant
 from admin.values import RequestReason
 from tests.browser.conftest import DESK, PHONE, Place, keep, sign_in
-from tests.browser.looks import faint_edges, odd_sizes, small_targets
+from tests.browser.looks import faint_edges, odd_sizes, small_targets, squeezed
 from tests.support.family import make_family
 from tests.support.people import PASSWORD
 
@@ -50,6 +50,7 @@ ELSEWHERE = {
 NO_PAGES = re.compile(r"\.svg$|\.mobileconfig$|manifest|/guide/pictures/|/guide/rules/|/release/|/check/\{nonce\}$|^/home/\{token\}$")
 #: The same routes as somebody else sees them, and pages that only look different with something typed.
 MORE_FOR_PARENT = ("/profiles/{adults}", "/profiles/{guests}", "/profiles/{bi}/apps?q=lien+quan", "/profiles/{bi}/names?name=game.example",
+                   "/profiles/{bi}/apps?group=chat",
                    "/guide/box/vnpt", "/guide/box/fpt", "/guide/box/other", "/guide/box/mikrotik", "/guide/box/openwrt",
                    "/guide/box/chrome", "/no-such-page")  # fmt: skip
 MORE_FOR_SCHOOL = ("/", "/profiles/{seven}", "/profiles/{seven}/hours", "/profiles/{teachers}", "/requests", "/devices", "/more",
@@ -176,6 +177,7 @@ class Reader:
         self.wrong += [f"{path}: letters {one}" for one in odd_sizes(self.page)]
         self.wrong += [f"{path}: target {one}" for one in small_targets(self.page)]
         self.wrong += [f"{path}: edge {one}" for one in faint_edges(self.page)]
+        self.wrong += [f"{path}: letter under letter {one}" for one in squeezed(self.page)]
 
     def _ask_axe(self, path: str, options: dict[str, Any] | None) -> None:
         for violation in self._axe.run(self.page, options=options)["violations"]:
