@@ -108,6 +108,7 @@ class Action(StrEnum):
     DATES_CHANGED = "dates.changed"
     POLICY_APPLIED = "policy.applied"
     SIGNING_KEY_MADE = "signing.key_made"
+    SIGNING_KEY_TAKEN_UP = "signing.key_taken_up"
     SIGNING_KEY_DOUBTED = "signing.key_doubted"
     SIGNING_KEY_RETIRED = "signing.key_retired"
     SIGNING_RULE_SET = "signing.rule_set"
@@ -137,7 +138,7 @@ SECRETS = frozenset(
 ENDINGS = SECRETS | {
     Action.ROLE_ENDED, Action.TOKEN_REVOKED, Action.PASSKEY_REMOVED, Action.DEVICE_RETIRED, Action.PHONE_RENEWED,
     Action.JOIN_CODE_WITHDRAWN, Action.STAFF_INVITATION_WITHDRAWN, Action.SHEET_MADE, Action.PIN_SET, Action.PIN_REMOVED,
-    Action.GATEWAY_RETIRED,
+    Action.GATEWAY_RETIRED, Action.SIGNING_KEY_RETIRED,
 }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from admin.consents import end_histories, forget_beside
 from admin.erasing import read_erased, wipe
 from admin.familytables import home_links, join_codes, pin_accounts, pin_renewals, recovery_sheets, staff_invitations
 from admin.lifted import ACTIONS, ANSWERS, decide_again, last_steps, lift_again
-from admin.officetables import gateways, invitations
+from admin.officetables import gateways, invitations, signing_keys
 from admin.stricter import keep_closures
 from admin.tables import (
     api_tokens,
@@ -272,6 +272,8 @@ async def end_again(
     await end(staff, staff_invitations.c.tenant_id, later.get(Action.STAFF_INVITATION_WITHDRAWN, ()))
     retired = update(gateways).where(gateways.c.retired_at.is_(None)).values(retired_at=now)
     await end(retired, gateways.c.id, of.get(Action.GATEWAY_RETIRED, ()))
+    withdrawn = update(signing_keys).where(signing_keys.c.retired_at.is_(None)).values(retired_at=now)
+    await end(withdrawn, signing_keys.c.id, of.get(Action.SIGNING_KEY_RETIRED, ()))
     looks = update(table).where(alive, table.c.role == Role.EMERGENCY.value)  # for hours, by a document: begun anew where it is still asked
     await run(looks.values(valid_until=now))
     # Links and slips that waited may have been used since: they are for days and are easily made anew.

@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -25,8 +24,9 @@ import urllib3
 
 from blocklists.fetch import is_public
 
-if TYPE_CHECKING:  # the settings import this module, and they are read by every command: without the database it starts in half the time
+if TYPE_CHECKING:
     from admin.choices import Choices
+    from admin.settings import MailServer
     from blocklists.tables import OrganisationId
 
 log = logging.getLogger(__name__)
@@ -36,18 +36,6 @@ SECONDS = 10.0
 TRIES = (0.0, 10.0, 60.0)
 #: One message for many requests: a parent is told once, then left in peace for a while.
 QUIET = timedelta(minutes=10)
-
-
-@dataclass(frozen=True, slots=True)
-class MailServer:
-    """Where mail goes out. `secure`: TLS from the first byte; otherwise STARTTLS where it is offered, always before a password."""
-
-    host: str
-    port: int
-    sender: str
-    secure: bool = False
-    user: str = ""
-    password_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,14 +130,14 @@ class Finder:
         return [one for one in reversed(self._scans.values()) if one.tenant == tenant]
 
     async def bring(self, tenant: OrganisationId, actor: Actor, source: str, category: str, text: str, now: datetime) -> tuple[int, Added]:
-        """Read a list of somebody else's: how many names it has, how many are new to the queue, and how many were left. Raises InvalidInput
+        """Read a list of somebody else's: how many names it has, and what became of them. Raises InvalidInput
         for more than `MOST_TEXT` letters, TransitionRefused for a source that names a person."""
         if len(text) > MOST_TEXT:
             raise InvalidInput(FieldMistake("text", "list_long"))
         require_clean(source, "Nguồn", "Source")
         async with self._turn:
             found = await asyncio.to_thread(read_names, text, source, category)
-        return len(found), await self._add(tenant, actor, found, now) if found else Added(0, 0)
+        return len(found), await self._add(tenant, actor, found, now) if found else Added()
 
     async def _run(self, scan: Scan, actor: Actor, now: datetime) -> None:
         try:

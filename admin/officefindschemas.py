@@ -24,11 +24,13 @@ class ListIn(In):
 
 class ListTakenOut(In):
     """How many names were read, and how many of them are new to the queue. `left`: new ones that were too many at once; the same list,
-    sent again, brings them."""
+    sent again, brings them. `known`: queued or decided before, or in force. `guarded`: protected, or only a document reaches them."""
 
     names: int
     added: int
     left: int
+    known: int
+    guarded: int
 
 
 class ScanOut(In):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.audit import Act, Action, record
 from admin.errors import NotFound
+from admin.keycopies import KeyCopy
 from admin.officetables import signing_keys, signing_rules
 from blocklists.tables import AccountId, OrganisationId, Role, accounts, new_id, role_assignments
 
@@ -79,20 +81,46 @@ async def sealed_key(connection: AsyncConnection, tenant: OrganisationId, accoun
     return None if row is None else (row.keyid, bytes(row.box))
 
 
+async def live_copies(connection: AsyncConnection, tenant: OrganisationId) -> list[KeyCopy]:
+    """Every key that is held, as it is copied beside the database."""
+    found = await connection.execute(
+        select(signing_keys).where(signing_keys.c.tenant_id == tenant, signing_keys.c.retired_at.is_(None)).order_by(signing_keys.c.keyid)
+    )
+    return [
+        KeyCopy(tenant, AccountId(row["account_id"]), row["keyid"], row["public"], bytes(row["box"]), row["created_at"])
+        for row in found.mappings()
+    ]
+
+
+async def unknown_among(connection: AsyncConnection, tenant: OrganisationId, copies: Sequence[KeyCopy]) -> list[KeyCopy]:
+    """The copies of which this database has never heard, neither as held nor as withdrawn."""
+    keyids = [one.keyid for one in copies]
+    found = await connection.execute(
+        select(signing_keys.c.keyid).where(signing_keys.c.tenant_id == tenant, signing_keys.c.keyid.in_(keyids))
+    )
+    known = set(found.scalars())
+    return [one for one in copies if one.keyid not in known]
+
+
+async def take_up(connection: AsyncConnection, act: Act, account: AccountId, copy: KeyCopy) -> None:
+    """Give an officer a key back that the database had forgotten; the one they held meanwhile is withdrawn."""
+    identity = await _put(connection, act, KeyCopy(act.tenant, account, copy.keyid, copy.public, copy.box, copy.created_at))
+    await record(connection, act, Action.SIGNING_KEY_TAKEN_UP, identity, after={"keyid": copy.keyid})
+
+
 async def store_key(connection: AsyncConnection, act: Act, account: AccountId, key: Key, box: bytes) -> None:
     """Keep a person's new key; the one before is withdrawn."""
-    await connection.execute(
-        update(signing_keys)
-        .where(signing_keys.c.tenant_id == act.tenant, signing_keys.c.account_id == account, signing_keys.c.retired_at.is_(None))
-        .values(retired_at=act.now)
-    )
-    identity = new_id()
-    await connection.execute(
-        insert(signing_keys).values(
-            id=identity, tenant_id=act.tenant, account_id=account, keyid=key.keyid, public=key.keyval["public"], box=box, created_at=act.now
-        )
-    )
+    identity = await _put(connection, act, KeyCopy(act.tenant, account, key.keyid, key.keyval["public"], box, act.now))
     await record(connection, act, Action.SIGNING_KEY_MADE, identity, after={"keyid": key.keyid})
+
+
+async def _put(connection: AsyncConnection, act: Act, key: KeyCopy) -> str:
+    mine = (signing_keys.c.tenant_id == key.tenant, signing_keys.c.account_id == key.account, signing_keys.c.retired_at.is_(None))
+    await connection.execute(update(signing_keys).where(*mine).values(retired_at=act.now))
+    identity, whose = new_id(), {"tenant_id": key.tenant, "account_id": key.account}
+    row = {"keyid": key.keyid, "public": key.public, "box": key.box, "created_at": key.created_at}
+    await connection.execute(insert(signing_keys).values(id=identity, **whose, **row))
+    return identity
 
 
 async def retire_key(connection: AsyncConnection, act: Act, identity: str) -> None:

@@ -17,20 +17,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from admin.audit import Act, Action, record
+from admin.audit import MACHINE, Act, Action, record
 from admin.errors import AdminError, FieldMistake, InvalidInput, NotFound, TooManyTries
+from admin.keycopies import KeyCopy, forget_copies, keep_copies, read_copies
 from admin.office import find_office
 from admin.officedoubts import Doubt, changing_doubts, read_doubts
 from admin.officeendings import DECIDING
 from admin.officegateways import count_gateways
-from admin.officekeys import held_keys, read_holders, retire_key, sealed_key, store_key
+from admin.officekeys import held_keys, live_copies, read_holders, retire_key, sealed_key, store_key, take_up, unknown_among
 from admin.officerollout import begin, pass_over, read_rollouts, read_statement
 from admin.officetallies import judge
 from admin.people import list_members
 from admin.throttle import Throttle
 from blocklists.database import Database
 from blocklists.tables import AccountId, OrganisationId
-from blocklists.takedown.publishing import newest_serial
+from blocklists.takedown.publishing import newest_serial, serial_since
 from blocklists.takedown.store import Office
 from gateway.errors import LachanError
 
@@ -98,12 +99,30 @@ class SigningDesk:
             newest = await newest_serial(connection, tenant)
         return newest > (standing.serial or 0)
 
+    async def waits_since(self, tenant: OrganisationId, decided_at: datetime) -> bool:
+        """Whether what was decided at this moment is in no signed version yet, so that gateways elsewhere do not have it."""
+        standing = await self.standing()
+        if not standing.is_begun or standing.by_command:
+            return False
+        async with self.database.read() as connection:
+            serial = await serial_since(connection, tenant, decided_at)
+        return serial is None or serial > (standing.serial or 0)
+
     async def asks(self, tenant: OrganisationId, account: AccountId) -> bool:
         """Whether an approval by this person is signed: they hold a key that the root appoints for the list."""
         async with self.database.read() as connection:
             found = await sealed_key(connection, tenant, account)
         standing = await self.standing()
         return found is not None and not standing.by_command and found[0] in standing.targets_keys
+
+    async def keys_wait(self, tenant: OrganisationId, account: AccountId) -> bool:
+        """Whether a change of keys waits for the signature of this person."""
+        change = (await self.standing()).root
+        if change is None:
+            return False
+        async with self.database.read() as connection:
+            found = await sealed_key(connection, tenant, account)
+        return found is not None and found[0] in change.able - change.signed_by
 
     async def unlock(self, tenant: OrganisationId, account: AccountId, passphrase: str) -> CryptoSigner | None:
         """The key of a person who signs; None for one who does not. Raises InvalidInput for a missing or wrong passphrase."""
@@ -132,6 +151,7 @@ class SigningDesk:
         async with self.database.write() as connection:
             await store_key(connection, act, account, signer.public_key, box)
         async with self._turn:
+            await self._copy(act.tenant)
             holders = await self._holders(act)
             if self.room.repository.is_begun():
                 await asyncio.to_thread(self.room.want, holders, act.now)
@@ -144,6 +164,8 @@ class SigningDesk:
         """Sign the change of keys and the list, whichever waits for this person. Raises InvalidInput."""
         signer = await self._open(OrganisationId(office.tenant), account, passphrase)
         async with self._turn:
+            # A draft may be older than what the database holds now, where a backup was put back: never is anything else signed.
+            await asyncio.to_thread(self.room.want, await self._holders(act), act.now)
             appointed = await asyncio.to_thread(self.room.sign_root, signer, act.now)
         if appointed:
             async with self.database.write() as connection:
@@ -151,6 +173,34 @@ class SigningDesk:
         standing, behind = await self.standing(), await self.is_behind(act.tenant)
         if standing.waits_for(signer.public_key.keyid, behind, act.now):
             await self._sign(office, act, signer, renew=True)
+
+    async def forgotten(self, tenant: OrganisationId) -> list[KeyCopy]:
+        """The keys that the signed root appoints and of which the database does not know, since a backup was put back that is older."""
+        standing = await self.standing()
+        copies = await asyncio.to_thread(read_copies, self._state_dir)
+        appointed = [one for one in copies if one.tenant == tenant and one.keyid in standing.root_keys | standing.targets_keys]
+        if not appointed or standing.by_command:
+            return []
+        async with self.database.read() as connection:
+            return await unknown_among(connection, tenant, appointed)
+
+    async def take_up(self, act: Act, account: AccountId, passphrase: str) -> None:
+        """A forgotten key goes to the officer whose passphrase opens it: their account may be another than before the backup. Raises
+        InvalidInput."""
+        from blocklists.keybox import WrongPassphrase, open_box
+
+        forgotten = await self.forgotten(act.tenant)
+        self._try(account)
+        for one in forgotten:
+            try:
+                await asyncio.to_thread(open_box, one.box, passphrase)
+            except WrongPassphrase:
+                continue
+            self._tries.succeeded("", "127.0.0.1", account)
+            async with self.database.write() as connection:
+                await take_up(connection, act, account, one)
+            return
+        raise InvalidInput(FieldMistake(PASSPHRASE_FIELD, "passphrase_wrong"))
 
     async def doubts(self, now: datetime) -> dict[str, Doubt]:
         """Keys that one officer wants withdrawn, by their id."""
@@ -178,6 +228,8 @@ class SigningDesk:
                     await retire_key(connection, act, key_id)
                 else:
                     await record(connection, act, Action.SIGNING_KEY_DOUBTED, key_id)
+            if is_done:
+                await self._copy(act.tenant)
         return is_done
 
     async def settle(self, act_tenant: OrganisationId, now: datetime) -> None:
@@ -187,6 +239,7 @@ class SigningDesk:
             standing = await self.standing()
             if not standing.is_begun or standing.by_command:
                 return
+            await self._return_keys(act_tenant, now)
             async with self.database.read() as connection:
                 holders = await read_holders(connection, act_tenant, now)
                 under_way = await read_rollouts(connection, act_tenant)
@@ -242,6 +295,30 @@ class SigningDesk:
                 statement = await read_statement(connection, tenant, published)
             await asyncio.to_thread(self.room.say, statement, now)
 
+    async def _return_keys(self, tenant: OrganisationId, now: datetime) -> None:
+        """What a restored database has forgotten comes back to the account that held it, where that one decides now and holds no key that
+        the root appoints."""
+        forgotten, standing = await self.forgotten(tenant), await self.standing()
+        if forgotten:
+            async with self.database.write() as connection:
+                deciding = {one.account for one in await list_members(connection, tenant, now) if one.role in DECIDING}
+                held = {one.account: one.keyid for one in await live_copies(connection, tenant)}
+                for one in forgotten:
+                    if one.account in deciding and held.get(one.account) not in standing.root_keys | standing.targets_keys:
+                        await take_up(connection, Act(tenant, MACHINE, now), one.account, one)
+                        held[one.account] = one.keyid
+        await self._copy(tenant)
+
+    async def _copy(self, tenant: OrganisationId) -> None:
+        """Bring the copies beside the database up to date: those of keys that are held, and of keys that the database has forgotten."""
+        forgotten = await self.forgotten(tenant)
+        async with self.database.read() as connection:
+            held = await live_copies(connection, tenant)
+        kept = {one.keyid for one in (*held, *forgotten)}
+        copies = await asyncio.to_thread(read_copies, self._state_dir)
+        await asyncio.to_thread(keep_copies, self._state_dir, held)
+        await asyncio.to_thread(forget_copies, self._state_dir, [one.keyid for one in copies if one.keyid not in kept])
+
     async def _holders(self, act: Act) -> Holders:
         async with self.database.read() as connection:
             return await read_holders(connection, act.tenant, act.now)
@@ -255,16 +332,20 @@ class SigningDesk:
             raise InvalidInput(FieldMistake(PASSPHRASE_FIELD, "passphrase_wrong"))
         if not passphrase:
             raise InvalidInput(FieldMistake(PASSPHRASE_FIELD, "required"))
-        try:
-            self._tries.enter(time.monotonic(), "", "127.0.0.1", account)
-        except TooManyTries:
-            raise InvalidInput(FieldMistake(PASSPHRASE_FIELD, "passphrase_wait")) from None
+        self._try(account)
         try:
             signer = await asyncio.to_thread(open_box, found[1], passphrase)
         except WrongPassphrase:
             raise InvalidInput(FieldMistake(PASSPHRASE_FIELD, "passphrase_wrong")) from None
         self._tries.succeeded("", "127.0.0.1", account)
         return signer
+
+    def _try(self, account: AccountId) -> None:
+        """Count a try of this person. Raises InvalidInput for too many of them."""
+        try:
+            self._tries.enter(time.monotonic(), "", "127.0.0.1", account)
+        except TooManyTries:
+            raise InvalidInput(FieldMistake(PASSPHRASE_FIELD, "passphrase_wait")) from None
 
     async def _sign(self, office: Office, act: Act, signer: CryptoSigner, *, renew: bool) -> None:
         from blocklists.takedown.releasing import read_listing, segments_of

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-import dns.name
-
-from blocklists.categoryzone import Offer
 from blocklists.transferkeys import TransferKey, TransferKeyFile, read_transfer_key
 from gateway.errors import Mistake, StartError
 from gateway.policy.model import CHILD_BANDS, Band
@@ -17,6 +14,9 @@ from gateway.settings import Endpoint, Network, TlsSettings
 from gateway.tls import try_files
 from gateway.written_policy import BandCode
 from gateway.yamlfile import Document
+
+if TYPE_CHECKING:  # every command reads the settings: what makes zones is loaded where there is one
+    from blocklists.categoryzone import Offer
 
 ZoneCategory = Literal["order", "scam", "gamb", "porn", "groom", "self", "drug", "gore", "terror", "malware", "dist"]
 """Categories of orders that may stand in a zone: all but the masked one."""
@@ -189,6 +189,10 @@ class RpzOutFile(AudienceFile):
 
 def resolve(written: RpzOutFile, document: Document, folder: Path) -> tuple[RpzOutSettings | None, list[Mistake]]:
     """Read the key files and see that every name fits. Returns None with every mistake."""
+    import dns.name
+
+    from blocklists.categoryzone import Offer
+
     mistakes: list[Mistake] = []
     keys: list[TransferKey] = []
     for index, row in enumerate(written.keys):

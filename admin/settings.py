@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
-from admin.notices import MailServer
 from admin.rpzsettings import RpzOutFile, RpzOutSettings, resolve
 from gateway.errors import Mistake
 from gateway.sections import EndpointText, NetworkText, Section, Text, check, key
@@ -22,6 +21,18 @@ from gateway.yamlfile import Document
 
 SQLITE = "sqlite+aiosqlite:///"
 DATABASES = (SQLITE, "postgresql+asyncpg://")
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where mail goes out. `secure`: TLS from the first byte; otherwise STARTTLS where it is offered, always before a password."""
+
+    host: str
+    port: int
+    sender: str
+    secure: bool = False
+    user: str = ""
+    password_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,13 +56,14 @@ class Holders:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What waits for signatures: of a list its serial, of a root its version; the ids of the keys that signed, how many must, and whose
-    signature counts."""
+    """What waits for signatures: of a list its serial, of a root its version; the ids of the keys that signed, how many must, whose
+    signature counts, and how many of those needed are there."""
 
     number: int
     signed_by: frozenset[str]
     needed: int
     able: frozenset[str]
+    have: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,13 @@ class Room:
             root_ends=root.expires,
             release=None
             if draft is None
-            else Draft(_serial(draft), frozenset(draft.signatures), threshold, frozenset(root.roles[Targets.type].keyids)),
+            else Draft(
+                _serial(draft),
+                frozenset(draft.signatures),
+                threshold,
+                frozenset(root.roles[Targets.type].keyids),
+                len(draft.signatures),
+            ),
             root=None if next_root is None else self._waiting_root(root, next_root),
             server_key=repository.online_key(),
             server_waits=self._server_waits(),
@@ -146,11 +153,13 @@ class Room:
         self.sign_root(signer, now)
 
     def want(self, holders: Holders, now: datetime) -> None:
-        """Draft the next root when the keys that are appointed are not those that should be, or the root ends soon; else drop the draft."""
+        """Draft the next root when the keys that are appointed are not those that should be, or the root ends soon; else drop the draft.
+        A draft for other keys than these is never left."""
         self._finish(now)
         root = self.repository.root().signed
         wanted = holders.keys(self._unattended())
         if not holders.officers or not holders.approvers:
+            (self._drafts / "root.json").unlink(missing_ok=True)
             return  # a root that nobody could ever follow is never drafted
         if _is_same(root, wanted) and root.expires - now > ROOT_RENEW_BEFORE:
             (self._drafts / "root.json").unlink(missing_ok=True)
@@ -282,11 +291,15 @@ class Room:
         return server is not None and server.keyid != self.repository.online_key()
 
     def _waiting_root(self, root: Root, draft: Metadata[Root]) -> Draft:
-        roles = [one.roles[Root.type] for one in (root, draft.signed)]
-        needed = max(role.threshold for role in roles)
+        """A signature counts for the root in force, for the next one, and for the list where it goes out along: what lacks most is told."""
+        judged = [(one.roles[Root.type], draft.signatures) for one in (root, draft.signed)]
         if not _judge(draft.signed, self.repository.newest_targets()):
-            needed = max(needed, draft.signed.roles[Targets.type].threshold)
-        return Draft(draft.signed.version, frozenset(draft.signatures), needed, frozenset(key for role in roles for key in role.keyids))
+            renewal = self._current(self._load("renewal.json"))
+            judged.append((draft.signed.roles[Targets.type], renewal.signatures if renewal is not None else {}))
+        needed = max(role.threshold for role, _ in judged)
+        missing = max(role.threshold - len(set(role.keyids) & set(signed)) for role, signed in judged)
+        able = frozenset(key for role, _ in judged[:2] for key in role.keyids)
+        return Draft(draft.signed.version, frozenset(draft.signatures), needed, able, min(needed, needed - missing))
 
     def _unattended(self) -> dict[str, Key]:
         return {role: signers[0].public_key for role, signers in load_signers(self._keys, UNATTENDED).items()}

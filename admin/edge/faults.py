@@ -33,8 +33,8 @@ from admin.errors import (
     PersonNeeded,
     TooManyTries,
 )
-from admin.forms import read_form
-from admin.held import hold_change
+from admin.forms import TOKEN_FIELD, read_form
+from admin.held import HELD_FIELD, hold_change
 from admin.pages.formats import Formats
 from admin.pages.phrases import FAULTS
 from admin.pages.words import mark as _
@@ -42,6 +42,8 @@ from admin.passkeys import WrongPasskey
 
 log = logging.getLogger(__name__)
 API = "/api/"
+AT_LENGTH = 60
+"""Letters from which on what somebody typed is worth showing to them once more."""
 
 
 class Faults:
@@ -80,7 +82,7 @@ async def answer(request: Request, error: Exception) -> Response:
             return _refuse_method(request)
         return _as_json(known)
     if isinstance(known, NotSignedIn):
-        return _to_the_door(request)
+        return _to_the_door(request) if request.method in ("GET", "HEAD") else await _was_signed_out(request)
     if isinstance(known, CoolingOff):
         return RedirectResponse("/choices?why=1", 303)
     if isinstance(known, FactorNeeded):
@@ -155,6 +157,16 @@ def _to_the_door(request: Request) -> Response:
     if request.method == "GET" and request.url.path != "/":
         target += f"?next={quote(request.url.path)}"
     return open_page(request, "sign/bounce.html", {"target": target}, 401)
+
+
+async def _was_signed_out(request: Request) -> Response:
+    """Something was sent after the session had ended: nothing was done; what was typed at length is shown once more, to be copied."""
+    try:
+        held = hold_change(request, await read_form(request, files=1))
+    except HTTPException:  # a body that is no form
+        return _to_the_door(request)
+    typed = [value for name, value in held.fields if name not in (TOKEN_FIELD, HELD_FIELD) and (len(value) > AT_LENGTH or "\n" in value)]
+    return open_page(request, "sign/ended.html", {"typed": typed, "target": f"/sign-in?next={quote(held.back)}"}, NotSignedIn.status)
 
 
 def _as_admin_error(error: Exception) -> AdminError:

@@ -232,6 +232,7 @@ ACTS: Mapping[str, str] = {
     "dates.changed": _("Own dates changed"),
     "policy.applied": _("In force on the gateway"),
     "signing.key_made": _("Signing key made"),
+    "signing.key_taken_up": _("Signing key taken up again after a backup was put back"),
     "signing.key_doubted": _("An officer wants a signing key withdrawn"),
     "signing.key_retired": _("Signing key withdrawn"),
     "signing.rule_set": _("Number of signatures set"),

@@ -21,12 +21,12 @@ async def bring(who: Worker, wanted: ListIn) -> ListTakenOut:
     """Bring in a list: its names become candidates of that source, and nothing is blocked. Brought again it adds nothing."""
     finder = who.services.office.finder
     try:
-        names, (added, left) = await finder.bring(who.tenant_id, actor_in(who), wanted.source, wanted.category, wanted.text, who.now)
+        names, became = await finder.bring(who.tenant_id, actor_in(who), wanted.source, wanted.category, wanted.text, who.now)
     except TransitionRefused as refused:
         raise Refused(refused.code) from refused
     if not names:
         raise InvalidInput(FieldMistake("text", "no_address"))
-    return ListTakenOut(names=names, added=added, left=left)
+    return ListTakenOut(names=names, **became._asdict())
 
 
 @router.post("/scans", status_code=202)

@@ -139,8 +139,8 @@ async def show_signing(who: Reader) -> SigningOut:
         begun=standing.is_begun, by_command=standing.by_command, serial=standing.serial, unsigned=await desk.is_behind(who.tenant_id),
         ends_at=standing.ends, root_version=standing.root_version, root_ends_at=standing.root_ends, fingerprint=standing.fingerprint,
         words=words_of(standing.fingerprint) if standing.is_begun else "", threshold=standing.threshold, threshold_wanted=wanted,
-        release=WaitingOut(have=len(release.signed_by), needed=release.needed) if release else None,
-        root=WaitingOut(have=len(root.signed_by), needed=root.needed) if root else None,
+        release=WaitingOut(have=release.have, needed=release.needed) if release else None,
+        root=WaitingOut(have=root.have, needed=root.needed) if root else None,
         server_key=standing.server_key, server_key_waits=standing.server_waits,
         keys=[
             KeyOut(

@@ -39,6 +39,7 @@ from blocklists.takedown.agencies import agencies_on, agency_row
 from blocklists.takedown.before import find_others
 from blocklists.takedown.deadlines import VIET_NAM
 from blocklists.takedown.documents import SymbolError
+from blocklists.takedown.model import State
 from blocklists.takedown.workflow import TransitionRefused
 
 router = APIRouter()
@@ -225,7 +226,11 @@ async def _review(visit: Visit, review_id: str, fault: str = "", status: int = 2
         page = await read_review(connection, office, review_id, actors_of(visit), visit.now)
     if page is None:
         raise NotFound
-    return visit.page("office/review.html", {"page": page, "say": words_of(visit), "fault": fault, **await _standing(visit)}, status)
+    row = page.row
+    opened = row["state"] == State.OVERTURNED.value and row["decided_at"] is not None
+    waits = opened and await visit.services.office.signing.waits_since(visit.tenant_id, row["decided_at"])
+    context = {"page": page, "say": words_of(visit), "fault": fault, "waits": waits, **await _standing(visit)}
+    return visit.page("office/review.html", context, status)
 
 
 async def _report(visit: Visit, report_id: str, fault: str = "", status: int = 200) -> Response:

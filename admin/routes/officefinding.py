@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
@@ -14,18 +15,19 @@ from admin.office import open_office
 from admin.permissions import Permission
 from admin.routes.officeparts import actor_for, words_of
 from blocklists.takedown import candidates, store
-from blocklists.takedown.candidates import CATEGORIES
+from blocklists.takedown.candidates import CATEGORIES, Added
 from blocklists.takedown.workflow import TransitionRefused
 
 router = APIRouter()
 
+Read = Annotated[Visit, Depends(need(Permission.OFFICE_READ))]
 Work = Annotated[Visit, Depends(need(Permission.REPORT_WORK))]
 
 
 @router.get("/office/finding")
-async def show(visit: Annotated[Visit, Depends(need(Permission.OFFICE_READ))], added: int | None = None, left: int = 0) -> Response:
+async def show(visit: Read, added: int | None = None, left: int = 0, known: int = 0, guarded: int = 0) -> Response:
     """What waits, with the evidence and what became of its source's candidates before."""
-    return await _page(visit, added=added, left=left)
+    return await _page(visit, became=None if added is None else Added(added, left, known, guarded))
 
 
 @router.post("/office/finding/list")
@@ -39,14 +41,14 @@ async def bring(visit: Work) -> Response:
         return await _page(visit, mistakes=tuple(form.mistakes), status=422)
     try:
         finder = visit.services.office.finder
-        names, (added, left) = await finder.bring(visit.tenant_id, actor_for(visit), source, category, text, visit.now)
+        names, became = await finder.bring(visit.tenant_id, actor_for(visit), source, category, text, visit.now)
     except InvalidInput as error:
         return await _page(visit, mistakes=error.mistakes, status=422)
     except TransitionRefused as refused:
         return await _page(visit, words_of(visit).refusal(refused), status=409)
     if not names:
         return await _page(visit, mistakes=(FieldMistake("text", "no_address"),), status=422)
-    return visit.go(f"/office/finding?added={added}" + (f"&left={left}" if left else ""))
+    return visit.go("/office/finding?" + urlencode(became._asdict()))
 
 
 @router.post("/office/finding/scan")
@@ -76,7 +78,7 @@ async def decide(visit: Work, identity: str) -> Response:
 
 
 async def _page(
-    visit: Visit, fault: str = "", *, added: int | None = None, left: int = 0, mistakes: tuple[FieldMistake, ...] = (), status: int = 200
+    visit: Visit, fault: str = "", *, became: Added | None = None, mistakes: tuple[FieldMistake, ...] = (), status: int = 200
 ) -> Response:
     async with visit.services.database.read() as connection:
         office = await open_office(connection, visit.tenant_id)
@@ -87,7 +89,7 @@ async def _page(
     running = next((one for one in visit.services.office.finder.of(visit.tenant_id, visit.now) if one.state == "running"), None)
     context = {
         "rows": rows, "count": count, "past_of": lambda row: before.get((row["origin"], row["source"]), candidates.History()),
-        "categories": CATEGORIES, "say": words_of(visit), "fault": fault, "added": added, "left": left, "running": running,
+        "categories": CATEGORIES, "say": words_of(visit), "fault": fault, "became": became, "running": running,
         "mistakes": mistakes,
         "typed": {name: form.raw(name) for name in ("source", "category", "text")},
     }  # fmt: skip

@@ -38,10 +38,11 @@ async def sign(visit: Visit, signer: CryptoSigner | None) -> None:
 
 
 async def signing_of(visit: Visit) -> dict[str, bool]:
-    """What pages with acts that publish must know: whether this person is asked for a passphrase, and whether something waits for one."""
-    signing = visit.services.office.signing
-    asks = await signing.asks(visit.tenant_id, visit.signed_in.actor.account_id)
-    return {"signs": asks, "unsigned": await signing.is_behind(visit.tenant_id)}
+    """What pages with acts that publish must know: whether this person is asked for a passphrase, whether something waits for one, and
+    whether a change of keys waits for theirs."""
+    signing, account = visit.services.office.signing, visit.signed_in.actor.account_id
+    asks, keys_wait = await signing.asks(visit.tenant_id, account), await signing.keys_wait(visit.tenant_id, account)
+    return {"signs": asks, "unsigned": await signing.is_behind(visit.tenant_id), "keys_wait": keys_wait}
 
 
 def actor_for(visit: Visit) -> Actor:

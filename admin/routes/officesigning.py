@@ -51,6 +51,18 @@ async def make_key(visit: Sign) -> Response:
     return visit.go("/office/signing")
 
 
+@router.post("/office/signing/take-up")
+async def take_up(visit: Sign) -> Response:
+    """A key of one's own that a backup, put back, had forgotten."""
+    account, passphrase = visit.signed_in.actor.account_id, visit.form.raw(PASSPHRASE_FIELD)
+    try:
+        await visit.services.office.signing.take_up(visit.act, account, passphrase)
+    except InvalidInput as error:
+        return await _page(visit, *(FieldMistake("taken", one.code) for one in error.mistakes))
+    await visit.services.office.signing.settle(visit.tenant_id, visit.now)
+    return visit.go("/office/signing")
+
+
 @router.post("/office/signing/sign")
 async def sign(visit: Sign) -> Response:
     """Sign what waits: a change of keys, and the list."""
@@ -137,5 +149,6 @@ async def _page(visit: Visit, *mistakes: FieldMistake) -> Response:
         "most": min(MOST_SIGNATURES, max(1, approvers)), "waits": own is not None and standing.waits_for(own.keyid, behind, visit.now),
         "words": spoken(standing.fingerprint) if standing.is_begun else "", "say": words_of(visit), "mistakes": mistakes,
         "standing": visit.services.office.duty.standing, "doubts": await desk.doubts(visit.now), "me": visit.signed_in.actor.account_id,
+        "forgotten": await desk.forgotten(visit.tenant_id),
     }  # fmt: skip
     return visit.page("office/signing.html", context, 422 if mistakes else 200)

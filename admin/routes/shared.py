@@ -6,8 +6,10 @@ blocked names, only where the pages for adults are.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -38,6 +40,7 @@ from admin.values import Decision, DeviceId, RequestState
 from blocklists.tables import OrganisationId, OrganisationKind
 
 router = APIRouter()
+_PROFILE = re.compile(r"/profiles/\w{20,64}")
 
 Setter = Annotated[Visit, Depends(need(Permission.PROFILE_LOOSEN))]
 Looker = Annotated[Visit, Depends(need(Permission.PROFILE_READ))]
@@ -151,11 +154,14 @@ async def remove_pin(visit: Tightener) -> Response:
 
 @router.post("/devices/{device}/back")
 async def give_back_from_afar(device: str, visit: Tightener) -> Response:
-    """A parent ends a loan from their own phone."""
+    """A parent ends a loan from their own phone; back to the page on which it was pressed."""
     async with visit.services.database.write() as connection:
         await take_back(connection, visit.act, (await load_device(connection, visit.tenant_id, DeviceId(device))).id)
     await visit.services.applier.settle(visit.tenant_id)
-    return visit.go("/devices?stored=1")
+    before = urlsplit(visit.request.headers.get("referer", "")).path
+    if before == "/":
+        return visit.go("/")
+    return visit.go(f"{before if _PROFILE.fullmatch(before) else '/devices'}?stored=1")
 
 
 async def _refuse_pin(here: Here, pin: str) -> tuple[FieldMistake, str, int] | None:

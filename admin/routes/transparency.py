@@ -14,6 +14,8 @@ from admin.link import GatewayAway
 from admin.office import public_office
 from admin.officepublic import REASONS, REPORT_CATEGORIES, ask_again, look_up, read_answer, read_overview, report, school_digest
 from admin.officewords import OfficeWords
+from blocklists.tables import OrganisationId
+from blocklists.takedown.model import State
 from blocklists.takedown.workflow import TransitionRefused
 
 router = APIRouter()
@@ -89,7 +91,10 @@ async def answer(request: Request, code: str = "") -> Response:
         if code.strip():
             services.office.lookups.spend(address_of(request), time.monotonic())
             found = await read_answer(connection, office, code, now)
-    context = {"code": code[:32], "found": found, "say": _words(request)}
+    waits = False
+    if found is not None and found.kind == "review" and found.state == State.OVERTURNED.value and found.decided_at is not None:
+        waits = await services.office.signing.waits_since(OrganisationId(office.tenant), found.decided_at)
+    context = {"code": code[:32], "found": found, "waits": waits, "say": _words(request)}
     return open_page(request, "transparency/answer.html", context, 404 if code.strip() and found is None else 200)
 
 

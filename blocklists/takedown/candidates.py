@@ -46,10 +46,13 @@ class Found:
 
 
 class Added(NamedTuple):
-    """How many names were put into the queue, and how many new ones were left because they were too many at once."""
+    """How many names were put into the queue, and how many new ones were left because they were too many at once; how many wait there
+    already, were decided or are in force; how many are protected, or need a document: shared platforms, offices of the state, schools."""
 
-    added: int
-    left: int
+    added: int = 0
+    left: int = 0
+    known: int = 0
+    guarded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +116,16 @@ async def add_found(
     hosts = [one.host for one in found]
     known = await _known(connection, office, hosts)
     rows: list[dict[str, Any]] = []
+    again = guarded = 0
     for one in found:
         host = normalize_host(one.host)
-        if not isinstance(host, Host) or one.category not in CATEGORIES or (one.host, one.origin.value, one.source) in known:
+        if not isinstance(host, Host) or one.category not in CATEGORIES:
             continue
-        if (one.host, "", "") in known or guard.judge(host.key, GuardMatch.BOTH, ORDER) is not None:
+        if (one.host, one.origin.value, one.source) in known or (one.host, "", "") in known:
+            again += 1
             continue
-        if guard.needs_second_approver(host.key):
+        if guard.judge(host.key, GuardMatch.BOTH, ORDER) is not None or guard.needs_second_approver(host.key):
+            guarded += 1
             continue
         known.add((one.host, one.origin.value, one.source))
         rows.append(
@@ -132,7 +138,7 @@ async def add_found(
     if taken:
         await connection.execute(insert(candidates), taken)
         await _record(connection, office, actor, "found", taken[0]["id"], now)
-    return Added(len(taken), len(rows) - len(taken))
+    return Added(len(taken), len(rows) - len(taken), again, guarded)
 
 
 async def _known(connection: AsyncConnection, office: Office, hosts: Sequence[str]) -> set[tuple[str, str, str]]:

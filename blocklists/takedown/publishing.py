@@ -204,6 +204,14 @@ async def newest_serial(connection: AsyncConnection, tenant: str) -> int:
     return int(found.scalar_one_or_none() or 0)
 
 
+async def serial_since(connection: AsyncConnection, tenant: str, moment: datetime) -> int | None:
+    """The first version made at this moment or later: the one that holds what was decided then. None where it is not made yet."""
+    table = tables.versions
+    found = await connection.execute(select(func.min(table.c.serial)).where(table.c.tenant_id == tenant, table.c.created_at >= moment))
+    serial: int | None = found.scalar_one_or_none()
+    return serial
+
+
 async def current_segments(connection: AsyncConnection, office: Office) -> tuple[int, tuple[str, ...]]:
     """The newest serial and its segment files, for handing to a gateway that starts or lags; (0, ()) before the first version."""
     last = await latest(connection, office)

@@ -13,6 +13,7 @@ from tests.admin.conftest import (
     pages,
     services,
     settings,
+    site_for,
     storage,
     visitor,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "pages",
     "services",
     "settings",
+    "site_for",
     "storage",
     "visitor",
 ]

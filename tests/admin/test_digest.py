@@ -14,10 +14,10 @@ from admin.audit import Act, by_account
 from admin.choices import Choices, set_choices
 from admin.dependencies import Services
 from admin.digest import make_digest, send_digests, write_digest
-from admin.notices import MailServer
 from admin.pages.formats import Formats
 from admin.profiles import change_profile
 from admin.requests import Asked, ask
+from admin.settings import MailServer
 from admin.sharing import AT_DEVICE, note_wrong, set_pin
 from admin.totals import collect
 from admin.values import RequestReason

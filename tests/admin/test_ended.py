@@ -12,6 +12,8 @@ from admin.audit import CHECKPOINT, MACHINE, Act, Action, keep_checkpoint, recor
 from admin.dependencies import Services
 from admin.ended import FILE, check_age, is_older, note_ended, read_lines
 from admin.erasing import note_erased
+from admin.officekeys import live_copies
+from admin.officetables import signing_keys
 from admin.people import end_role, list_members
 from admin.profiles import list_profiles
 from admin.recovery import make_sheet, read_paper
@@ -22,6 +24,7 @@ from blocklists.database import Database
 from blocklists.journal import Head, write_checkpoint
 from blocklists.tables import Role, accounts, journal, role_assignments
 from tests.support.family import Family
+from tests.support.office import Officers
 from tests.support.people import make_person
 
 
@@ -53,6 +56,22 @@ async def test_an_older_state_is_settled_at_the_start(
         assert (await connection.execute(told)).scalar_one() == Action.DATABASE_RESTORED.value
         assert (await connection.execute(select(accounts.c.password_hash).where(accounts.c.sign_in == "me"))).scalar_one() == ""
     assert await check_age(services.database, state, later) is None
+
+
+async def test_a_signing_key_that_was_withdrawn_since_stays_withdrawn(services: Services, officers: Officers, now: datetime) -> None:
+    """An officer's passphrase was known to others, the key was withdrawn; the older state knows it as good."""
+    state, later = services.settings.state_dir, now + timedelta(hours=2)
+    async with services.database.write() as connection:
+        for name, account in (("withdrawn", officers.approver), ("good", officers.second)):
+            row = {"id": name, "account_id": account, "keyid": name, "public": "00", "box": b"sealed", "created_at": now}
+            await connection.execute(insert(signing_keys).values(tenant_id=officers.tenant, **row))
+        seq = (await connection.execute(select(func.max(journal.c.seq)))).scalar_one()
+    assert await check_age(services.database, state, now) is None
+    lines = [(seq + 3, "signing.key_retired", "withdrawn"), (seq + 4, "seen", "-")]
+    (state / FILE).write_text("".join(f"{number} {later.isoformat()} {action} {thing}\n" for number, action, thing in lines))
+    assert await check_age(services.database, state, later) is not None
+    async with services.database.read() as connection:
+        assert [one.keyid for one in await live_copies(connection, officers.tenant)] == ["good"]
 
 
 async def test_what_ended_is_kept_outside_as_ids_alone(services: Services, family: Family, act: Act) -> None:

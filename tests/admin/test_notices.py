@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from admin.choices import Choices
-from admin.notices import QUIET, MailServer, Message, Post
+from admin.notices import QUIET, Message, Post
+from admin.settings import MailServer
 from blocklists.tables import OrganisationId
 from tests.support.certificates import Authority
 from tests.support.gateway import ROOT

@@ -265,7 +265,7 @@ async def test_child_asks_and_sees_the_answer(app: ASGIApp, bi: Visitor, service
     await parent.submit(form, button=("decision", "today"))
     await bi.get("/answer")
     await bi.get(f"/answer?code={code[:4].lower()}-{code[4:].lower()}")
-    assert "Được, mở đến 00:00" in bi.text
+    assert "Được, mở đến 21:00" in bi.text, "when Bi's rest begins"
     await parent.close()
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from admin.app import create_page_app
 from admin.dependencies import Services
-from admin.notices import MailServer
+from admin.settings import MailServer
 from tests.admin.conftest import Clock
 from tests.admin.test_notices import mailbox  # noqa: F401  a fixture
 from tests.support.controlsocket import ScriptedGateway

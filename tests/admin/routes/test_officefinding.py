@@ -47,7 +47,9 @@ async def test_a_list_of_others_waits_for_a_person(app: ASGIApp, services: Servi
     assert browser.response.status_code == 422
     pasted = "ca-do-1.example\nhttps://ca-do-2.example/\nhttps://site.example/mot-trang\nfacebook.com"
     await browser.submit("/office/finding/list", {"source": "Danh sách A", "category": "gamb", "text": pasted})
-    assert "2 tên mới" in browser.text
+    assert "2 tên mới" in browser.text and "1 tên được bảo vệ" in browser.text and "đã biết" not in browser.text
+    await browser.submit("/office/finding/list", {"source": "Danh sách A", "category": "gamb", "text": pasted})
+    assert "0 tên mới" in browser.text and "2 tên đã biết" in browser.text
     assert "Nguồn này chưa có quyết định nào" in browser.text
     assert "facebook.com" not in browser.text
     actions = [form.action for form in browser.forms if ("step", "take") in form.buttons]

@@ -44,6 +44,20 @@ async def decide(one: Visitor, decision: str) -> None:
     await one.submit(form.action, {"reason": "cả trang lừa đảo"}, ("decision", decision))
 
 
+async def test_a_letter_that_was_typed_too_late_is_shown_once_more(one: Visitor, gateway: OfficeGateway) -> None:
+    """The session ended while somebody typed: nothing is done, and the text is there to be copied, without what protects forms."""
+    await one.get("/office/orders/new")
+    token = next(value for form in one.forms if form.action == "/office/orders/read" for name, value in form.fields if name == "_form")
+    one.http.cookies.clear()
+    await one.post(
+        "/office/orders/read", {"text": f"{LETTER}<b>1</b>", "category": "order", "_form": token, "passphrase": "mây tím cưỡi trâu " * 9},
+        {"Referer": f"{one.origin}/office/orders/new"},
+    )  # fmt: skip
+    assert one.response.status_code == 401
+    assert "Bạn đã bị đăng xuất" in one.text and "game-doi-the" in one.text and "/sign-in?next=/office/orders/new" in one.links
+    assert "<b>1" not in one.response.text and token not in one.response.text and "cưỡi trâu" not in one.response.text
+
+
 async def test_a_letter_becomes_an_order_in_force(one: Visitor, two: Visitor, gateway: OfficeGateway) -> None:
     """From the text of a letter to a published segment: read, registered, verified by one, approved by another, enforced."""
     path = await register(one)

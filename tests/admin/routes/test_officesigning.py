@@ -21,6 +21,7 @@ from blocklists.follower import FollowError, Release, follow
 from blocklists.pairing import fingerprint_of, words_of
 from tests.admin.conftest import Clock
 from tests.admin.routes.test_officeorders import gateway, register
+from tests.admin.routes.test_transparency import ask_review
 from tests.support.office import LETTER, OfficeGateway, Officers, officer
 from tests.support.publisher import serve
 from tests.support.visitor import Visitor
@@ -126,11 +127,16 @@ async def test_two_approvers_sign_where_the_office_wants_it(
     """A second key is admitted by the first; with two signatures wanted, one publishes nothing and the second does."""
     await make_key(two)
     await make_key(three, "cụm mật khẩu khác hẳn")
-    assert "chờ một cán bộ khác" in three.text
+    assert "chờ một cán bộ khác" in three.text and "0/1" in three.text, "the new key's own signature admits it nowhere"
     assert not three.has_form("/office/signing/sign")
+    for browser, is_told in ((two, True), (three, False)):
+        await browser.get("/office")
+        assert ("đang chờ bạn ký" in browser.text) is is_told
     await sign(two)
     await three.get("/office/signing")
     assert "chờ một cán bộ khác" not in three.text
+    await two.get("/office")
+    assert "đang chờ bạn ký" not in two.text
     await two.get("/office/signing")
     await two.submit("/office/signing/rule", {"threshold": "2"})
     await sign(two)
@@ -224,6 +230,32 @@ async def test_who_is_no_officer_any_more_withdraws_nobodys_key(
     await one.submit(retire(one, 0))
     await approve(one, two, PASSPHRASE)
     assert two.response.status_code == 200 and gateway.enforced() == {"example.game-doi-the."}
+
+
+async def test_a_site_that_a_review_opened_is_open_elsewhere_only_once_it_is_signed(
+    one: Visitor, two: Visitor, three: Visitor, gateway: OfficeGateway, far: Far, visitor: Visitor, clock: Clock
+) -> None:
+    """The officer who decides has no key: the page says that gateways elsewhere still block, and the answer promises nothing too early."""
+    await make_key(two)
+    await approve(one, two, PASSPHRASE)
+    assert far.take() is not None and far.keys
+    clock.forward(seconds=1)
+    code = await ask_review(visitor, "game-doi-the.example")
+    await three.get("/office")
+    path = next(link for link in three.links if link.startswith("/office/reviews/"))
+    await three.get(path)
+    await three.submit(f"{path}/take")
+    await three.submit(f"{path}/decide", {"reason": "Trang đã dọn sạch."}, ("step", "overturn"))
+    await three.get(path)
+    assert "Các cổng lọc nơi khác vẫn chặn" in three.text and "/office/signing" in three.links
+    await visitor.get(f"/transparency/answer?code={code}")
+    assert "khi danh sách được ký" in visitor.text and "trang đã mở lại" not in visitor.text
+    await sign(two)
+    assert far.take() is not None and far.serial == 2
+    await three.get(path)
+    assert "Các cổng lọc nơi khác vẫn chặn" not in three.text
+    await visitor.get(f"/transparency/answer?code={code}")
+    assert "trang đã mở lại" in visitor.text
 
 
 async def test_guessing_a_passphrase_slows_down_the_guesser_alone(
