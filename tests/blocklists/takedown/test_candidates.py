@@ -60,10 +60,10 @@ async def test_queue_is_decided_by_a_person_and_the_source_has_a_history(databas
     found = [Found(name, "gamb", Origin.LIST, "danh sách A", "danh sách A") for name in names]
     async with database.write() as connection:
         office = await open_office(connection, officers.tenant)
-        assert await candidates.add_found(connection, office, found, guard, actor, now) == (2, 0)
-        assert await candidates.add_found(connection, office, found, guard, actor, now) == (0, 0)
+        assert await candidates.add_found(connection, office, found, guard, actor, now) == (2, 0, 0, 3)
+        assert await candidates.add_found(connection, office, found, guard, actor, now) == (0, 0, 2, 3)
         order = [Found("x.example", code, Origin.LIST, "A", "") for code in ("order", "dist", "csam")]
-        assert await candidates.add_found(connection, office, order, guard, actor, now) == (0, 0)
+        assert await candidates.add_found(connection, office, order, guard, actor, now) == (0, 0, 0, 0)
         first, second = await candidates.waiting(connection, office)
         report = await candidates.decide(connection, office, first["id"], "take", "", actor, now)
         with pytest.raises(TransitionRefused, match="reason"):
