@@ -165,6 +165,8 @@ async def _was_signed_out(request: Request) -> Response:
         held = hold_change(request, await read_form(request, files=1))
     except HTTPException:  # a body that is no form
         return _to_the_door(request)
+    finally:
+        await request.close()  # a file that came along
     typed = [value for name, value in held.fields if name not in (TOKEN_FIELD, HELD_FIELD) and (len(value) > AT_LENGTH or "\n" in value)]
     return open_page(request, "sign/ended.html", {"typed": typed, "target": f"/sign-in?next={quote(held.back)}"}, NotSignedIn.status)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 from datetime import datetime
 
@@ -51,8 +52,9 @@ async def test_a_letter_that_was_typed_too_late_is_shown_once_more(one: Visitor,
     one.http.cookies.clear()
     await one.post(
         "/office/orders/read", {"text": f"{LETTER}<b>1</b>", "category": "order", "_form": token, "passphrase": "mây tím cưỡi trâu " * 9},
-        {"Referer": f"{one.origin}/office/orders/new"},
+        {"Referer": f"{one.origin}/office/orders/new"}, {"file": ("cong-van.txt", b"1. khac.example", "text/plain")},
     )  # fmt: skip
+    gc.collect()  # an upload that nobody closed would be told here
     assert one.response.status_code == 401
     assert "Bạn đã bị đăng xuất" in one.text and "game-doi-the" in one.text and "/sign-in?next=/office/orders/new" in one.links
     assert "<b>1" not in one.response.text and token not in one.response.text and "cưỡi trâu" not in one.response.text
